@@ -1,0 +1,64 @@
+"""The first stage's candidates of a set of queries, as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from distilkit.data.collection import Collection, Run
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Each query's passages, best first: indices into the collection, -1 where a query has fewer than the depth.
+
+    queries [n], passages [n, depth], scores [n, depth].
+    """
+
+    queries: Integers
+    passages: Integers
+    scores: npt.NDArray[np.float64]
+
+    @classmethod
+    def open(cls, folder: Path) -> "Candidates":
+        """Map the arrays of a folder into memory."""
+        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("queries", "passages", "scores")))
+
+    @classmethod
+    def of_run(cls, collection: Collection, run: Run, query_ids: Sequence[str], depth: int) -> "Candidates":
+        """Take the first `depth` of a run for each query, by score descending, then document id descending."""
+        passages = np.full((len(query_ids), depth), -1, np.int64)
+        scores = np.zeros((len(query_ids), depth))
+        for row, query in enumerate(query_ids):
+            # Two stable sorts: by the id downwards, then by the score downwards.
+            ranked = sorted(run.get(query, []), key=lambda result: result[0], reverse=True)
+            ranked = sorted(ranked, key=lambda result: -result[1])[:depth]
+            passages[row, : len(ranked)] = [collection.passages.index(passage) for passage, _ in ranked]
+            scores[row, : len(ranked)] = [score for _, score in ranked]
+        queries = np.array([collection.queries.index(query) for query in query_ids], np.int64)
+        return cls(queries, passages, scores)
+
+    def write(self, folder: Path) -> None:
+        """Write the arrays into a folder."""
+        for name in ("queries", "passages", "scores"):
+            np.save(folder / f"{name}.npy", getattr(self, name))
+
+    def pairs(self) -> tuple[Integers, Integers]:
+        """Return all (query, passage) pairs, row by row."""
+        rows, columns = np.nonzero(self.passages >= 0)
+        return self.queries[rows], self.passages[rows, columns]
+
+    def run(self, collection: Collection, scores: npt.NDArray[np.float64] | None = None) -> Run:
+        """Return the candidates as a run of ids, with their own scores or those of `pairs()`, in the same order."""
+        rows, columns = np.nonzero(self.passages >= 0)
+        values = self.scores[rows, columns] if scores is None else scores
+        queries = collection.queries.ids(self.queries[rows])
+        passages = collection.passages.ids(self.passages[rows, columns])
+        run: Run = {}
+        for query, passage, value in zip(queries, passages, values, strict=True):
+            run.setdefault(query, []).append((passage, float(value)))
+        return run

@@ -1,0 +1,77 @@
+"""A collection: passages, queries, judgements per split and the candidates its source brought, opened from a folder."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distilkit.data.judgements import Qrels, Run, read_qrels, read_run
+from distilkit.data.texts import Texts
+from distilkit.data.writing import FORMAT, ContentError, write_collection
+from distilkit.errors import UserError
+from distilkit.files import read_json
+
+__all__ = ["Collection", "ContentError", "Qrels", "Run", "Texts", "open_collection", "write_collection"]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What `write_collection` wrote: texts stay on disk, judgements and candidates are read on first use.
+
+    `fingerprint` depends on the content alone; `hashes` holds its parts ("passages", "queries", "qrels/SPLIT",
+    "candidates/SPLIT"), for what depends on some of them only; `info` holds counts and what the source recorded.
+    """
+
+    name: str
+    fingerprint: str
+    folder: Path
+    passages: Texts
+    queries: Texts
+    splits: tuple[str, ...]
+    candidate_splits: tuple[str, ...]
+    hashes: dict[str, str]
+    info: dict[str, Any]
+    _read: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def qrels(self, split: str) -> Qrels:
+        """Return a split's judgements, read once; raises UserError for a split that has none."""
+        if split not in self.splits:
+            known = ", ".join(self.splits) or "none"
+            raise UserError(
+                f"collection {self.name!r} has no judgements for split {split!r}; splits with some: {known}"
+            )
+        key = f"qrels/{split}"
+        if key not in self._read:
+            self._read[key] = read_qrels(self.folder / "qrels" / f"{split}.tsv")
+        qrels: Qrels = self._read[key]
+        return qrels
+
+    def candidates(self, split: str) -> Run | None:
+        """Return the candidates that the source brought for a split, read once, or None."""
+        if split not in self.candidate_splits:
+            return None
+        key = f"candidates/{split}"
+        if key not in self._read:
+            self._read[key] = read_run(self.folder / "candidates" / f"{split}.trec")
+        run: Run = self._read[key]
+        return run
+
+
+def open_collection(folder: Path) -> Collection:
+    """Open a collection's folder; raises UserError where there is none, or one of another format."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is no collection: expected the file manifest.json in it")
+    manifest = read_json(path)
+    if manifest["format"] != FORMAT:
+        raise UserError(f"{path}: expected a collection of format {FORMAT}, got {manifest['format']}")
+    return Collection(
+        name=manifest["name"],
+        fingerprint=manifest["fingerprint"],
+        folder=folder,
+        passages=Texts.open(folder / "passages.arrow"),
+        queries=Texts.open(folder / "queries.arrow"),
+        splits=tuple(manifest["splits"]),
+        candidate_splits=tuple(manifest["candidates"]),
+        hashes=manifest["hashes"],
+        info=manifest["info"],
+    )

@@ -1,0 +1,59 @@
+"""Relevance judgements and ranked candidates: their types and their files in a collection's folder."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+Qrels = dict[str, dict[str, int]]
+"""Query id -> passage id -> grade."""
+
+Run = dict[str, list[tuple[str, float]]]
+"""Query id -> (passage id, score), best first."""
+
+QRELS_HEADER = "query-id\tcorpus-id\tscore"
+
+
+def in_order(candidates: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Return candidates by score descending, then by id descending as a string (the order of trec_eval)."""
+    by_id = sorted(candidates, key=lambda candidate: candidate[0], reverse=True)
+    return sorted(by_id, key=lambda candidate: -candidate[1])
+
+
+def write_qrels(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
+    """Write judgements as a BEIR table, sorted, so that equal judgements are equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(QRELS_HEADER + "\n")
+        for query in sorted(qrels):
+            file.writelines(f"{query}\t{passage}\t{grade}\n" for passage, grade in sorted(qrels[query].items()))
+
+
+def read_qrels(path: Path) -> Qrels:
+    """Read what `write_qrels` wrote."""
+    qrels: Qrels = {}
+    for query, passage, grade in _fields(path, skip=1):
+        qrels.setdefault(query, {})[passage] = int(grade)
+    return qrels
+
+
+def write_run(path: Path, run: Mapping[str, Sequence[tuple[str, float]]]) -> None:
+    """Write candidates as a TREC run, sorted, every score so that it reads back equal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for query in sorted(run):
+            for rank, (passage, score) in enumerate(in_order(run[query]), start=1):
+                file.write(f"{query} Q0 {passage} {rank} {float(score)!r} given\n")
+
+
+def read_run(path: Path) -> Run:
+    """Read what `write_run` wrote."""
+    run: Run = {}
+    for query, _, passage, _, score, _ in _fields(path):
+        run.setdefault(query, []).append((passage, float(score)))
+    return run
+
+
+def _fields(path: Path, skip: int = 0) -> Iterator[list[str]]:
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for number, line in enumerate(file):
+            if number >= skip:
+                yield line.split()

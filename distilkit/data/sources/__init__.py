@@ -1,0 +1,8 @@
+"""Data sources: one file each, entered in `SOURCES` under the name a recipe uses."""
+
+from distilkit.data.sources.base import SOURCES, Source
+from distilkit.data.sources.beir import BeirSource
+from distilkit.data.sources.msmarco import MsMarcoSource
+from distilkit.data.sources.pydocs import PydocsSource
+
+__all__ = ["SOURCES", "BeirSource", "MsMarcoSource", "PydocsSource", "Source"]

@@ -1,0 +1,62 @@
+"""A folder in BEIR's layout: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv and, optionally, given candidates."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from distilkit.data.sources.base import SOURCES
+from distilkit.data.sources.reading import beir_qrels, jsonl_texts, trec_run
+from distilkit.data.sources.tables import TableFile, TableFiles, find_file, need_file
+from distilkit.errors import UserError, nearest
+
+SPLITS = ("train", "dev", "test")
+LAYOUT = "a BEIR folder: corpus.jsonl, queries.jsonl and qrels/{train,dev,test}.tsv, each plain or as .gz"
+
+
+@SOURCES.register("beir")
+class BeirSource:
+    """The collection in a BEIR folder; `candidates = "NAME"` reads candidates/NAME.SPLIT.trec where there is one.
+
+    Title and text are joined by a blank. Missing files, broken lines and unknown ids are UserErrors.
+    """
+
+    def __init__(self, path: str | Path, candidates: str | None = None) -> None:
+        self.path = Path(path)
+        self.candidates = candidates
+
+    def key(self) -> dict[str, object]:
+        """Return the hashes of the files; raises UserError where one is missing."""
+        return {"source": "beir", "format": 1, "candidates": self.candidates, "files": self._files().key()}
+
+    def write(self, folder: Path) -> None:
+        """Write the collection; raises UserError naming the file and line of content that is wrong."""
+        info = {"source": "beir", "candidates": self.candidates}
+        self._files().write(folder, self.path.resolve().name, info)
+
+    def _files(self) -> TableFiles:
+        passages = need_file(self.path, "corpus.jsonl", LAYOUT)
+        queries = need_file(self.path, "queries.jsonl", LAYOUT)
+        qrels = {split: path for split in SPLITS if (path := find_file(self.path / "qrels", f"{split}.tsv"))}
+        if not qrels:
+            raise UserError(f"{self.path / 'qrels'} has none of train.tsv, dev.tsv and test.tsv; expected {LAYOUT}")
+        return TableFiles(
+            passages=TableFile(passages, jsonl_texts),
+            queries=[TableFile(queries, jsonl_texts)],
+            qrels={split: TableFile(path, beir_qrels) for split, path in qrels.items()},
+            candidates=need_runs(self.path / "candidates", self.candidates, qrels) if self.candidates else {},
+        )
+
+
+def find_runs(folder: Path, name: str, splits: Iterable[str]) -> dict[str, TableFile]:
+    """Return the run files NAME.SPLIT.trec that a folder has, by split."""
+    paths = {split: find_file(folder, f"{name}.{split}.trec") for split in splits}
+    return {split: TableFile(path, trec_run) for split, path in paths.items() if path}
+
+
+def need_runs(folder: Path, name: str, splits: Iterable[str]) -> dict[str, TableFile]:
+    """Return the run files NAME.SPLIT.trec that a folder has, by split; raises UserError where it has none."""
+    files = find_runs(folder, name, splits)
+    if not files:
+        known = {path.name.split(".")[0] for path in folder.glob("*.*.trec*")}
+        expected = f"{name}.SPLIT.trec for one of the splits {', '.join(splits)}"
+        raise UserError(f"{folder} has no candidates called {name!r} (expected {expected}){nearest(name, known)}")
+    return files

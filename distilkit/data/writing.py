@@ -1,0 +1,156 @@
+"""Writing a collection: streamed, checked, and hashed by content on the way."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from distilkit.data.judgements import Qrels, Run, write_qrels, write_run
+from distilkit.data.texts import Texts, write_texts
+from distilkit.errors import UserError
+from distilkit.files import content_key, sha256_file, write_json
+
+FORMAT = 1
+SPLITS = ("train", "dev", "test")
+
+
+class ContentError(UserError):
+    """What a source brought is no sound collection.
+
+    `table` ("passages", "queries", "qrels/SPLIT", "candidates/SPLIT"), `key` (the ids of the row at fault) and
+    `occurrence` let a source that read files name the file and the line.
+    """
+
+    def __init__(self, table: str, problem: str, key: tuple[str, ...] = (), occurrence: int = 1) -> None:
+        super().__init__(problem)
+        self.table = table
+        self.key = key
+        self.occurrence = occurrence
+
+
+def write_collection(
+    folder: Path,
+    *,
+    name: str,
+    passages: Iterable[tuple[str, str]],
+    queries: Iterable[tuple[str, str]],
+    qrels: Mapping[str, Qrels],
+    candidates: Mapping[str, Run] | None = None,
+    info: Mapping[str, Any] | None = None,
+) -> None:
+    """Stream a collection into a folder as Arrow tables, judgements, given candidates and a manifest.
+
+    Passages and queries are (id, text); qrels and candidates are keyed by split. The fingerprint in the manifest
+    depends on the content alone: on the rows and their order, not on the order or place of the judgements.
+    Raises ContentError, a UserError, for repeated or unknown ids, an empty table, or a score that is not finite.
+    """
+    candidates = candidates or {}
+    folder.mkdir(parents=True, exist_ok=True)
+    hashes: dict[str, str] = {}
+    tables = {
+        "passages": _write_table(folder, "passages", passages, hashes),
+        "queries": _write_table(folder, "queries", queries, hashes),
+    }
+    splits = sorted(qrels, key=_split_order)
+    for split in splits:
+        _check_judgements(f"qrels/{split}", qrels[split], tables)
+        write_qrels(folder / "qrels" / f"{split}.tsv", qrels[split])
+        hashes[f"qrels/{split}"] = sha256_file(folder / "qrels" / f"{split}.tsv")
+    for split in sorted(candidates, key=_split_order):
+        _check_candidates(f"candidates/{split}", candidates[split], tables)
+        write_run(folder / "candidates" / f"{split}.trec", candidates[split])
+        hashes[f"candidates/{split}"] = sha256_file(folder / "candidates" / f"{split}.trec")
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "fingerprint": content_key({"format": FORMAT, **hashes}),
+        "hashes": hashes,
+        "splits": splits,
+        "candidates": sorted(candidates, key=_split_order),
+        "info": {**_counts(tables, qrels), **(info or {})},
+    }
+    write_json(folder / "manifest.json", manifest)
+
+
+def _write_table(folder: Path, table: str, rows: Iterable[tuple[str, str]], hashes: dict[str, str]) -> Texts:
+    digest, path, kind = hashlib.sha256(), folder / f"{table}.arrow", _kind(table)
+    if not write_texts(path, _checked(table, rows), digest.update):
+        raise ContentError(table, f"there are no {table}; expected at least one with an id and a text")
+    hashes[table] = digest.hexdigest()
+    texts = Texts.open(path)
+    repeated = texts.repeated_id()
+    if repeated is not None:
+        problem = f"the {kind} id {repeated!r} occurs twice; expected every id once"
+        raise ContentError(table, problem, (repeated,), occurrence=2)
+    return texts
+
+
+def _checked(table: str, rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for id, text in rows:
+        if id.split() != [id]:
+            # Run and judgement files separate their fields by blanks.
+            problem = f"the {_kind(table)} id {id!r} is empty or holds a blank; expected one word"
+            raise ContentError(table, problem, (id,))
+        if not (_encodable(id) and _encodable(text)):
+            problem = (
+                f"the {_kind(table)} {id!r} is not valid Unicode (half of a surrogate pair); expected whole characters"
+            )
+            raise ContentError(table, problem, (id,))
+        yield id, text
+
+
+def _encodable(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_judgements(table: str, qrels: Qrels, tables: Mapping[str, Texts]) -> None:
+    if not any(qrels.values()):
+        raise ContentError(table, "there are no judgements; expected at least one")
+    pairs = [(query, passage) for query, judged in qrels.items() for passage in judged]
+    _check_known(table, pairs, tables)
+
+
+def _check_candidates(table: str, run: Run, tables: Mapping[str, Texts]) -> None:
+    pairs = [(query, passage) for query, ranked in run.items() for passage, _ in ranked]
+    _check_known(table, pairs, tables)
+    for query, ranked in run.items():
+        seen: set[str] = set()
+        for passage, score in ranked:
+            if not math.isfinite(score):
+                raise ContentError(table, f"the score {score} is not finite; expected a number", (query, passage))
+            if passage in seen:
+                problem = f"passage {passage!r} occurs twice for query {query!r}; expected every candidate once"
+                raise ContentError(table, problem, (query, passage), occurrence=2)
+            seen.add(passage)
+
+
+def _check_known(table: str, pairs: Sequence[tuple[str, str]], tables: Mapping[str, Texts]) -> None:
+    for place, (name, where) in enumerate((("queries", "queries"), ("passages", "corpus"))):
+        unknown = tables[name].find([pair[place] for pair in pairs]) < 0
+        if unknown.any():
+            pair = pairs[int(unknown.argmax())]
+            problem = f"the {_kind(name)} id {pair[place]!r} is unknown; expected one of the {where}"
+            raise ContentError(table, problem, pair)
+
+
+def _counts(tables: Mapping[str, Texts], qrels: Mapping[str, Qrels]) -> dict[str, Any]:
+    splits = {
+        split: {"queries": len(qrels[split]), "judgements": sum(map(len, qrels[split].values()))}
+        for split in sorted(qrels, key=_split_order)
+    }
+    return {"passages": len(tables["passages"]), "queries": len(tables["queries"]), "splits": splits}
+
+
+def _kind(table: str) -> str:
+    return {"passages": "passage", "queries": "query"}[table]
+
+
+def _split_order(split: str) -> tuple[int, str]:
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS), split)

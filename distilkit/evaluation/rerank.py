@@ -1,0 +1,68 @@
+"""Scoring pairs with a ranker: sorted by length, so that hardly anything is padded, and shared out over processes."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from distilkit.data.tokens import PairTokens
+from distilkit.errors import RunFailed
+from distilkit.models.batch import TokenBatch
+from distilkit.models.cat import BertCat
+from distilkit.training.precision import Precision, autocast_dtype
+from distilkit.training.processes import Processes
+
+Integers = npt.NDArray[np.int64]
+
+
+def score_pairs(
+    ranker: BertCat,
+    tokens: PairTokens,
+    queries: Integers,
+    passages: Integers,
+    *,
+    batch_size: int,
+    precision: Precision,
+    processes: Processes,
+    progress: Callable[[int, int], None],
+) -> npt.NDArray[np.float64]:
+    """Return the raw logit of every pair, in the order given; raises RunFailed where one is not finite.
+
+    Every process scores its share of the batches and gets all scores.
+    """
+    order = np.argsort(-tokens.lengths(queries, passages), kind="stable") if len(queries) else np.zeros(0, np.int64)
+    batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+    mine: list[tuple[Integers, npt.NDArray[np.float64]]] = []
+    device, done = processes.device, 0
+    was_training = ranker.training
+    ranker.eval()
+    with torch.no_grad(), computing(precision, device):
+        for batch in batches[processes.rank :: processes.count]:
+            mine.append((batch, score_batch(ranker, tokens, queries[batch], passages[batch], device)))
+            done += len(batch) * processes.count
+            progress(min(done, len(queries)), len(queries))
+    ranker.train(was_training)
+    scores = np.empty(len(queries))
+    for batch, values in processes.gather(mine):
+        scores[batch] = values
+    if not np.isfinite(scores).all():
+        raise RunFailed(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
+    return scores
+
+
+def score_batch(
+    ranker: BertCat, tokens: PairTokens, queries: Integers, passages: Integers, device: torch.device
+) -> npt.NDArray[np.float64]:
+    """Return the raw logits of one padded batch."""
+    columns = tokens.batch(queries, passages)
+    batch = TokenBatch(**{name: torch.from_numpy(value) for name, value in columns.items()})
+    scores: npt.NDArray[np.float64] = ranker.score(batch.to(device)).double().cpu().numpy()
+    return scores
+
+
+def computing(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Return the autocast context of a precision."""
+    dtype = autocast_dtype(precision)
+    return torch.autocast(device.type, dtype) if dtype is not None else nullcontext()

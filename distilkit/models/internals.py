@@ -1,0 +1,131 @@
+"""The attention of every encoder here, and how its scores are read before the softmax.
+
+transformers returns attention after softmax and dropout, if at all; TinyBERT's target is the raw scores. So the models
+run on an attention function of ours, which keeps the scores of the layers that a capture asks for.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.masking_utils import bidirectional_mask_function, sdpa_mask
+
+from distilkit.errors import UserError
+from distilkit.models.silence import silent
+
+ATTENTION = "distilkit"
+
+# On a CPU the backward pass of torch's fused attention is the slower one below this length in float32 (measured).
+SHORT_FLOAT32 = 200
+
+
+class ScoreCapture:
+    """The scores of one forward pass, by the order in which its layers call for attention."""
+
+    def __init__(self, layers: Iterable[int]) -> None:
+        self.layers = tuple(layers)
+        self.scores: dict[int, Tensor] = {}
+        self._calls = 0
+
+    def wants_next(self) -> int | None:
+        """Count a layer's call and return its index if its scores are wanted."""
+        layer, self._calls = self._calls, self._calls + 1
+        return layer if layer in self.layers else None
+
+    def ordered(self) -> tuple[Tensor, ...]:
+        """Return the scores in the order in which the layers were asked for."""
+        missing = [layer for layer in self.layers if layer not in self.scores]
+        if missing:
+            seen = f"it showed {self._calls} attention layers" if self._calls else "its attention cannot be captured"
+            raise UserError(f"the attention scores of layer {missing[0]} of this model cannot be read: {seen}")
+        return tuple(self.scores[layer] for layer in self.layers)
+
+
+_active: ContextVar[ScoreCapture | None] = ContextVar("distilkit_score_capture", default=None)
+
+
+@contextmanager
+def capture_scores(layers: Iterable[int]) -> Iterator[ScoreCapture]:
+    """Keep the raw scores QK^T/sqrt(d) of some layers (from 0) of the one forward pass made inside the block.
+
+    Layers are counted as they run, so a model that uses one layer many times (ALBERT) has as many as it has calls.
+    """
+    capture = ScoreCapture(layers)
+    token = _active.set(capture)
+    try:
+        yield capture
+    finally:
+        _active.reset(token)
+
+
+def use_our_attention(model: PreTrainedModel) -> None:
+    """Make a model run on our attention; one that brings its own stays as it is, and its scores cannot be captured."""
+    with silent():
+        model.set_attn_implementation(ATTENTION)
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attention as transformers calls for it: `[B, heads, L, d]` each, the mask true (or 0.0) where keys are seen."""
+    scaling = query.size(-1) ** -0.5 if scaling is None else scaling
+    dropout = dropout if module.training else 0.0
+    capture = _active.get()
+    layer = capture.wants_next() if capture is not None else None
+    if layer is None and not _explicit_is_faster(query):
+        output = F.scaled_dot_product_attention(query, key, value, attention_mask, dropout, scale=scaling)
+        return output.transpose(1, 2).contiguous(), None
+    # Scaling the queries is a pass over L x d numbers, where scaling the scores is one over L x L.
+    scores = torch.matmul(query * scaling, key.transpose(2, 3))
+    if capture is not None and layer is not None:
+        capture.scores[layer] = scores
+    probabilities = F.dropout(_softmax(scores, attention_mask, keep=layer is not None), dropout)
+    return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), None
+
+
+def _softmax(scores: Tensor, mask: Tensor | None, keep: bool) -> Tensor:
+    if mask is not None:
+        # In the scores' own dtype: a wider mask would widen all the scores under autocast.
+        bias = _additive(mask, scores.dtype)
+        scores = scores + bias if keep else scores.add_(bias)
+    with torch.autocast(scores.device.type, enabled=False):
+        return F.softmax(scores, dim=-1)
+
+
+def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    if mask.dtype != torch.bool:
+        return mask.to(dtype)
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
+
+
+def _explicit_is_faster(query: Tensor) -> bool:
+    trained = query.requires_grad and torch.is_grad_enabled()
+    if query.device.type != "cpu" or not trained:
+        return False
+    return query.dtype in (torch.bfloat16, torch.float16) or query.size(2) < SHORT_FLOAT32
+
+
+def _attention_mask(*args: Any, **kwargs: Any) -> Tensor | None:
+    """Return transformers' boolean mask, with one row for all queries where padding alone is masked."""
+    kwargs["allow_is_causal_skip"] = False
+    mask: Tensor | None = sdpa_mask(*args, **kwargs)
+    if mask is not None and kwargs.get("mask_function") is bidirectional_mask_function:
+        return mask[:, :, :1]
+    return mask
+
+
+AttentionInterface.register(ATTENTION, _attention)
+# Without a mask function under the same name transformers hands the attention no mask, and padding is attended to.
+AttentionMaskInterface.register(ATTENTION, _attention_mask)

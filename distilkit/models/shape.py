@@ -1,0 +1,70 @@
+"""The size of an encoder, and the names that transformers' configurations give to its fields."""
+
+import copy
+import re
+from dataclasses import dataclass
+
+from transformers import PretrainedConfig
+
+from distilkit.errors import UserError
+
+# HN's four-layer student is the one shape whose feed-forward layer is not four times as wide as its states.
+INTERMEDIATE_SIZES = {(4, 312): 1200}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Number of layers and hidden size, written `L3_H384`."""
+
+    layers: int
+    hidden: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shape":
+        """Read a shape such as `L3_H384`."""
+        match = re.fullmatch(r"L([1-9]\d*)_H([1-9]\d*)", text)
+        if match is None:
+            raise UserError(f"a shape is written like 'L3_H384' (3 layers of 384 dimensions), not {text!r}")
+        return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def of(cls, config: PretrainedConfig) -> "Shape":
+        """Return the shape of a configured model."""
+        return cls(config.num_hidden_layers, config.hidden_size)
+
+    def __str__(self) -> str:
+        return f"L{self.layers}_H{self.hidden}"
+
+
+def reshaped(config: PretrainedConfig, shape: Shape) -> PretrainedConfig:
+    """Return a configuration of another shape with the same heads, vocabulary and activations."""
+    if shape.hidden % config.num_attention_heads:
+        raise UserError(
+            f"the hidden size of {shape} is not a multiple of the {config.num_attention_heads} attention heads "
+            "that the student takes over"
+        )
+    config = copy.deepcopy(config)
+    if shape.hidden != config.hidden_size:
+        name = "hidden_dim" if hasattr(config, "hidden_dim") else "intermediate_size"
+        setattr(config, name, INTERMEDIATE_SIZES.get((shape.layers, shape.hidden), 4 * shape.hidden))
+    config.hidden_size = shape.hidden
+    config.num_hidden_layers = shape.layers
+    config.layer_types = None if getattr(config, "layer_types", None) is None else config.layer_types[: shape.layers]
+    return config
+
+
+def set_dropout(config: PretrainedConfig, probability: float | None) -> None:
+    """Set every dropout probability of a configuration; None leaves what it has."""
+    if probability is None:
+        return
+    for name in (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "classifier_dropout",
+        "classifier_dropout_prob",
+        "dropout",
+        "attention_dropout",
+        "seq_classif_dropout",
+    ):
+        if hasattr(config, name):
+            setattr(config, name, probability)

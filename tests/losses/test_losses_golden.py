@@ -1,0 +1,236 @@
+"""The losses of TinyBERT and Simplified TinyBERT against numbers from the released code, in float64."""
+
+import math
+import zlib
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import BertConfig, BertForSequenceClassification
+
+from distilkit.losses import attention_mse, embedding_mse, hard_cross_entropy, hidden_mse, soft_cross_entropy
+from distilkit.models.batch import TokenBatch
+from distilkit.models.cat import BertCat, Internals
+from distilkit.models.layer_map import uniform_layer_map
+from distilkit.models.projection import Projections
+
+IDS = [[2, 5, 9, 3, 7, 11, 3, 0, 0, 0], [2, 6, 3, 8, 12, 13, 14, 3, 0, 0]]
+TYPES = [[0, 0, 0, 0, 1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1, 1, 1, 0, 0]]
+MASK = torch.tensor([[1] * 7 + [0] * 3, [1] * 8 + [0] * 2])
+LABELS = torch.tensor([1, 0])
+BATCH = TokenBatch(torch.tensor(IDS), MASK, torch.tensor(TYPES))
+
+ATTENTION = [123.2712101030274, 12.867177022526239]
+ATTENTION_SUM = 136.13838712555363
+ATTENTION_PAPER = [162.09313052471478, 17.936598051272757]
+ATTENTION_AFTER_SOFTMAX = [0.08255088108449536, 0.01719621650231101]
+STATES = [8.958041964603845, 3.3402411860873187, 3.7252146764361056]
+STATES_SUM = 16.02349782712727
+STATES_PAPER = [8.446445634645313, 3.545783951034337, 3.7316339005832493]
+STUDENT_RELU = [[-0.20863524443635134, 0.13500489027751061], [-0.20909475454807158, 0.1355985961382023]]
+STUDENT_PLAIN = [[-0.9060451377752246, 0.5541409960980348], [-0.906204120113433, 0.5543678112656805]]
+TEACHER_RELU = [[2.3950475222751146, 3.0182873627033504], [2.3941099152953487, 3.0173233752703763]]
+TEACHER_PLAIN = [[4.378715048580349, 5.453796731738877], [4.377132699570231, 5.451967756785981]]
+SOFT = {
+    (1.0, "mean"): 0.32796419098765706,
+    (1.0, "batchmean"): 0.6559283819753141,
+    (5.0, "mean"): 0.3457985763783673,
+    (5.0, "batchmean"): 0.6915971527567346,
+}
+HARD = 0.7081443575458426
+SIMPLIFIED_TINYBERT = 153.1979935012144
+STANDARD_KD = 0.5180542742667498
+
+
+def close(value: Tensor, expected: float) -> bool:
+    return math.isclose(value.item(), expected, rel_tol=0, abs_tol=1e-10)
+
+
+def fill(module: torch.nn.Module, prefix: str = "") -> None:
+    """Give every parameter the values that the golden numbers were computed with."""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            name = prefix + name
+            steps = torch.arange(parameter.numel(), dtype=torch.float64)
+            values = 0.6 * torch.sin(0.37 * steps + zlib.crc32(name.encode()) % 1000)
+            parameter.copy_((values + name.endswith("LayerNorm.weight")).view_as(parameter))
+
+
+def filled_bert(layers: int, hidden: int) -> BertCat:
+    config = BertConfig(
+        vocab_size=40,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=2 * hidden,
+        max_position_embeddings=16,
+        num_labels=2,
+    )
+    model = BertForSequenceClassification(config).double()
+    fill(model)
+    return BertCat(model.eval())
+
+
+@pytest.fixture(scope="module")
+def student() -> BertCat:
+    return filled_bert(layers=2, hidden=8)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> BertCat:
+    return filled_bert(layers=4, hidden=16)
+
+
+@pytest.fixture(scope="module")
+def of_teacher(teacher: BertCat) -> Internals:
+    layers = uniform_layer_map(4, 2)
+    with torch.no_grad():
+        return teacher.forward_internals(BATCH, layers.attention, layers.states, head="relu")
+
+
+@pytest.fixture(scope="module")
+def of_student(student: BertCat) -> Internals:
+    return student.forward_internals(BATCH, (0, 1), (0, 1, 2), head="relu")
+
+
+@pytest.fixture(scope="module")
+def projected(of_student: Internals) -> tuple[Tensor, ...]:
+    projections = Projections(8, 16, states=3).double()
+    fill(projections)
+    return projections(of_student.states)
+
+
+def test_attention_per_layer(of_student: Internals, of_teacher: Internals) -> None:
+    pairs = list(zip(of_student.attentions, of_teacher.attentions, strict=True))
+    for (ours, theirs), released, paper in zip(pairs, ATTENTION, ATTENTION_PAPER, strict=True):
+        assert close(attention_mse([ours], [theirs], MASK, "released_code"), released)
+        assert close(attention_mse([ours], [theirs], MASK), paper)
+        assert not close(attention_mse([ours], [theirs], MASK), released)
+
+
+def test_attention_sum_of_a_sequence_and_of_a_stack(of_student: Internals, of_teacher: Internals) -> None:
+    ours, theirs = of_student.attentions, of_teacher.attentions
+    assert close(attention_mse(ours, theirs, MASK, "released_code"), ATTENTION_SUM)
+    assert close(attention_mse(torch.stack(ours), torch.stack(theirs), MASK, "released_code"), ATTENTION_SUM)
+    assert close(attention_mse(ours, theirs, MASK), sum(ATTENTION_PAPER))
+
+
+def test_attention_after_the_softmax_is_another_loss(of_student: Internals, of_teacher: Internals) -> None:
+    padding = (MASK == 0)[:, None, None, :]
+    pairs = zip(of_student.attentions, of_teacher.attentions, strict=True)
+    for (ours, theirs), released, after in zip(pairs, ATTENTION, ATTENTION_AFTER_SOFTMAX, strict=True):
+        ours, theirs = (scores.masked_fill(padding, -10000.0).softmax(-1) for scores in (ours, theirs))
+        assert close(attention_mse([ours], [theirs], MASK, "released_code"), after)
+        assert not close(torch.tensor(after), released)
+
+
+def test_padding_marked_by_an_added_constant_is_found_without_a_mask(
+    of_student: Internals, of_teacher: Internals
+) -> None:
+    # The released code sees the scores after -10000 was added to padded keys, and knows padding by that alone.
+    padding = (MASK == 0)[:, None, None, :] * -10000.0
+    ours, theirs = ([scores + padding for scores in model.attentions] for model in (of_student, of_teacher))
+    assert close(attention_mse(ours, theirs, torch.ones_like(MASK), "released_code"), ATTENTION_SUM)
+
+
+def test_states(projected: tuple[Tensor, ...], of_teacher: Internals) -> None:
+    for ours, theirs, released, paper in zip(projected, of_teacher.states, STATES, STATES_PAPER, strict=True):
+        assert close(hidden_mse([ours], [theirs], MASK, "released_code"), released)
+        assert close(embedding_mse(ours, theirs, MASK, "released_code"), released)
+        assert close(hidden_mse([ours], [theirs], MASK), paper)
+        assert close(embedding_mse(ours, theirs, MASK), paper)
+        assert not close(hidden_mse([ours], [theirs], MASK), released)
+    assert close(hidden_mse(projected, of_teacher.states, MASK, "released_code"), STATES_SUM)
+    assert close(hidden_mse(torch.stack(projected), torch.stack(of_teacher.states), MASK), sum(STATES_PAPER))
+
+
+@pytest.mark.parametrize(
+    ("which", "head", "expected", "other"),
+    [
+        ("student", "relu", STUDENT_RELU, STUDENT_PLAIN),
+        ("student", "plain", STUDENT_PLAIN, STUDENT_RELU),
+        ("teacher", "relu", TEACHER_RELU, TEACHER_PLAIN),
+        ("teacher", "plain", TEACHER_PLAIN, TEACHER_RELU),
+    ],
+)
+def test_logits_of_both_heads(
+    request: pytest.FixtureRequest, which: str, head: str, expected: list[list[float]], other: list[list[float]]
+) -> None:
+    model: BertCat = request.getfixturevalue(which)
+    logits = model.logits(BATCH, head=head)  # type: ignore[arg-type]
+    torch.testing.assert_close(logits, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-10)
+    assert not torch.allclose(logits, torch.tensor(other, dtype=torch.float64), rtol=0, atol=1e-10)
+
+
+def test_scores_are_the_log_odds_of_the_plain_head(student: BertCat) -> None:
+    expected = torch.tensor([second - first for first, second in STUDENT_PLAIN], dtype=torch.float64)
+    torch.testing.assert_close(student.score(BATCH), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("temperature", "reduction"), SOFT)
+def test_soft(of_student: Internals, of_teacher: Internals, temperature: float, reduction: str) -> None:
+    logits = of_student.logits, of_teacher.logits
+    assert close(soft_cross_entropy(*logits, temperature, reduction), SOFT[temperature, reduction])  # type: ignore[arg-type]
+
+
+def test_soft_variants_are_other_losses(of_student: Internals, of_teacher: Internals) -> None:
+    logits = of_student.logits, of_teacher.logits
+    assert close(soft_cross_entropy(*logits), SOFT[1.0, "batchmean"])
+    assert not close(soft_cross_entropy(*logits), SOFT[1.0, "mean"])
+    assert not close(soft_cross_entropy(*logits, 5.0, t_squared=True), SOFT[5.0, "batchmean"])
+    assert close(soft_cross_entropy(*logits, 5.0, t_squared=True), 25 * SOFT[5.0, "batchmean"])
+
+
+def test_hard(of_student: Internals) -> None:
+    assert close(hard_cross_entropy(of_student.logits, LABELS), HARD)
+
+
+def test_total_of_simplified_tinybert(
+    of_student: Internals, of_teacher: Internals, projected: tuple[Tensor, ...]
+) -> None:
+    def total(variant: str, reduction: str) -> Tensor:
+        logits = of_student.logits, of_teacher.logits
+        return (
+            attention_mse(of_student.attentions, of_teacher.attentions, MASK, variant)  # type: ignore[arg-type]
+            + hidden_mse(projected[1:], of_teacher.states[1:], MASK, variant)  # type: ignore[arg-type]
+            + embedding_mse(projected[0], of_teacher.states[0], MASK, variant)  # type: ignore[arg-type]
+            + soft_cross_entropy(*logits, reduction=reduction)  # type: ignore[arg-type]
+            + hard_cross_entropy(of_student.logits, LABELS)
+        )
+
+    assert close(total("released_code", "mean"), SIMPLIFIED_TINYBERT)
+    assert not close(total("released_code", "batchmean"), SIMPLIFIED_TINYBERT)
+    assert not close(total("paper", "mean"), SIMPLIFIED_TINYBERT)
+
+
+def test_total_of_standard_kd(of_student: Internals, of_teacher: Internals) -> None:
+    logits = of_student.logits, of_teacher.logits
+    hard = hard_cross_entropy(of_student.logits, LABELS)
+    assert close(0.5 * soft_cross_entropy(*logits, reduction="mean") + 0.5 * hard, STANDARD_KD)
+    assert not close(0.5 * soft_cross_entropy(*logits) + 0.5 * hard, STANDARD_KD)
+
+
+STUDENT_LOGITS = torch.tensor([[1, -0.5], [0.2, 0.3]], dtype=torch.float64)
+TEACHER_LOGITS = torch.tensor([[2, -1], [-0.5, 1.5]], dtype=torch.float64)
+CLASSES = torch.tensor([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("temperature", "mean", "batchmean", "stb", "hinton"),
+    [
+        (1, 0.23221726000622134, 0.4644345200124427, 0.3275611145171915, 0.44366974452030217),
+        (5, 0.3379704447812934, 0.6759408895625868, 0.38043770690472756, 8.660713604046416),
+        (10, 0.34436300270063025, 0.6887260054012605, 0.383633985864396, 34.647752754577105),
+    ],
+)
+def test_variants_of_knowledge_distillation(
+    temperature: float, mean: float, batchmean: float, stb: float, hinton: float
+) -> None:
+    hard = hard_cross_entropy(STUDENT_LOGITS, CLASSES)
+    assert close(hard, 0.4229049690281617)
+    assert close(soft_cross_entropy(STUDENT_LOGITS, TEACHER_LOGITS, temperature, "mean"), mean)
+    assert close(soft_cross_entropy(STUDENT_LOGITS, TEACHER_LOGITS, temperature), batchmean)
+    soft = soft_cross_entropy(STUDENT_LOGITS, TEACHER_LOGITS, temperature, "mean")
+    assert close(0.5 * soft + 0.5 * hard, stb)
+    soft = soft_cross_entropy(STUDENT_LOGITS, TEACHER_LOGITS, temperature, t_squared=True)
+    assert close(0.5 * soft + 0.5 * hard, hinton)
