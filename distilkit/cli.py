@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 RunsDir = Annotated[Path, typer.Option("--runs-dir", envvar="DISTILKIT_RUNS", help="The folder of all runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Listed = list[str]
+Margin = Literal["relative", "absolute"]
 
 
 def main() -> None:
@@ -67,11 +68,15 @@ def _options(
 @app.command()
 def run(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")],
-    set_: Annotated[Listed | None, typer.Option("--set", metavar="K=V", help="Change a key, as section.key=value.")] = None,
+    set_: Annotated[
+        Listed | None, typer.Option("--set", metavar="K=V", help="Change a key, as section.key=value.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The run's name; the recipe's by default.")] = None,
     runs_dir: RunsDir = Path("runs"),
     seed: Annotated[int | None, typer.Option(help="The student's seed.")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="auto|RUN", help="Continue a run, or print a finished one.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="auto|RUN", help="Continue a run, or print a finished one.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show stages, steps, sizes and what is cached.")] = False,
     json_: Json = False,
 ) -> None:
@@ -98,26 +103,33 @@ def run(
 
 @app.command()
 def compare(
-    systems: Annotated[Listed, typer.Argument(metavar="SYSTEM...", help="Run folders, names of runs or suites, TREC run files.")],
+    systems: Annotated[
+        Listed, typer.Argument(metavar="SYSTEM...", help="Run folders, names of runs or suites, TREC run files.")
+    ],
     baseline: Annotated[Listed | None, typer.Option(help="NAME or NAME:LETTER; repeatable.")] = None,
-    pairs: Annotated[str, typer.Option(metavar="baseline|all", help="Against the baselines, or all with all.")] = "baseline",
+    pairs: Annotated[
+        str, typer.Option(metavar="baseline|all", help="Against the baselines, or all with all.")
+    ] = "baseline",
     measures: Annotated[Listed | None, typer.Option(help="Measures as in ir-measures.")] = None,
     qrels: Annotated[Path | None, typer.Option(help="Judgements, TREC or BEIR TSV, plain or .gz.")] = None,
     eval_set: Annotated[str, typer.Option(help="The query set of run folders.")] = "test",
     queries: Annotated[str, typer.Option(metavar="judged|intersection")] = "judged",
     test: Annotated[str, typer.Option(metavar="t-test|wilcoxon|permutation|bootstrap")] = "t-test",
     correction: Annotated[str, typer.Option(metavar="none|bonferroni|holm|bh")] = "holm",
-    alpha: Annotated[list[float] | None, typer.Option(help="Levels of the marks, the larger one the interval's.")] = None,
+    alpha: Annotated[
+        list[float] | None, typer.Option(help="Levels of the marks, the larger one the interval's.")
+    ] = None,
     non_inferiority: Annotated[float, typer.Option(help="The margin.")] = 0.03,
-    margin_kind: Annotated[str, typer.Option(metavar="relative|absolute")] = "relative",
+    margin_kind: Annotated[Margin, typer.Option()] = "relative",
     format_: Annotated[str, typer.Option("--format", metavar="text|markdown|json|csv")] = "text",
     output: Annotated[Path | None, typer.Option(help="Write to a file instead of the screen.")] = None,
     runs_dir: RunsDir = Path("runs"),
     json_: Json = False,
 ) -> None:
     """Test whether the differences between systems are real."""
-    from distilkit.comparison import compare as compare_systems
-    from distilkit.comparison import read_systems, render
+    from distilkit.comparison.compare import compare as compare_systems
+    from distilkit.comparison.render import render
+    from distilkit.comparison.systems import read_systems
     from distilkit.files import write_text
 
     names = _split(measures)
@@ -133,7 +145,6 @@ def compare(
         alpha=tuple(alpha) if alpha else (0.05, 0.01),
         noninferiority=non_inferiority,
         margin_kind=margin_kind,
-        eval_set=eval_set,
     )
     text = render(result, "json" if json_ else format_)
     if output is None:

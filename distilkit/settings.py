@@ -84,7 +84,7 @@ class TrainSettings(Section):
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     """Gradients are scaled down to this norm; 0 leaves them alone."""
     freeze_embeddings: bool = False
-    """Leave the embedding tables as they start."""
+    """Leave the embeddings, tables and LayerNorm, as they start."""
     bf16: Toggle = "auto"
     """bfloat16 mixed precision; "auto" takes it where the device is fast at it."""
     fp16: bool = False

@@ -39,18 +39,16 @@ def expand(arguments: Sequence[str], runs_dir: Path, eval_set: str) -> list[Sour
     found = [source for argument in arguments for source in _expand(argument, runs_dir, eval_set)]
     explicit = {source.path.resolve(): source.name for source in found if source.kind == "run"}
     kept: list[Source] = []
-    seen: set[tuple[str, Path]] = set()
+    seen: dict[Path, set[str]] = {}
     for source in found:
-        # A twin that an argument names as well comes once, beside its student, under the argument's name for it.
-        key = (source.kind, source.path.resolve())
+        # A twin that an argument names as well comes once, where it comes first, under the argument's name for it.
+        path = source.path.resolve()
+        kinds = seen.setdefault(path, set())
         if source.kind == "twin":
-            source = replace(source, name=explicit.get(key[1], source.name))
-        is_repeated_twin = (source.kind == "twin" and key in seen) or (
-            source.kind == "run" and ("twin", key[1]) in seen
-        )
-        if not is_repeated_twin:
+            source = replace(source, name=explicit.get(path, source.name))
+        if not (source.kind == "twin" and kinds) and not (source.kind == "run" and "twin" in kinds):
             kept.append(source)
-        seen.add(key)
+        kinds.add(source.kind)
     return kept
 
 
@@ -71,10 +69,12 @@ def _located(argument: str, runs_dir: Path) -> tuple[str | None, Path]:
         for path in (Path(text), runs_dir / text):
             if text and (path.is_file() or _is_run(path) or _members(path)):
                 return given, path
-    raise UserError(
-        f"{argument!r} is neither a run folder, a run or suite below {runs_dir}, nor a TREC run file"
-        f"{nearest(rest if sign else argument, _candidates(Path(rest if sign else argument), runs_dir))}"
-    )
+    text = rest if sign else argument
+    candidates = _candidates(Path(text), runs_dir)
+    hint = nearest(text, candidates)
+    if len(candidates) > 9 and not hint.startswith("; did"):
+        hint = ""  # a list of all runs there are helps nobody
+    raise UserError(f"{argument!r} is neither a run folder, a run or suite below {runs_dir}, nor a TREC run file{hint}")
 
 
 def file_name(path: Path) -> str:

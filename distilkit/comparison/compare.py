@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 
@@ -43,13 +43,15 @@ def compare(
     correction: str = "holm",
     alpha: Sequence[float] = (0.05, 0.01),
     noninferiority: float = 0.03,
-    margin_kind: MarginKind = "relative",
+    margin_kind: str = "relative",
+    eval_set: str | None = None,
 ) -> ComparisonResult:
     """Return every system's means and the paired comparisons with the baselines.
 
     Two systems are compared once per measure: where both are baselines (or with `pairs="all"`, where every system is
     one), the earlier baseline is the baseline of the pair, so that the correction counts no test twice.
-    Raises UserError for options or names that do not fit, and for systems that share no queries.
+    `eval_set` is the query set's name for the report. Raises UserError for options or names that do not fit, and for
+    systems that share no queries.
     """
     alpha = _checked(systems, pairs, queries, test, correction, alpha, noninferiority, margin_kind)
     names = [system.name for system in systems]
@@ -64,7 +66,7 @@ def compare(
         for system in systems
         for measure in chosen
     }
-    options = _Options(test, 1 - alpha[0], noninferiority, margin_kind)
+    options = _Options(test, 1 - alpha[0], noninferiority, cast(MarginKind, margin_kind))
     found = _corrected(_comparisons(names, list(asked), chosen, values, options), correction)
     adjusted = {(one.measure, frozenset((one.system, one.baseline))): one.p_adjusted for one in found}
     return ComparisonResult(
@@ -89,6 +91,7 @@ def compare(
         comparisons=tuple(found),
         margin_kind=margin_kind,
         pairs=pairs,
+        eval_set=eval_set,
         letters=letters,
         notes=_notes(systems, found, len(ids), test, correction, alpha),
     )

@@ -65,6 +65,7 @@ class ComparisonResult:
     comparisons: tuple[Comparison, ...]
     margin_kind: str
     pairs: str
+    eval_set: str | None
     letters: dict[str, str]
     notes: tuple[str, ...] = ()
 

@@ -55,8 +55,9 @@ def write_token_store(folder: Path, texts: Texts, tokenizer: Any, max_length: in
             progress(done, len(texts))
     flat = np.fromfile(folder / "tokens.bin", np.int32)
     (folder / "tokens.bin").unlink()
-    for name, array in {"tokens": flat, "starts": starts, "lengths": lengths}.items():
-        np.save(folder / f"{name}.npy", array)
+    np.save(folder / "tokens.npy", flat)
+    np.save(folder / "starts.npy", starts)
+    np.save(folder / "lengths.npy", lengths)
 
 
 def tokenizer_identity(tokenizer: Any) -> str:
@@ -91,7 +92,7 @@ class PairTemplate:
             prefix=tuple(ids[:first]),
             middle=tuple(ids[middle_start:second]),
             suffix=tuple(ids[end:]),
-            types=tuple(types[spot] for spot in spots) if used else None,  # type: ignore[arg-type]
+            types=tuple(types[spot] for spot in spots) if used else None,
             pad=tokenizer.pad_token_id,
             pad_type=tokenizer.pad_token_type_id,
         )
@@ -151,7 +152,7 @@ class PairTokens:
                 template.suffix,
             )
             for number, part in enumerate(parts):
-                ids[row, at : at + len(part)] = part
+                ids[row, at : at + len(part)] = np.asarray(part)
                 if template.types:
                     types[row, at : at + len(part)] = template.types[number]
                 at += len(part)

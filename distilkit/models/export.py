@@ -16,6 +16,8 @@ from distilkit.models.silence import silent
 
 # Without it sentence-transformers applies a sigmoid to the scores, which then tie where it saturates.
 ACTIVATION = {"activation_fn": "torch.nn.modules.linear.Identity", "version": "5.0.0"}
+# How a tokenizer was loaded, and a length it was once called with; transformers saves both with it.
+STALE_OPTIONS = ("is_local", "local_files_only", "max_length")
 TAGS = ["sentence-transformers", "cross-encoder", "reranker", "distillation", "distilkit"]
 
 
@@ -51,6 +53,9 @@ def save_cat(
         tokenizer.save_pretrained(temporary)
         config = read_json(temporary / "config.json")
         write_json(temporary / "config.json", {**config, "sentence_transformers": ACTIVATION})
+        options = read_json(temporary / "tokenizer_config.json")
+        kept = {name: value for name, value in options.items() if name not in STALE_OPTIONS}
+        write_json(temporary / "tokenizer_config.json", kept)
         write_text(temporary / "README.md", _card(name or folder.name, max_length, base_model, facts or {}))
 
 

@@ -39,7 +39,7 @@ def student_from(
         num_labels: 1 or 2
         dropout: sets every dropout probability; by default they stay as the source has them
     """
-    source = source if isinstance(source, BertCat) else load_cat(source)
+    source = source if isinstance(source, BertCat) else load_cat(source, num_labels=1)
     wanted = None if shape is None else Shape.parse(shape)
     if start in ("random", "first_layers", "every_nth_layer"):
         student = _fresh(source.config, wanted or Shape.of(source.config), num_labels, dropout)

@@ -60,6 +60,8 @@ def load_cat(
     _require_encoder(folder, model, report)
     if require_head and not (headed and not _drawn(report)):
         raise UserError(f"{folder} is not a trained cross-encoder: it holds no head that scores; fine-tune it first")
+    if config.num_labels > 2:
+        raise UserError(f"{folder} has a head of {config.num_labels} labels: a ranker's has 1 or 2")
     return BertCat(model).eval()
 
 

@@ -49,7 +49,8 @@ def reshaped(config: PretrainedConfig, shape: Shape) -> PretrainedConfig:
         setattr(config, name, INTERMEDIATE_SIZES.get((shape.layers, shape.hidden), 4 * shape.hidden))
     config.hidden_size = shape.hidden
     config.num_hidden_layers = shape.layers
-    config.layer_types = None if getattr(config, "layer_types", None) is None else config.layer_types[: shape.layers]
+    if getattr(config, "layer_types", None) is not None:
+        config.layer_types = config.layer_types[: shape.layers]
     return config
 
 

@@ -92,7 +92,9 @@ def _toml(value: Any) -> str:
 
 
 def _explain(error: ValidationError, kind: type[Any], name: str) -> str:
-    problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "unexpected_keyword_argument")
+    problems = sorted(
+        error.errors(include_url=False), key=lambda problem: problem["type"] != "unexpected_keyword_argument"
+    )
     problem = problems[0]
     location = [str(part) for part in problem["loc"]]
     shown = " ".join((f"[{'.'.join(['strategy', *location[:-1]])}]", location[-1]))

@@ -6,8 +6,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from distilkit.losses import attention_mse, embedding_mse, hard_cross_entropy, hidden_mse, list_cross_entropy
-from distilkit.losses import soft_cross_entropy
+from distilkit.losses import (
+    attention_mse,
+    embedding_mse,
+    hard_cross_entropy,
+    hidden_mse,
+    list_cross_entropy,
+    soft_cross_entropy,
+)
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat, Internals
 from distilkit.models.layer_map import LayerMap

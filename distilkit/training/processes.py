@@ -8,6 +8,8 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
+from distilkit.training.memory import keep_freed_memory
+
 T = TypeVar("T")
 
 # A process may wait long for one that builds something alone, such as a first-stage run.
@@ -19,6 +21,7 @@ class Processes:
 
     def __init__(self, cpu: bool = False) -> None:
         self.state = PartialState(cpu=cpu, timeout=PATIENCE)
+        keep_freed_memory()
 
     @property
     def rank(self) -> int:

@@ -128,7 +128,7 @@ class Trainer:
         accelerator = Accelerator(mixed_precision=precision, cpu=self._on_cpu, kwargs_handlers=[unused])
         self.objective.to(self.processes.device)
         if train.freeze_embeddings:
-            self.objective.student.freeze_embeddings()
+            self.objective.student.encoder.embeddings.requires_grad_(False)
         optimizer = torch.optim.AdamW(
             _groups(self.objective, train.weight_decay), lr=train.learning_rate, eps=train.adam_epsilon, fused=True
         )

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from distilkit.errors import RunFailed, UserError
 from distilkit.evaluation.trec import read_qrels, read_run, write_qrels, write_run
 
-ids = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).filter(lambda text: text.split() == [text])
+ids = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff"), min_size=1, max_size=8).filter(
+    lambda text: text.split() == [text]
+)
 scores = st.floats(allow_nan=False, allow_infinity=False)
 runs = st.dictionaries(ids, st.dictionaries(ids, scores, min_size=1, max_size=5), max_size=4)
 
@@ -19,9 +21,7 @@ runs = st.dictionaries(ids, st.dictionaries(ids, scores, min_size=1, max_size=5)
 def test_a_written_run_reads_back_equal(tmp_path_factory, run):
     path = tmp_path_factory.mktemp("run") / "run.trec"
     write_run(path, {query: list(found.items()) for query, found in run.items()}, "tag")
-    back = {query: dict(found) for query, found in read_run(path).items()}
-    # A byte order mark can only open a file, where it belongs to no id.
-    assert back == run or any(query.startswith("\ufeff") for query in run)
+    assert {query: dict(found) for query, found in read_run(path).items()} == run
 
 
 def test_a_run_is_written_in_the_policys_order_with_ranks_from_one(tmp_path):
@@ -69,7 +69,7 @@ def test_a_bad_line_of_a_run_is_named(tmp_path, line, words):
 
 def test_what_is_no_text_is_named(tmp_path):
     (tmp_path / "bytes.trec").write_bytes(b"q Q0 \xff 1 1 t\n")
-    (tmp_path / "cut.trec.gz").write_bytes(gzip.compress(b"q Q0 a 1 1 t\n" * 99)[:-9])
+    (tmp_path / "cut.trec.gz").write_bytes(gzip.compress(b"q Q0 a 1 1 t\n")[:-9])
     (tmp_path / "plain.trec.gz").write_bytes(b"q Q0 a 1 1 t\n")
     for name in ("bytes.trec", "cut.trec.gz", "plain.trec.gz", "absent.trec"):
         with pytest.raises(UserError, match=f"{name}: cannot be read as text"):

@@ -90,8 +90,9 @@ def policy(result: ComparisonResult, show: Show = visible) -> list[str]:
     judged = facts["queries"] == "judged"
     mode = "every judged query counts" if judged else f"those that every system answered; {facts['left_out']} left out"
     missing = "Judged queries without results" + (", scored 0" if judged else "")
+    of_set = f" of the set {show(result.eval_set)}" if result.eval_set else ""
     return [
-        f"Queries: {facts['n']} ({mode}). Order of results: {facts['order']}.",
+        f"Queries: {facts['n']}{of_set} ({mode}). Order of results: {facts['order']}.",
         *_counts(missing, facts["missing"], show),
         *_counts("Queries with results but no judgements, ignored", facts["unjudged"], show),
         *(show(note) for note in result.notes),
