@@ -1,5 +1,6 @@
 """The command line: verbs only; torch and textual are imported inside the verb that needs them."""
 
+import io
 import json
 import os
 import sys
@@ -29,24 +30,37 @@ Margin = Literal["relative", "absolute"]
 
 def main() -> None:
     """Run a verb; exit code 0 done, 1 the run failed, 2 the input is wrong, 130 stopped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character shows its number
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()
     except UserError as error:
         _leave(error, 2)
     except RunFailed as error:
         _leave(error, 1)
     except Stopped as error:
         _leave(error, 130)
-    except KeyboardInterrupt:
-        _leave("stopped at once; go on from the last checkpoint with --resume auto", 130)
     except BrokenPipeError:
         # The reader (head, less) has gone: nothing is wrong, and nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        _leave(error, 1)
+    except SystemExit as done:
+        if done.code == 130:
+            _leave("stopped at once; go on from the last checkpoint with --resume auto", 130)
+        # Typer leaves with 1 for nothing but a reader that has gone.
+        sys.exit(0 if done.code == 1 else done.code)
 
 
 def _leave(problem: object, code: int) -> None:
-    print(f"distilkit: {problem}", file=sys.stderr)
+    from distilkit.tables import plain
+
+    print(f"distilkit: {plain(str(problem))}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -85,6 +99,8 @@ def run(
     from distilkit.runs.execute import Request, execute
     from distilkit.runs.plan import plan
 
+    if runs_dir.exists() and not runs_dir.is_dir():
+        raise UserError(f"--runs-dir {runs_dir}: expected a folder")
     overrides = list(set_ or [])
     overrides += [f"name={json.dumps(name)}"] if name is not None else []
     overrides += [f"seed={seed}"] if seed is not None else []
@@ -116,9 +132,7 @@ def compare(
     queries: Annotated[str, typer.Option(metavar="judged|intersection")] = "judged",
     test: Annotated[str, typer.Option(metavar="t-test|wilcoxon|permutation|bootstrap")] = "t-test",
     correction: Annotated[str, typer.Option(metavar="none|bonferroni|holm|bh")] = "holm",
-    alpha: Annotated[
-        list[float] | None, typer.Option(help="Levels of the marks, the larger one the interval's.")
-    ] = None,
+    alpha: Annotated[Listed | None, typer.Option(help="Levels of the marks, the larger one the interval's.")] = None,
     non_inferiority: Annotated[float, typer.Option(help="The margin.")] = 0.03,
     margin_kind: Annotated[Margin, typer.Option()] = "relative",
     format_: Annotated[str, typer.Option("--format", metavar="text|markdown|json|csv")] = "text",
@@ -136,21 +150,24 @@ def compare(
     read = read_systems(systems, runs_dir=runs_dir, measures=names, qrels=qrels, eval_set=eval_set)
     result = compare_systems(
         read,
-        baselines=baseline,
+        baselines=_baselines(baseline, [system.name for system in read]),
         measures=names,
         pairs=pairs,
         queries=queries,
         test=test,
         correction=correction,
-        alpha=tuple(alpha) if alpha else (0.05, 0.01),
+        alpha=_levels(alpha) or (0.05, 0.01),
         noninferiority=non_inferiority,
         margin_kind=margin_kind,
     )
     text = render(result, "json" if json_ else format_)
     if output is None:
         print(text.rstrip("\n"))
-    else:
+        return
+    try:
         write_text(output, text)
+    except OSError as error:
+        raise UserError(f"--output {output}: cannot be written: {error.strerror}") from None
 
 
 @app.command()
@@ -235,8 +252,27 @@ def _finished(folder: Path, format_: str) -> str:
 def _run_name(name: str, runs_dir: Path) -> str:
     from distilkit.runs.state import locate
 
-    return str(locate(name, runs_dir).path.relative_to(runs_dir))
+    found = locate(name, runs_dir).path.resolve()
+    if not found.is_relative_to(runs_dir.resolve()):
+        raise UserError(f"--resume {name}: the run is not in {runs_dir}; name its folder with --runs-dir")
+    return str(found.relative_to(runs_dir.resolve()))
 
 
 def _split(values: Listed | None) -> Listed | None:
     return [part for value in values for part in value.split()] if values else None
+
+
+def _baselines(values: Listed | None, names: Listed) -> Listed | None:
+    """Split a value at its blanks unless it is a system's name, which may hold some."""
+    whole = [value for value in values or [] if value in names or value.rpartition(":")[0] in names]
+    return [part for value in values for part in ([value] if value in whole else value.split())] if values else None
+
+
+def _levels(values: Listed | None) -> tuple[float, ...]:
+    levels = []
+    for text in _split(values) or []:
+        try:
+            levels.append(float(text))
+        except ValueError:
+            raise UserError(f"--alpha {text}: expected a number between 0 and 1") from None
+    return tuple(levels)

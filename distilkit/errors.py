@@ -8,11 +8,11 @@ class UserError(Exception):
     """The user's input is wrong (exit code 2): one sentence naming the file, the line or key, and what was expected."""
 
 
-class RunFailed(Exception):
+class RunFailed(Exception):  # noqa: N818
     """The run itself failed (exit code 1), for instance because a loss was not finite."""
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818
     """The run was asked to stop and left a checkpoint (exit code 130)."""
 
 

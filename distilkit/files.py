@@ -41,7 +41,7 @@ def open_text(path: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the name when the block ends well and vanishes when it does not."""
+    """Yield a temporary path beside `path`; which takes the name when the block ends well, else vanishes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -57,7 +57,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; it takes the name when the block ends well and vanishes when it does not."""
+    """Yield a temporary folder beside `path`; which takes the name when the block ends well, else vanishes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:

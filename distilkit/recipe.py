@@ -1,19 +1,26 @@
-"""TOML -> a typed, strict Recipe; whatever is wrong is said in one sentence with file, line, key and the nearest right name."""
+"""TOML -> a typed, strict Recipe; what is wrong is said in one sentence: file, line, key and the nearest right name."""
 
 import re
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from distilkit.errors import UserError, nearest
-from distilkit.settings import Recipe
-from distilkit.strategies import strategy_from_table
+from distilkit.problems import Location, Problem
+from distilkit.settings import DataSettings, EvaluationSet, Recipe
+from distilkit.strategies import StrategyError, strategy_from_table
 
 Table = dict[str, Any]
+
+# A dotted key as TOML writes it, its quoted parts included.
+KEY = r"(?:[\w.\s-]|\"[^\"]*\"|'[^']*')+?"
+# The sections whose keys [grid] can vary: what the student alone depends on.
+VARIABLE = ("seed", "student", "strategy", "train")
 
 
 @dataclass(frozen=True)
@@ -23,17 +30,16 @@ class Source:
     files: tuple[Path, ...]
     overrides: tuple[str, ...]
 
-    def place(self, location: tuple[str, ...]) -> str:
+    def place(self, location: Location) -> str:
         """Return `file:line`, or the `--set` that holds a key, for a message."""
         dotted = ".".join(location)
         for override in reversed(self.overrides):
-            if override.split("=", 1)[0].strip() == dotted:
+            key = _key(override)
+            if f"{dotted}.".startswith(f"{key}.") or key.startswith(f"{dotted}."):
                 return f"--set {override}"
-        for file in self.files:
-            line = _line_of(file, location)
-            if line:
-                return f"{file}:{line}"
-        return str(self.files[0])
+        found = [(file, *_line_of(file, location)) for file in self.files]
+        file, line, _ = max(found, key=lambda one: one[2])
+        return f"{file}:{line}" if line else str(file)
 
 
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -49,7 +55,8 @@ def load_with_source(path: str | Path, overrides: list[str] | None = None) -> tu
     """Like `load_recipe`, and also return where each key came from."""
     file = find_recipe(path)
     table, files = _read_chain(file, ())
-    for override in overrides or []:
+    # A strategy's name comes before its keys, in whichever order they were given.
+    for override in sorted(overrides or [], key=lambda override: _key(override) != "strategy.name"):
         _override(table, override)
     source = Source(tuple(files), tuple(overrides or []))
     return validate(table, source), source
@@ -61,14 +68,24 @@ def validate(table: Table, source: Source) -> Recipe:
         recipe = Recipe.model_validate(table)
     except ValidationError as error:
         raise UserError(explain(error, Recipe, source)) from None
+    for name, extra in recipe.evaluate.sets.items():
+        try:
+            extended(recipe.data, extra)
+        except ValidationError as error:
+            raise UserError(explain(error, DataSettings, source, ("evaluate", "sets", name, "data"))) from None
     try:
         strategy_from_table(recipe.strategy)
-    except UserError as error:
-        raise UserError(f"{source.place(('strategy', 'name'))}: {error}") from None
+    except StrategyError as error:
+        raise UserError(f"{source.place(('strategy', *error.location))}: {error}") from None
     for dotted in recipe.grid:
         for value in recipe.grid[dotted]:
             _validate_point(recipe, dotted, value, source)
     return recipe
+
+
+def extended(data: DataSettings, extra: EvaluationSet) -> DataSettings:
+    """Return the [data] of a further query set: the recipe's, with what differs."""
+    return DataSettings.model_validate({**data.model_dump(by_alias=True), **extra.data})
 
 
 def with_values(recipe: Recipe, values: Table) -> Recipe:
@@ -99,35 +116,30 @@ def find_recipe(path: str | Path) -> Path:
     raise UserError(f"no such recipe: {path}{nearest(name, shipped)}")
 
 
-def explain(error: ValidationError, model: type[BaseModel], source: Source | None, prefix: tuple[str, ...] = ()) -> str:
+def explain(error: ValidationError, model: type[BaseModel], source: Source | None, prefix: Location = ()) -> str:
     """Return one sentence for the first problem of a pydantic error, unknown keys first."""
-    problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
-    location = prefix + tuple(str(part) for part in problem["loc"])
+    problem = Problem(error)
+    location = prefix + problem.location
     place = f"{source.place(location)}: " if source else ""
-    shown = _shown(location)
-    if problem["type"] == "extra_forbidden":
-        return f"{place}{shown} is no key{nearest(location[-1], _keys_at(model, location[len(prefix) : -1]))}"
-    if problem["type"] == "missing":
-        return f"{place}{shown} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    return f"{place}{shown} = {problem['input']!r}: {message}"
+    if problem.is_unknown_key:
+        known = _keys_at(model, problem.location[:-1])
+        return f"{place}{_shown(location)} is no key{nearest(location[-1], known)}"
+    if problem.is_missing:
+        return f"{place}{_shown(location)} is missing"
+    return f"{place}{_shown(location)}{problem.sentence}"
 
 
 def _validate_point(recipe: Recipe, dotted: str, value: Any, source: Source) -> None:
-    section = dotted.split(".")[0]
-    if section in ("name", "data", "evaluate", "grid", "teacher", "twin"):
-        raise UserError(
-            f"{source.place(('grid', dotted))}: [grid] {dotted!r} cannot vary within a run; "
-            "expected a key of seed, student, strategy or train"
-        )
+    place = f"{source.place(('grid', dotted))}: [grid]"
+    if dotted.split(".")[0] not in VARIABLE:
+        expected = f"expected a key of {', '.join(VARIABLE[:-1])} or {VARIABLE[-1]}"
+        raise UserError(f"{place} {dotted!r} cannot vary within a run; {expected}")
     try:
         strategy_from_table(with_values(recipe, {dotted: value}).strategy)
     except ValidationError as error:
-        raise UserError(f"{source.place(('grid', dotted))}: [grid] {explain(error, Recipe, None)}") from None
+        raise UserError(f"{place} {explain(error, Recipe, None)}") from None
     except UserError as error:
-        raise UserError(f"{source.place(('grid', dotted))}: [grid] {error}") from None
+        raise UserError(f"{place} {error}") from None
 
 
 def _read_chain(file: Path, seen: tuple[Path, ...]) -> tuple[Table, list[Path]]:
@@ -138,6 +150,8 @@ def _read_chain(file: Path, seen: tuple[Path, ...]) -> tuple[Table, list[Path]]:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"no such recipe: {file}, which {seen[-1]} extends") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: not valid TOML: {error}") from None
     parent = table.pop("extends", None)
@@ -150,70 +164,108 @@ def _read_chain(file: Path, seen: tuple[Path, ...]) -> tuple[Table, list[Path]]:
 
 
 def _lay_over(base: Table, top: Table) -> Table:
+    name = _name(top.get("strategy"))
+    if name is not None and name != _name(base.get("strategy")):
+        base = _without_strategy(base)
     merged = dict(base)
     for key, value in top.items():
         below = merged.get(key)
-        # Another strategy's keys mean nothing to this one, so a new name replaces the table.
-        renamed = key == "strategy" and isinstance(value, dict) and value.get("name", None) not in (None, _name(below))
-        both = isinstance(below, dict) and isinstance(value, dict)
-        merged[key] = _lay_over(below, value) if both and not renamed else value  # type: ignore[arg-type]
+        merged[key] = _lay_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _without_strategy(table: Table) -> Table:
+    """Return a table less its [strategy], in the grid too: another strategy's keys mean nothing to a new one."""
+    kept = {key: value for key, value in table.items() if key != "strategy"}
+    if isinstance(grid := kept.get("grid"), dict):
+        kept["grid"] = {key: values for key, values in grid.items() if not key.startswith("strategy.")}
+    return kept
 
 
 def _name(table: Any) -> Any:
     return table.get("name") if isinstance(table, dict) else None
 
 
+def _key(override: str) -> str:
+    return override.partition("=")[0].strip()
+
+
 def _override(table: Table, override: str) -> None:
-    dotted, equals, text = override.partition("=")
-    if not equals or not dotted.strip():
+    dotted, value = _key(override), _value(override.partition("=")[2].strip())
+    if "=" not in override or not all(dotted.split(".")):
         raise UserError(f"--set {override}: expected KEY=VALUE, such as --set train.learning_rate=1e-4")
-    text = text.strip()
+    if dotted == "strategy.name" and _name(table.get("strategy")) != value:
+        kept = _without_strategy(table)
+        table.clear()
+        table.update(kept)
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        _put(table, dotted, value)
+    except UserError as error:
+        raise UserError(f"--set {override}: {error}") from None
+
+
+def _value(text: str) -> Any:
+    """Return a TOML value; words need no quotes on a command line, those of a list neither."""
+    try:
+        found = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        value = text  # words need no quotes on a command line
-    _put(table, dotted.strip(), value, override)
+        found = {}
+    if list(found) == ["value"]:
+        return found["value"]
+    if words := re.fullmatch(r"\[([^\[\]{}\"']*)\]", text):
+        return [_value(word.strip()) for word in words[1].split(",") if word.strip()]
+    return text
 
 
-def _put(table: Table, dotted: str, value: Any, override: str = "") -> None:
+def _put(table: Table, dotted: str, value: Any) -> None:
     if dotted.startswith("grid."):
         table.setdefault("grid", {})[dotted.removeprefix("grid.").strip('"')] = value
         return
     *parents, last = dotted.split(".")
-    if dotted == "strategy.name" and _name(table.get("strategy")) != value:
-        table["strategy"] = {}
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise UserError(f"--set {override}: {parent} is a value, not a section")
+            raise UserError(f"{parent} is a value, not a section")
     table[last] = value
 
 
-def _shown(location: tuple[str, ...]) -> str:
-    if len(location) == 1:
-        return location[0]
-    return f"[{'.'.join(location[:-1])}] {location[-1]}"
+def _shown(location: Location) -> str:
+    *sections, key = location
+    if key.isdecimal() and sections:  # an item of a list
+        return f"{_shown(tuple(sections))}[{key}]"
+    return f"[{'.'.join(sections)}] {key}" if sections else key
 
 
-def _keys_at(model: type[BaseModel], location: tuple[str, ...]) -> list[str]:
+def _keys_at(model: type[BaseModel], location: Location) -> list[str]:
+    """Return the keys of the table at a location, empty where it has no fixed ones."""
+    kind: Any = model
     for part in location:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return [field.alias or name for name, field in model.model_fields.items()]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[part].annotation if part in kind.model_fields else None
+        else:  # a table of named tables
+            kind = get_args(kind)[-1] if get_args(kind) else None
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return []
+    return [field.alias or name for name, field in kind.model_fields.items()]
 
 
-def _line_of(file: Path, location: tuple[str, ...]) -> int | None:
-    """Return the line of a key in a TOML file, by its section's header; None where it is not written there plainly."""
-    section = ""
-    wanted = {(".".join(location[:cut]), location[cut]) for cut in range(len(location))}
-    best = None
+def _line_of(file: Path, location: Location) -> tuple[int, int]:
+    """Return the line of a key in a TOML file, 0 without one, and how many parts of the location are written there."""
+    section, best = "", (0, 0)
+    wanted = ".".join(location).split(".")
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
-            section = header[1].replace('"', "")
-        elif key := re.match(r"\s*\"?([\w.-]+)\"?\s*=", line):
-            if (section, key[1]) in wanted:
-                best = number
+        if header := re.match(rf"\s*\[\s*({KEY})\s*\]", line):
+            found = section = _unquoted(header[1])
+        elif key := re.match(rf"\s*({KEY})\s*=", line):
+            found = f"{section}.{_unquoted(key[1])}" if section else _unquoted(key[1])
+        else:
+            continue
+        pairs = zip(wanted, found.split("."), strict=False)
+        length = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+        if length > best[1]:
+            best = number, length
     return best
+
+
+def _unquoted(key: str) -> str:
+    return re.sub(r"[\"'\s]", "", key)

@@ -3,21 +3,59 @@
 Names follow Hugging Face's TrainingArguments wherever it has one.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _toggle(value: Any) -> Any:
+    if value != "auto" and not isinstance(value, bool):
+        raise ValueError("expected 'auto', true or false")
+    return value
+
+
+def _shape(text: str) -> str:
+    if not re.fullmatch(r"L[1-9]\d*_H[1-9]\d*", text, re.ASCII):
+        raise ValueError("expected layers and hidden size, such as 'L3_H384'")
+    return text
+
+
+def _folder(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+=-]*", text):
+        raise ValueError("expected letters, digits and . _ + = -, beginning with a letter or digit")
+    return text
+
+
+def _run_name(text: str) -> str:
+    suite, slash, name = text.rpartition("/")
+    if slash:
+        _folder(suite)
+    _folder(name)
+    return text
+
+
+def _set_name(text: str) -> str:
+    if text == "test":
+        raise ValueError("[evaluate] itself is the set called test; expected another name")
+    return _folder(text)
+
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
-Toggle = Literal["auto"] | bool
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Toggle = Annotated[Literal["auto"] | bool, BeforeValidator(_toggle)]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
 class Section(BaseModel):
     """A table of the recipe: unknown keys and wrong types are refused, and nothing changes once it is read."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class ValidationSettings(Section):
@@ -27,7 +65,7 @@ class ValidationSettings(Section):
     """The split they are taken out of; dev as a whole where there is one, else train."""
     queries: Count = 200
     """How many."""
-    seed: int = 1
+    seed: Seed = 1
     """Of the draw."""
 
 
@@ -114,9 +152,9 @@ class TeacherSettings(Section):
     """A hub id, a folder, or `package:NAME`."""
     fine_tune: str | None = None
     """A strategy that fine-tunes it on the collection first, such as `fine_tune(listwise=1.0)`."""
-    seed: int = 1
+    seed: Seed = 1
     """Of its fine-tuning: runs with the same one share the teacher."""
-    dropout: Fraction | None = None
+    dropout: Dropout | None = None
     """Dropout while it is fine-tuned; the checkpoint's own where absent. A teacher that teaches has none."""
     train: TrainSettings = TrainSettings()
     """Examples, budget and optimiser of its fine-tuning."""
@@ -127,13 +165,13 @@ class StudentSettings(Section):
 
     architecture: str = "bert_cat"
     """Its architecture."""
-    shape: Annotated[str, Field(pattern=r"^L[1-9]\d*_H[1-9]\d*$")] | None = None
+    shape: Annotated[str, AfterValidator(_shape)] | None = None
     """Layers and hidden size, such as L3_H384; that of the start where absent."""
     start: str = "first_layers"
     """random, first_layers, every_nth_layer, or a model reference."""
     source: str | None = None
     """The checkpoint whose layers are taken; the teacher's model, as it was before fine-tuning, where absent."""
-    dropout: Fraction | None = None
+    dropout: Dropout | None = None
     """Dropout while it is trained; the checkpoint's own where absent."""
     num_labels: Literal[1, 2] = 1
     """Outputs of the head: one logit, or two classes as in the papers' code (the score is their difference)."""
@@ -174,18 +212,18 @@ class EvaluateSettings(Section):
     """Pairs a forward pass."""
     bf16: Toggle = "auto"
     """bfloat16 scoring; "auto" takes it where the device is fast at it."""
-    sets: dict[str, EvaluationSet] = {}
+    sets: dict[Annotated[str, AfterValidator(_set_name)], EvaluationSet] = {}
     """Further query sets."""
 
 
 class Recipe(Section):
     """A whole recipe, resolved: data, teacher, student, strategy, training, evaluation."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=-]*(/[A-Za-z0-9][A-Za-z0-9._+=-]*)*$")]
-    """Name of the run's folder."""
+    name: Annotated[str, AfterValidator(_run_name)]
+    """Name of the run's folder; SUITE/NAME puts it into a suite's."""
     description: str = ""
     """One line for `distilkit recipes`."""
-    seed: int = 1
+    seed: Seed = 1
     """Of the student's own stages."""
     data: DataSettings = DataSettings()
     teacher: TeacherSettings = TeacherSettings()

@@ -1,10 +1,14 @@
 """What every test shares: one thread, no network, and tiny collections and checkpoints made on the spot."""
 
+import io
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -15,6 +19,32 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 SHARED = Path(__file__).parents[2] / "shared"
 TOPICS = ["apple", "river", "engine", "violin", "desert", "copper", "planet", "harbour", "candle", "falcon"]
 WORDS = ["red", "old", "slow", "bright", "small", "cold", "deep", "quiet", "sharp", "round", "the", "of", "and", "what"]
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call(*arguments: object) -> Outcome:
+    """Run a command line in this process."""
+    from distilkit.cli import main
+
+    out, err, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["distilkit", *map(str, arguments)]
+    code: object = 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as done:
+        code = done.code
+    finally:
+        sys.argv = before
+    assert isinstance(code, int), f"left with {code!r}"
+    return Outcome(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")
@@ -32,13 +62,11 @@ def real_data() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def tiny_beir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a BEIR folder of 40 passages and 34 queries (20 train, 6 dev, 8 test) whose topics tell what is relevant."""
+    """Return a BEIR folder of 40 passages and 34 queries (20 train, 6 dev, 8 test); topics tell what is relevant."""
     folder = tmp_path_factory.mktemp("beir") / "tiny"
     (folder / "qrels").mkdir(parents=True)
-    passages = [
-        {"_id": f"d{i}", "title": "", "text": f"the {WORDS[i % 10]} {TOPICS[i % 10]} of {WORDS[(i // 10 + 3) % 10]} {TOPICS[i // 4]}"}
-        for i in range(40)
-    ]
+    texts = [f"the {WORDS[i % 10]} {TOPICS[i % 10]} of {WORDS[(i // 10 + 3) % 10]} {TOPICS[i // 4]}" for i in range(40)]
+    passages = [{"_id": f"d{i}", "title": "", "text": text} for i, text in enumerate(texts)]
     _write_lines(folder / "corpus.jsonl", passages)
     queries, qrels = [], {"train": [], "dev": [], "test": []}
     splits = ["train"] * 20 + ["dev"] * 6 + ["test"] * 8
@@ -59,6 +87,30 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny-bert"
     write_checkpoint(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint() -> Callable[..., None]:
+    """Return `write_checkpoint`, for tests that need rankers of other sizes."""
+    return write_checkpoint
+
+
+@pytest.fixture(scope="session")
+def cli() -> Callable[..., Outcome]:
+    """Return a function that runs a command line in this process, as the installed script would."""
+    return call
+
+
+@pytest.fixture(scope="session")
+def shell() -> Callable[..., Outcome]:
+    """Return a function that runs a command line in a process of its own."""
+
+    def run(*arguments: object, env: dict[str, str] | None = None, options: tuple[str, ...] = ()) -> Outcome:
+        command = [sys.executable, *options, "-m", "distilkit", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})}, timeout=300)
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run
 
 
 @pytest.fixture(scope="session")

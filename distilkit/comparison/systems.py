@@ -42,6 +42,8 @@ def read_systems(
     computed. Without `measures` they are those of the first run folder, else nDCG@10 and RR@10.
     Raises UserError for an argument that is none of these and for files that are missing or broken.
     """
+    if qrels is not None and not qrels.exists():
+        raise UserError(f"--qrels {qrels}: there is no such file")
     sources = expand(arguments, runs_dir, eval_set)
     reader = _Reader(_measures(sources, measures), qrels, _first_qrels(sources))
     return _merged([(source, reader.read(source)) for source in sources])

@@ -73,11 +73,18 @@ class Bm25:
         return tokens
 
 
+def require_stemmer(name: str | None) -> None:
+    """Raise UserError for a stemmer that PyStemmer does not have."""
+    import Stemmer
+
+    if name is not None and name not in Stemmer.algorithms(aliases=True):
+        raise UserError(f"no stemmer is called {name!r}{nearest(name, Stemmer.algorithms())}")
+
+
 def _stemmer(name: str | None) -> object:
+    require_stemmer(name)
     if name is None:
         return None
     import Stemmer
 
-    if name not in Stemmer.algorithms(aliases=True):
-        raise UserError(f"no stemmer is called {name!r}{nearest(name, Stemmer.algorithms())}")
     return Stemmer.Stemmer(name)

@@ -53,9 +53,10 @@ def write_token_store(folder: Path, texts: Texts, tokenizer: Any, max_length: in
                 starts[done + 1] = starts[done] + len(kept)
                 done += 1
             progress(done, len(texts))
-    flat = np.fromfile(folder / "tokens.bin", np.int32)
-    (folder / "tokens.bin").unlink()
-    np.save(folder / "tokens.npy", flat)
+    flat = folder / "tokens.bin"
+    # Mapped, so that saving copies from file to file (an empty file cannot be mapped).
+    np.save(folder / "tokens.npy", np.memmap(flat, np.int32, "r") if flat.stat().st_size else np.zeros(0, np.int32))
+    flat.unlink()
     np.save(folder / "starts.npy", starts)
     np.save(folder / "lengths.npy", lengths)
 

@@ -1,6 +1,7 @@
 """What a ranker costs: parameters, multiply-accumulates, milliseconds a query, memory."""
 
 import resource
+import sys
 import time
 from typing import Any
 
@@ -39,10 +40,12 @@ def measure_cost(
             if number >= WARM_UP:
                 seconds.append(time.perf_counter() - start)
     quantiles = np.quantile(seconds, [0.5, 0.95, 0.99]) * 1000 if seconds else [None] * 3
-    config = ranker.model.config
-    macs = encoder_macs(ranker.num_layers, ranker.hidden_size, config.intermediate_size, tokens.max_length)
+    config = ranker.config
+    # DistilBERT's name for it is the other one.
+    intermediate = config.hidden_dim if hasattr(config, "hidden_dim") else config.intermediate_size
+    macs = encoder_macs(ranker.num_layers, ranker.hidden_size, intermediate, tokens.max_length)
     return {
-        "parameters": sum(parameter.numel() for parameter in ranker.parameters()),
+        "parameters": ranker.parameter_count,
         "macs_per_pair": macs,
         "length": tokens.max_length,
         "ms_per_query": dict(zip(("p50", "p95", "p99"), map(_rounded, quantiles), strict=True)),
@@ -65,4 +68,5 @@ def _synchronise(device: torch.device) -> None:
 def _peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Linux counts kilobytes here, macOS bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -4,6 +4,7 @@ from distilkit.strategies import fine_tune, simplified_tinybert
 from distilkit.strategies.base import (
     STRATEGIES,
     Strategy,
+    StrategyError,
     parse_strategy,
     strategy_from_table,
     strategy_name,
@@ -15,6 +16,7 @@ __all__ = [
     "STRATEGIES",
     "Stage",
     "Strategy",
+    "StrategyError",
     "Term",
     "fine_tune",
     "parse_strategy",

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from distilkit.errors import UserError, nearest
+from distilkit.problems import Location, Problem, to_toml
 from distilkit.registry import Registry
 from distilkit.settings import TrainSettings
 from distilkit.strategies.stage import Stage
@@ -30,18 +31,30 @@ class Strategy(Protocol):
 STRATEGIES: Registry[type[Any]] = Registry("strategy")
 
 
+class StrategyError(UserError):
+    """A [strategy] table is wrong; `location` is the path of the key at fault inside it."""
+
+    def __init__(self, message: str, location: Location = ()) -> None:
+        super().__init__(message)
+        self.location = location
+
+
 def strategy_from_table(table: dict[str, Any]) -> Strategy:
     """Return the strategy of a recipe's [strategy] table; raises UserError that names the wrong key."""
     settings = dict(table)
     name = settings.pop("name", None)
     if not isinstance(name, str):
-        raise UserError(f"[strategy] name is missing; expected one of {', '.join(STRATEGIES)}")
-    kind = STRATEGIES[name]
+        found = "is missing" if name is None else f"= {to_toml(name)}"
+        raise StrategyError(f"[strategy] name {found}; expected one of {', '.join(STRATEGIES)}", ("name",))
+    try:
+        kind = STRATEGIES[name]
+    except UserError as error:
+        raise StrategyError(str(error), ("name",)) from None
     try:
         # By way of JSON, where strict validation takes a table for a dataclass and a list for a tuple.
         strategy: Strategy = TypeAdapter(kind).validate_json(json.dumps(settings, default=str))
     except ValidationError as error:
-        raise UserError(_explain(error, kind, STRATEGIES.resolve(name))) from None
+        raise _refusal(error, kind, STRATEGIES.resolve(name)) from None
     return strategy
 
 
@@ -51,16 +64,19 @@ def parse_strategy(text: str) -> Strategy:
     if bracket and not rest.endswith(")"):
         raise UserError(f"{text!r}: expected NAME or NAME(key=value, ...)")
     try:
-        settings = tomllib.loads(f"settings = {{{rest[:-1]}}}")["settings"] if bracket else {}
+        found = tomllib.loads(f"settings = {{{rest[:-1]}}}" if bracket else "settings = {}")
     except tomllib.TOMLDecodeError:
-        raise UserError(f"{text!r}: expected NAME(key=value, ...) with TOML values") from None
+        found = {}
+    settings = found.get("settings", {})
+    if list(found) != ["settings"] or "name" in settings:
+        raise UserError(f"{text!r}: expected NAME(key=value, ...) with TOML values")
     return strategy_from_table({"name": name.strip(), **settings})
 
 
 def strategy_name(strategy: Strategy) -> str:
     """Return the name that `parse_strategy` turns back into an equal strategy: only what differs from the defaults."""
     key = next(name for name in STRATEGIES if STRATEGIES[name] is type(strategy))
-    changed = [f"{name}={_toml(value)}" for name, value in _changed(strategy).items()]
+    changed = [f"{name}={to_toml(value)}" for name, value in _changed(strategy).items()]
     return f"{key}({', '.join(changed)})" if changed else key
 
 
@@ -79,28 +95,13 @@ def _changed(instance: Any) -> dict[str, Any]:
     return changed
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}={_toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return repr(value)
-
-
-def _explain(error: ValidationError, kind: type[Any], name: str) -> str:
-    problems = sorted(
-        error.errors(include_url=False), key=lambda problem: problem["type"] != "unexpected_keyword_argument"
-    )
-    problem = problems[0]
-    location = [str(part) for part in problem["loc"]]
-    shown = " ".join((f"[{'.'.join(['strategy', *location[:-1]])}]", location[-1]))
-    if problem["type"] == "unexpected_keyword_argument":
-        for part in location[:-1]:
-            kind = next(field.type for field in fields(kind) if field.name == part)  # type: ignore[assignment]
-        return f"{shown} is no key of {name}{nearest(location[-1], [field.name for field in fields(kind)])}"
-    message = problem["msg"]
-    return f"{shown} = {problem['input']!r}: {message[:1].lower()}{message[1:]}"
+def _refusal(error: ValidationError, kind: type[Any], name: str) -> StrategyError:
+    problem = Problem(error)
+    *parents, last = ["strategy", *problem.location]
+    shown = f"[{'.'.join(parents)}] {last}" if parents else f"[{last}]"
+    if not problem.is_unknown_key:
+        return StrategyError(f"{shown}{problem.sentence}", problem.location)
+    for part in problem.location[:-1]:
+        kind = next(field.type for field in fields(kind) if field.name == part)  # type: ignore[assignment]
+    known = [field.name for field in fields(kind)]
+    return StrategyError(f"{shown} is no key of {name}{nearest(last, known)}", problem.location)

@@ -29,6 +29,10 @@ class FineTune:
     cross_entropy: Weight = 1.0
     listwise: Weight = 0.0
 
+    def __post_init__(self) -> None:
+        if not self.cross_entropy and not self.listwise:
+            raise ValueError("both losses have the weight 0; expected one above 0")
+
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one stage."""
         weights = {"hard": self.cross_entropy, "list": self.listwise}

@@ -23,6 +23,10 @@ class Weights:
     soft: Weight = 1.0
     hard: Weight = 1.0
 
+    def __post_init__(self) -> None:
+        if not any(vars(self).values()):
+            raise ValueError("every loss has the weight 0; expected one above 0")
+
 
 @STRATEGIES.register("simplified_tinybert")
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from distilkit.losses import (
     list_cross_entropy,
     soft_cross_entropy,
 )
+from distilkit.losses.precision import widen
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat, Internals
 from distilkit.models.layer_map import LayerMap
@@ -72,7 +73,7 @@ class Objective(nn.Module):
         scores: list[Tensor] = []
         for batch in micro_batches:
             student, teacher = self._run(batch.tokens)
-            classes = self.student.class_logits(student.logits.float())
+            classes = self.student.class_logits(widen(student.logits))
             scores.append(classes[:, 1] - classes[:, 0])
             for term in self.stage.terms:
                 if term.name != "list":
@@ -121,7 +122,7 @@ class Objective(nn.Module):
         if teacher is None:
             raise ValueError(f"the loss {term.name!r} needs a teacher")
         if term.name == "soft":
-            targets = self._teacher[0].class_logits(teacher.logits.float())
+            targets = self._teacher[0].class_logits(widen(teacher.logits))
             return soft_cross_entropy(classes, targets, **term.options, normaliser=counts.pairs)
         released = self.stage.variant == "released_code"
         if term.name == "attention":

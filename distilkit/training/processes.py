@@ -1,13 +1,15 @@
-"""The processes that train together: one by default, several under `accelerate launch`."""
+"""The processes that train together: one by default, several under `accelerate launch` or `torchrun`."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
+from distilkit.errors import RunFailed, Stopped, UserError
 from distilkit.training.memory import keep_freed_memory
 
 T = TypeVar("T")
@@ -19,8 +21,11 @@ PATIENCE = timedelta(days=1)
 class Processes:
     """Rank, number and device of this process, and how it talks to the others."""
 
-    def __init__(self, cpu: bool = False) -> None:
-        self.state = PartialState(cpu=cpu, timeout=PATIENCE)
+    def __init__(self) -> None:
+        # Accelerate takes launched processes without an accelerator for strangers unless it is told that they use CPUs.
+        on_cpus = "LOCAL_RANK" in os.environ and not torch.accelerator.is_available()
+        self.state = PartialState(cpu=on_cpus, timeout=PATIENCE)
+        self._alone = False
         keep_freed_memory()
 
     @property
@@ -58,24 +63,34 @@ class Processes:
             return values
         return list(gather_object(values))
 
-    def main_first(self, build: Callable[[], Any]) -> None:
-        """Run something in the main process alone while the others wait for it; they fail when it failed."""
+    def on_main(self, work: Callable[[], T]) -> T:
+        """Do something in the main process alone and return its value in all of them.
+
+        Where it fails there, it fails in all of them, so that none waits for a dead one.
+        """
+        if self._alone:
+            raise RuntimeError("one process alone cannot ask for work that is shared: the others would wait for it")
+        value: T | None = None
         problem: BaseException | None = None
         if self.is_main:
+            self._alone = True
             try:
-                build()
+                value = work()
             except BaseException as error:
                 problem = error
-        if self.count > 1:
-            self.check(problem)
-        elif problem is not None:
-            raise problem
-
-    def check(self, problem: BaseException | None) -> None:
-        """Raise the main process's exception in every process, so that none waits for a dead one."""
-        shared = self.broadcast((type(problem), str(problem)) if problem is not None else None)
+            finally:
+                self._alone = False
+        value, failure = self.broadcast((value, _shared(problem)))
         if problem is not None:
             raise problem
-        if shared is not None:
-            kind, text = shared
-            raise kind(text)
+        if failure is not None:
+            raise failure
+        return cast(T, value)
+
+
+def _shared(problem: BaseException | None) -> BaseException | None:
+    """Return an exception in a form that reaches other processes, whatever its own class needs to be made."""
+    if problem is None:
+        return None
+    kinds: tuple[type[BaseException], ...] = (UserError, Stopped, KeyboardInterrupt)
+    return next((kind for kind in kinds if isinstance(problem, kind)), RunFailed)(str(problem))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 
 from distilkit.data.batches import Schedule, micro_batches, total_steps
@@ -113,11 +114,12 @@ class Trainer:
                     self._save(optimizer)
                 if stop:
                     self.reporter.stop()
+            # Inside the phase, where a request to stop waits: these steps have no checkpoint of their own.
+            if not self.state.best_step:
+                self.state.validation = self.validate(student)
+                self.reporter.event("validation", self.stage.name, self.state.step, self.state.validation)
         if self.state.best_step:
             load_weights(self._best, self.objective)
-        else:
-            self.state.validation = self.validate(student)
-            self.reporter.event("validation", self.stage.name, self.state.step, self.state.validation)
         return self.state
 
     def _prepare(self) -> tuple[torch.nn.Module, torch.optim.Optimizer, Accelerator]:
@@ -125,6 +127,8 @@ class Trainer:
         precision = "no" if self.precision == "fp32" else self.precision
         # The general stages leave pooler and head alone, which plain DDP would wait for.
         unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+        # Accelerate keeps one precision for the whole process, but each stage has its own.
+        AcceleratorState._reset_state()
         accelerator = Accelerator(mixed_precision=precision, cpu=self._on_cpu, kwargs_handlers=[unused])
         self.objective.to(self.processes.device)
         if train.freeze_embeddings:

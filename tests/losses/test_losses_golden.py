@@ -1,12 +1,11 @@
 """The losses of TinyBERT and Simplified TinyBERT against numbers from the released code, in float64."""
 
 import math
-import zlib
 
 import pytest
 import torch
+from filled_models import fill, filled_bert
 from torch import Tensor
-from transformers import BertConfig, BertForSequenceClassification
 
 from distilkit.losses import attention_mse, embedding_mse, hard_cross_entropy, hidden_mse, soft_cross_entropy
 from distilkit.models.batch import TokenBatch
@@ -44,31 +43,6 @@ STANDARD_KD = 0.5180542742667498
 
 def close(value: Tensor, expected: float) -> bool:
     return math.isclose(value.item(), expected, rel_tol=0, abs_tol=1e-10)
-
-
-def fill(module: torch.nn.Module, prefix: str = "") -> None:
-    """Give every parameter the values that the golden numbers were computed with."""
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            name = prefix + name
-            steps = torch.arange(parameter.numel(), dtype=torch.float64)
-            values = 0.6 * torch.sin(0.37 * steps + zlib.crc32(name.encode()) % 1000)
-            parameter.copy_((values + name.endswith("LayerNorm.weight")).view_as(parameter))
-
-
-def filled_bert(layers: int, hidden: int) -> BertCat:
-    config = BertConfig(
-        vocab_size=40,
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=2,
-        intermediate_size=2 * hidden,
-        max_position_embeddings=16,
-        num_labels=2,
-    )
-    model = BertForSequenceClassification(config).double()
-    fill(model)
-    return BertCat(model.eval())
 
 
 @pytest.fixture(scope="module")

@@ -53,9 +53,12 @@ def find_runs(folder: Path, name: str, splits: Iterable[str]) -> dict[str, Table
 
 
 def need_runs(folder: Path, name: str, splits: Iterable[str]) -> dict[str, TableFile]:
-    """Return the run files NAME.SPLIT.trec that a folder has, by split; raises UserError where it has none."""
+    """Return the run files NAME.SPLIT.trec that a folder has, by split; raises UserError where it has none.
+
+    Only those of BM25 may be absent: it is computed instead.
+    """
     files = find_runs(folder, name, splits)
-    if not files:
+    if not files and name != "bm25":
         known = {path.name.split(".")[0] for path in folder.glob("*.*.trec*")}
         expected = f"{name}.SPLIT.trec for one of the splits {', '.join(splits)}"
         raise UserError(f"{folder} has no candidates called {name!r} (expected {expected}){nearest(name, known)}")

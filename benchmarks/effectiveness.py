@@ -1,0 +1,57 @@
+"""Does the default recipe's student beat its label-only twin and BM25, on seeds that played no part in its making?
+
+    python benchmarks/effectiveness.py --seeds 11 12 13 [--budget compute] [--runs-dir runs]
+
+Runs recipes/simplified_tinybert.toml once a seed (teacher shared, learning rates chosen on validation anew for student
+and twin), and prints a Markdown table of means on the test queries, differences and p after Holm.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+MEASURE = "nDCG@10"
+
+
+def main() -> None:
+    """Run the seeds and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", default="recipes/simplified_tinybert.toml")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
+    parser.add_argument("--budget", choices=["steps", "compute"], default="steps")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    options = parser.parse_args()
+    rows = [row for seed in options.seeds for row in run_seed(options, seed)]
+    print(f"| seed | {MEASURE}: BM25 | teacher | label-only | distilled | against | difference | p | p Holm | seconds |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("\n".join(rows))
+
+
+def run_seed(options: argparse.Namespace, seed: int) -> list[str]:
+    """Run one seed and return its rows, one a baseline."""
+    name = f"effectiveness-{options.budget}-seed{seed}"
+    start = time.monotonic()
+    command = [sys.executable, "-m", "distilkit", "run", options.recipe, "--name", name, "--seed", str(seed)]
+    command += ["--set", f"twin.budget={options.budget}", "--runs-dir", str(options.runs_dir), "--resume", "auto", "--json"]
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    seconds = time.monotonic() - start
+    for system, choice in found["choices"].items():
+        print(f"{system}: {choice}", file=sys.stderr)
+    result = found["sets"]["test"]
+    means = {one["name"]: one["mean"] for one in result["systems"] if one["measure"] == MEASURE}
+    shown = " | ".join(f"{means[system]:.4f}" for system in ("bm25", "teacher", f"{name}-label_only", name))
+    compared = [one for one in result["comparisons"] if one["system"] == name and one["measure"] == MEASURE]
+    return [f"| {seed} | {shown} | {_against(one, name)} | {seconds:.0f} |" for one in compared]
+
+
+def _against(one: dict[str, Any], name: str) -> str:
+    baseline = one["baseline"].removeprefix(f"{name}-")
+    return f"{baseline} | {one['mean_difference']:+.4f} | {one['p']:.2g} | {one['p_adjusted']:.2g}"
+
+
+if __name__ == "__main__":
+    main()

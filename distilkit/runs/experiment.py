@@ -1,0 +1,212 @@
+"""A recipe turned into work: which stages, from which weights, on which data. Shared by the plan and the run."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from distilkit.errors import UserError
+from distilkit.evaluation.macs import encoder_macs
+from distilkit.files import read_json
+from distilkit.models import STUDENTS
+from distilkit.models.references import content_hash, local_folder
+from distilkit.recipe import extended, with_values
+from distilkit.runs.artifacts import Artifacts
+from distilkit.runs.evaluator import Evaluator
+from distilkit.runs.materials import Materials
+from distilkit.runs.references import References
+from distilkit.runs.stages import Model, StageJob, Stages, Start
+from distilkit.settings import Recipe
+from distilkit.strategies import parse_strategy, strategy_from_table
+
+STARTS = ("random", "first_layers", "every_nth_layer")
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """One combination of grid values and the chain of stages that it trains; no values where there is no grid."""
+
+    values: dict[str, Any]
+    jobs: list[StageJob]
+
+    @property
+    def label(self) -> str:
+        """The values for people and events."""
+        return ", ".join(f"{key} = {value}" for key, value in self.values.items())
+
+
+@dataclass(frozen=True)
+class EvalSet:
+    """One query set of the evaluation."""
+
+    name: str
+    materials: Materials
+    evaluator: Evaluator
+    split: str
+
+
+class Experiment:
+    """Everything that one recipe trains and measures."""
+
+    def __init__(self, recipe: Recipe, artifacts: Artifacts, processes: Any) -> None:
+        self.recipe, self.artifacts, self.processes = recipe, artifacts, processes
+        self.reporter = artifacts.reporter
+        self.materials = Materials(recipe.data, artifacts)
+        self.evaluator = Evaluator(recipe.evaluate, processes, self.reporter)
+        for architecture in (recipe.teacher.architecture, recipe.student.architecture):
+            STUDENTS.resolve(architecture)
+
+    @cached_property
+    def base(self) -> Model:
+        """The teacher's checkpoint, before any fine-tuning."""
+        return reference(self.recipe.teacher.model)
+
+    @cached_property
+    def stages(self) -> Stages:
+        """Where stages are trained."""
+        return Stages(self.materials, self.artifacts, self.base.folder, self.evaluator, self.processes)
+
+    @cached_property
+    def references(self) -> References:
+        """Where the first stage and the teacher are evaluated."""
+        return References(self.artifacts, self.evaluator, self.base.folder)
+
+    @cached_property
+    def sets(self) -> list[EvalSet]:
+        """The query sets that are measured, `test` first."""
+        settings = self.recipe.evaluate
+        sets = [EvalSet("test", self.materials, self.evaluator, settings.split)]
+        for name, extra in settings.sets.items():
+            data = extended(self.recipe.data, extra)
+            changed = {"measures": extra.measures, "rerank_depth": extra.rerank_depth}
+            own = settings.model_copy(update={key: value for key, value in changed.items() if value is not None})
+            materials = Materials(data, self.artifacts) if extra.data else self.materials
+            sets.append(EvalSet(name, materials, Evaluator(own, self.processes, self.reporter), extra.split))
+        return sets
+
+    def teacher_jobs(self) -> list[StageJob]:
+        """Return the stages that fine-tune the teacher; none where it is used as it is."""
+        settings = self.recipe.teacher
+        if settings.fine_tune is None:
+            return []
+        try:
+            strategy = parse_strategy(settings.fine_tune)
+        except UserError as error:
+            raise UserError(f"[teacher] fine_tune: {error}") from None
+        stages = strategy.stages(settings.train, settings.seed)
+        if any(stage.uses_teacher for stage in stages):
+            raise UserError(
+                f"[teacher] fine_tune = {settings.fine_tune!r} needs a teacher itself; expected fine_tune(...)"
+            )
+        start = Start(self.base, None, settings.dropout)
+        return self._chain("teacher", stages, start, None, settings.architecture)
+
+    def teacher(self, checkpoints: Path) -> Model:
+        """Return the teacher, fine-tuned now if it must be."""
+        model = self.base
+        for job in self.teacher_jobs():
+            model = self.stages.get(job, checkpoints)
+        return model
+
+    def planned_teacher(self) -> Model:
+        """Return the teacher as a stage's key knows it, trained or not."""
+        jobs = self.teacher_jobs()
+        if not jobs:
+            return self.base
+        artifact = self.stages.artifact(jobs[-1])
+        return Model(self.artifacts.path(artifact) / "model", artifact.key)
+
+    def grid(self) -> list[GridPoint]:
+        """Return every combination of the grid's values with its stages; a single one without a grid."""
+        keys = list(self.recipe.grid)
+        points = []
+        for combination in itertools.product(*self.recipe.grid.values()):
+            values = dict(zip(keys, combination, strict=True))
+            recipe = with_values(self.recipe, values) if values else self.recipe
+            points.append(GridPoint(values, self._student_jobs(recipe)))
+        return points
+
+    def _student_jobs(self, recipe: Recipe) -> list[StageJob]:
+        student = recipe.student
+        stages = strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)
+        source = self.base if student.source is None else reference(student.source)
+        checkpoint = None if student.start in STARTS else content_hash(student.start)
+        start = Start(source, student, student.dropout, checkpoint)
+        uses_teacher = any(stage.uses_teacher for stage in stages)
+        return self._chain(
+            "stage", stages, start, self.planned_teacher() if uses_teacher else None, student.architecture
+        )
+
+    def _chain(self, kind: str, stages: Any, start: Start, teacher: Model | None, architecture: str) -> list[StageJob]:
+        jobs: list[StageJob] = []
+        before = None
+        for stage in stages:
+            job = StageJob(kind, stage, start, before, teacher, architecture)
+            jobs.append(job)
+            before = self.stages.artifact(job)
+        return jobs
+
+    def twin(self) -> Recipe | None:
+        """Return the recipe of the label-only twin: the same student, seed and grid, without the teacher's losses."""
+        recipe = self.recipe
+        if recipe.twin.budget == "none" or recipe.strategy["name"] == "fine_tune":
+            return None
+        table = recipe.model_dump(mode="json", by_alias=True)
+        table.update(
+            name=f"{recipe.name}-label_only",
+            strategy={"name": "fine_tune"},
+            twin={"budget": "none"},
+            grid={key: values for key, values in recipe.grid.items() if not key.startswith("strategy.")},
+        )
+        jobs = self.grid()[0].jobs
+        if recipe.twin.budget == "compute" or len(jobs) > 1:
+            table["train"]["max_steps"] = self._twin_steps(jobs, recipe.twin.budget)
+        return Recipe.model_validate(table)
+
+    def _twin_steps(self, jobs: list[StageJob], budget: str) -> int:
+        """Return as many label-only steps as the student's stages take, or as cost as many multiply-accumulates.
+
+        A trained forward pass costs three (itself and twice that for the gradients), a frozen one costs one.
+        """
+        length = self.recipe.data.max_length
+        student, teacher = (
+            encoder_macs(*size, length) for size in (self.student_size(), encoder_size(self.base.folder))
+        )
+        steps = 0.0
+        for job in jobs:
+            _, own = self.stages.size(job)
+            steps += own * (1 + teacher / (3 * student) if budget == "compute" and job.stage.uses_teacher else 1)
+        return math.ceil(steps)
+
+    def student_size(self) -> tuple[int, int, int]:
+        """Return the student's layers, hidden and intermediate size."""
+        from distilkit.models.shape import INTERMEDIATE_SIZES, Shape
+
+        student = self.recipe.student
+        if student.start not in STARTS:
+            return encoder_size(local_folder(student.start))
+        source = encoder_size(self.base.folder if student.source is None else local_folder(student.source))
+        if student.shape is None:
+            return source
+        shape = Shape.parse(student.shape)
+        if shape.hidden == source[1]:
+            return shape.layers, shape.hidden, source[2]
+        return shape.layers, shape.hidden, INTERMEDIATE_SIZES.get((shape.layers, shape.hidden), 4 * shape.hidden)
+
+
+def reference(name: str) -> Model:
+    """Return the weights of a model reference; raises UserError where there are none."""
+    return Model(local_folder(name), content_hash(name))
+
+
+def encoder_size(folder: Path) -> tuple[int, int, int]:
+    """Return layers, hidden size and intermediate size from a model's config.json, whatever its type calls them."""
+    config = read_json(folder / "config.json")
+    hidden = config.get("hidden_size", config.get("dim"))
+    return (
+        config.get("num_hidden_layers", config.get("n_layers")),
+        hidden,
+        config.get("intermediate_size", config.get("hidden_dim", 4 * hidden)),
+    )

@@ -1,0 +1,122 @@
+"""A run's folder: what is in it, and the only code that writes its life signs."""
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from distilkit import __version__
+from distilkit.files import write_json
+
+PACKAGES = ("torch", "transformers", "accelerate", "datasets", "ir-measures", "bm25s", "numpy", "scipy")
+
+
+class RunFolder:
+    """`runs/NAME/`: run.json, status.json, events.jsonl, log.txt, run.lock, checkpoints/, model/, eval/."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    run_json = property(lambda self: self.path / "run.json")
+    status_json = property(lambda self: self.path / "status.json")
+    events = property(lambda self: self.path / "events.jsonl")
+    log = property(lambda self: self.path / "log.txt")
+    lock = property(lambda self: self.path / "run.lock")
+    stop = property(lambda self: self.path / "stop")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    model = property(lambda self: self.path / "model")
+    eval = property(lambda self: self.path / "eval")
+
+    def exists(self) -> bool:
+        """Return whether a run has been started here."""
+        return bool(self.run_json.exists())
+
+    def create(self, record: dict[str, Any]) -> None:
+        """Make the folder and its immutable run.json."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.run_json, record)
+
+    def append_event(self, event: dict[str, Any]) -> None:
+        """Append one event in one write, so that a reader sees whole lines only."""
+        line = json.dumps({"v": 1, "t": round(time.time(), 3), **event}, ensure_ascii=False) + "\n"
+        self._append(self.events, line)
+
+    def append_log(self, line: str) -> None:
+        """Append one line to log.txt."""
+        self._append(self.log, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+    @staticmethod
+    def _append(path: Path, text: str) -> None:
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(file, text.encode())
+        finally:
+            os.close(file)
+
+
+def machine() -> dict[str, Any]:
+    """Describe this machine for records of cost."""
+    return {"host": socket.gethostname(), "system": platform.system(), "cpu": _cpu(), "cores": os.cpu_count()}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of distilkit, Python and the packages that change numbers."""
+    found = {"distilkit": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def provenance() -> dict[str, Any]:
+    """Return what a run.json says of the process that made it."""
+    return {
+        "argv": sys.argv[1:],
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "versions": versions(),
+        "git": _git(),
+        "host": machine(),
+        "boot_id": boot_id(),
+    }
+
+
+def boot_id() -> str | None:
+    """Return what tells this boot of this machine from all others, where the system says."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process started, in the system's own count, so that a reused pid is told apart."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def _git() -> str | None:
+    try:
+        done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

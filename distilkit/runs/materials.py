@@ -1,0 +1,177 @@
+"""What a run reads: a collection, its first stage and its tokens, each built once and shared."""
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from distilkit.data.candidates import Candidates
+from distilkit.data.collection import Collection, Qrels, open_collection
+from distilkit.data.sources import SOURCES, Source
+from distilkit.errors import UserError
+from distilkit.files import content_key
+from distilkit.runs.artifacts import Artifact, Artifacts
+from distilkit.settings import DataSettings
+
+
+@dataclass(frozen=True)
+class QuerySet:
+    """Judged queries of a collection with their candidates, and the candidates' identity for artifact keys."""
+
+    collection: Collection
+    qrels: Qrels
+    candidates: Candidates
+    identity: dict[str, Any]
+
+
+class Materials:
+    """The data room of one [data] table."""
+
+    def __init__(self, settings: DataSettings, artifacts: Artifacts) -> None:
+        self.settings, self.artifacts, self.reporter = settings, artifacts, artifacts.reporter
+        self._bm25: Any = None
+        self._tokenizers: dict[Path, str] = {}
+
+    @cached_property
+    def collection(self) -> Collection:
+        """The collection, built if it is not there; raises UserError for missing or broken files."""
+        source = make_source(self.settings)
+        artifact = Artifact("collection", {"source": self.settings.source, **source.key()})
+        if not self.artifacts.has(artifact):
+            self.reporter.say(f"collection: reading {self.settings.source}")
+
+        def build(folder: Path) -> None:
+            (folder / "content").mkdir()
+            source.write(folder / "content")
+
+        return open_collection(self.artifacts.get(artifact, build) / "content")
+
+    @cached_property
+    def judgements(self) -> tuple[Qrels, Qrels]:
+        """Training and validation judgements; raises UserError where there are none to train on."""
+        from distilkit.data.validation import validation_split
+
+        wanted = self.settings.validation
+        train, validation = validation_split(
+            self.collection, take_from=wanted.from_, queries=wanted.queries, seed=wanted.seed
+        )
+        return train, first_queries(validation, self.settings.validation_queries)
+
+    def qrels(self, split: str, limit: int | None) -> Qrels:
+        """Return the judgements of a split's first `limit` queries by sha256, without those that validation took.
+
+        Raises UserError where the collection has no such split, or where validation takes all of it.
+        """
+        if split not in self.collection.splits:
+            raise UserError(
+                f"[evaluate] split = {split!r}: the collection has judgements for {', '.join(self.collection.splits)}"
+            )
+        qrels = self.collection.qrels(split)
+        if split in ("train", "dev"):
+            _, validation = self.judgements
+            qrels = {query: judged for query, judged in qrels.items() if query not in validation}
+        if not qrels:
+            raise UserError(
+                f"[evaluate] split = {split!r}: all its queries are validation queries; "
+                'take those from elsewhere, such as validation = { from = "train", queries = 200 }'
+            )
+        return first_queries(qrels, limit)
+
+    def query_set(self, split: str, qrels: Qrels, depth: int) -> QuerySet:
+        """Return judged queries with their first `depth` candidates: given ones where there are, else BM25's."""
+        candidates, identity = self.candidates(split, sorted(qrels), depth)
+        return QuerySet(self.collection, qrels, candidates, identity)
+
+    def candidates(self, split: str, query_ids: Sequence[str], depth: int) -> tuple[Candidates, dict[str, Any]]:
+        """Return the first stage of some queries and its identity."""
+        identity = self.candidate_identity(split, query_ids, depth)
+        given = self.collection.candidates(split) if self.settings.candidates else None
+        if given is not None:
+            return Candidates.of_run(self.collection, given, query_ids, depth), identity
+        artifact = Artifact("candidates", identity)
+        return Candidates.open(
+            self.artifacts.get(artifact, lambda folder: self._retrieve(folder, query_ids, depth))
+        ), identity
+
+    def candidate_identity(self, split: str, query_ids: Sequence[str], depth: int) -> dict[str, Any]:
+        """Return what the first stage of some queries depends on."""
+        settings = self.settings
+        identity = {"collection": self.collection.fingerprint, "queries": content_key(list(query_ids)), "depth": depth}
+        if settings.candidates and self.collection.candidates(split) is not None:
+            return {**identity, "given": split}
+        from distilkit.data.bm25 import VERSION
+
+        return {
+            **identity,
+            "bm25": {"k1": settings.k1, "b": settings.b, "stemmer": settings.stemmer, "version": VERSION},
+        }
+
+    def _retrieve(self, folder: Path, query_ids: Sequence[str], depth: int) -> None:
+        from distilkit.data.bm25 import Bm25
+
+        collection, settings = self.collection, self.settings
+        if self._bm25 is None:
+            self.reporter.say(f"BM25: indexing {len(collection.passages)} passages")
+            self._bm25 = Bm25(collection.passages, k1=settings.k1, b=settings.b, stemmer=settings.stemmer)
+        indices = [collection.queries.index(query) for query in query_ids]
+        texts = collection.queries.texts(indices)
+        with self.reporter.phase("BM25", len(texts)) as phase:
+            passages, scores = self._bm25.retrieve(texts, depth, progress=phase.reach)
+        import numpy as np
+
+        Candidates(np.array(indices, np.int64), passages, scores.astype(np.float64)).write(folder)
+
+    def token_identity(self, model: Path) -> dict[str, Any]:
+        """Return what the tokens depend on."""
+        from distilkit.data.tokens import tokenizer_identity
+        from distilkit.models.load import load_tokenizer
+
+        if model not in self._tokenizers:  # asked for by every stage of a plan
+            self._tokenizers[model] = tokenizer_identity(load_tokenizer(model))
+        return {
+            "collection": self.collection.fingerprint,
+            "tokenizer": self._tokenizers[model],
+            "max_length": self.settings.max_length,
+        }
+
+    def tokens(self, model: Path) -> Any:
+        """Return the collection's `PairTokens` for the tokenizer in a model's folder."""
+        from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, write_token_store
+        from distilkit.models.load import load_tokenizer
+
+        tokenizer = load_tokenizer(model)
+        tables = {"queries": self.collection.queries, "passages": self.collection.passages}
+
+        def build(folder: Path) -> None:
+            for name, table in tables.items():
+                (folder / name).mkdir()
+                with self.reporter.phase(f"tokenise {name}", len(table)) as phase:
+                    write_token_store(folder / name, table, tokenizer, self.settings.max_length, phase.reach)
+
+        folder = self.artifacts.get(Artifact("tokens", self.token_identity(model)), build)
+        queries, passages = (TokenStore.open(folder / name) for name in tables)
+        return PairTokens(queries, passages, PairTemplate.of(tokenizer), self.settings.max_length)
+
+
+def make_source(settings: DataSettings) -> Source:
+    """Return the source of a [data] table; raises UserError for keys that it lacks or does not read."""
+    kind: Any = SOURCES[settings.source]
+    taken = set(inspect.signature(kind).parameters)
+    if "path" in taken and settings.path is None:
+        raise UserError(f"[data] path is missing; source = {settings.source!r} reads a folder")
+    if "path" not in taken and settings.path is not None:
+        raise UserError(f"[data] path = {settings.path!r}: source = {settings.source!r} reads no folder")
+    given = {"path": Path(settings.path) if settings.path else None, "candidates": settings.candidates}
+    source: Source = kind(**{name: value for name, value in given.items() if name in taken})
+    return source
+
+
+def first_queries(qrels: Qrels, limit: int | None) -> Qrels:
+    """Return the judgements of the first `limit` queries by sha256 of their id: a sample that does not follow the ids."""
+    if limit is None or limit >= len(qrels):
+        return qrels
+    order = sorted(qrels, key=lambda query: hashlib.sha256(query.encode()).hexdigest())
+    return {query: qrels[query] for query in order[:limit]}

@@ -1,0 +1,126 @@
+"""`--dry-run`: what a recipe would do, how large it is, and what is there already. Reads data, trains nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from distilkit.runs.artifacts import Alone, Artifacts
+from distilkit.runs.checks import check
+from distilkit.runs.execute import Request, resolved
+from distilkit.runs.experiment import Experiment
+from distilkit.runs.reporter import Reporter
+from distilkit.runs.stages import StageJob
+from distilkit.tables import table
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a plan: what is done, with how many examples and optimiser steps, and whether that is cached."""
+
+    what: str
+    losses: str
+    examples: int | None
+    steps: int | None
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do, in order, with the collection it reads and its resolved recipe."""
+
+    name: str
+    data: dict[str, Any]
+    steps: list[Step]
+    sets: dict[str, dict[str, Any]]
+    recipe: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan for `--json`."""
+        return {
+            "name": self.name,
+            "data": self.data,
+            "stages": [vars(step) for step in self.steps],
+            "sets": self.sets,
+            "recipe": self.recipe,
+        }
+
+    def to_text(self) -> str:
+        """Return the plan for people."""
+        counts = ", ".join(f"{value} {name}" for name, value in self.data["counts"].items())
+        rows = [
+            [step.what, step.losses, _number(step.examples), _number(step.steps), "yes" if step.cached else "no"]
+            for step in self.steps
+        ]
+        lines = [f"{self.name} on {self.data['name']}: {counts}", ""]
+        lines.append(table(["stage", "losses", "examples", "steps", "cached"], rows))
+        lines.append("")
+        for name, found in self.sets.items():
+            lines.append(
+                f"query set {name}: {found['queries']} queries, re-ranking depth {found['depth']}, {found['measures']}"
+            )
+        total = sum(step.steps or 0 for step in self.steps if not step.cached)
+        lines.append(f"{total} optimiser steps to train; nothing was trained now")
+        return "\n".join(lines)
+
+
+class OneProcess(Alone):
+    """This process alone, with the device that a run would take."""
+
+    count = 1
+    rank = 0
+
+    @property
+    def device(self) -> Any:
+        """The device that a run would compute on."""
+        import torch
+
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def plan(request: Request) -> Plan:
+    """Return the plan of a request; the collection is read (and kept), nothing else is built. Raises UserError."""
+    processes = OneProcess()
+    artifacts = Artifacts(request.runs_dir / ".artifacts", processes, Reporter(quiet=True))
+    experiment = Experiment(request.recipe, artifacts, processes)
+    check(experiment)
+    steps = [_step("teacher", job, experiment) for job in experiment.teacher_jobs()]
+    steps += _student_steps("student", experiment)
+    twin = experiment.twin()
+    if twin is not None:
+        steps += _student_steps("label-only", Experiment(twin, artifacts, processes))
+    collection = experiment.materials.collection
+    train, validation = experiment.materials.judgements
+    counts = {
+        "passages": len(collection.passages),
+        "queries": len(collection.queries),
+        "training queries": len(train),
+        "validation queries": len(validation),
+    }
+    sets = {
+        one.name: {
+            "queries": len(one.materials.qrels(one.split, one.evaluator.settings.queries)),
+            "depth": one.evaluator.depth,
+            "measures": " ".join(one.evaluator.measures),
+        }
+        for one in experiment.sets
+    }
+    data = {"name": collection.name, "fingerprint": collection.fingerprint, "counts": counts}
+    return Plan(request.recipe.name, data, steps, sets, resolved(request.recipe))
+
+
+def _student_steps(who: str, experiment: Experiment) -> list[Step]:
+    return [
+        _step(f"{who}, {point.label}" if point.values else who, job, experiment)
+        for point in experiment.grid()
+        for job in point.jobs
+    ]
+
+
+def _step(who: str, job: StageJob, experiment: Experiment) -> Step:
+    examples, steps = experiment.stages.size(job)
+    losses = " + ".join(f"{term.weight:g}·{term.name}" for term in job.stage.terms)
+    cached = experiment.artifacts.has(experiment.stages.artifact(job))
+    return Step(f"{who}: {job.stage.name}", losses, examples, steps, cached)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,226 @@
+"""What a run says while it works: progress bars or plain lines, events, log and life signs."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from distilkit.errors import Stopped
+from distilkit.files import write_json
+from distilkit.runs.folder import RunFolder, process_start
+
+# status.json is replaced no more often than this, and a reader worries after three times what it was told to expect.
+STATUS_EVERY = 1.0
+PLAIN_EVERY = 15.0
+
+
+class Phase:
+    """One piece of work with a known size: `advance` counts it and shows what it came to."""
+
+    def __init__(self, reporter: "Reporter", label: str, total: int, done: int, training: bool) -> None:
+        self._reporter, self.label, self.total, self.done, self.training = reporter, label, total, done, training
+        self.started, self._first = time.monotonic(), done
+        self._task = (
+            reporter.bars.add_task(escape(label), total=total, completed=done, figures="") if reporter.bars else None
+        )
+        self._said = self.started
+
+    def advance(self, values: dict[str, float] | None = None, count: int = 1) -> None:
+        """Count `count` more, with figures to show."""
+        self.done += count
+        self._show(values or {})
+
+    def reach(self, done: int, total: int | None = None) -> None:
+        """Say how much is done in all; fits a `progress(done, total)` callback."""
+        self.done, self.total = done, total or self.total
+        self._show({})
+
+    @property
+    def rate(self) -> float:
+        """How much is done a second."""
+        return (self.done - self._first) / max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes at this rate."""
+        return (self.total - self.done) / self.rate if self.rate else None
+
+    def _show(self, values: dict[str, float]) -> None:
+        reporter = self._reporter
+        reporter.values.update(values)
+        figures = f"loss {values['loss']:.4g}" if "loss" in values else ""
+        if reporter.bars and self._task is not None:
+            reporter.bars.update(self._task, completed=self.done, total=self.total, figures=figures)
+        elif time.monotonic() - self._said > PLAIN_EVERY:
+            self._said = time.monotonic()
+            left = f", {self.seconds_left:.0f} s left" if self.seconds_left is not None else ""
+            reporter.say(f"{self.label}: {self.done}/{self.total}{', ' + figures if figures else ''}{left}", log=False)
+        reporter.heartbeat(phase=self)
+        reporter.raise_if_stopped()
+
+    def finish(self) -> None:
+        """Close the bar, or say how long it took."""
+        seconds = time.monotonic() - self.started
+        self._reporter.heartbeat(phase=self, force=True)
+        if self._reporter.bars and self._task is not None:
+            self._reporter.bars.update(self._task, completed=self.done)
+            self._reporter.bars.stop_task(self._task)
+        self._reporter.say(
+            f"{self.label}: {self.done}/{self.total} in {seconds:.1f} s", quiet=bool(self._reporter.bars)
+        )
+
+
+class Reporter:
+    """Writes a run's life signs and shows its progress; without a folder it only shows, and `quiet` shows nothing.
+
+    Of several processes one leads: the others leave it to that one to stop them, as they must all stop at one place.
+    """
+
+    def __init__(
+        self, folder: RunFolder | None = None, quiet: bool = False, console: Console | None = None, leads: bool = True
+    ) -> None:
+        self.folder, self.leads = folder, leads
+        self.console = console or Console(stderr=True, quiet=quiet, highlight=False)
+        self.prefix = ""
+        self.trial = ""
+        self.values: dict[str, float] = {}
+        self.fields: dict[str, Any] = {}
+        self.bars = self._make_bars() if self.console.is_terminal and not quiet else None
+        self._status_at = 0.0
+        self._parent: Reporter | None = None
+        self._signals: list[int] = []  # shared with the reporters of twins
+        self._in_training = False
+
+    def _make_bars(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=self.console,
+        )
+
+    def child(self, folder: RunFolder) -> "Reporter":
+        """Return a reporter for another run that shares this one's screen and stop signals."""
+        other = Reporter.__new__(Reporter)
+        other.__dict__.update(self.__dict__)
+        other.folder, other.values, other.fields, other._status_at, other._parent = folder, {}, {}, 0.0, self
+        return other
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Show progress and catch Ctrl-C and SIGTERM as requests to stop, for a block."""
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            if self.bars:
+                self.bars.start()
+            yield
+        finally:
+            if self.bars:
+                self.bars.stop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def phase(self, label: str, total: int, done: int = 0, training: bool = False) -> Iterator[Phase]:
+        """Show one piece of work."""
+        label = f"{self.prefix}{label}"
+        if self.bars:
+            for task in self.bars.tasks:
+                if task.finished:
+                    task.visible = False
+        phase = Phase(self, label, total, done, training)
+        if training:
+            self.values = {}  # those of another stage's losses are none of this one's
+        before, self._in_training = self._in_training, training or self._in_training
+        self.heartbeat(phase=phase, force=True)
+        try:
+            yield phase
+        finally:
+            self._in_training = before
+        phase.finish()
+
+    def say(self, text: str, quiet: bool = False, log: bool = True) -> None:
+        """Write a line to the log and, unless quiet, to the screen."""
+        if log and self.folder:
+            self.folder.append_log(text)
+        if not quiet:
+            self.console.print(escape(text), soft_wrap=True)
+
+    def event(self, kind: str, stage: str, step: int, values: dict[str, Any]) -> None:
+        """Append an event."""
+        if self.folder:
+            trial = {"trial": self.trial} if self.trial else {}
+            self.folder.append_event({"step": step, "kind": kind, "stage": stage, **trial, "values": values})
+        if kind == "validation":
+            self.fields["validation"] = values
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+            self.say(f"{self.prefix}{stage}: step {step}, validation {shown}")
+
+    def status(self, state: str, **fields: Any) -> None:
+        """Replace status.json at once."""
+        self.fields.update(fields, state=state)
+        self._write_status()
+
+    def heartbeat(self, phase: Phase | None = None, expect_next: float = 30, force: bool = False) -> None:
+        """Show that the run lives, at most once a second, and with it the run whose twin it is."""
+        if self._parent is not None:
+            self._parent.heartbeat(expect_next=expect_next)
+        # Kept up to date in between too, for the last status may come at any moment.
+        self.fields["expect_next_s"] = expect_next
+        if phase is not None:
+            self.fields.update(phase=phase.label, phase_done=phase.done, phase_total=phase.total)
+            self.fields.update(rate=phase.rate, eta=phase.seconds_left)
+            if phase.training:
+                self.fields.update(step=phase.done, total=phase.total)
+        if force or time.monotonic() - self._status_at >= STATUS_EVERY:
+            self._write_status()
+
+    def _write_status(self) -> None:
+        if not self.folder:
+            return
+        self._status_at = time.monotonic()
+        pid = os.getpid()
+        record = {
+            **self.fields,
+            "values": self.values,
+            "pid": pid,
+            "pid_start": process_start(pid),
+            "hb_t": time.time(),
+        }
+        write_json(self.folder.status_json, record)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals.append(number)
+        if len(self._signals) > 1:  # asked twice: at once
+            raise KeyboardInterrupt
+        self.console.print("stopping after a checkpoint; once more to stop at once")
+
+    def stop_requested(self) -> bool:
+        """Return whether a signal or the `stop` file asks the run to stop."""
+        return bool(self._signals) or bool(self.folder and self.folder.stop.exists())
+
+    def raise_if_stopped(self) -> None:
+        """Stop here when asked to, except in training, which writes a checkpoint first."""
+        if self.leads and not self._in_training and self.stop_requested():
+            self.stop()
+
+    def stop(self) -> None:
+        """Raise Stopped."""
+        raise Stopped("stopped; go on with --resume auto")
+
+
+def to_terminal() -> bool:
+    """Return whether standard output is a terminal."""
+    return sys.stdout.isatty()

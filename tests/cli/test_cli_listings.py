@@ -1,0 +1,195 @@
+"""The verbs that list and explain: runs, show, strategies, recipes, and help."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distilkit import __version__
+from distilkit.recipe import load_recipe, shipped_recipes
+from distilkit.strategies import STRATEGIES, strategy_from_table, strategy_table
+
+Cli = Callable[..., Any]
+VERBS = ("run", "compare", "runs", "show", "strategies", "recipes")
+NASTY = "[red]a|b\x1b[31m\u202e"
+
+
+@pytest.fixture
+def copied(finished: Any, tmp_path: Path) -> Path:
+    """Return a folder of runs that a test may change."""
+    runs = tmp_path / "runs"
+    for run in (finished.run, finished.twin):
+        shutil.copytree(run, runs / run.name)
+    return runs
+
+
+def test_version_and_help(cli: Cli) -> None:
+    assert cli("--version") == (0, f"distilkit {__version__}\n", "")
+    outcome = cli("--help")
+    assert outcome.code == 0
+    for verb in VERBS:
+        assert f"\n  {verb} " in outcome.out
+    assert cli("-h") == outcome
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(cli: Cli, verb: str) -> None:
+    outcome = cli(verb, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"Usage: distilkit {verb} ")
+    assert "--json" in outcome.out
+    # A line for every option: what it does, not only how it is spelt.
+    assert cli(verb, "-h") == outcome
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("rnu",), ("run",), ("run", "x", "--sed", "1"), ("run", "x", "--seed", "one")]
+)
+def test_a_wrong_command_line_is_exit_2(cli: Cli, arguments: tuple[str, ...]) -> None:
+    outcome = cli(*arguments)
+    assert outcome.code == 2
+    assert "Usage: distilkit" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_runs_lists_every_run(cli: Cli, finished: Any) -> None:
+    listed = json.loads(cli("runs", "--runs-dir", finished.runs, "--json").out)
+    assert [one["name"] for one in listed] == ["tiny", "tiny-label_only"]
+    for one in listed:
+        assert set(one) == {"name", "state", "strategy", "student", "step", "total", "measures"}
+    student, twin = listed
+    assert (student["state"], student["strategy"], student["student"]) == (
+        "done",
+        "simplified_tinybert",
+        "bert_cat:L2_H16",
+    )
+    assert (student["step"], student["total"], list(student["measures"])) == (16, 16, ["RR@10", "nDCG@10"])
+    assert twin["strategy"] == "fine_tune"
+    rows = {line.split()[0]: line.split() for line in cli("runs", "--runs-dir", finished.runs).out.splitlines()}
+    assert rows["run"] == ["run", "state", "strategy", "student", "step", "RR@10", "nDCG@10"]
+    assert rows["tiny"][1:5] == ["done", "simplified_tinybert", "bert_cat:L2_H16", "16/16"]
+    assert rows["tiny"][5] == f"{student['measures']['RR@10']:.4f}"
+
+
+def test_no_runs(cli: Cli, tmp_path: Path) -> None:
+    assert cli("runs", "--runs-dir", tmp_path / "none") == (0, f"no runs in {tmp_path}/none\n", "")
+    assert json.loads(cli("runs", "--runs-dir", tmp_path, "--json").out) == []
+
+
+def test_show_tells_all_of_a_run(cli: Cli, finished: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = json.loads(cli("show", "tiny", "--runs-dir", finished.runs, "--json").out)
+    record = json.loads((finished.run / "run.json").read_text())
+    assert {key: found[key] for key in record} == record
+    assert set(found) - set(record) == {"path", "state", "status", "grid", "sets"}
+    assert found["state"] == "done"
+    assert set(found["sets"]["test"]) == {"set", "n", "measures", "policy", "cost"}
+    text = cli("show", "tiny", "--runs-dir", finished.runs).out
+    assert text.startswith("tiny: done\n")
+    for word in ("simplified_tinybert", "bert_cat:L2_H16, seed 1", "tiny-label_only", "nDCG@10", "parameters"):
+        assert word in text
+    monkeypatch.setenv("DISTILKIT_RUNS", str(finished.runs))
+    assert cli("show", "tiny").out == cli("show", finished.run).out == text
+
+
+def test_show_of_an_unknown_run_names_the_nearest(cli: Cli, finished: Any) -> None:
+    outcome = cli("show", "tinny", "--runs-dir", finished.runs)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"distilkit: no run is called 'tinny' in {finished.runs}; did you mean 'tiny'?\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "cannot be read as JSON"), ("[]", "name is missing"), ('{"name": "x"}', "strategy is missing")],
+)
+def test_a_damaged_run_hides_no_other(cli: Cli, copied: Path, text: str, message: str) -> None:
+    path = copied / "broken" / "run.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    states = {one["name"]: one["state"] for one in json.loads(cli("runs", "--runs-dir", copied, "--json").out)}
+    assert states == {"broken": "damaged", "tiny": "done", "tiny-label_only": "done"}
+    assert cli("runs", "--runs-dir", copied).code == 0
+    outcome = cli("show", "broken", "--runs-dir", copied)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"distilkit: {path}: ")
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_run_whose_process_is_gone_has_crashed(cli: Cli, copied: Path) -> None:
+    path = copied / "tiny" / "status.json"
+    status = json.loads(path.read_text())
+    path.write_text(json.dumps({**status, "state": "running", "phase": "student: distil", "step": 3}))
+    listed = json.loads(cli("runs", "--runs-dir", copied, "--json").out)
+    assert [one["state"] for one in listed] == ["crashed", "done"]
+    assert "student: distil: 3/16" in cli("show", "tiny", "--runs-dir", copied).out
+    path.write_text("{")
+    assert "tiny: crashed" in cli("show", "tiny", "--runs-dir", copied).out
+    path.unlink()
+    assert "tiny: crashed" in cli("show", "tiny", "--runs-dir", copied).out
+
+
+def test_names_do_not_drive_the_terminal(cli: Cli, copied: Path) -> None:
+    folder = copied / NASTY
+    (copied / "tiny").rename(folder)
+    path = folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "name": NASTY}))
+    shown = "[red]a|b\\x1b[31m\\u202e"
+    outcomes = [
+        cli("runs", "--runs-dir", copied),
+        cli("show", NASTY, "--runs-dir", copied),
+        cli("show", f"{NASTY}x", "--runs-dir", copied),
+        cli("compare", NASTY, "--runs-dir", copied),
+        cli("compare", f"{NASTY}x", "--runs-dir", copied),
+    ]
+    for outcome in outcomes:
+        text = outcome.out + outcome.err
+        assert shown in text
+        assert not {"\x1b", "\u202e"} & set(text)
+    markdown = cli("compare", NASTY, "--runs-dir", copied, "--format", "markdown").out
+    assert "\\[red\\]a\\|b" in markdown
+    # An unescaped pipe would add a column.
+    rows = [line.replace("\\|", "").count("|") for line in markdown.splitlines() if line.startswith("|")]
+    assert set(rows[:6]) == {4}
+    assert json.loads(cli("runs", "--runs-dir", copied, "--json").out)[0]["name"] == NASTY
+
+
+def test_strategies_come_from_the_registry(cli: Cli) -> None:
+    listed = json.loads(cli("strategies", "--json").out)
+    assert [one["name"] for one in listed] == list(STRATEGIES)
+    for one in listed:
+        assert set(one) == {"name", "stages", "parameters", "paper"}
+        assert one["stages"]
+        assert strategy_from_table({"name": one["name"], **one["parameters"]}) == STRATEGIES[one["name"]]()
+    text = cli("strategies").out
+    for one in listed:
+        assert f"\n{one['name']} " in text
+        assert one["paper"] in text
+
+
+@pytest.mark.parametrize("name", list(STRATEGIES))
+def test_a_strategy_is_explained(cli: Cli, name: str) -> None:
+    text = cli("strategies", name).out
+    assert text.startswith(f"{name}\n")
+    assert STRATEGIES[name].__doc__.strip().splitlines()[0] in text
+    for key in strategy_table(STRATEGIES[name]()):
+        assert f"\n  {key} = " in text
+    assert [one["name"] for one in json.loads(cli("strategies", name, "--json").out)] == [name]
+
+
+def test_an_unknown_strategy_names_the_nearest(cli: Cli) -> None:
+    for options in ((), ("--json",)):
+        outcome = cli("strategies", "finetune", *options)
+        assert outcome == (2, "", "distilkit: no strategy is called 'finetune'; did you mean 'fine_tune'?\n")
+
+
+def test_recipes_lists_what_is_shipped(cli: Cli) -> None:
+    listed = json.loads(cli("recipes", "--json").out)
+    assert [one["name"] for one in listed] == list(shipped_recipes())
+    for one in listed:
+        assert set(one) == {"name", "strategy", "data", "description", "path"}
+        assert load_recipe(one["path"]).data.source == one["data"]
+    text = cli("recipes").out
+    assert all(f"\n{one['name']} " in text for one in listed)
