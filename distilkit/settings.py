@@ -4,7 +4,7 @@ Names follow Hugging Face's TrainingArguments wherever it has one.
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -41,6 +41,10 @@ def _set_name(text: str) -> str:
     return _folder(text)
 
 
+def _takes_none(annotation: Any) -> bool:
+    return type(None) in get_args(annotation)
+
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -56,6 +60,15 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent(cls, table: Any) -> Any:
+        """Take the word "none", as TOML has no null, for the absence of a key that may be absent."""
+        if not isinstance(table, dict):
+            return table
+        optional = {field.alias or name for name, field in cls.model_fields.items() if _takes_none(field.annotation)}
+        return {key: None if value == "none" and key in optional else value for key, value in table.items()}
 
 
 class ValidationSettings(Section):
@@ -83,7 +96,7 @@ class DataSettings(Section):
     b: Fraction = 0.4
     """BM25's length normalisation."""
     stemmer: str | None = "english"
-    """Snowball stemmer of BM25's terms."""
+    """Snowball stemmer of BM25's terms; "none" for none."""
     validation: ValidationSettings = ValidationSettings()  # type: ignore[call-arg]
     """Taken from train where there is no `dev` split."""
     validation_queries: Count | None = None

@@ -10,7 +10,7 @@ import torch
 
 from distilkit.data.candidates import Candidates
 from distilkit.data.tokens import PairTokens
-from distilkit.evaluation.macs import encoder_macs
+from distilkit.evaluation.macs import ranker_macs
 from distilkit.evaluation.rerank import computing, score_batch
 from distilkit.models.cat import BertCat
 from distilkit.training.precision import Precision
@@ -40,13 +40,9 @@ def measure_cost(
             if number >= WARM_UP:
                 seconds.append(time.perf_counter() - start)
     quantiles = np.quantile(seconds, [0.5, 0.95, 0.99]) * 1000 if seconds else [None] * 3
-    config = ranker.config
-    # DistilBERT's name for it is the other one.
-    intermediate = config.hidden_dim if hasattr(config, "hidden_dim") else config.intermediate_size
-    macs = encoder_macs(ranker.num_layers, ranker.hidden_size, intermediate, tokens.max_length)
     return {
         "parameters": ranker.parameter_count,
-        "macs_per_pair": macs,
+        "macs_per_pair": ranker_macs(ranker, tokens.max_length),
         "length": tokens.max_length,
         "ms_per_query": dict(zip(("p50", "p95", "p99"), map(_rounded, quantiles), strict=True)),
         "depth": depth,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from distilkit.data.collection import Run
+from distilkit.evaluation.macs import ranker_macs
 from distilkit.evaluation.measures import Evaluation, canonical_all, evaluate
 from distilkit.runs.materials import QuerySet
 from distilkit.runs.reporter import Reporter
@@ -30,7 +31,7 @@ class Evaluator:
         from distilkit.evaluation.rerank import score_pairs
 
         pairs = queries.candidates.pairs()
-        with self.reporter.phase(label, len(pairs[0])) as phase:
+        with self.reporter.phase(label, len(pairs[0]), work=ranker_macs(ranker, tokens.max_length)) as phase:
             scores = score_pairs(
                 ranker,
                 tokens,

@@ -23,8 +23,13 @@ from distilkit.runs.lock import Lock
 from distilkit.runs.reporter import Reporter
 from distilkit.runs.stages import Model
 from distilkit.runs.state import read_record, read_status
+from distilkit.runs.work import remaining_work
 from distilkit.settings import Recipe
 from distilkit.strategies import strategy_from_table, strategy_name
+from distilkit.strategies.stage import UNSEEN
+
+# Keys that may differ when a run is resumed, as no result depends on them.
+COSMETIC = {"description", *(f"{section}.{key}" for section in ("train", "teacher.train") for key in UNSEEN)}
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,18 @@ def run(request: Request, reporter: Reporter, processes: Any) -> RunFolder:
         check(experiment)
         processes.on_main(lambda: _refuse_foreign_twin(experiment, request.runs_dir))
         with _working(experiment, folder, reporter, overrides=request.source.overrides):
+            reporter.whole.start(_whole_work(experiment, request.runs_dir))
             _train_and_evaluate(experiment, folder, reporter)
             _run_twin(experiment, request.runs_dir)
     return folder
+
+
+def _whole_work(experiment: Experiment, runs_dir: Path) -> float:
+    work = remaining_work(experiment, RunFolder(runs_dir / experiment.recipe.name), references=True)
+    if (twin := experiment.twin()) is None:
+        return work
+    other = Experiment(twin, experiment.artifacts, experiment.processes)
+    return work + remaining_work(other, RunFolder(runs_dir / twin.name), references=False)
 
 
 def _run_twin(experiment: Experiment, runs_dir: Path) -> None:
@@ -109,7 +123,7 @@ def _refuse_foreign_twin(experiment: Experiment, runs_dir: Path) -> None:
 
 def _refuse_change(folder: RunFolder, recipe: Recipe) -> None:
     stored, asked = _flat(read_record(folder)["resolved"]), _flat(resolved(recipe))
-    changed = sorted(key for key in {*stored, *asked} if stored.get(key) != asked.get(key))
+    changed = sorted(key for key in {*stored, *asked} if stored.get(key) != asked.get(key) and key not in COSMETIC)
     if changed:
         key = changed[0]
         raise UserError(

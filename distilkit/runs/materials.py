@@ -170,7 +170,7 @@ def make_source(settings: DataSettings) -> Source:
 
 
 def first_queries(qrels: Qrels, limit: int | None) -> Qrels:
-    """Return the judgements of the first `limit` queries by sha256 of their id: a sample that does not follow the ids."""
+    """Return the judgements of the first `limit` queries by sha256 of their id: a sample blind to the ids' order."""
     if limit is None or limit >= len(qrels):
         return qrels
     order = sorted(qrels, key=lambda query: hashlib.sha256(query.encode()).hexdigest())

@@ -44,7 +44,7 @@ class References:
 
             ranker = load_cat(model.folder, require_head=True).to(self.evaluator.processes.device)
             tokens = materials.tokens(self.tokenizer)
-            run = self.evaluator.rerank(ranker, tokens, queries, f"{name}: re-rank")
+            run = self.evaluator.rerank(ranker, tokens, queries, "re-rank test queries")
             if self.evaluator.processes.is_main:
                 write_run(folder / "run.trec", run, name)
                 write_json(folder / "cost.json", self.evaluator.cost(ranker, tokens, queries))

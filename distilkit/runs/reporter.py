@@ -11,7 +11,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from distilkit.errors import Stopped
 from distilkit.files import write_json
@@ -22,11 +23,27 @@ STATUS_EVERY = 1.0
 PLAIN_EVERY = 15.0
 
 
+class Figures(ProgressColumn):
+    """What stands behind a bar: how many of how many, how long the rest takes, the loss."""
+
+    def render(self, task: Task) -> Text:
+        """Return the text of one bar."""
+        if task.fields.get("bare"):
+            return Text(task.fields["figures"])
+        left = "" if task.time_remaining is None or task.finished else f", {duration(task.time_remaining)} left"
+        figures = task.fields["figures"]
+        return Text(f"{task.completed:.0f}/{task.total:.0f}{left}{', ' + figures if figures else ''}")
+
+
 class Phase:
     """One piece of work with a known size: `advance` counts it and shows what it came to."""
 
-    def __init__(self, reporter: "Reporter", label: str, total: int, done: int, training: bool) -> None:
+    def __init__(
+        self, reporter: "Reporter", label: str, total: int, done: int, training: bool, work: float = 0.0
+    ) -> None:
         self._reporter, self.label, self.total, self.done, self.training = reporter, label, total, done, training
+        self._work, self._counted = work, done
+        reporter.whole.skip(done * work)
         self.started, self._first = time.monotonic(), done
         self._task = (
             reporter.bars.add_task(escape(label), total=total, completed=done, figures="") if reporter.bars else None
@@ -56,13 +73,16 @@ class Phase:
     def _show(self, values: dict[str, float]) -> None:
         reporter = self._reporter
         reporter.values.update(values)
+        reporter.whole.advance((self.done - self._counted) * self._work)
+        self._counted = self.done
         figures = f"loss {values['loss']:.4g}" if "loss" in values else ""
         if reporter.bars and self._task is not None:
             reporter.bars.update(self._task, completed=self.done, total=self.total, figures=figures)
         elif time.monotonic() - self._said > PLAIN_EVERY:
             self._said = time.monotonic()
             left = f", {self.seconds_left:.0f} s left" if self.seconds_left is not None else ""
-            reporter.say(f"{self.label}: {self.done}/{self.total}{', ' + figures if figures else ''}{left}", log=False)
+            shown = f"{self.label}: {self.done}/{self.total}{', ' + figures if figures else ''}{left}"
+            reporter.say(shown + reporter.whole.shown(), log=False)
         reporter.heartbeat(phase=self)
         reporter.raise_if_stopped()
 
@@ -74,8 +94,56 @@ class Phase:
             self._reporter.bars.update(self._task, completed=self.done)
             self._reporter.bars.stop_task(self._task)
         self._reporter.say(
-            f"{self.label}: {self.done}/{self.total} in {seconds:.1f} s", quiet=bool(self._reporter.bars)
+            f"{self.label}: {self.done}/{self.total} in {seconds:.1f} s{self._reporter.whole.shown()}",
+            quiet=bool(self._reporter.bars),
         )
+
+
+class Whole:
+    """How far the whole run is, by the work of its phases, and how long the rest takes at this pace."""
+
+    def __init__(self, bars: Progress | None) -> None:
+        self._bars = bars
+        self._task: TaskID | None = None
+        self.total, self.done, self._started = 0.0, 0.0, 0.0
+
+    def start(self, total: float) -> None:
+        """Say how much work there is."""
+        self.total, self._started = total, time.monotonic()
+        if self._bars and total:
+            self._task = self._bars.add_task("the whole run", total=1, figures="", bare=True)
+
+    def advance(self, work: float) -> None:
+        """Count work that is done."""
+        self.done = min(self.done + work, self.total)
+        if self._bars and self._task is not None:
+            left = self.seconds_left
+            figures = "" if left is None else f"{self.done / self.total:.0%}, about {duration(left)} left"
+            self._bars.update(self._task, completed=self.done / self.total, figures=figures)
+
+    def skip(self, work: float) -> None:
+        """Take off work that an earlier process has done."""
+        self.total = max(self.total - work, self.done)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes; None as long as too little is done to tell."""
+        if self.done < 0.01 * self.total or not self.done:
+            return None
+        return (time.monotonic() - self._started) * (self.total / self.done - 1)
+
+    def shown(self) -> str:
+        """Return both as the end of a plain line, empty where they are not known."""
+        left = self.seconds_left
+        return "" if left is None else f" (whole run: {self.done / self.total:.0%}, about {duration(left)} left)"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: `50 s`, `4 min`, `2 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 class Reporter:
@@ -94,6 +162,7 @@ class Reporter:
         self.values: dict[str, float] = {}
         self.fields: dict[str, Any] = {}
         self.bars = self._make_bars() if self.console.is_terminal and not quiet else None
+        self.whole = Whole(self.bars)
         self._status_at = 0.0
         self._parent: Reporter | None = None
         self._signals: list[int] = []  # shared with the reporters of twins
@@ -101,21 +170,15 @@ class Reporter:
 
     def _make_bars(self) -> Progress:
         return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=self.console,
+            TextColumn("{task.description}"), BarColumn(), Figures(), TimeElapsedColumn(), console=self.console
         )
 
     def child(self, folder: RunFolder) -> "Reporter":
         """Return a reporter for another run that shares this one's screen and stop signals."""
         other = Reporter.__new__(Reporter)
         other.__dict__.update(self.__dict__)
-        other.folder, other.values, other.fields, other._status_at, other._parent = folder, {}, {}, 0.0, self
+        other.folder = folder if self.leads else None
+        other.values, other.fields, other._status_at, other._parent = {}, {}, 0.0, self
         return other
 
     @contextmanager
@@ -133,14 +196,16 @@ class Reporter:
                 signal.signal(number, handler)
 
     @contextmanager
-    def phase(self, label: str, total: int, done: int = 0, training: bool = False) -> Iterator[Phase]:
-        """Show one piece of work."""
+    def phase(
+        self, label: str, total: int, done: int = 0, training: bool = False, work: float = 0.0
+    ) -> Iterator[Phase]:
+        """Show one piece of work; `work` is what each of its units adds to the whole run's."""
         label = f"{self.prefix}{label}"
         if self.bars:
             for task in self.bars.tasks:
-                if task.finished:
+                if task.finished and not task.fields.get("bare"):
                     task.visible = False
-        phase = Phase(self, label, total, done, training)
+        phase = Phase(self, label, total, done, training, work)
         if training:
             self.values = {}  # those of another stage's losses are none of this one's
         before, self._in_training = self._in_training, training or self._in_training

@@ -7,6 +7,7 @@ from typing import Any
 
 from distilkit.data.batches import total_steps
 from distilkit.data.examples import draw_lists, draw_queries
+from distilkit.evaluation.macs import ranker_macs
 from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.runs.evaluator import Evaluator
 from distilkit.runs.materials import Materials
@@ -26,7 +27,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Start:
-    """What the first stage trains: a student cut out of a source checkpoint, or (settings None) the checkpoint itself."""
+    """What the first stage trains: a student cut out of a source checkpoint, or (no settings) the checkpoint itself."""
 
     source: Model
     settings: StudentSettings | None
@@ -121,6 +122,13 @@ class Stages:
         batch = train.per_device_train_batch_size * train.gradient_accumulation_steps * self.processes.count
         return examples, total_steps(examples, batch, train)
 
+    def pairs_per_step(self, stage: Stage) -> int:
+        """Return how many pairs an optimiser step reads, over all processes."""
+        train = stage.train
+        batch = train.per_device_train_batch_size * train.gradient_accumulation_steps * self.processes.count
+        pairs: int = batch * (1 if stage.examples == "pairs" else 1 + train.negatives)
+        return pairs
+
     def get(self, job: StageJob, checkpoints: Path) -> Model:
         """Return a stage's result, trained now if it is not there."""
         artifact = self.artifact(job)
@@ -168,6 +176,7 @@ class Stages:
             checkpoints=checkpoints,
             validate=self._validator(stage),
             label=job.name,
+            work=self._work(stage, objective),
             metric=self.metric(job),
         )
         state = trainer.train()
@@ -188,6 +197,12 @@ class Stages:
             "validated_on": self._validation_identity(),
             "best_step": state.best_step or trainer.total,
         }
+
+    def _work(self, stage: Stage, objective: Any) -> float:
+        """Return the multiply-accumulates of an optimiser step; a trained forward pass counts three times."""
+        length = self.materials.settings.max_length
+        teacher = ranker_macs(objective.teacher, length) if objective.teacher is not None else 0
+        return float(self.pairs_per_step(stage) * (3 * ranker_macs(objective.student, length) + teacher))
 
     def _objective(self, job: StageJob) -> Any:
         import torch

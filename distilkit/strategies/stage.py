@@ -6,6 +6,8 @@ from typing import Any, Literal
 from distilkit.settings import TrainSettings
 
 TEACHER_TERMS = frozenset({"attention", "hidden", "embedding", "soft"})
+# Keys of [train] that no result depends on.
+UNSEEN = ("logging_steps", "save_steps")
 INTERNAL_TERMS = frozenset({"attention", "hidden", "embedding"})
 
 
@@ -53,7 +55,7 @@ class Stage:
         train = self.train.model_dump(mode="json")
         per_device = train.pop("per_device_train_batch_size")
         train["batch_size"] = per_device * train.pop("gradient_accumulation_steps") * processes
-        for name in ("logging_steps", "save_steps", "bf16", "fp16"):
+        for name in (*UNSEEN, "bf16", "fp16"):
             del train[name]
         if train["eval_steps"] is None:  # nothing is chosen by it then
             del train["metric_for_best_model"]

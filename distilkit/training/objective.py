@@ -67,6 +67,11 @@ class Objective(nn.Module):
         # In a list, because the teacher's weights are neither trained nor saved with the student's.
         self._teacher = [teacher] if teacher is not None else []
 
+    @property
+    def teacher(self) -> BertCat | None:
+        """The teacher, None for a stage without one."""
+        return self._teacher[0] if self._teacher else None
+
     def forward(self, micro_batches: Sequence[MicroBatch], ways: int, counts: Counts) -> dict[str, Tensor]:
         """Return the losses of this process's batch; `ways` is the length of its lists, 1 for plain pairs."""
         losses: dict[str, Tensor] = {}

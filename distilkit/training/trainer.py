@@ -80,6 +80,7 @@ class Trainer:
     validate: Validate
     metric: str
     label: str
+    work: float = 0.0
 
     def __post_init__(self) -> None:
         train = self.stage.train
@@ -98,7 +99,7 @@ class Trainer:
         module, optimizer, accelerator = self._prepare()
         student = self.objective.student
         started = time.monotonic() - self.state.seconds
-        with self.reporter.phase(self.label, self.total, done=self.state.step, training=True) as phase:
+        with self.reporter.phase(self.label, self.total, done=self.state.step, training=True, work=self.work) as phase:
             while self.state.step < self.total:
                 values = self._step(module, optimizer, accelerator)
                 self.state.step += 1
