@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distilkit.data.collection import Collection, Run
+from distilkit.data.judgements import in_order
 
 Integers = npt.NDArray[np.int64]
 
@@ -34,9 +35,7 @@ class Candidates:
         passages = np.full((len(query_ids), depth), -1, np.int64)
         scores = np.zeros((len(query_ids), depth))
         for row, query in enumerate(query_ids):
-            # Two stable sorts: by the id downwards, then by the score downwards.
-            ranked = sorted(run.get(query, []), key=lambda result: result[0], reverse=True)
-            ranked = sorted(ranked, key=lambda result: -result[1])[:depth]
+            ranked = in_order(run.get(query, []))[:depth]
             passages[row, : len(ranked)] = [collection.passages.index(passage) for passage, _ in ranked]
             scores[row, : len(ranked)] = [score for _, score in ranked]
         queries = np.array([collection.queries.index(query) for query in query_ids], np.int64)

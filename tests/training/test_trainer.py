@@ -1,5 +1,6 @@
 """The trainer: what a step does, which weights a training ends with, and that a seed gives one result."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,10 @@ import pytest
 import torch
 from tiny_training import FINE_TUNE, SIMPLIFIED, Recorder, assert_equal, objective_of, stage_of, trainer_of, weights_of
 
+from distilkit.data.tokens import PairTokens
 from distilkit.errors import RunFailed, Stopped, UserError
+from distilkit.losses import attention_mse, embedding_mse, hard_cross_entropy, hidden_mse, soft_cross_entropy
+from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat
 from distilkit.settings import TrainSettings
 from distilkit.strategies import parse_strategy
@@ -56,6 +60,53 @@ def test_a_step_is_the_same_however_its_batch_is_cut(
 
 
 _micro_batches = trainer_module.micro_batches
+
+
+def test_a_step_has_the_losses_of_its_whole_batch(tmp_path: Path) -> None:
+    stage = stage_of(SIMPLIFIED, max_steps=1, per_device_train_batch_size=12, gradient_accumulation_steps=4)
+    trainer = trainer_of(stage, tmp_path)
+    found = trainer.examples
+    assert len(found) == 48  # all of them
+    columns = trainer.tokens.batch(found.queries.ravel(), found.passages.ravel())
+    tokens = TokenBatch(**{name: torch.from_numpy(value) for name, value in columns.items()})
+    with torch.no_grad():
+        own = trainer.objective.student.forward_internals(tokens, (0, 1), (0, 1, 2))
+        theirs = trainer.objective._teacher[0].forward_internals(tokens, (1, 3), (0, 2, 4))
+        assert trainer.objective.projections is not None
+        states = trainer.objective.projections(own.states)
+    mask, labels = tokens.attention_mask, torch.from_numpy(found.labels.ravel())
+    classes, targets = (torch.cat([torch.zeros_like(one.logits), one.logits], 1) for one in (own, theirs))
+    expected = {
+        "attention": attention_mse(own.attentions, theirs.attentions, mask),
+        "hidden": hidden_mse(states[1:], theirs.states[1:], mask),
+        "embedding": embedding_mse(states[0], theirs.states[0], mask),
+        "soft": soft_cross_entropy(classes, targets, temperature=2.0),
+        "hard": hard_cross_entropy(classes, labels),
+    }
+    trainer.train()
+    values = recorder(trainer).of("train")[1]
+    for name, value in expected.items():
+        assert values[name] == pytest.approx(value.item(), rel=1e-5), name
+
+
+def test_an_epoch_sees_every_pair_once_and_the_next_one_in_another_order(tmp_path: Path) -> None:
+    trainer = trainer_of(stage_of(SIMPLIFIED, num_train_epochs=2.0, per_device_train_batch_size=7), tmp_path)
+    steps: list[list[tuple[int, int]]] = [[]]
+
+    class Spy(PairTokens):
+        def batch(self, queries: Any, passages: Any, pad_to: int | None = None) -> Any:
+            steps[-1] += zip(queries.tolist(), passages.tolist(), strict=True)
+            return super().batch(queries, passages, pad_to)
+
+    trainer.tokens = Spy(**vars(trainer.tokens))
+    recorder(trainer).on_event = lambda: steps.append([])
+    trainer.train()
+    steps = [step for step in steps if step]
+    assert [len(step) for step in steps].count(7) == 12
+    first, second = ([sorted(step) for step in half] for half in (steps[:7], steps[7:]))
+    everything = sorted(zip(trainer.examples.queries.ravel(), trainer.examples.passages.ravel(), strict=True))
+    assert sorted(chain(*first)) == sorted(chain(*second)) == everything
+    assert first != second
 
 
 @pytest.mark.parametrize(("strategy", "dropout"), [(SIMPLIFIED, 0.1), (FINE_TUNE, 0.1), (SIMPLIFIED, 0.0)])

@@ -84,15 +84,17 @@ def objective_of(stage: Stage, dropout: float = 0.0, labels: int = 1) -> Objecti
 
 
 class Recorder(Reporter):
-    """A reporter that says nothing and keeps the events; `at_event` may ask for a stop."""
+    """A reporter that says nothing and keeps the events, and that may ask for a stop at a step."""
 
     def __init__(self) -> None:
         super().__init__(quiet=True)
         self.events: list[tuple[str, int, dict[str, float]]] = []
         self.stop_at: int | None = None
+        self.on_event: Callable[[], object] = lambda: None
 
     def event(self, kind: str, stage: str, step: int, values: dict[str, Any]) -> None:
         self.events.append((kind, step, values))
+        self.on_event()
 
     def stop_requested(self) -> bool:
         return self.stop_at is not None and bool(self.events) and self.events[-1][1] >= self.stop_at

@@ -1,0 +1,77 @@
+"""The README's commands, run as they stand, with nothing but the amount of work cut down."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for language, block in BLOCKS
+    if not language
+    for line in block.splitlines()
+    if line.startswith(("distilkit ", "make ", "pip "))
+]
+# Laid over every run: the same work, less of it.
+SMALL = [
+    "train.max_steps=2",
+    "train.per_device_train_batch_size=4",
+    "train.train_queries=20",
+    "teacher.train.max_steps=2",
+    "teacher.train.train_queries=20",
+    "data.validation_queries=5",
+    "evaluate.queries=5",
+]
+
+
+def test_the_two_commands_are_in_the_makefile() -> None:
+    found = [command for command in COMMANDS if command.startswith("make ")]
+    assert found == ["make demo", "make test"]
+    for command in found:
+        shown = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+        assert shown.returncode == 0, shown.stderr
+        assert ("distilkit run recipes/simplified_tinybert.toml" in shown.stdout) == (command == "make demo")
+
+
+def test_the_readme_names_every_placeholder() -> None:
+    assert "@@" not in README
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_runs(tmp_path: Path, tiny_beir: Path) -> None:
+    (tmp_path / "my-collection").symlink_to(tiny_beir)
+    commands = [command for command in COMMANDS if command.startswith("distilkit ")]
+    # What `make demo` leaves is there before the commands that look at it.
+    ran = ["distilkit run recipes/simplified_tinybert.toml --resume auto", *commands]
+    assert len(ran) > 8
+    for command in ran:
+        if "msmarco" in command:  # needs the hub; tests/recipes trains it on a folder and checkpoints made on the spot
+            continue
+        done = _run(command, tmp_path)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert done.stdout.strip(), command
+    for language, block in BLOCKS:
+        if language == "python":
+            done = subprocess.run(
+                [sys.executable, "-c", block], cwd=tmp_path, env=_environment(), capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
+
+
+def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(command)[1:]
+    if words[0] == "run":
+        words += [part for setting in SMALL for part in ("--set", setting)]
+    line = [sys.executable, "-m", "distilkit", *words]
+    return subprocess.run(line, cwd=folder, env=_environment(), capture_output=True, text=True)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "HF_HUB_OFFLINE": "1"}
