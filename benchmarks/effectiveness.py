@@ -26,7 +26,9 @@ def main() -> None:
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     options = parser.parse_args()
     rows = [row for seed in options.seeds for row in run_seed(options, seed)]
-    print(f"| seed | {MEASURE}: BM25 | teacher | label-only | distilled | against | difference | p | p Holm | seconds |")
+    print(
+        f"| seed | {MEASURE}: BM25 | teacher | label-only | distilled | against | difference | p | p Holm | seconds |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     print("\n".join(rows))
 
@@ -36,7 +38,15 @@ def run_seed(options: argparse.Namespace, seed: int) -> list[str]:
     name = f"effectiveness-{options.budget}-seed{seed}"
     start = time.monotonic()
     command = [sys.executable, "-m", "distilkit", "run", options.recipe, "--name", name, "--seed", str(seed)]
-    command += ["--set", f"twin.budget={options.budget}", "--runs-dir", str(options.runs_dir), "--resume", "auto", "--json"]
+    command += [
+        "--set",
+        f"twin.budget={options.budget}",
+        "--runs-dir",
+        str(options.runs_dir),
+        "--resume",
+        "auto",
+        "--json",
+    ]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     seconds = time.monotonic() - start
     for system, choice in found["choices"].items():

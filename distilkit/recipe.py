@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from distilkit.errors import UserError, nearest
 from distilkit.problems import Location, Problem
 from distilkit.settings import DataSettings, EvaluationSet, Recipe
-from distilkit.strategies import StrategyError, strategy_from_table
+from distilkit.strategies import StrategyError, strategy_from_table, strategy_table
 
 Table = dict[str, Any]
 
@@ -94,6 +94,14 @@ def with_values(recipe: Recipe, values: Table) -> Recipe:
     for dotted, value in values.items():
         _put(table, dotted, value)
     return Recipe.model_validate(table)
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """Return every key of a recipe with its value, the strategy's defaults included."""
+    table = recipe.model_dump(mode="json", by_alias=True)
+    strategy = strategy_from_table(recipe.strategy)
+    table["strategy"] = {"name": recipe.strategy["name"], **strategy_table(strategy)}
+    return table
 
 
 def shipped_recipes() -> dict[str, Path]:

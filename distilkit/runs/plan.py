@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from distilkit.recipe import resolved
 from distilkit.runs.artifacts import Alone, Artifacts
 from distilkit.runs.checks import check
-from distilkit.runs.execute import Request, resolved
+from distilkit.runs.execute import Request
 from distilkit.runs.experiment import Experiment
 from distilkit.runs.reporter import Reporter
 from distilkit.runs.stages import StageJob

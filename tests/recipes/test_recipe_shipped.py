@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from distilkit.recipe import load_recipe, shipped_recipes
-from distilkit.runs.execute import resolved
+from distilkit.recipe import load_recipe, resolved, shipped_recipes
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MSMARCO = sorted(RECIPES.glob("msmarco/*.toml"))
