@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -159,8 +160,9 @@ def compare(
         alpha=_levels(alpha) or (0.05, 0.01),
         noninferiority=non_inferiority,
         margin_kind=margin_kind,
+        eval_set=eval_set,
     )
-    text = render(result, "json" if json_ else format_)
+    text = render(result, "json" if json_ else format_, _screen() if output is None else None)
     if output is None:
         print(text.rstrip("\n"))
         return
@@ -246,7 +248,16 @@ def recipes(json_: Json = False) -> None:
 def _finished(folder: Path, format_: str) -> str:
     from distilkit.runs.report import report
 
-    return report(folder, format_)
+    return report(folder, format_, _screen())
+
+
+def _screen() -> Any:
+    """Return what is printed on: bold and its own width on a terminal, plain and 100 columns elsewhere."""
+    from distilkit.comparison.render import Screen
+
+    if not sys.stdout.isatty():
+        return Screen()
+    return Screen(max(80, shutil.get_terminal_size().columns), styled="NO_COLOR" not in os.environ)
 
 
 def _run_name(name: str, runs_dir: Path) -> str:

@@ -167,7 +167,10 @@ def _read_chain(file: Path, seen: tuple[Path, ...]) -> tuple[Table, list[Path]]:
         return table, [file]
     if not isinstance(parent, str):
         raise UserError(f"{file}: extends = {parent!r}: expected the path of a recipe")
-    base, files = _read_chain(file.parent / parent, (*seen, file.resolve()))
+    beside = file.parent / parent
+    # A shipped recipe can be named without knowing where it was installed.
+    above = beside if beside.exists() else shipped_recipes().get(parent.removesuffix(".toml"), beside)
+    base, files = _read_chain(above, (*seen, file.resolve()))
     return _lay_over(base, table), [file, *files]
 
 

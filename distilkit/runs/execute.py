@@ -62,11 +62,11 @@ def run(request: Request, reporter: Reporter, processes: Any) -> RunFolder:
 
 
 def _whole_work(experiment: Experiment, runs_dir: Path) -> float:
-    work = remaining_work(experiment, RunFolder(runs_dir / experiment.recipe.name), references=True)
+    work = remaining_work(experiment, RunFolder(runs_dir / experiment.recipe.name))
     if (twin := experiment.twin()) is None:
         return work
     other = Experiment(twin, experiment.artifacts, experiment.processes)
-    return work + remaining_work(other, RunFolder(runs_dir / twin.name), references=False)
+    return work + remaining_work(other, RunFolder(runs_dir / twin.name), twin=True)
 
 
 def _run_twin(experiment: Experiment, runs_dir: Path) -> None:

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.comparison.compare import compare
-from distilkit.comparison.render import render
+from distilkit.comparison.render import Screen, render
 from distilkit.comparison.systems import read_systems
 from distilkit.files import read_json
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.state import read_record
 
 
-def report(folder: Path, format_: str) -> str:
-    """Return a finished run's comparison of all its query sets, as text or JSON."""
+def report(folder: Path, format_: str, screen: Screen | None = None) -> str:
+    """Return a finished run's comparison of all its query sets, as text for a screen or as JSON."""
     run = RunFolder(folder)
     record = read_record(run)
     sets = sorted(
@@ -30,7 +30,7 @@ def report(folder: Path, format_: str) -> str:
     parts = []
     for name, result in results.items():
         heading = f"{record['name']} on {record['data']['name']}, query set {name}"
-        parts.append(f"{heading}\n\n{render(result, format_).rstrip()}")
+        parts.append(f"{heading}\n\n{render(result, format_, screen).rstrip()}")
     lines = [f"{system}: {text}" for system, text in choices.items()]
     if lines:
         parts.append("Chosen on the validation queries\n" + "\n".join(lines))
@@ -42,7 +42,7 @@ def _compare(run: RunFolder, record: dict[str, Any], eval_set: str) -> Any:
     systems = read_systems([str(run.path)], runs_dir=run.path.parent, eval_set=eval_set)
     letters = {"bm25": "B", "teacher": "T", record["twin"]: "L"}
     baselines = [f"{system.name}:{letters[system.name]}" for system in systems if system.name in letters]
-    return compare(systems, baselines=baselines or None)
+    return compare(systems, baselines=baselines or None, eval_set=eval_set)
 
 
 def _choices(run: RunFolder, record: dict[str, Any]) -> dict[str, str]:

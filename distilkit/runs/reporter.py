@@ -115,27 +115,34 @@ class Whole:
 
     def advance(self, work: float) -> None:
         """Count work that is done."""
-        self.done = min(self.done + work, self.total)
+        self.done += work
         if self._bars and self._task is not None:
-            left = self.seconds_left
-            figures = "" if left is None else f"{self.done / self.total:.0%}, about {duration(left)} left"
-            self._bars.update(self._task, completed=self.done / self.total, figures=figures)
+            self._bars.update(self._task, completed=self.share, figures=self._figures())
 
     def skip(self, work: float) -> None:
         """Take off work that an earlier process has done."""
-        self.total = max(self.total - work, self.done)
+        self.total -= work
+
+    @property
+    def share(self) -> float:
+        """How much of the work is done, from 0 to 1."""
+        return min(self.done / self.total, 1.0) if self.total > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
         """How long the rest takes; None as long as too little is done to tell."""
-        if self.done < 0.01 * self.total or not self.done:
+        if self.share < 0.01:
             return None
-        return (time.monotonic() - self._started) * (self.total / self.done - 1)
+        return (time.monotonic() - self._started) * (1 / self.share - 1)
 
     def shown(self) -> str:
         """Return both as the end of a plain line, empty where they are not known."""
+        figures = self._figures()
+        return f" (whole run: {figures})" if figures else ""
+
+    def _figures(self) -> str:
         left = self.seconds_left
-        return "" if left is None else f" (whole run: {self.done / self.total:.0%}, about {duration(left)} left)"
+        return "" if left is None else f"{self.share:.0%}, about {duration(left)} left"
 
 
 def duration(seconds: float) -> str:

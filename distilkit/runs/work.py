@@ -6,15 +6,17 @@ from distilkit.runs.folder import RunFolder
 from distilkit.runs.stages import StageJob
 
 
-def remaining_work(experiment: Experiment, folder: RunFolder, references: bool) -> float:
+def remaining_work(experiment: Experiment, folder: RunFolder, twin: bool = False) -> float:
     """Return the multiply-accumulates of what is not there yet: training, validation and evaluation.
 
-    A trained forward pass counts three times, for its gradients; what is no forward pass counts for nothing.
+    A trained forward pass counts three times, for its gradients; what is no forward pass counts for nothing. A twin's
+    teacher and references are there by the time it starts.
     """
     length = experiment.recipe.data.max_length
     student = float(encoder_macs(*experiment.student_size(), length))
     teacher = float(encoder_macs(*encoder_size(experiment.base.folder), length))
-    work = sum(_training(experiment, job, teacher, teacher) for job in experiment.teacher_jobs())
+    own = [] if twin else experiment.teacher_jobs()
+    work = sum(_training(experiment, job, teacher, teacher) for job in own)
     for point in experiment.grid():
         work += sum(_training(experiment, job, student, teacher) for job in point.jobs)
     planned = experiment.planned_teacher()
@@ -25,7 +27,7 @@ def remaining_work(experiment: Experiment, folder: RunFolder, references: bool) 
             work += pairs * student
         identity = one.materials.candidate_identity(one.split, sorted(qrels), one.evaluator.depth)
         artifact = experiment.references.artifact(planned, one.materials, identity)
-        if references and not experiment.artifacts.has(artifact):
+        if not twin and not experiment.artifacts.has(artifact):
             work += pairs * teacher
     return work
 

@@ -196,3 +196,20 @@ def test_a_wrong_set_is_named(write: Callable[[str, str], Path], override: str, 
 def test_a_set_holds_one_value(write: Callable[[str, str], Path]) -> None:
     with pytest.raises(UserError, match="expected a whole number"):
         load_recipe(write("again.toml", BASE), ["seed=1\nname = 'x'"])
+
+
+def test_a_recipe_can_extend_a_shipped_one_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "simplified_tinybert"\nname = "mine"\n\n[train]\nlearning_rate = 1e-3\n')
+    recipe = load_recipe(path)
+    assert (recipe.name, recipe.train.learning_rate, recipe.data.source) == ("mine", 1e-3, "pydocs")
+    assert recipe.strategy["name"] == "simplified_tinybert"
+
+
+def test_the_word_none_takes_an_optional_key_away(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "simplified_tinybert"\nname = "mine"\n\n[data]\nstemmer = "none"\n')
+    recipe = load_recipe(path, ["teacher.fine_tune=none", "twin.budget=none"])
+    assert recipe.data.stemmer is None
+    assert recipe.teacher.fine_tune is None
+    assert recipe.twin.budget == "none"
