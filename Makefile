@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow lint types format clean
+.PHONY: demo test slow thorough lint types format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/distilkit run recipes/simplified_tinybert.toml --resume auto
@@ -14,6 +14,9 @@ test: $(VENV)/.dev
 	$(BIN)/pytest -m "not slow"
 
 slow: $(VENV)/.dev
+	$(BIN)/pytest -m "slow and not thorough"
+
+thorough: $(VENV)/.dev
 	$(BIN)/pytest -m slow
 
 lint: $(VENV)/.dev

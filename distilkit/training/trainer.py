@@ -90,6 +90,7 @@ class Trainer:
         self._schedule = Schedule(self._lengths.max(axis=1), batch, self.stage.seed)
         self.total = total_steps(len(self.examples), batch, train)
         self.state = TrainerState()
+        self._epoch, self._batches = -1, list[Integers]()
 
     def train(self) -> TrainerState:
         """Run the steps that are left and return what the training came to.
@@ -182,7 +183,7 @@ class Trainer:
 
     def _batch(self, step: int) -> Integers:
         epoch, index = divmod(step, self._schedule.steps_per_epoch)
-        if getattr(self, "_epoch", None) != epoch:
+        if self._epoch != epoch:
             self._epoch, self._batches = epoch, self._schedule.epoch(epoch)
         return self._batches[index]
 

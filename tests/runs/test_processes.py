@@ -141,6 +141,7 @@ def test_a_contended_cache(one: Path, tiny_recipe: Path, tmp_path: Path) -> None
     assert sorted(trained) == ["distil", "fine_tune"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_launcher_leaves_a_checkpoint(tiny_recipe: Path, tmp_path: Path, number: int) -> None:
     settings = TWO | {"twin.budget": "none", "train.num_train_epochs": 20.0}
@@ -173,6 +174,7 @@ def until(condition: Any, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("setting", "code", "sentence"),
     [
@@ -192,6 +194,7 @@ def test_what_fails_in_one_place_ends_both_processes(
     assert said.count("Traceback") == 1, said  # the launcher's own
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_takes_the_other_with_it(tiny_recipe: Path, tmp_path: Path, victim: int) -> None:
     settings = TWO | {"twin.budget": "none", "train.num_train_epochs": 60.0}
