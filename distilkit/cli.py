@@ -252,11 +252,11 @@ def _finished(folder: Path, format_: str) -> str:
 
 
 def _screen() -> Any:
-    """Return what is printed on: bold and its own width on a terminal, plain and 100 columns elsewhere."""
+    """Return what is printed on: bold and its own width on a terminal, plain and 120 columns elsewhere."""
     from distilkit.comparison.render import Screen
 
     if not sys.stdout.isatty():
-        return Screen()
+        return Screen(width=120)
     return Screen(max(80, shutil.get_terminal_size().columns), styled="NO_COLOR" not in os.environ)
 
 

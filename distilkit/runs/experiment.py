@@ -34,7 +34,7 @@ class GridPoint:
     @property
     def label(self) -> str:
         """The values for people and events."""
-        return ", ".join(f"{key} = {value}" for key, value in self.values.items())
+        return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in self.values.items())
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def _train_student(experiment: Experiment, folder: RunFolder, reporter: Reporter
     prefix = reporter.prefix
     for number, point in enumerate(points, 1):
         if point.values:
-            reporter.prefix = f"{prefix}{point.label} ({number} of {len(points)}): "
+            reporter.prefix = f"{prefix.removesuffix(': ')} {number}/{len(points)}, {point.label}: "
             reporter.trial = point.label
         model = experiment.base
         for job in point.jobs:

@@ -11,7 +11,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from distilkit.errors import Stopped
@@ -25,6 +26,9 @@ PLAIN_EVERY = 15.0
 
 class Figures(ProgressColumn):
     """What stands behind a bar: how many of how many, how long the rest takes, the loss."""
+
+    def __init__(self) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
 
     def render(self, task: Task) -> Text:
         """Return the text of one bar."""
@@ -176,9 +180,8 @@ class Reporter:
         self._in_training = False
 
     def _make_bars(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"), BarColumn(), Figures(), TimeElapsedColumn(), console=self.console
-        )
+        label = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+        return Progress(label, BarColumn(bar_width=24), Figures(), console=self.console)
 
     def child(self, folder: RunFolder) -> "Reporter":
         """Return a reporter for another run that shares this one's screen and stop signals."""
