@@ -162,7 +162,7 @@ def compare(
         margin_kind=margin_kind,
         eval_set=eval_set,
     )
-    text = render(result, "json" if json_ else format_, _screen() if output is None else None)
+    text = render(result, "json" if json_ else format_, _screen(output is None and sys.stdout.isatty()))
     if output is None:
         print(text.rstrip("\n"))
         return
@@ -248,14 +248,14 @@ def recipes(json_: Json = False) -> None:
 def _finished(folder: Path, format_: str) -> str:
     from distilkit.runs.report import report
 
-    return report(folder, format_, _screen())
+    return report(folder, format_, _screen(sys.stdout.isatty()))
 
 
-def _screen() -> Any:
+def _screen(terminal: bool) -> Any:
     """Return what is printed on: bold and its own width on a terminal, plain and 120 columns elsewhere."""
     from distilkit.comparison.render import Screen
 
-    if not sys.stdout.isatty():
+    if not terminal:
         return Screen(width=120)
     return Screen(max(80, shutil.get_terminal_size().columns), styled="NO_COLOR" not in os.environ)
 

@@ -203,8 +203,8 @@ def test_the_plan_of_a_grid(cli: Cli, finished: Any, tiny_recipe: Path) -> None:
     outcome = cli("run", tiny_recipe, "--runs-dir", finished.runs, "--dry-run", "--json", *grid)
     steps = {stage["what"]: stage["steps"] for stage in json.loads(outcome.out)["stages"]}
     assert len(steps) == 1 + 4 + 2  # the twin has no temperature
-    assert steps["student, strategy.temperature = 2.0, train.max_steps = 4: distil"] == 4
-    assert steps["label-only, train.max_steps = 2: fine_tune"] == 2
+    assert steps["student, temperature 2.0, max_steps 4: distil"] == 4
+    assert steps["label-only, max_steps 2: fine_tune"] == 2
 
 
 def test_resuming_a_finished_run_computes_nothing(shell: Cli, finished: Any, tiny_recipe: Path) -> None:
