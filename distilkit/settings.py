@@ -195,6 +195,8 @@ class TwinSettings(Section):
 
     budget: Literal["steps", "compute", "none"] = "steps"
     """As many steps as the student, as much compute (teacher's forward passes included), or no twin."""
+    strategy: str = "fine_tune"
+    """How it learns from labels, such as fine_tune(listwise=1.0); in lists its steps read as many pairs."""
 
 
 class EvaluationSet(Section):

@@ -18,8 +18,8 @@ from distilkit.runs.evaluator import Evaluator
 from distilkit.runs.materials import Materials
 from distilkit.runs.references import References
 from distilkit.runs.stages import Model, StageJob, Stages, Start
-from distilkit.settings import Recipe
-from distilkit.strategies import parse_strategy, strategy_from_table
+from distilkit.settings import Recipe, TrainSettings
+from distilkit.strategies import Strategy, named_table, parse_strategy, strategy_from_table
 
 STARTS = ("random", "first_layers", "every_nth_layer")
 
@@ -91,15 +91,8 @@ class Experiment:
         settings = self.recipe.teacher
         if settings.fine_tune is None:
             return []
-        try:
-            strategy = parse_strategy(settings.fine_tune)
-        except UserError as error:
-            raise UserError(f"[teacher] fine_tune: {error}") from None
+        strategy = label_strategy("[teacher] fine_tune", settings.fine_tune)
         stages = strategy.stages(settings.train, settings.seed)
-        if any(stage.uses_teacher for stage in stages):
-            raise UserError(
-                f"[teacher] fine_tune = {settings.fine_tune!r} needs a teacher itself; expected fine_tune(...)"
-            )
         start = Start(self.base, None, settings.dropout)
         return self._chain("teacher", stages, start, None, settings.architecture)
 
@@ -149,19 +142,24 @@ class Experiment:
         return jobs
 
     def twin(self) -> Recipe | None:
-        """Return the recipe of the label-only twin: the same student, seed and grid, without the teacher's losses."""
+        """Return the recipe of the label-only twin: the same student, seed and grid, without a teacher."""
         recipe = self.recipe
         if recipe.twin.budget == "none" or recipe.strategy["name"] == "fine_tune":
             return None
+        strategy = label_strategy("[twin] strategy", recipe.twin.strategy)
         table = recipe.model_dump(mode="json", by_alias=True)
         table.update(
             name=f"{recipe.name}-label_only",
-            strategy={"name": "fine_tune"},
+            strategy=named_table(strategy),
             twin={"budget": "none"},
             grid={key: values for key, values in recipe.grid.items() if not key.startswith("strategy.")},
         )
         jobs = self.grid()[0].jobs
-        if recipe.twin.budget == "compute" or len(jobs) > 1:
+        lists = strategy.stages(recipe.train, recipe.seed)[-1].examples == "lists"
+        if lists and jobs[-1].stage.examples == "pairs":
+            size = recipe.train.per_device_train_batch_size // (1 + recipe.train.negatives)
+            table["train"]["per_device_train_batch_size"] = max(1, size)
+        if recipe.twin.budget == "compute" or len(jobs) > 1 or lists:
             table["train"]["max_steps"] = self._twin_steps(jobs, recipe.twin.budget)
         return Recipe.model_validate(table)
 
@@ -194,6 +192,17 @@ class Experiment:
         if shape.hidden == source[1]:
             return shape.layers, shape.hidden, source[2]
         return shape.layers, shape.hidden, INTERMEDIATE_SIZES.get((shape.layers, shape.hidden), 4 * shape.hidden)
+
+
+def label_strategy(key: str, text: str) -> Strategy:
+    """Return the strategy of a key that takes one without a teacher; raises UserError that names the key."""
+    try:
+        strategy = parse_strategy(text)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
+    if any(stage.uses_teacher for stage in strategy.stages(TrainSettings(), 1)):
+        raise UserError(f"{key} = {text!r} needs a teacher itself; expected fine_tune(...)")
+    return strategy
 
 
 def reference(name: str) -> Model:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from distilkit.comparison.compare import compare
@@ -31,7 +32,8 @@ def report(folder: Path, format_: str, screen: Screen | None = None) -> str:
     for name, result in results.items():
         heading = f"{record['name']} on {record['data']['name']}, query set {name}"
         parts.append(f"{heading}\n\n{render(result, format_, screen).rstrip()}")
-    lines = [f"{system}: {text}" for system, text in choices.items()]
+    width = (screen or Screen()).width
+    lines = [fill(f"{system}: {text}", width, subsequent_indent="  ") for system, text in choices.items()]
     if lines:
         parts.append("Chosen on the validation queries\n" + "\n".join(lines))
     parts.append(f"Run folder: {run.path}")

@@ -75,14 +75,23 @@ def parse_strategy(text: str) -> Strategy:
 
 def strategy_name(strategy: Strategy) -> str:
     """Return the name that `parse_strategy` turns back into an equal strategy: only what differs from the defaults."""
-    key = next(name for name in STRATEGIES if STRATEGIES[name] is type(strategy))
+    key = _key(strategy)
     changed = [f"{name}={to_toml(value)}" for name, value in _changed(strategy).items()]
     return f"{key}({', '.join(changed)})" if changed else key
+
+
+def named_table(strategy: Strategy) -> dict[str, Any]:
+    """Return the [strategy] table of a strategy: its name and every key."""
+    return {"name": _key(strategy), **strategy_table(strategy)}
 
 
 def strategy_table(strategy: Strategy) -> dict[str, Any]:
     """Return every key of a strategy and its value, defaults too."""
     return asdict(strategy)  # type: ignore[call-overload, no-any-return]
+
+
+def _key(strategy: Strategy) -> str:
+    return next(name for name in STRATEGIES if STRATEGIES[name] is type(strategy))
 
 
 def _changed(instance: Any) -> dict[str, Any]:
