@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -294,8 +293,3 @@ class Reporter:
     def stop(self) -> None:
         """Raise Stopped."""
         raise Stopped("stopped; go on with --resume auto")
-
-
-def to_terminal() -> bool:
-    """Return whether standard output is a terminal."""
-    return sys.stdout.isatty()

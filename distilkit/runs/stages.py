@@ -59,12 +59,6 @@ class StageJob:
     before: Artifact | None
     teacher: Model | None
     architecture: str
-    label: str = ""
-
-    @property
-    def name(self) -> str:
-        """The stage's name for people."""
-        return self.label or self.stage.name
 
 
 class Stages:
@@ -175,7 +169,7 @@ class Stages:
             reporter=self.reporter,
             checkpoints=checkpoints,
             validate=self._validator(stage),
-            label=job.name,
+            label=stage.name,
             work=self._work(stage, objective),
             metric=self.metric(job),
         )
