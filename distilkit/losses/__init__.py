@@ -3,17 +3,31 @@
 from distilkit.losses.counts import count_pairs, count_tokens
 from distilkit.losses.internals import attention_mse, embedding_mse, hidden_mse
 from distilkit.losses.labels import hard_cross_entropy, list_cross_entropy
+from distilkit.losses.list_ranks import adr_mse, lambda_rank
+from distilkit.losses.lists import kl_divergence, list_mle, list_net
 from distilkit.losses.logits import soft_cross_entropy
+from distilkit.losses.masked_lists import count_lists
+from distilkit.losses.pairs import margin_mse, pointwise_mse, ranknet, weighted_ranknet
 from distilkit.losses.registry import LOSSES
 
 __all__ = [
     "LOSSES",
+    "adr_mse",
     "attention_mse",
+    "count_lists",
     "count_pairs",
     "count_tokens",
     "embedding_mse",
     "hard_cross_entropy",
     "hidden_mse",
+    "kl_divergence",
+    "lambda_rank",
     "list_cross_entropy",
+    "list_mle",
+    "list_net",
+    "margin_mse",
+    "pointwise_mse",
+    "ranknet",
     "soft_cross_entropy",
+    "weighted_ranknet",
 ]

@@ -1,6 +1,7 @@
 """The losses of TinyBERT and Simplified TinyBERT against numbers from the released code, in float64."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from filled_models import fill, filled_bert
 from torch import Tensor
 
 from distilkit.losses import attention_mse, embedding_mse, hard_cross_entropy, hidden_mse, soft_cross_entropy
+from distilkit.losses.logits import logit_mse, soft_kl_divergence, soft_loss
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat, Internals
 from distilkit.models.layer_map import uniform_layer_map
@@ -189,22 +191,93 @@ TEACHER_LOGITS = torch.tensor([[2, -1], [-0.5, 1.5]], dtype=torch.float64)
 CLASSES = torch.tensor([0, 1])
 
 
-@pytest.mark.parametrize(
-    ("temperature", "mean", "batchmean", "stb", "hinton"),
-    [
-        (1, 0.23221726000622134, 0.4644345200124427, 0.3275611145171915, 0.44366974452030217),
-        (5, 0.3379704447812934, 0.6759408895625868, 0.38043770690472756, 8.660713604046416),
-        (10, 0.34436300270063025, 0.6887260054012605, 0.383633985864396, 34.647752754577105),
-    ],
-)
-def test_variants_of_knowledge_distillation(
-    temperature: float, mean: float, batchmean: float, stb: float, hinton: float
-) -> None:
+# Temperature: cross-entropy over B and classes, over B, Kullback-Leibler over B, then the mixtures with the labels of
+# Simplified TinyBERT's code, of Sun et al.'s code and of Hinton et al.
+TABLE = {
+    1: {
+        "ce mean": 0.23221726000622134,
+        "ce batchmean": 0.4644345200124427,
+        "kl batchmean": 0.18633510691561767,
+        "simplified tinybert": 0.3275611145171915,
+        "sun": 0.2580362612429853,
+        "hinton": 0.44366974452030217,
+    },
+    5: {
+        "ce mean": 0.3379704447812934,
+        "ce batchmean": 0.6759408895625868,
+        "kl batchmean": 0.014123712009896677,
+        "simplified tinybert": 0.38043770690472756,
+        "sun": 0.29972568457593507,
+        "hinton": 8.660713604046416,
+    },
+    10: {
+        "ce mean": 0.34436300270063025,
+        "ce batchmean": 0.6887260054012605,
+        "kl batchmean": 0.0036287257291976738,
+        "simplified tinybert": 0.383633985864396,
+        "sun": 0.3021706277440227,
+        "hinton": 34.647752754577105,
+    },
+}
+SOFT_OPTIONS: dict[str, dict[str, Any]] = {
+    "ce mean": {"kind": "ce", "reduction": "mean"},
+    "ce batchmean": {"kind": "ce", "reduction": "batchmean"},
+    "kl batchmean": {"kind": "kl", "reduction": "batchmean"},
+    "simplified tinybert": {"kind": "ce", "reduction": "mean"},
+    "sun": {"kind": "kl", "reduction": "mean", "t_squared": True},
+    "hinton": {"kind": "ce", "reduction": "batchmean", "t_squared": True},
+}
+MIXED = ("simplified tinybert", "sun", "hinton")
+
+
+def cell(name: str, temperature: float, **changes: Any) -> Tensor:
+    """Return one cell of the table, or of one with other options, by way of the loss that a recipe names."""
+    soft = soft_loss(STUDENT_LOGITS, TEACHER_LOGITS, temperature=temperature, **SOFT_OPTIONS[name] | changes)
     hard = hard_cross_entropy(STUDENT_LOGITS, CLASSES)
-    assert close(hard, 0.4229049690281617)
-    assert close(soft_cross_entropy(STUDENT_LOGITS, TEACHER_LOGITS, temperature, "mean"), mean)
-    assert close(soft_cross_entropy(STUDENT_LOGITS, TEACHER_LOGITS, temperature), batchmean)
-    soft = soft_cross_entropy(STUDENT_LOGITS, TEACHER_LOGITS, temperature, "mean")
-    assert close(0.5 * soft + 0.5 * hard, stb)
-    soft = soft_cross_entropy(STUDENT_LOGITS, TEACHER_LOGITS, temperature, t_squared=True)
-    assert close(0.5 * soft + 0.5 * hard, hinton)
+    return 0.5 * soft + 0.5 * hard if name in MIXED else soft
+
+
+@pytest.mark.parametrize("temperature", TABLE)
+@pytest.mark.parametrize("name", SOFT_OPTIONS)
+def test_variants_of_knowledge_distillation(temperature: int, name: str) -> None:
+    assert close(hard_cross_entropy(STUDENT_LOGITS, CLASSES), 0.4229049690281617)
+    assert close(cell(name, temperature), TABLE[temperature][name])
+
+
+@pytest.mark.parametrize("temperature", TABLE)
+@pytest.mark.parametrize("name", SOFT_OPTIONS)
+def test_another_option_is_another_loss(temperature: int, name: str) -> None:
+    own = SOFT_OPTIONS[name]
+    others = [
+        {"kind": "kl" if own["kind"] == "ce" else "ce"},
+        {"reduction": "mean" if own["reduction"] == "batchmean" else "batchmean"},
+        {"kind": "logit_mse"},
+        *([{"t_squared": not own.get("t_squared", False)}] if temperature != 1 else []),
+    ]
+    for other in others:
+        assert not close(cell(name, temperature, **other), TABLE[temperature][name]), other
+
+
+def test_functions_of_the_table() -> None:
+    logits = STUDENT_LOGITS, TEACHER_LOGITS
+    assert close(logit_mse(*logits), 0.795)
+    assert close(soft_loss(*logits, kind="logit_mse"), 0.795)
+    for temperature, row in TABLE.items():
+        assert close(soft_cross_entropy(*logits, temperature), row["ce batchmean"])
+        assert close(soft_cross_entropy(*logits, temperature, "mean"), row["ce mean"])
+        assert close(soft_kl_divergence(*logits, temperature), row["kl batchmean"])
+        squared = soft_kl_divergence(*logits, temperature, "mean", t_squared=True)
+        assert close(squared, temperature**2 * row["kl batchmean"] / 2)
+
+
+def test_every_variant_differs_from_the_default(
+    of_student: Internals, of_teacher: Internals, projected: tuple[Tensor, ...]
+) -> None:
+    """What the released code computes, and what looks like it, is not what is computed unless it is asked for."""
+    for ours, theirs, *variants in zip(
+        of_student.attentions, of_teacher.attentions, ATTENTION, ATTENTION_AFTER_SOFTMAX, strict=True
+    ):
+        assert not [value for value in variants if close(attention_mse([ours], [theirs], MASK), value)]
+    for ours, theirs, released in zip(projected, of_teacher.states, STATES, strict=True):
+        assert not close(hidden_mse([ours], [theirs], MASK), released)
+        assert not close(embedding_mse(ours, theirs, MASK), released)
