@@ -1,6 +1,8 @@
-"""A padded batch of tokenised texts."""
+"""Padded batches of tokenised texts: pairs packed into one sequence, or queries and documents apart."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -8,20 +10,72 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Token ids, the attention mask (1 for tokens, 0 for padding) and the token types, each of shape `[B, L]`."""
+    """Token ids, the attention mask (1 for tokens, 0 for padding) and the token types, each of shape `[B, L]`.
+
+    `scored` is 1 for the tokens whose vectors take part in a score, where they are not those that are attended to:
+    ColBERT scores MASKs that nothing attends to, and encodes punctuation that it does not score.
+    """
 
     input_ids: Tensor
     attention_mask: Tensor
     token_type_ids: Tensor | None = None
+    scored: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    @property
+    def score_mask(self) -> Tensor:
+        """True for the tokens that take part in a score, shape `[B, L]`."""
+        return (self.attention_mask if self.scored is None else self.scored).bool()
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "TokenBatch":
         """Return the batch on a device."""
-        types = self.token_type_ids
         return TokenBatch(
             self.input_ids.to(device, non_blocking=non_blocking),
             self.attention_mask.to(device, non_blocking=non_blocking),
-            None if types is None else types.to(device, non_blocking=non_blocking),
+            _moved(self.token_type_ids, device, non_blocking),
+            _moved(self.scored, device, non_blocking),
         )
+
+
+@dataclass(frozen=True)
+class SideBatch:
+    """Queries and documents of `B` pairs, tokenised apart: a document per pair, and a query per pair.
+
+    Where queries repeat, `query_index` of shape `[B]` gives the row of each pair's query, which is then encoded once.
+    """
+
+    query: TokenBatch
+    document: TokenBatch
+    query_index: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.document)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "SideBatch":
+        """Return the batch on a device."""
+        return SideBatch(
+            self.query.to(device, non_blocking),
+            self.document.to(device, non_blocking),
+            _moved(self.query_index, device, non_blocking),
+        )
+
+
+Batch = TokenBatch | SideBatch
+
+
+def batch_of(columns: Mapping[str, Any]) -> Batch:
+    """Return the batch that `PairTokens.batch` or `SideTokens.batch` describes in numpy arrays."""
+    if "document" not in columns:
+        return TokenBatch(**{name: torch.from_numpy(column) for name, column in columns.items()})
+    index = columns.get("query_index")
+    return SideBatch(
+        cast(TokenBatch, batch_of(columns["query"])),
+        cast(TokenBatch, batch_of(columns["document"])),
+        None if index is None else torch.from_numpy(index),
+    )
+
+
+def _moved(part: Tensor | None, device: torch.device | str, non_blocking: bool) -> Tensor | None:
+    return None if part is None else part.to(device, non_blocking=non_blocking)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,9 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from distilkit.errors import UserError
 from distilkit.models.batch import TokenBatch
+from distilkit.models.encoder import encoder_inputs, layer_count
 from distilkit.models.internals import capture_scores, use_our_attention
+from distilkit.models.options import CatOptions
 
 Head = Literal["plain", "relu"]
 
@@ -33,8 +35,12 @@ class BertCat(nn.Module):
     Nogueira and Cho 2019, Passage Re-ranking with BERT: https://arxiv.org/abs/1901.04085
     """
 
+    inputs: ClassVar[Literal["pair"]] = "pair"
+    architecture: ClassVar[str] = "bert_cat"
+
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
+        self.options = CatOptions()
         if model.config.num_labels not in (1, 2):
             raise UserError(f"a ranker's head has 1 or 2 labels, not {model.config.num_labels}")
         self.model = model
@@ -53,7 +59,7 @@ class BertCat(nn.Module):
     @property
     def num_layers(self) -> int:
         """The number of layers a forward pass goes through."""
-        return int(self.config.num_hidden_layers * getattr(self.config, "inner_group_num", 1))
+        return layer_count(self.config)
 
     @property
     def num_heads(self) -> int:
@@ -114,20 +120,13 @@ class BertCat(nn.Module):
         """
         options: dict[str, Any] = {"output_hidden_states": True} if states else {}
         with capture_scores(attention_layers) if attention_layers else nullcontext() as capture:
-            outputs = (self.model if head == "plain" else self.encoder)(**self._inputs(batch), **options)
+            outputs = (self.model if head == "plain" else self.encoder)(**encoder_inputs(self.config, batch), **options)
         logits = outputs.logits if head == "plain" else self._relu_head(outputs)
         return Internals(
             logits=logits,
             attentions=capture.ordered() if capture is not None else (),
             states=tuple(outputs.hidden_states[state] for state in states),
         )
-
-    def _inputs(self, batch: TokenBatch) -> dict[str, Tensor]:
-        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-        # DistilBERT has no token types, and RoBERTa's table has one row.
-        if batch.token_type_ids is not None and getattr(self.config, "type_vocab_size", 0) > 1:
-            inputs["token_type_ids"] = batch.token_type_ids
-        return inputs
 
     def _relu_head(self, outputs: Any) -> Tensor:
         pooled = getattr(outputs, "pooler_output", None)

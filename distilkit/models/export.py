@@ -18,6 +18,8 @@ from distilkit.models.silence import silent
 ACTIVATION = {"activation_fn": "torch.nn.modules.linear.Identity", "version": "5.0.0"}
 # How a tokenizer was loaded, and a length it was once called with; transformers saves both with it.
 STALE_OPTIONS = ("is_local", "local_files_only", "max_length")
+# What a saved ranker's config.json says about it to us.
+ENTRY = "distilkit"
 TAGS = ["sentence-transformers", "cross-encoder", "reranker", "distillation", "distilkit"]
 
 
@@ -42,21 +44,27 @@ def save_cat(
         base_model: the hub id of the model it was made from, if it has one
         facts: what else the card tells, by name
     """
+    with atomic_folder(folder) as temporary, silent():
+        _single_label(model).save_pretrained(temporary)
+        save_tokenizer(tokenizer, temporary, max_length)
+        config = read_json(temporary / "config.json")
+        entry = {"architecture": "bert_cat", "options": {}, "max_length": max_length}
+        write_json(temporary / "config.json", {**config, "sentence_transformers": ACTIVATION, ENTRY: entry})
+        write_text(temporary / "README.md", _card(name or folder.name, max_length, base_model, facts or {}))
+
+
+def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
+    """Save a tokenizer that cuts to a length of ours and pads to none."""
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.model_max_length = max_length
     if getattr(tokenizer, "backend_tokenizer", None) is not None:
         # Some published tokenizers pad and cut to a length of their own unless they are told otherwise.
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
-    with atomic_folder(folder) as temporary, silent():
-        _single_label(model).save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        config = read_json(temporary / "config.json")
-        write_json(temporary / "config.json", {**config, "sentence_transformers": ACTIVATION})
-        options = read_json(temporary / "tokenizer_config.json")
-        kept = {name: value for name, value in options.items() if name not in STALE_OPTIONS}
-        write_json(temporary / "tokenizer_config.json", kept)
-        write_text(temporary / "README.md", _card(name or folder.name, max_length, base_model, facts or {}))
+    tokenizer.save_pretrained(folder)
+    options = read_json(folder / "tokenizer_config.json")
+    kept = {name: value for name, value in options.items() if name not in STALE_OPTIONS}
+    write_json(folder / "tokenizer_config.json", kept)
 
 
 def _single_label(model: BertCat) -> PreTrainedModel:

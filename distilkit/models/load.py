@@ -15,6 +15,7 @@ from transformers import (
 
 from distilkit.errors import UserError
 from distilkit.models.cat import BertCat
+from distilkit.models.published import base_name, is_published_cat, published_cat, published_tokenizer
 from distilkit.models.shape import set_dropout
 from distilkit.models.silence import silent
 
@@ -40,6 +41,10 @@ def load_cat(
         dtype: the dtype of the weights
         require_head: for a model that is used as it is: raise UserError if any weight would be drawn at random
     """
+    if is_published_cat(folder):
+        if num_labels not in (None, 1):
+            raise UserError(f"{folder} has a head of 1 label, not {num_labels}")
+        return published_cat(folder, dropout, dtype).eval()
     try:
         with silent():
             config = AutoConfig.from_pretrained(folder, **LOCAL)
@@ -58,7 +63,7 @@ def load_cat(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be loaded as a cross-encoder: {_first_line(error)}") from error
     _require_encoder(folder, model, report)
-    if require_head and not (headed and not _drawn(report)):
+    if require_head and not (headed and not drawn_weights(report)):
         raise UserError(f"{folder} is not a trained cross-encoder: it holds no head that scores; fine-tune it first")
     if config.num_labels > 2:
         raise UserError(f"{folder} has a head of {config.num_labels} labels: a ranker's has 1 or 2")
@@ -69,7 +74,8 @@ def load_tokenizer(folder: Path) -> Any:
     """Load the tokenizer of a model folder."""
     try:
         with silent():
-            return AutoTokenizer.from_pretrained(folder, **LOCAL)
+            base = base_name(folder)
+            return AutoTokenizer.from_pretrained(folder, **LOCAL) if base is None else published_tokenizer(folder, base)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder} holds no tokenizer that can be loaded: {_first_line(error)}") from error
 
@@ -88,12 +94,12 @@ def _has_head(folder: Path, config: PretrainedConfig) -> bool:
 def _require_encoder(folder: Path, model: PreTrainedModel, report: dict[str, Any]) -> None:
     """Raise UserError if loading drew an encoder weight at random, the pooler apart, which serves the head."""
     encoder = f"{model.base_model_prefix}."
-    absent = [name for name in _drawn(report) if name.startswith(encoder) and ".pooler" not in name]
+    absent = [name for name in drawn_weights(report) if name.startswith(encoder) and ".pooler" not in name]
     if absent:
         raise UserError(f"{folder} does not hold the weights that its config.json describes: {absent[0]} is missing")
 
 
-def _drawn(report: dict[str, Any]) -> list[str]:
+def drawn_weights(report: dict[str, Any]) -> list[str]:
     """Return the names of the weights that loading drew at random, absent or of another size."""
     mismatched = [entry[0] if isinstance(entry, tuple) else entry for entry in report["mismatched_keys"]]
     return sorted([*report["missing_keys"], *mismatched])

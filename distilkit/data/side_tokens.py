@@ -1,0 +1,180 @@
+"""Queries and documents put together apart from stored tokens, for rankers that encode each by itself."""
+
+import string
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from distilkit.data.side_format import SideFormat
+from distilkit.data.tokens import Integers, TokenStore
+from distilkit.errors import UserError
+
+# Hofstätter et al. 2020, section 4.1: tokens of a query and of a passage, special tokens included.
+QUERY_LENGTH, DOCUMENT_LENGTH = 30, 200
+MARKERS = {"query": "[unused0]", "document": "[unused1]"}
+
+
+@dataclass(frozen=True)
+class Side:
+    """Queries, or documents, as an architecture reads them: prefix, tokens, suffix, with MASKs before it or after.
+
+    No text has more than `max_length` tokens with prefix and suffix; a number of MASKs comes on top of that, and
+    `fill` fills every text up to it.
+    """
+
+    store: TokenStore
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    max_length: int
+    pad: int
+    types: bool
+    masks: int | Literal["fill"] = 0
+    mask: int = 0
+    masks_first: bool = True
+    attend_to_masks: bool = True
+    unscored: tuple[int, ...] = ()
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that a text can have."""
+        return self.max_length + (0 if self.masks == "fill" else self.masks)
+
+    def lengths(self, rows: Integers) -> Integers:
+        """Return the tokens of each text, special tokens and MASKs included."""
+        lengths: Integers = self._bodies(rows) + len(self.prefix) + len(self.suffix) + self._masks(rows)
+        return lengths
+
+    def batch(self, rows: Integers) -> dict[str, npt.NDArray[np.int64]]:
+        """Return input_ids, attention_mask and, where they are needed, token_type_ids and scored, each [texts, L]."""
+        bodies, masks = self._bodies(rows), self._masks(rows)
+        lengths = bodies + len(self.prefix) + len(self.suffix) + masks
+        ids = np.full((len(rows), max(1, int(lengths.max(initial=0)))), self.pad, np.int64)
+        spots = np.arange(ids.shape[1])[None]
+        ids[:, : len(self.prefix)] = self.prefix
+        in_body = (spots >= len(self.prefix)) & (spots < len(self.prefix) + bodies[:, None])
+        ids[in_body] = self.store.tokens[(self.store.starts[rows][:, None] + spots - len(self.prefix))[in_body]]
+        end = len(self.prefix) + bodies
+        first_mask = end if self.masks_first else end + len(self.suffix)
+        masked = (spots >= first_mask[:, None]) & (spots < (first_mask + masks)[:, None])
+        ids[masked] = self.mask
+        suffix_spots = (end + masks if self.masks_first else end)[:, None] + np.arange(len(self.suffix))
+        np.put_along_axis(ids, suffix_spots, np.asarray(self.suffix, np.int64)[None], axis=1)
+        real = spots < lengths[:, None]
+        seen = real if self.attend_to_masks else real & ~masked
+        columns = {"input_ids": ids, "attention_mask": seen.astype(np.int64)}
+        if self.types:
+            columns["token_type_ids"] = np.zeros_like(ids)
+        if self.unscored or not self.attend_to_masks:
+            columns["scored"] = (real & ~np.isin(ids, self.unscored)).astype(np.int64)
+        return columns
+
+    def _bodies(self, rows: Integers) -> Integers:
+        kept = self.store.starts[rows + 1] - self.store.starts[rows]
+        bodies: Integers = np.minimum(kept, self.max_length - len(self.prefix) - len(self.suffix))
+        return bodies
+
+    def _masks(self, rows: Integers) -> Integers:
+        if self.masks == "fill":
+            return self.max_length - len(self.prefix) - len(self.suffix) - self._bodies(rows)
+        return np.full(len(rows), self.masks, np.int64)
+
+
+@dataclass(frozen=True)
+class SideTokens:
+    """Queries and documents as one tokenizer and one architecture see them: `PairTokens`' counterpart."""
+
+    queries: Side
+    documents: Side
+
+    @classmethod
+    def of(
+        cls,
+        tokenizer: Any,
+        queries: TokenStore,
+        passages: TokenStore,
+        form: SideFormat,
+        query_length: int = QUERY_LENGTH,
+        document_length: int = DOCUMENT_LENGTH,
+    ) -> "SideTokens":
+        """Return the tokens in the form that an architecture's options ask for.
+
+        Raises UserError where the tokenizer lacks a token of that form, or a length leaves no room for text.
+        """
+        template = Template(tokenizer, form)
+        return cls(template.side("query", queries, query_length), template.side("document", passages, document_length))
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens that query and document can have together."""
+        return self.queries.longest + self.documents.longest
+
+    def lengths(self, queries: Integers, passages: Integers) -> Integers:
+        """Return the tokens of each pair, those of its query and its document added up."""
+        return self.queries.lengths(queries) + self.documents.lengths(passages)
+
+    def batch(self, queries: Integers, passages: Integers) -> dict[str, Any]:
+        """Return the columns of queries and documents for `models.batch.batch_of`; a repeated query is there once."""
+        unique, index = np.unique(queries, return_inverse=True)
+        if len(unique) == len(queries):
+            return {"query": self.queries.batch(queries), "document": self.documents.batch(passages)}
+        document = self.documents.batch(passages)
+        return {"query": self.queries.batch(unique), "document": document, "query_index": index.astype(np.int64)}
+
+
+@dataclass(frozen=True)
+class Template:
+    """What a tokenizer puts around one text, and the tokens that an architecture adds."""
+
+    tokenizer: Any
+    form: SideFormat
+
+    def side(self, kind: Literal["query", "document"], store: TokenStore, max_length: int) -> Side:
+        """Return the queries or the documents of a store."""
+        prefix, suffix = self._specials if self.form.specials else ((), ())
+        if kind == "document" and not self.form.document_cls:
+            prefix = ()
+        if self.form.markers:
+            prefix = (*prefix, self._id(MARKERS[kind]))
+        if max_length <= len(prefix) + len(suffix):
+            raise UserError(f"{kind}_length = {max_length} leaves no room for text beside the special tokens")
+        masks = self.form.query_masks if kind == "query" else 0
+        return Side(
+            store=store,
+            prefix=prefix,
+            suffix=suffix,
+            max_length=max_length,
+            pad=self.tokenizer.pad_token_id,
+            types="token_type_ids" in self.tokenizer.model_input_names,
+            masks=masks,
+            mask=self._mask if masks else 0,
+            masks_first=self.form.mask_position == "before_sep",
+            attend_to_masks=self.form.attend_to_masks or not masks,
+            unscored=self._punctuation if kind == "document" and self.form.skip_punctuation else (),
+        )
+
+    @cached_property
+    def _specials(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        encoded = self.tokenizer("a")
+        ids, sides = encoded["input_ids"], encoded.sequence_ids()
+        first, end = sides.index(0), len(sides) - sides[::-1].index(0)
+        return tuple(ids[:first]), tuple(ids[end:])
+
+    @property
+    def _mask(self) -> int:
+        if self.tokenizer.mask_token_id is None:
+            raise UserError("query_masks: the tokenizer has no mask token")
+        return int(self.tokenizer.mask_token_id)
+
+    @property
+    def _punctuation(self) -> tuple[int, ...]:
+        ids = [self.tokenizer(mark, add_special_tokens=False)["input_ids"][:1] for mark in string.punctuation]
+        return tuple(sorted({mark[0] for mark in ids if mark and mark[0] != self.tokenizer.unk_token_id}))
+
+    def _id(self, token: str) -> int:
+        found = self.tokenizer.convert_tokens_to_ids(token)
+        if found is None or found == self.tokenizer.unk_token_id:
+            raise UserError(f"markers: the tokenizer's vocabulary has no {token}")
+        return int(found)

@@ -1,0 +1,79 @@
+"""What is kept of queries and documents that were encoded apart, in memory and on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from distilkit.errors import UserError
+from distilkit.files import atomic_path
+
+STORED = (torch.float16, torch.float32)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as vectors: `states` `[B, L, d]` with a `mask` `[B, L]`, true where there is one, or `[B, d]` without."""
+
+    states: Tensor
+    mask: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def rows(self, index: Tensor | slice) -> "Encoded":
+        """Return some of the texts."""
+        return Encoded(self.states[index], None if self.mask is None else self.mask[index])
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Encoded":
+        """Return them on a device, or with states of another dtype."""
+        return Encoded(self.states.to(device, dtype), None if self.mask is None else self.mask.to(device))
+
+    @classmethod
+    def concatenated(cls, parts: Sequence["Encoded"]) -> "Encoded":
+        """Return the texts of all parts, padded to the longest."""
+        if any(part.mask is None for part in parts):
+            return cls(torch.cat([part.states for part in parts]))
+        length = max(part.states.shape[1] for part in parts)
+        masks = [F.pad(part.mask, (0, length - part.states.shape[1])) for part in parts if part.mask is not None]
+        states = [F.pad(part.states, (0, 0, 0, length - part.states.shape[1])) for part in parts]
+        return cls(torch.cat(states), torch.cat(masks))
+
+
+def save_encoded(path: Path, encoded: Encoded, dtype: torch.dtype = torch.float16) -> None:
+    """Write encoded texts to a safetensors file in float16 or float32, without padding.
+
+    Raises UserError where a state is not finite in that dtype.
+    """
+    if dtype not in STORED:
+        raise ValueError(f"encoded texts are stored in float16 or float32, not {dtype}")
+    states = encoded.states if encoded.mask is None else encoded.states[encoded.mask]
+    states = states.detach().to("cpu", dtype).contiguous()
+    if not states.isfinite().all():
+        raise UserError(f"{path}: an encoded text does not fit into {str(dtype).removeprefix('torch.')}")
+    tensors = {"states": states}
+    if encoded.mask is not None:
+        tensors["lengths"] = encoded.mask.sum(1).cpu()
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def load_encoded(path: Path) -> Encoded:
+    """Read encoded texts; raises UserError where the file holds none."""
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read as encoded texts: {error}") from None
+    states, lengths = tensors.get("states"), tensors.get("lengths")
+    if states is None or (lengths is not None and int(lengths.sum()) != len(states)):
+        raise UserError(f"{path} holds no encoded texts: `states`, and `lengths` that add up to them, are expected")
+    if lengths is None:
+        return Encoded(states)
+    padded = pad_sequence(states.split(lengths.tolist()), batch_first=True)
+    return Encoded(padded, torch.arange(padded.shape[1]) < lengths[:, None])

@@ -1,0 +1,47 @@
+"""Texts tokenised apart become the batches that rankers take."""
+
+from typing import Any
+
+import numpy as np
+
+from distilkit.data.side_format import SideFormat
+from distilkit.data.side_tokens import SideTokens
+from distilkit.data.tokens import TokenStore
+from distilkit.models.batch import SideBatch, TokenBatch, batch_of
+from distilkit.models.options import ColBertOptions, DotOptions
+
+
+def store_of(tokenizer: Any, texts: list[str]) -> TokenStore:
+    """Return the tokens of texts, in memory."""
+    ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    starts = np.cumsum([0, *map(len, ids)]).astype(np.int64)
+    flat = np.array([token for one in ids for token in one], np.int32)
+    return TokenStore(flat, starts, np.diff(starts))
+
+
+def side_batch(
+    tokenizer: Any, queries: list[str], documents: list[str], form: SideFormat, query_length: int, document_length: int
+) -> SideBatch:
+    """Return the batch of each query with the document of the same row."""
+    stores = (store_of(tokenizer, queries), store_of(tokenizer, documents))
+    tokens = SideTokens.of(tokenizer, *stores, form, query_length, document_length)
+    rows = np.arange(len(queries), dtype=np.int64)
+    batch = batch_of(tokens.batch(rows, rows))
+    assert isinstance(batch, SideBatch)
+    return batch
+
+
+def test_columns_become_batches(tokenizer: Any) -> None:
+    batch = side_batch(tokenizer, ["the cat", "my"], ["a mat", "red ball"], DotOptions().sides, 8, 8)
+    assert batch.query.input_ids.tolist() == tokenizer(["the cat", "my"], padding=True)["input_ids"]
+    assert batch.query_index is None
+    assert batch.query.scored is None
+    stores = (store_of(tokenizer, ["the cat"]), store_of(tokenizer, ["a mat", "red ball"]))
+    tokens = SideTokens.of(tokenizer, *stores, ColBertOptions().sides)
+    repeated = batch_of(tokens.batch(np.array([0, 0]), np.array([0, 1])))
+    assert isinstance(repeated, SideBatch)
+    assert repeated.query_index is not None
+    assert repeated.query_index.tolist() == [0, 0]
+    assert (len(repeated), len(repeated.query)) == (2, 1)
+    pair = batch_of({"input_ids": np.array([[1, 2]]), "attention_mask": np.array([[1, 1]])})
+    assert isinstance(pair, TokenBatch)
