@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from distilkit.data.passages import Aggregation, Windows
 from distilkit.data.texts import Texts
 from distilkit.files import content_key
 
@@ -119,13 +120,25 @@ def cut_pair(queries: Integers, passages: Integers, room: int) -> tuple[Integers
 
 
 @dataclass(frozen=True)
+class Documents:
+    """Documents as windows: which those are, and how a document's score comes of theirs."""
+
+    windows: Windows
+    aggregation: Aggregation
+
+
+@dataclass(frozen=True)
 class PairTokens:
-    """Queries and passages of a collection as one tokenizer sees them, ready to be paired."""
+    """Queries and passages of a collection as one tokenizer sees them, ready to be paired.
+
+    Where documents are ranked by their passages, these are windows, and `documents` tells whose.
+    """
 
     queries: TokenStore
     passages: TokenStore
     template: PairTemplate
     max_length: int
+    documents: "Documents | None" = None
 
     def lengths(self, queries: Integers, passages: Integers) -> Integers:
         """Return the tokens of each pair, special tokens included."""
