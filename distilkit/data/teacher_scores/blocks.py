@@ -1,0 +1,110 @@
+"""Some rows of a score file at a time, as columns: checked, and blamed by line."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from distilkit.errors import UserError
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of a file as columns.
+
+    Attributes:
+        places: where each row stands in the file: its line, or its row in a table, from 1
+        ids: Arrow strings: (query, document) of scores, (query, positive, negative) of margins
+        scores: by column name, ``score`` or a teacher's: finite float32 numbers
+    """
+
+    places: Integers
+    ids: tuple[pa.Array, ...]
+    scores: dict[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+class Row(NamedTuple):
+    """One row: where it stands, two or three ids (or texts), its score or margin."""
+
+    place: int
+    ids: tuple[str, ...]
+    score: float
+
+
+def blocks(path: Path, rows: Iterable[Row]) -> Iterator[Block]:
+    """Put rows of one kind together; raises UserError for one of another kind or a score that is not finite."""
+    rows = iter(rows)
+    width = 0
+    while batch := list(islice(rows, ROWS)):
+        places, ids, scores = zip(*batch, strict=True)
+        width = width or len(ids[0])
+        odd = next((place for place, one in zip(places, ids, strict=True) if len(one) != width), None)
+        if odd is not None:
+            refuse(path, odd, "a margin among scores, or a score among margins; expected one of them throughout")
+        columns = tuple(pa.array(column, pa.string()) for column in zip(*ids, strict=True))
+        with np.errstate(over="ignore"):
+            values = np.array(scores, np.float64).astype(np.float32)
+        yield Block(checked(path, np.array(places, np.int64), values), columns, {"score": values})
+
+
+def checked(path: Path, places: Integers, scores: Floats, unit: str = ":") -> Integers:
+    """Return the places of scores that are all finite in float32; raises UserError naming the first that is not."""
+    wrong = ~np.isfinite(scores)
+    if wrong.any():
+        first = int(wrong.argmax())
+        refuse(path, int(places[first]), f"expected the score to be a finite number, got {scores[first]}", unit)
+    return places
+
+
+def parse_scores(path: Path, places: Integers, texts: Sequence[str]) -> Floats:
+    """Return the numbers that texts stand for; raises UserError naming the line of one that is none, or not finite."""
+    try:
+        scores: Floats = pc.cast(pa.array(texts, pa.string()), pa.float32()).to_numpy()
+    except pa.ArrowInvalid:
+        for place, text in zip(places, texts, strict=True):
+            if not _is_number(text):
+                refuse(path, int(place), f"expected the score to be a finite number, got {text[:40]!r}")
+        raise
+    checked(path, places, scores)
+    return scores
+
+
+def refuse(path: Path, place: int, problem: str, unit: str = ":") -> NoReturn:
+    """Raise UserError with file, line and what is wrong there."""
+    raise UserError(f"{path}{unit}{place}: {problem}")
+
+
+def number(path: Path, place: int, value: Any) -> float:
+    """Return a JSON value that must be a number; raises UserError where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        refuse(path, place, f"expected the score to be a finite number, got {value!r:.40}")
+    return float(value)
+
+
+def identifier(path: Path, place: int, value: Any) -> str:
+    """Return a JSON value that must be an id (or a text), a string or a whole number, as a string."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        refuse(path, place, f"expected an id or a text, got {value!r:.40}")
+    return str(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        pc.cast(pa.array([text], pa.string()), pa.float32())
+    except pa.ArrowInvalid:
+        return False
+    return True

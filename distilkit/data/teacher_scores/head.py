@@ -1,0 +1,107 @@
+"""The beginning of a score file, by which its format is told."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from distilkit.data.sources.reading import lines
+from distilkit.errors import UserError
+
+LINES = 100
+
+
+@dataclass(frozen=True)
+class Head:
+    """A Parquet table's schema, or a text file's first lines and the JSON value of the first, where it is one."""
+
+    schema: pa.Schema | None = None
+    lines: tuple[str, ...] = ()
+    value: Any = None
+
+    @classmethod
+    def of(cls, path: Path) -> "Head":
+        """Look into a file, or a folder of Parquet files; raises UserError where there is none or it is empty."""
+        if tables := parquet_files(path):
+            return cls(schema=open_parquet(tables[0]).schema_arrow)
+        if not path.is_file():
+            problem = "holds no Parquet files" if path.is_dir() else "there is no such file"
+            raise UserError(f"{path}: {problem}; expected teacher scores")
+        first = tuple(line for _, line in islice(lines(path), LINES))
+        if not first:
+            raise UserError(f"{path}: the file is empty; expected teacher scores")
+        try:
+            value = json.loads(first[0]) if first[0].lstrip()[:1] in ("{", "[") else None
+        except ValueError:
+            value = None
+        return cls(lines=first, value=value)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of a table's columns: a schema's, or the keys of the first JSON object."""
+        if self.schema is not None:
+            return tuple(self.schema.names)
+        return tuple(self.value) if isinstance(self.value, dict) else ()
+
+    def tabbed(self, count: int) -> bool:
+        """Return whether every line that was read has so many fields between tabs."""
+        return bool(self.lines) and all(line.count("\t") == count - 1 for line in self.lines)
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """Return the Parquet files that a path stands for: itself, or all below a folder, by name."""
+    if path.is_dir():
+        return sorted(path.rglob("*.parquet"))
+    try:
+        with path.open("rb") as file:
+            return [path] if file.read(4) == b"PAR1" else []
+    except OSError:
+        return []
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file; raises UserError for one that is cut short or broken."""
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+
+
+def batches(path: Path, columns: list[str]) -> Iterator[tuple[Path, int, pa.RecordBatch]]:
+    """Yield (file, number of the first row from 1, rows) of the Parquet files that a path stands for."""
+    for file in parquet_files(path):
+        done = 0
+        try:
+            for batch in open_parquet(file).iter_batches(columns=columns):
+                yield file, done + 1, batch
+                done += len(batch)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{file}: cannot be read after row {done} ({str(error).splitlines()[0]})") from None
+
+
+def table_rows(path: Path) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    """Yield (file, place, row) of a table in Parquet or of objects in JSON lines."""
+    if parquet_files(path):
+        columns = Head.of(path).columns
+        for file, first, batch in batches(path, list(columns)):
+            for place, row in enumerate(batch.to_pylist(), start=first):
+                yield file, place, row
+        return
+    yield from json_rows(path, dict)
+
+
+def json_rows(path: Path, kind: type) -> Iterator[tuple[Path, int, Any]]:
+    """Yield (file, line, value) of a file of JSON lines; raises UserError for a line that is no value of the kind."""
+    for place, line in lines(path):
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}:{place}: broken JSON ({error}); expected one value a line") from None
+        if not isinstance(value, kind):
+            raise UserError(f"{path}:{place}: expected {'an object' if kind is dict else 'a list'}, got {line[:40]!r}")
+        yield path, place, value
