@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,7 +27,11 @@ app = typer.Typer(
 RunsDir = Annotated[Path, typer.Option("--runs-dir", envvar="DISTILKIT_RUNS", help="The folder of all runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Listed = list[str]
+MaxLength = Annotated[int, typer.Option(min=8, help="Tokens of query and passage, special tokens included.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Pairs a forward pass.")]
+Bf16 = Annotated[Literal["auto", "true", "false"], typer.Option(help="bfloat16; auto where the device is fast at it.")]
 Margin = Literal["relative", "absolute"]
+_TOGGLES: dict[str, bool | str] = {"auto": "auto", "true": True, "false": False}
 
 
 def main() -> None:
@@ -61,7 +66,8 @@ def main() -> None:
 def _leave(problem: object, code: int) -> None:
     from distilkit.tables import plain
 
-    print(f"distilkit: {plain(str(problem))}", file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0":  # all processes of a group may end alike
+        print(f"distilkit: {plain(str(problem))}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -98,7 +104,8 @@ def run(
     """Train, evaluate and compare what a recipe names."""
     from distilkit.recipe import load_with_source
     from distilkit.runs.execute import Request, execute
-    from distilkit.runs.plan import plan
+    from distilkit.runs.plan import plan, suite_plan
+    from distilkit.runs.suite_run import execute_suite
 
     if runs_dir.exists() and not runs_dir.is_dir():
         raise UserError(f"--runs-dir {runs_dir}: expected a folder")
@@ -109,11 +116,12 @@ def run(
         overrides.append(f"name={json.dumps(_run_name(str(resume), runs_dir))}")
     loaded, source = load_with_source(recipe, overrides)
     request = Request(loaded, source, runs_dir, resume is not None)
+    suite = loaded.matrix is not None
     if dry_run:
-        made = plan(request)
+        made = suite_plan(request) if suite else plan(request)
         print(json.dumps(made.to_json(), indent=2) if json_ else made.to_text())
         return
-    folder = execute(request, quiet=json_)
+    folder = execute_suite(request, quiet=json_) if suite else execute(request, quiet=json_)
     if folder is not None:
         print(_finished(folder.path, "json" if json_ else "text"))
 
@@ -129,26 +137,38 @@ def compare(
     ] = "baseline",
     measures: Annotated[Listed | None, typer.Option(help="Measures as in ir-measures.")] = None,
     qrels: Annotated[Path | None, typer.Option(help="Judgements, TREC or BEIR TSV, plain or .gz.")] = None,
-    eval_set: Annotated[str, typer.Option(help="The query set of run folders.")] = "test",
+    eval_set: Annotated[
+        Listed | None, typer.Option(help="Query sets of run folders; all that the runs share by default.")
+    ] = None,
     queries: Annotated[str, typer.Option(metavar="judged|intersection")] = "judged",
     test: Annotated[str, typer.Option(metavar="t-test|wilcoxon|permutation|bootstrap")] = "t-test",
     correction: Annotated[str, typer.Option(metavar="none|bonferroni|holm|bh")] = "holm",
     alpha: Annotated[Listed | None, typer.Option(help="Levels of the marks, the larger one the interval's.")] = None,
     non_inferiority: Annotated[float, typer.Option(help="The margin.")] = 0.03,
     margin_kind: Annotated[Margin, typer.Option()] = "relative",
-    format_: Annotated[str, typer.Option("--format", metavar="text|markdown|json|csv")] = "text",
+    equivalence: Annotated[bool, typer.Option("--equivalence", help="Test equivalence at the margin, too.")] = False,
+    seeds: Annotated[str, typer.Option(metavar="mean|hierarchical", help="What several seeds of a run are.")] = "mean",
+    format_: Annotated[str, typer.Option("--format", metavar="text|markdown|latex|html|json|csv")] = "text",
+    details: Annotated[bool, typer.Option("--details", help="Show every comparison's figures in text.")] = False,
+    tables: Annotated[
+        Listed | None, typer.Option(metavar="cost|depth|training|curve|fidelity", help="Tables beside the means.")
+    ] = None,
+    depths: Annotated[Listed | None, typer.Option(help="Depths of the table of re-ranking depths.")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Write plots as PNG, SVG and PDF.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write to a file instead of the screen.")] = None,
     runs_dir: RunsDir = Path("runs"),
     json_: Json = False,
 ) -> None:
     """Test whether the differences between systems are real."""
     from distilkit.comparison.compare import compare as compare_systems
-    from distilkit.comparison.render import render
+    from distilkit.comparison.render import formats, render
     from distilkit.comparison.systems import read_systems
+    from distilkit.comparison.tables.build import build
     from distilkit.files import write_text
 
+    format_ = formats.resolve("json" if json_ else format_)
     names = _split(measures)
-    read = read_systems(systems, runs_dir=runs_dir, measures=names, qrels=qrels, eval_set=eval_set)
+    read = read_systems(systems, runs_dir=runs_dir, measures=names, qrels=qrels, eval_set=_split(eval_set))
     result = compare_systems(
         read,
         baselines=_baselines(baseline, [system.name for system in read]),
@@ -160,9 +180,17 @@ def compare(
         alpha=_levels(alpha) or (0.05, 0.01),
         noninferiority=non_inferiority,
         margin_kind=margin_kind,
-        eval_set=eval_set,
+        equivalence=equivalence,
+        seeds=seeds,
     )
-    text = render(result, "json" if json_ else format_, _screen(output is None and sys.stdout.isatty()))
+    asked = [*(_split(tables) or []), *(["depth"] if depths else [])]
+    result = replace(result, tables=tuple(build(result, asked, _counts(depths))))
+    screen = replace(_screen(output is None and sys.stdout.isatty()), details=details)
+    text = render(result, format_, screen)
+    if plots is not None:
+        from distilkit.comparison.plots import save
+
+        save(result, plots)
     if output is None:
         print(text.rstrip("\n"))
         return
@@ -210,6 +238,100 @@ def show(
 
 
 @app.command()
+def score(
+    model: Annotated[Listed, typer.Option(metavar="REF", help="A teacher: hub id, folder, package:NAME, NAME=REF.")],
+    output: Annotated[Path, typer.Option(metavar="FILE.tsv|FILE.parquet", help="Where the scores go.")],
+    triples: Annotated[Path | None, typer.Option(help="Query, positive, negative between tabs, ids or texts.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Query id and passage id between tabs.")] = None,
+    run: Annotated[Path | None, typer.Option(help="The candidates of a TREC run.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A BEIR or MS MARCO folder with the texts.")] = None,
+    collection: Annotated[list[Path] | None, typer.Option(help="Passages: id and text, TSV or .jsonl.")] = None,
+    queries: Annotated[list[Path] | None, typer.Option(help="Queries: id and text, TSV or .jsonl.")] = None,
+    combine: Annotated[str, typer.Option(metavar="mean|standardised", help="An ensemble's score.")] = "mean",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what a killed process left.")] = False,
+    audit: Annotated[bool, typer.Option("--audit", help="Print and plot ranges, margins, ties.")] = False,
+    max_length: MaxLength = 256,
+    batch_size: BatchSize = 64,
+    bf16: Bf16 = "auto",
+    json_: Json = False,
+) -> None:
+    """Score triples, pairs or candidates with one teacher or several: raw logits."""
+    from distilkit.scoring.command import score_command
+
+    report = score_command(
+        models=_references(model),
+        inputs={"triples": triples, "pairs": pairs, "run": run},
+        data=data,
+        collection=collection or [],
+        queries=queries or [],
+        audited=audit,
+        quiet=json_,
+        output=output,
+        combine=combine,
+        resume=resume,
+        max_length=max_length,
+        batch_size=batch_size,
+        bf16=_TOGGLES[bf16],
+    )
+    if report is not None:
+        print(json.dumps(report.to_json(), indent=2) if json_ else report.to_text())
+
+
+@app.command()
+def rerank(
+    models: Annotated[Listed, typer.Argument(metavar="MODEL...", help="Hub ids, folders, package:NAME, NAME=REF.")],
+    data: Annotated[str, typer.Option(help="A BEIR or MS MARCO folder, or pydocs.")],
+    output: Annotated[Path, typer.Option(help="A TREC run; of several models one each, named after it.")],
+    split: Annotated[str, typer.Option(help="The split whose queries are re-ranked.")] = "test",
+    depth: Annotated[int, typer.Option(min=1, help="Candidates of each query.")] = 100,
+    candidates: Annotated[str, typer.Option(help="candidates/NAME.SPLIT.trec; bm25 is computed if missing.")] = "bm25",
+    combine: Annotated[
+        str | None, typer.Option(metavar="mean|standardised", help="Write the models' ensemble, too.")
+    ] = None,
+    max_length: MaxLength = 256,
+    batch_size: BatchSize = 64,
+    bf16: Bf16 = "auto",
+    runs_dir: RunsDir = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """Re-rank the first stage's candidates with one ranker or several."""
+    from distilkit.scoring.rerank import Rerank
+    from distilkit.scoring.rerank import rerank as rerank_candidates
+
+    request = Rerank(
+        models=_references(models),
+        data=data,
+        output=output,
+        runs_dir=runs_dir,
+        split=split,
+        depth=depth,
+        candidates=candidates,
+        combine=combine,
+        max_length=max_length,
+        batch_size=batch_size,
+        bf16=_TOGGLES[bf16],
+    )
+    paths = rerank_candidates(request, quiet=json_)
+    if paths is not None:
+        written = {name: str(path) for name, path in paths.items()}
+        print(json.dumps(written, indent=2) if json_ else "\n".join(written.values()))
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[Listed, typer.Argument(metavar="RUN...", help="TREC runs, plain or .gz; NAME=PATH renames.")],
+    qrels: Annotated[Path, typer.Option(help="Judgements, TREC or BEIR TSV, plain or .gz.")],
+    measures: Annotated[Listed, typer.Option(help="Measures as in ir-measures.")],
+    json_: Json = False,
+) -> None:
+    """Measure TREC runs under the evaluation policy."""
+    from distilkit.scoring.evaluate import evaluate_runs
+
+    found = evaluate_runs(runs, qrels, _split(measures) or [])
+    print(json.dumps(found.to_json(), indent=2) if json_ else found.to_text())
+
+
+@app.command()
 def strategies(
     name: Annotated[str | None, typer.Argument(help="One strategy, in full.")] = None, json_: Json = False
 ) -> None:
@@ -236,7 +358,8 @@ def recipes(json_: Json = False) -> None:
     rows = []
     for name, path in shipped_recipes().items():
         loaded = load_recipe(path)
-        row = {"name": name, "strategy": loaded.strategy["name"], "data": loaded.data.source}
+        strategies = loaded.matrix.strategies if loaded.matrix else (loaded.strategy["name"],)
+        row = {"name": name, "strategy": ", ".join(strategies), "data": loaded.data.source}
         rows.append({**row, "description": loaded.description, "path": str(path)})
     if json_:
         print(json.dumps(rows, indent=2))
@@ -245,10 +368,22 @@ def recipes(json_: Json = False) -> None:
     print(table(["recipe", *columns[1:]], [[row[column] for column in columns] for row in rows]))
 
 
+@app.command()
+def tui(runs_dir: RunsDir = Path("runs")) -> None:
+    """Follow, start and compare runs in the terminal."""
+    if runs_dir.exists() and not runs_dir.is_dir():
+        raise UserError(f"--runs-dir {runs_dir}: expected a folder")
+    from distilkit_tui.app import run as show_runs
+
+    show_runs(runs_dir)
+
+
 def _finished(folder: Path, format_: str) -> str:
     from distilkit.runs.report import report
+    from distilkit.runs.suite_report import suite_report
 
-    return report(folder, format_, _screen(sys.stdout.isatty()))
+    screen = _screen(sys.stdout.isatty())
+    return (suite_report if (folder / "suite.json").exists() else report)(folder, format_, screen)
 
 
 def _screen(terminal: bool) -> Any:
@@ -273,10 +408,24 @@ def _split(values: Listed | None) -> Listed | None:
     return [part for value in values for part in value.split()] if values else None
 
 
+def _references(values: Listed) -> Listed:
+    """Split a value at its blanks unless it is a path, which may hold some."""
+    return [part for value in values for part in ([value] if Path(value).exists() else value.split())]
+
+
 def _baselines(values: Listed | None, names: Listed) -> Listed | None:
     """Split a value at its blanks unless it is a system's name, which may hold some."""
     whole = [value for value in values or [] if value in names or value.rpartition(":")[0] in names]
     return [part for value in values for part in ([value] if value in whole else value.split())] if values else None
+
+
+def _counts(values: Listed | None) -> list[int]:
+    counts = []
+    for text in _split(values) or []:
+        if not text.isdecimal():
+            raise UserError(f"--depths {text}: expected whole numbers, such as 10 20 50 100")
+        counts.append(int(text))
+    return counts
 
 
 def _levels(values: Listed | None) -> tuple[float, ...]:

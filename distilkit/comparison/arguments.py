@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ class Source:
     """Where one system's results lie.
 
     `path` is a TREC run file (kind "file"), else the folder with run.trec, per_query.csv and measures.json; `qrels` the
-    judgements that belong to it; `run` the name of the run that brought it.
+    judgements that belong to it; `run` the name of the run that brought it. Of a run or twin, `home` is its folder and
+    `record` its run.json; `renamed` tells whether `NAME=` named it.
     """
 
     name: str
@@ -29,6 +30,9 @@ class Source:
     qrels: Path
     run: str = ""
     notes: tuple[str, ...] = ()
+    home: Path | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+    renamed: bool = False
 
 
 def expand(arguments: Sequence[str], runs_dir: Path, eval_set: str) -> list[Source]:
@@ -50,6 +54,26 @@ def expand(arguments: Sequence[str], runs_dir: Path, eval_set: str) -> list[Sour
             kept.append(source)
         kinds.add(source.kind)
     return kept
+
+
+def shared_sets(arguments: Sequence[str], runs_dir: Path) -> list[str]:
+    """Return the query sets that all runs among the arguments have results for, `test` first.
+
+    A suite has those that all its evaluated runs have. Empty where there is none, or no run at all.
+    """
+    found = []
+    for argument in arguments:
+        _, path = _located(argument, runs_dir)
+        if path.is_file():
+            continue
+        sets = [set(evaluated_sets(member)) for member in ([path] if _is_run(path) else _members(path))]
+        found += [one for one in sets if one] or [set()]
+    return sorted(set.intersection(*found) if found else set(), key=lambda name: (name != "test", name))
+
+
+def evaluated_sets(folder: Path) -> list[str]:
+    """Return the names of the query sets that a run has results for."""
+    return sorted(one.name for one in (folder / "eval").glob("*") if _is_evaluated(one))
 
 
 def _expand(argument: str, runs_dir: Path, eval_set: str) -> Iterator[Source]:
@@ -90,7 +114,7 @@ def _run(folder: Path, name: str | None, eval_set: str) -> Iterator[Source]:
     """Yield a run's first stage, teacher, label-only twin and student."""
     record = _record(folder)
     own = str(record.get("name") or folder.name)
-    name = name or own
+    renamed, name = name not in (None, own), name or own
     home = _evaluation(folder, eval_set)
     qrels = home / results.QRELS
     for reference in REFERENCES:
@@ -104,13 +128,13 @@ def _run(folder: Path, name: str | None, eval_set: str) -> Iterator[Source]:
         if _is_run(twin) and _is_evaluated(twin / "eval" / eval_set):
             place = twin / "eval" / eval_set
             label = str(record["twin"]) if name == own else f"{name}-label_only"
-            yield Source(label, "twin", place, place / results.QRELS, name)
+            yield Source(label, "twin", place, place / results.QRELS, name, (), twin, _record(twin), renamed)
         else:
             notes = (
                 f"{record['twin']}, the label-only twin of {name}, has no results for the set {eval_set} and is "
                 "left out",
             )
-    yield Source(name, "run", home, qrels, name, notes)
+    yield Source(name, "run", home, qrels, name, notes, folder, record, renamed)
 
 
 def _suite(folder: Path, name: str | None, eval_set: str) -> Iterator[Source]:
@@ -132,7 +156,7 @@ def _suite(folder: Path, name: str | None, eval_set: str) -> Iterator[Source]:
 def _evaluation(folder: Path, eval_set: str) -> Path:
     place = folder / "eval" / eval_set
     if not _is_evaluated(place):
-        sets = sorted(one.name for one in (folder / "eval").glob("*") if _is_evaluated(one))
+        sets = evaluated_sets(folder)
         hint = nearest(eval_set, sets) if sets else "; the run has not been evaluated yet"
         raise UserError(f"{folder}: no results for the set {eval_set!r}{hint}")
     return place

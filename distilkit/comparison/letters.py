@@ -2,12 +2,14 @@
 
 import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from distilkit.errors import UserError, nearest
 
-Adjusted = Mapping[tuple[str, frozenset[str]], float | None]
-"""The corrected p of a measure and a pair of systems."""
+Column = TypeVar("Column", bound=Hashable)
+Adjusted = Mapping[tuple[Column, frozenset[str]], float | None]
+"""The corrected p of a column of the table (a measure on a set) and a pair of systems."""
 
 
 def parse_baselines(asked: Sequence[str] | None, names: Sequence[str]) -> dict[str, str | None]:
@@ -18,7 +20,7 @@ def parse_baselines(asked: Sequence[str] | None, names: Sequence[str]) -> dict[s
     """
     if not asked:
         return {"teacher" if "teacher" in names else names[0]: None}
-    values = [part for value in asked for part in ([value] if value in names else value.split())]
+    values = [part for value in asked for part in ([value] if _is_whole(value, names) else value.split())]
     if not values:
         raise UserError("--baseline names no system")
     baselines: dict[str, str | None] = {}
@@ -47,7 +49,7 @@ def assign(baselines: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def superscripts(
-    name: str, measure: str, adjusted: Adjusted, letters: Mapping[str, str], alpha: Sequence[float]
+    name: str, column: Column, adjusted: Adjusted[Column], letters: Mapping[str, str], alpha: Sequence[float]
 ) -> str:
     """Return the letters of the baselines that a system differs from by p_adjusted, in the baselines' order.
 
@@ -55,7 +57,7 @@ def superscripts(
     two-tailed, neither direction is another test.
     """
     return "".join(
-        _mark(letter, adjusted.get((measure, frozenset((name, baseline)))), alpha)
+        _mark(letter, adjusted.get((column, frozenset((name, baseline)))), alpha)
         for baseline, letter in letters.items()
         if baseline != name
     )
@@ -65,6 +67,11 @@ def _mark(letter: str, p: float | None, alpha: Sequence[float]) -> str:
     if p is None or p >= max(alpha):
         return ""
     return letter.upper() if len(alpha) > 1 and p < min(alpha) else letter
+
+
+def _is_whole(value: str, names: Sequence[str]) -> bool:
+    """Return whether a value is one baseline, whose name may hold blanks."""
+    return value in names or value.rpartition(":")[0] in names
 
 
 def _split(value: str, names: Sequence[str]) -> tuple[str, str | None]:

@@ -4,9 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from distilkit.comparison.systems import System
+from distilkit.comparison.system import System
 from distilkit.errors import UserError
 from distilkit.evaluation.policy import ORDER
+
+SCORES = "finite; a run with any other is refused"
 
 
 def choose(systems: Sequence[System], measures: Sequence[str], mode: str) -> list[str]:
@@ -31,15 +33,27 @@ def choose(systems: Sequence[System], measures: Sequence[str], mode: str) -> lis
 
 
 def policy(systems: Sequence[System], measures: Sequence[str], queries: Sequence[str], mode: str) -> dict[str, Any]:
-    """Return the policy as the report states it, with each system's judged queries without results."""
+    """Return the policy as the report states it, with each system's judged queries without results.
+
+    `qrels` and `runs` are the first digits of the files' sha256, `judged` the share of each system's first results that
+    are judged, where it was counted.
+    """
     everything = frozenset.union(*(_judged(system, measures) for system in systems))
+    judged = {system.name: system.judged for system in systems if system.judged is not None}
     return {
         "order": ORDER,
+        "scores": SCORES,
         "queries": mode,
         "n": len(queries),
         "left_out": len(everything) - len(queries),
         "missing": {system.name: len(system.missing) for system in systems},
         "unjudged": {system.name: system.unjudged for system in systems},
+        "qrels": sorted({system.judgements for system in systems if system.judgements}),
+        "runs": {system.name: system.fingerprint for system in systems if system.fingerprint},
+        "judged": {
+            "cutoff": next((one.cutoff for one in judged.values()), None),
+            "systems": {name: one.share for name, one in judged.items()},
+        },
     }
 
 

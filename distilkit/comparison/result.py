@@ -1,13 +1,17 @@
 """What a comparison found: the one object that every renderer and the TUI read."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import Any
+
+from distilkit.comparison.system import System
+from distilkit.comparison.tables.table import Table
 
 
 @dataclass(frozen=True)
 class SystemMean:
-    """A system's mean of one measure, with its interval and the letters of the baselines it differs from."""
+    """A system's mean of one measure on one set, with its interval and the letters of baselines it differs from."""
 
     name: str
     measure: str
@@ -17,11 +21,15 @@ class SystemMean:
     ci_high: float | None
     seeds: int
     superscripts: str
+    set: str | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A system against a baseline on one measure; differences are system - baseline. None: there is no such value."""
+    """A system against a baseline on one measure and set; differences are system - baseline.
+
+    None: there is no such value. `equivalence_p` and `equivalent` are None, too, unless equivalence was asked for.
+    """
 
     system: str
     baseline: str
@@ -44,6 +52,16 @@ class Comparison:
     noninferiority_p: float | None
     non_inferior: bool | None
     minimum_detectable_difference: float | None
+    queries_needed: int | None = None
+    equivalence_p: float | None = None
+    equivalent: bool | None = None
+    set: str | None = None
+
+
+Column = tuple[str | None, str]
+"""A set and a measure: a column of the table of means."""
+
+_EQUIVALENCE = ("equivalence_p", "equivalent")
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,9 @@ class ComparisonResult:
     """A whole comparison: what was asked, the systems' means and every comparison made.
 
     `family` counts the comparisons with a p, which `correction` was applied to; `letters` maps each baseline to the
-    small letter that marks differences from it; `notes` are sentences on what was left out.
+    small letter that marks differences from it; `notes` are sentences on what was left out. `eval_set` is the query
+    set's name where there is one, and `policy` its policy; `sets` holds the policy of each where there are several.
+    `tables` are those asked for beside the means, `sources` the systems as they were read, for what goes deeper.
     """
 
     baselines: tuple[str, ...]
@@ -68,6 +88,11 @@ class ComparisonResult:
     eval_set: str | None
     letters: dict[str, str]
     notes: tuple[str, ...] = ()
+    seeds: str = "mean"
+    equivalence: bool = False
+    sets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+    sources: tuple[System, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,29 +105,74 @@ class ComparisonResult:
         return tuple(dict.fromkeys(one.measure for one in self.systems))
 
     @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the table of means: each set's measures."""
+        return tuple(dict.fromkeys((one.set, one.measure) for one in self.systems))
+
+    @property
     def level(self) -> float:
         """The intervals' level of confidence: 1 - the larger alpha."""
         return 1 - max(self.alpha)
 
-    def mean(self, name: str, measure: str) -> SystemMean:
-        """Return a system's mean of a measure."""
-        return next(one for one in self.systems if (one.name, one.measure) == (name, measure))
+    def policies(self) -> dict[str | None, dict[str, Any]]:
+        """Return each set's policy."""
+        return dict(self.sets.items()) if self.sets else {self.eval_set: self.policy}
 
-    def best(self, measure: str) -> float:
-        """Return the highest mean of a measure."""
-        return max(one.mean for one in self.systems if one.measure == measure)
+    def mean(self, name: str, measure: str, eval_set: str | None = None) -> SystemMean:
+        """Return a system's mean of a measure, on the first set where none is named; raises KeyError without one."""
+        for one in self.systems:
+            if (one.name, one.measure) == (name, measure) and eval_set in (None, one.set):
+                return one
+        raise KeyError(name, measure, eval_set)
+
+    def find(self, name: str, column: Column) -> SystemMean | None:
+        """Return a system's mean in a column, None where the set has none of it."""
+        return self._means.get((name, column))
+
+    def best(self, measure: str, eval_set: str | None = None) -> float:
+        """Return the highest mean of a measure, on one set or on all."""
+        return max(one.mean for one in self.systems if one.measure == measure and eval_set in (None, one.set))
+
+    def starred(self, name: str, column: Column) -> bool:
+        """Return whether a system is non-inferior to the first baseline, as the star of Gao et al.'s table 1 says."""
+        return (name, column) in self._stars
+
+    @cached_property
+    def _means(self) -> dict[tuple[str, Column], SystemMean]:
+        return {(one.name, (one.set, one.measure)): one for one in self.systems}
+
+    @cached_property
+    def _stars(self) -> set[tuple[str, Column]]:
+        first = self.baselines[:1]
+        return {
+            (one.system, (one.set, one.measure))
+            for one in self.comparisons
+            if one.non_inferior and (one.baseline,) == first
+        }
 
     def groups(self) -> Iterator[tuple[str, str, list[Comparison]]]:
-        """Yield the comparisons of each measure and baseline that has any."""
-        for measure in self.measures:
+        """Yield the comparisons of each measure (with its set, where there are several) and baseline that has any."""
+        grouped: dict[tuple[Column, str], list[Comparison]] = {}
+        for one in self.comparisons:
+            grouped.setdefault(((one.set, one.measure), one.baseline), []).append(one)
+        for column in self.columns:
             for baseline in self.baselines:
-                rows = [one for one in self.comparisons if (one.measure, one.baseline) == (measure, baseline)]
-                if rows:
-                    yield measure, baseline, rows
+                if rows := grouped.get((column, baseline)):
+                    yield self.label(column), baseline, rows
+
+    def label(self, column: Column) -> str:
+        """Return a column's name: the measure, and the set where there are several."""
+        name, measure = column
+        return f"{measure} on {name}" if len(self.sets) > 1 else measure
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain value that `distilkit compare --format json` prints."""
-        value = {field.name: getattr(self, field.name) for field in fields(self)}
+        value = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("sources", "tables")}
         value["systems"] = [asdict(one) for one in self.systems]
-        value["comparisons"] = [asdict(one) for one in self.comparisons]
+        dropped = () if self.equivalence else _EQUIVALENCE
+        value["comparisons"] = [
+            {key: item for key, item in asdict(one).items() if key not in dropped} for one in self.comparisons
+        ]
+        if self.tables:
+            value["tables"] = [table.to_json() for table in self.tables]
         return {key: list(item) if isinstance(item, tuple) else item for key, item in value.items()}

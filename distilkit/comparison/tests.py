@@ -6,7 +6,6 @@ below 10·eps·|mean|, and without any difference there is nothing to test.
 """
 
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 MarginKind = Literal["relative", "absolute"]
 
-EXACT_UP_TO = 13
-DRAWS = 10_000
-SEED = 0
+ALPHA = 0.05
+"""The level of what is decided without a correction: non-inferiority and equivalence."""
+POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def t_test(differences: Vector, level: float = 0.95) -> TTest:
     from scipy.special import stdtr, stdtrit
 
     n = len(differences)
-    mean, error = float(np.mean(differences)), _standard_error(differences)
+    mean, error = float(np.mean(differences)), standard_error(differences)
     if error is None:
         return TTest(df=n - 1)
     t = mean / error
@@ -79,37 +78,6 @@ def wilcoxon_p(differences: Vector) -> float | None:
     return float(2 * ndtr(-abs(z)))
 
 
-def permutation_p(differences: Vector) -> list[float | None]:
-    """Return the two-tailed p of the sign-flip permutation test for every row of differences [comparison, query].
-
-    Exact over all 2^n signs up to n = 13; above, 10,000 draws with seed 0, p = (1 + extreme)/(1 + draws). All rows see
-    the same signs. None for a row without any difference.
-    """
-    n = differences.shape[1]
-    exact = n <= EXACT_UP_TO
-    extreme = _count_extreme(differences, np.sum(differences, axis=1), _all_signs(n) if exact else _drawn_signs(n))
-    return _shares(differences, extreme, 2**n if exact else DRAWS, exact)
-
-
-def smallest_p(test: str, n: int) -> float:
-    """Return the smallest p that a test can give for n queries, which bounds how many comparisons it can bear."""
-    if test == "permutation" and n <= EXACT_UP_TO:
-        return 2.0 ** (1 - n)
-    return 1 / (1 + DRAWS) if test in ("permutation", "bootstrap") else 0.0
-
-
-def bootstrap_p(differences: Vector) -> list[float | None]:
-    """Return the two-tailed bootstrap p of the mean difference for every row of differences [comparison, query].
-
-    The null is the sample shifted to mean zero: p = (1 + #{|mean*(d - mean d)| >= |mean d|})/(1 + draws) over 10,000
-    resamples of the queries with seed 0, the same for all rows. None where the t-test has no value.
-    """
-    sums = np.sum(differences, axis=1)
-    shifted = differences - np.mean(differences, axis=1, keepdims=True)
-    shares = _shares(differences, _count_extreme(shifted, sums, _resamples(differences.shape[1])), DRAWS, exact=False)
-    return [None if _standard_error(row) is None else share for row, share in zip(differences, shares, strict=True)]
-
-
 def noninferiority(
     system: Vector, baseline: Vector, margin: float, kind: MarginKind = "relative"
 ) -> tuple[float | None, float | None]:
@@ -118,26 +86,56 @@ def noninferiority(
     A t-test of mean(z) > 0, with z = system - (1 - margin)·baseline for a relative margin and
     z = system - baseline + margin for an absolute one.
     """
+    return _above_zero(system - (1 - margin) * baseline if kind == "relative" else system - baseline + margin)
+
+
+def equivalence_p(system: Vector, baseline: Vector, margin: float, kind: MarginKind = "relative") -> float | None:
+    """Return the p of two one-sided tests (TOST, Schuirmann 1987): the larger of not-worse's and not-better's.
+
+    Not worse is `noninferiority`; not better is the t-test of mean(z) > 0 with z = (1 + margin)·baseline - system, or
+    z = baseline + margin - system for an absolute margin. None where either has no value.
+    """
+    _, lower = noninferiority(system, baseline, margin, kind)
+    _, upper = _above_zero((1 + margin) * baseline - system if kind == "relative" else baseline + margin - system)
+    return None if lower is None or upper is None else max(lower, upper)
+
+
+def minimum_detectable_difference(differences: Vector) -> float | None:
+    """Return the true difference that this many queries show with power 0.8 at 0.05: (z.975 + z.8)·sd(d)/sqrt(n)."""
+    if len(differences) < 2:
+        return None
+    return _reach() * float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
+
+
+def queries_needed(differences: Vector) -> int | None:
+    """Return how many queries show the difference found with power 0.8 at 0.05: ((z.975 + z.8)·sd(d)/mean(d))², up.
+
+    None where the differences have no spread or their mean is zero but for rounding.
+    """
+    mean = abs(float(np.mean(differences)))
+    if standard_error(differences) is None or mean <= 1e-12 * float(np.mean(np.abs(differences))):
+        return None
+    return math.ceil((_reach() * float(np.std(differences, ddof=1)) / mean) ** 2)
+
+
+def _reach() -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(1 - ALPHA / 2) + ndtri(POWER))
+
+
+def _above_zero(z: Vector) -> tuple[float | None, float | None]:
+    """Return t and p of the one-sided t-test that the mean is above zero."""
     from scipy.special import stdtr
 
-    z = system - (1 - margin) * baseline if kind == "relative" else system - baseline + margin
-    error = _standard_error(z)
+    error = standard_error(z)
     if error is None:
         return None, None
     t = float(np.mean(z)) / error
     return t, float(stdtr(len(z) - 1, -t))
 
 
-def minimum_detectable_difference(differences: Vector) -> float | None:
-    """Return the true difference that this many queries show with power 0.8 at 0.05: (z.975 + z.8)·sd(d)/sqrt(n)."""
-    from scipy.special import ndtri
-
-    if len(differences) < 2:
-        return None
-    return float((ndtri(0.975) + ndtri(0.8)) * np.std(differences, ddof=1) / math.sqrt(len(differences)))
-
-
-def _standard_error(values: Vector) -> float | None:
+def standard_error(values: Vector) -> float | None:
     """Return sd/sqrt(n), or None by R's rule (and for fewer than two values, or all zero)."""
     if len(values) < 2:
         return None
@@ -145,48 +143,3 @@ def _standard_error(values: Vector) -> float | None:
     if error == 0 or error < 10 * np.finfo(np.float64).eps * abs(float(np.mean(values))):
         return None
     return error
-
-
-def _count_extreme(rows: Vector, observed: Vector, weights: Iterator[Vector]) -> Vector:
-    """Return, per row, how many weightings of its values have a sum as far from zero as the observed one."""
-    # Sums that are equal on paper differ by rounding; they count as equal.
-    bound = np.abs(observed) - 1e-12 * np.sum(np.abs(rows), axis=1)
-    count = np.zeros(len(rows))
-    for block in weights:
-        count += np.sum(np.abs(block @ rows.T) >= bound, axis=0)
-    return count
-
-
-def _shares(differences: Vector, extreme: Vector, draws: int, exact: bool) -> list[float | None]:
-    added = 0 if exact else 1
-    return [
-        (float(count) + added) / (draws + added) if np.any(row) else None
-        for row, count in zip(differences, extreme, strict=True)
-    ]
-
-
-def _all_signs(n: int) -> Iterator[Vector]:
-    bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-    yield 1.0 - 2.0 * bits.astype(np.float64)
-
-
-def _drawn_signs(n: int) -> Iterator[Vector]:
-    return _blocks(n, lambda random, rows: 1.0 - 2.0 * random.integers(0, 2, size=(rows, n)).astype(np.float64))
-
-
-def _resamples(n: int) -> Iterator[Vector]:
-    """Yield how often each query is in each resample."""
-
-    def draw(random: np.random.Generator, rows: int) -> Vector:
-        places = random.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        return np.bincount(places.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
-
-    return _blocks(n, draw)
-
-
-def _blocks(n: int, draw: Callable[[np.random.Generator, int], Vector]) -> Iterator[Vector]:
-    """Yield DRAWS rows from one generator, in blocks of some megabytes."""
-    random = np.random.default_rng(SEED)
-    rows = max(1, min(DRAWS, 2_000_000 // n))
-    for start in range(0, DRAWS, rows):
-        yield draw(random, min(rows, DRAWS - start))

@@ -14,7 +14,7 @@ Cli = Callable[..., Any]
 COMPARISON = {
     "system", "baseline", "measure", "n", "mean_difference", "ci_low", "ci_high", "t", "df", "p", "p_adjusted",
     "wilcoxon_p", "permutation_p", "cohens_dz", "wins", "ties", "losses", "noninferiority_t", "noninferiority_p",
-    "non_inferior", "minimum_detectable_difference",
+    "non_inferior", "minimum_detectable_difference", "queries_needed", "set",
 }  # fmt: skip
 
 
@@ -90,6 +90,61 @@ def test_formats_hold_the_same_numbers(compare: Cli) -> None:
         assert f"{one['mean']:.4f}" in text
 
 
+def test_text_tells_what_the_comparisons_come_to_and_has_their_figures_on_demand(compare: Cli) -> None:
+    short, full = compare(), compare("--details")
+    assert "tiny against teacher: " in short
+    assert "W/T/L" not in short
+    assert "nDCG@10 against teacher (paired t-test)" in full
+    assert "W/T/L" in full
+    assert len(short.splitlines()) < 25
+    for words in ("Order of results: ", "Judged@10", "Files (sha256): judgements ", "refused"):
+        assert words in short
+
+
+def test_equivalence_is_tested_on_demand(compare: Cli) -> None:
+    result = json.loads(compare("--equivalence", "--non-inferiority", "0.5", "--json"))
+    assert {type(one["equivalent"]) for one in result["comparisons"]} == {bool}
+    assert "equivalent" not in json.loads(compare("--json"))["comparisons"][0]
+    assert "equivalent within 50%" in compare("--equivalence", "--non-inferiority", "0.5")
+
+
+def test_seeds_are_drawn_on_demand(compare: Cli) -> None:
+    result = json.loads(compare("--seeds", "hierarchical", "--json"))
+    assert (result["seeds"], result["test"]) == ("hierarchical", "bootstrap")
+
+
+def test_eval_sets_are_named(compare: Cli) -> None:
+    assert json.loads(compare("--eval-set", "test", "--json")) == json.loads(compare("--json"))
+    assert {one["set"] for one in json.loads(compare("--json"))["comparisons"]} == {"test"}
+
+
+@pytest.mark.parametrize(
+    ("options", "keys"),
+    [
+        (("--tables", "cost training"), ["cost", "training"]),
+        (("--tables", "fidelity", "--tables", "cost"), ["fidelity", "cost"]),
+        (("--depths", "5 10"), ["depth", "depth"]),
+    ],
+)
+def test_tables_are_added(compare: Cli, options: tuple[str, ...], keys: list[str]) -> None:
+    assert [one["key"] for one in json.loads(compare(*options, "--json"))["tables"]] == keys
+    assert ("Effectiveness and cost" in compare(*options)) == ("cost" in keys)
+
+
+def test_plots_are_written(compare: Cli, tmp_path: Path) -> None:
+    assert compare("--plots", tmp_path / "plots") == compare()
+    names = {one.name for one in (tmp_path / "plots").iterdir()}
+    assert {f"{name}.{kind}" for name in ("frontier", "waterfall") for kind in ("png", "svg", "pdf")} <= names
+
+
+def test_the_page_and_the_paper(compare: Cli, tmp_path: Path) -> None:
+    assert compare("--format", "html", "--output", tmp_path / "report.html") == ""
+    page = (tmp_path / "report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "Effectiveness and cost" in page
+    assert compare("--format", "latex", "--tables", "cost").count(r"\begin{longtable}") == 4
+
+
 @pytest.mark.parametrize("format_", ["text", "markdown", "json", "csv"])
 def test_output_goes_to_a_file(compare: Cli, tmp_path: Path, format_: str) -> None:
     path = tmp_path / "new" / "table.out"
@@ -134,6 +189,12 @@ def test_a_bare_run_file_needs_judgements(compare: Cli, finished: Any, tiny_beir
         (("--measures", "nDGC@10"), "no measure is called 'nDGC@10'; did you mean 'nDCG'?"),
         (("--eval-set", "dev"), "no results for the set 'dev'; known: test"),
         (("--qrels", "nowhere.tsv"), "--qrels nowhere.tsv: there is no such file"),
+        (("--seeds", "median"), "--seeds: there is no 'median'; did you mean 'mean'?"),
+        (("--seeds", "hierarchical", "--test", "wilcoxon"), "--seeds hierarchical is a bootstrap of its own"),
+        (("--tables", "costs"), "--tables: there is no 'costs'; did you mean 'cost'?"),
+        (("--tables", "curve"), "--tables curve: no run was measured on the way"),
+        (("--depths", "ten"), "--depths ten: expected whole numbers, such as 10 20 50 100"),
+        (("--depths", "500"), "--depths 500: expected a depth from 1 to 10"),
         (("tinny",), "'tinny' is neither a run folder, a run or suite below"),
     ],
 )

@@ -1,11 +1,13 @@
 """39 real runs on TREC DL 2020 passage with the official judgements; skipped where they are not."""
 
 import csv
+import time
 from pathlib import Path
 
 import pytest
 
 from distilkit.comparison.compare import compare
+from distilkit.comparison.render import render
 from distilkit.comparison.systems import read_systems
 
 RUNS = Path(__file__).parents[2].parent / "shared" / "data" / "trec-dl20-runs"
@@ -42,3 +44,38 @@ def test_neural_systems_beat_bm25_and_repeats_of_one_system_do_not_differ():
     repeats = compare(read("ada2+rankvicuna-top100.1", "ada2+rankvicuna-top100.2"))
     assert [one.superscripts for one in repeats.systems] == [""] * 6
     assert repeats.comparisons[0].non_inferior
+
+
+@pytest.fixture(scope="module")
+def everything():
+    """Return all pairs of all systems, and the seconds of processor time that reading and comparing took."""
+    names = sorted(path.stem for path in RUNS.glob("*.trec") if path.stem != "qrels")
+    import scipy.special  # noqa: F401
+
+    from distilkit.evaluation.measures import canonical
+
+    canonical("nDCG@10")
+    start = time.process_time()
+    systems = read_systems([str(RUNS / f"{name}.trec") for name in names], qrels=QRELS, measures="nDCG@10 RR@10")
+    return compare(systems, pairs="all"), time.process_time() - start
+
+
+@pytest.mark.parametrize("name", ["text", "json"])
+def test_all_pairs_of_all_systems_take_seconds(everything, name):
+    result, seconds = everything
+    assert len(result.comparisons) == 2 * 741
+    assert {name: result.mean(name, "nDCG@10").mean for name in ("bm25", "tasb", "splade-pp-ed")} == pytest.approx(
+        {"bm25": 0.4796, "tasb": 0.6854, "splade-pp-ed": 0.7195}, abs=5e-4
+    )
+    start = time.process_time()
+    text = render(result, name)
+    assert seconds + time.process_time() - start < 5
+    assert "splade-pp-ed+rankvicuna-ckpt800-top20.1" in text
+
+
+def test_the_page_of_all_systems_is_small_and_made_in_seconds(everything):
+    result, seconds = everything
+    start = time.process_time()
+    page = render(result, "html")
+    assert seconds + time.process_time() - start < 20
+    assert 1_000_000 < len(page.encode()) < 15_000_000

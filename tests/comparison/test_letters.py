@@ -31,6 +31,7 @@ def test_without_a_teacher_the_first_system_is_the_baseline():
 
 def test_a_name_with_blanks_is_one_baseline():
     assert parse_baselines(["my model"], ["my model", "my"]) == {"my model": None}
+    assert parse_baselines(["my model:m"], ["my model", "my"]) == {"my model": "m"}
 
 
 @pytest.mark.parametrize(

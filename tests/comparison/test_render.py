@@ -34,11 +34,11 @@ def result(names=("bm25", "teacher", "student"), measures=("nDCG@10", "RR(rel=2)
 
 
 def test_the_text_says_it_all():
-    text = render(result(eval_set="test"))
+    text = render(result(eval_set="test"), "text", Screen(details=True))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert lines[0] == "System nDCG@10 RR(rel=2)@10"
-    assert lines[2:5] == ["bm25 0.4450 T 0.4505 T", "teacher 0.5495 0.5371", "student 0.6557 T 0.6392 T"]
-    assert "student +0.1062 [+0.0791, +0.1333] <0.0001 <0.0001 28/0/2 yes" in lines
+    assert lines[2:5] == ["bm25 0.4450 T 0.4505 T", "teacher 0.5495 0.5371", "student 0.6557* T 0.6392* T"]
+    assert "student +0.1062 [+0.0791, +0.1333] <0.0001 <0.0001 1.46 28/0/2 yes 4" in lines
     for words in (
         "nDCG@10 against teacher (paired t-test)",
         "95% interval",
@@ -46,7 +46,11 @@ def test_the_text_says_it_all():
         "W/T/L",
         "A letter after a mean: better or worse than this system beyond chance (T/t teacher; capital: p < 0.01",
         "Holm over 4 comparisons",
-        "Queries: 30 of the set test (every judged query counts). Order of results: score descending",
+        "*: non-inferior to teacher at 3% (one-sided t-test, p < 0.05, uncorrected).",
+        "student against teacher: better (nDCG@10 +0.1062 [+0.0791, +0.1333], p < 0.0001; RR(rel=2)@10 +0.1021",
+        "Queries: 30 of the set test (every judged query counts).",
+        "Order of results: score descending, then document id descending as a string; the rank column is unused. "
+        "Scores: finite; a run with any other is refused.",
     ):
         assert words in " ".join(text.split()), words
 
@@ -56,7 +60,7 @@ def test_no_line_is_wider_than_the_screen_and_no_number_is_broken(width):
     names = ("bm25", "splade-pp-ed+rankvicuna-ckpt800-top20.1", "検索" * 9)
     measures = [f"P@{cutoff}" for cutoff in (1, 2, 3, 5, 10, 20, 50, 100, 1000)]
     found = result(names, measures)
-    lines = render(found, "text", Screen(width)).splitlines()
+    lines = render(found, "text", Screen(width, details=True)).splitlines()
     assert max(cell_len(line) for line in lines) <= max(width, 80)
     text = "\n".join(lines)
     for one in found.systems:
@@ -87,7 +91,7 @@ def test_markdown_is_a_table_with_any_name():
     assert "| a\\*b |" in text
     for row in rows:
         # Cells end at pipes that no backslash guards.
-        assert row.replace("\\|", "").count("|") in (4, 8)
+        assert row.replace("\\|", "").count("|") in (4, 10)
     assert rows[0] == "| System | nDCG@10 | RR(rel=2)@10 |"
     assert "<sup>" in text
     assert "**" in rows[2 + 3]
@@ -135,7 +139,7 @@ def test_every_format_shows_what_cannot_be_tested_and_what_was_left_out():
             assert not text.endswith("\n\n")
             if name != "csv":
                 assert "something was left out" in text
-        text = " ".join(render(found).split())
+        text = " ".join(render(found, "text", Screen(details=True)).split())
         assert "Judged queries without results" in text
         assert "a 1." in text
         assert "ignored: b 3." in text

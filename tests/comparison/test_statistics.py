@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilkit.comparison import tests
+from distilkit.comparison import resampling, tests
 from distilkit.comparison.corrections import adjust
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 
 
 def reciprocals(ranks):
-    return [0.0 if rank == "0" else 1 / int(rank) for rank in ranks.split()]
+    """Return 1/rank for each rank, 0 for rank 0; what has a point is no rank but a value."""
+    return [float(one) if "." in one else 0.0 if one == "0" else 1 / int(one) for one in ranks.split()]
 
 
 # R 4.2.2: t.test(paired = TRUE), wilcox.test(exact = FALSE, correct = FALSE), p.adjust; None where R has no value.
@@ -27,8 +29,48 @@ FIFTY = reciprocals(
 NOISY = reciprocals(
     "3 5 3 1 1 0 1 3 3 1 9 9 0 3 1 8 2 2 2 0 1 1 5 4 3 1 1 2 3 1 1 1 7 1 1 1 2 1 2 6 1 4 0 1 0 8 4 4 2 1"
 )
+TEACHER = reciprocals("3 1 6 0 1 0 5 0 0 2 1 1 2 2 5 1 0 1 4 1 0 4 1 1 2 1 0 3 2 2 1 8 0 1 1 2 1 1 2 0 1 5 2")
+TINYBERT = reciprocals("1 0 2 0 0 10 0 1 7 0 0 1 8 6 4 2 2 1 0 2 0 4 1 1 0 2 1 0 0 1 2 1 1 0 6 3 1 0 1 0 0 0 2")
+SIMPLIFIED = reciprocals(
+    "1 0 1 0 0 0.6 0 1 0.642857142857143 0 2 1 8 6 0.75 2 2 1 0 2 0 0.75 1 1 2 2 1 2 0 1 1 1 1 0 6 3 1 0 1 0 0 2 1"
+)
+STANDARD_KD = reciprocals("3 10 4 0 2 0 2 1 4 5 9 3 2 1 4 0 2 3 1 7 1 2 5 0 5 3 3 0 0 3 2 2 1 3 1 1 5 0 0 9 0 1 6")
 CORRECTIONS = {"bonferroni": "bonferroni", "holm": "holm", "benjamini_hochberg": "bh"}
 CASES = [
+    {
+        "name": "trec-dl-sized reciprocal ranks",
+        "baseline": "teacher",
+        "margin": 0.03,
+        "scores": {"teacher": TEACHER, "tinybert": TINYBERT, "simplified": SIMPLIFIED, "standard_kd": STANDARD_KD},
+        "expected": [
+            {
+                "system": "tinybert", "mean": 0.396151716500554, "mean_difference": -0.128460686600221,
+                "t": -1.49289704852915, "df": 42, "p": 0.14293872758042, "ci_low": -0.302112420599439,
+                "ci_high": 0.0451910473989964, "cohens_dz": -0.227664665554461, "wins": 12, "ties": 10, "losses": 21,
+                "wilcoxon_p": 0.13817783425393, "noninferiority_t": -1.32914387420111,
+                "noninferiority_p": 0.904512054709195,
+            },
+            {
+                "system": "simplified", "mean": 0.52405869324474, "mean_difference": -0.000553709856035438,
+                "t": -0.00609103648574507, "df": 42, "p": 0.995168926210137, "ci_low": -0.184008813392271,
+                "ci_high": 0.1829013936802, "cohens_dz": -0.000928874355919856, "wins": 16, "ties": 10, "losses": 17,
+                "wilcoxon_p": 0.857325782964313, "noninferiority_t": 0.169503883833168,
+                "noninferiority_p": 0.433107056401516,
+            },
+            {
+                "system": "standard_kd", "mean": 0.372443706164636, "mean_difference": -0.152168696936139,
+                "t": -1.654984500672, "df": 42, "p": 0.105382531646383, "ci_low": -0.337722617775793,
+                "ci_high": 0.033385223903515, "cohens_dz": -0.2523827702751, "wins": 16, "ties": 5, "losses": 22,
+                "wilcoxon_p": 0.0976943822812049, "noninferiority_t": -1.5092242173058,
+                "noninferiority_p": 0.930635843438539,
+            },
+        ],
+        "adjusted_p": {
+            "bonferroni": [0.42881618274126, 1, 0.316147594939148],
+            "holm": [0.316147594939148, 0.995168926210137, 0.316147594939148],
+            "benjamini_hochberg": [0.21440809137063, 0.995168926210137, 0.21440809137063],
+        },
+    },
     {
         "name": "two queries",
         "baseline": "teacher",
@@ -137,8 +179,8 @@ def test_the_minimum_detectable_difference():
 def test_one_query_has_no_t():
     assert tests.t_test(np.array([0.5])) == tests.TTest(df=0)
     assert tests.noninferiority(np.array([0.5]), np.array([0.25]), 0.03) == (None, None)
-    assert tests.permutation_p(np.array([[0.5]])) == [1.0]
-    assert tests.bootstrap_p(np.array([[0.5]])) == [None]
+    assert resampling.permutation_p(np.array([[0.5]])) == [1.0]
+    assert resampling.bootstrap_p(np.array([[0.5]])) == [None]
 
 
 grades = st.integers(-4, 4).map(lambda value: value / 8)
@@ -166,18 +208,18 @@ def test_the_exact_permutation_test_is_the_brute_force(rows):
         sums = [abs(sum(sign * value for sign, value in zip(signs, row, strict=True)))
                 for signs in itertools.product((1, -1), repeat=len(row))]  # fmt: skip
         expected.append(sum(one >= sums[0] for one in sums) / len(sums) if any(row) else None)
-    assert tests.permutation_p(np.array(rows)) == expected
+    assert resampling.permutation_p(np.array(rows)) == expected
 
 
 def test_sums_that_are_equal_on_paper_count_as_equal():
     # 0.1 + 0.2 - 0.3 and its kin are not quite zero in floating point.
-    assert tests.permutation_p(np.array([[0.1, 0.2, -0.3, 1e-3]])) == [1.0]
+    assert resampling.permutation_p(np.array([[0.1, 0.2, -0.3, 1e-3]])) == [1.0]
 
 
 @settings(max_examples=10)
 @given(st.lists(grades, min_size=14, max_size=20))
 def test_drawn_permutations_depend_on_no_other_comparison_and_are_never_zero(row):
-    alone, twice = tests.permutation_p(np.array([row])), tests.permutation_p(np.array([row, row[::-1]]))
+    alone, twice = resampling.permutation_p(np.array([row])), resampling.permutation_p(np.array([row, row[::-1]]))
     assert alone == twice[:1]
     assert alone == [None] if not any(row) else 1 / 10_001 <= alone[0] <= 1
 
@@ -186,16 +228,26 @@ def test_drawn_permutations_and_resamples_agree_with_the_t_test():
     random = np.random.default_rng(7)
     rows = random.normal(loc=np.linspace(0, 0.3, 6)[:, None], size=(6, 100))
     student = [tests.t_test(row).p for row in rows]
-    assert tests.permutation_p(rows) == pytest.approx(student, abs=0.02)
-    assert tests.bootstrap_p(rows) == pytest.approx(student, abs=0.03)
-    assert tests.permutation_p(rows) == tests.permutation_p(rows)
-    assert tests.bootstrap_p(rows) == tests.bootstrap_p(rows)
+    assert resampling.permutation_p(rows) == pytest.approx(student, abs=0.02)
+    assert resampling.bootstrap_p(rows) == pytest.approx(student, abs=0.03)
+    assert resampling.permutation_p(rows) == resampling.permutation_p(rows)
+    assert resampling.bootstrap_p(rows) == resampling.bootstrap_p(rows)
+
+
+def test_all_pairs_of_ten_systems_on_msmarco_dev_take_seconds():
+    random = np.random.default_rng(1)
+    systems = random.choice([0, 0.1, 0.2, 0.5, 1], size=(10, 6980))
+    rows = np.array([systems[one] - systems[other] for one, other in itertools.combinations(range(10), 2)])
+    start = time.process_time()
+    found = resampling.permutation_p(rows)
+    assert time.process_time() - start < 3
+    assert found == pytest.approx([tests.t_test(row).p for row in rows], abs=0.02)
 
 
 def test_a_clear_difference_has_the_smallest_p():
     rows = np.array([[1.0] * 30 + [0.9], [0.0] * 31])
-    assert tests.permutation_p(rows) == [1 / 10_001, None]
-    assert tests.bootstrap_p(rows) == [1 / 10_001, None]
+    assert resampling.permutation_p(rows) == [1 / 10_001, None]
+    assert resampling.bootstrap_p(rows) == [1 / 10_001, None]
 
 
 def test_wilcoxon_ranks_ties_by_their_mean():

@@ -1,10 +1,10 @@
 """Renderers of a ComparisonResult: one file per format, found by name in `formats`."""
 
-from distilkit.comparison.render import csv, json, markdown, text
+from distilkit.comparison.render import csv, html, json, latex, markdown, text
 from distilkit.comparison.render.registry import Renderer, Screen, formats
 from distilkit.comparison.result import ComparisonResult
 
-__all__ = ["Renderer", "Screen", "csv", "formats", "json", "markdown", "render", "text"]
+__all__ = ["Renderer", "Screen", "csv", "formats", "html", "json", "latex", "markdown", "render", "text"]
 
 
 def render(result: ComparisonResult, name: str = "text", screen: Screen | None = None) -> str:

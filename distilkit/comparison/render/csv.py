@@ -2,44 +2,48 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
 from distilkit.comparison.render.registry import Screen, formats
 from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
 
-_MEAN = ("system", "measure", "n", "mean", "mean_ci_low", "mean_ci_high", "superscripts")
-_COMPARISON = tuple(field.name for field in fields(Comparison) if field.name not in ("system", "measure", "n"))
+_MEAN = ("system", "set", "measure", "n", "seeds", "mean", "mean_ci_low", "mean_ci_high", "superscripts")
+_POLICY = ("queries", "missing", "unjudged", "judged", "run", "qrels")
+_COMPARISON = tuple(field.name for field in fields(Comparison) if field.name not in ("system", "measure", "n", "set"))
 
 
 @formats.register("csv")
 def render_csv(result: ComparisonResult, screen: Screen) -> str:
-    """Return a row per system, measure and baseline it is compared with.
+    """Return a row per system, set, measure and baseline it is compared with, and the policy as far as it differs.
 
     A system that is compared with none, such as the only baseline, has one row with these columns empty. Numbers are
-    written so that they read back equal; what has no value is empty.
+    written so that they read back equal; what has no value is empty. `missing` and `unjudged` count queries, `judged`
+    is the share of the first results that are judged, `run` and `qrels` are the first digits of the files' sha256.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*_MEAN, *_COMPARISON], restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, [*_MEAN, *_COMPARISON, *_POLICY], restval="", lineterminator="\n")
     writer.writeheader()
-    for one in result.systems:
-        mean = _mean(one)
-        for comparison in _comparisons(result, one):
-            writer.writerow(mean | comparison)
+    found: dict[tuple[str, str | None, str], list[Comparison]] = {}
+    for one in result.comparisons:
+        found.setdefault((one.system, one.set, one.measure), []).append(one)
+    for system in result.systems:
+        shared = _mean(system) | _policy(result, system)
+        for comparison in found.get((system.name, system.set, system.measure), []):
+            values = asdict(comparison)
+            writer.writerow(shared | {name: values[name] for name in _COMPARISON})
+        if (system.name, system.set, system.measure) not in found:
+            writer.writerow(shared)
     return text.getvalue()
 
 
 def _mean(one: SystemMean) -> dict[str, Any]:
-    return dict(
-        zip(_MEAN, (one.name, one.measure, one.n, one.mean, one.ci_low, one.ci_high, one.superscripts), strict=True)
-    )
+    values = (one.name, one.set, one.measure, one.n, one.seeds, one.mean, one.ci_low, one.ci_high, one.superscripts)
+    return dict(zip(_MEAN, values, strict=True))
 
 
-def _comparisons(result: ComparisonResult, system: SystemMean) -> Iterator[dict[str, Any]]:
-    found = [one for one in result.comparisons if (one.system, one.measure) == (system.name, system.measure)]
-    for one in found:
-        values = asdict(one)
-        yield {name: values[name] for name in _COMPARISON}
-    if not found:
-        yield {}
+def _policy(result: ComparisonResult, one: SystemMean) -> dict[str, Any]:
+    facts = result.policies()[one.set if result.sets else result.eval_set]
+    own = {name: facts[name].get(one.name) for name in ("missing", "unjudged")}
+    judged, run = facts["judged"]["systems"].get(one.name), facts["runs"].get(one.name)
+    return {"queries": facts["queries"], **own, "judged": judged, "run": run, "qrels": " ".join(facts["qrels"])}

@@ -1,22 +1,26 @@
 """The result as Markdown tables, for issues, READMEs and model cards."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from distilkit.comparison.render import wording
+from distilkit.comparison.render import verdict, wording
 from distilkit.comparison.render.registry import Screen, formats
-from distilkit.comparison.result import Comparison, ComparisonResult
+from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.tables.means import comparisons, means
+from distilkit.comparison.tables.table import Cell, Table
 
 
 @formats.register("markdown", "md")
 def render_markdown(result: ComparisonResult, screen: Screen) -> str:
     """Return the means (best bold, letters as superscripts), the comparisons and what both mean."""
-    lines = [*_means(result)]
-    for measure, baseline, rows in result.groups():
-        lines += ["", f"**{escaped(measure)} against {escaped(baseline)}** ({wording.test_name(result)})", ""]
-        lines += _comparisons(result, rows)
-    notes = [f"- {line}" for line in (*wording.legend(result, escaped), *wording.policy(result, escaped))]
-    return "\n".join([*lines, "", *notes]) + "\n"
+    lines = [*_table(means(result)), ""]
+    lines += [f"- {line}" for line in verdict.verdicts(result, escaped)]
+    for table in (*comparisons(result), *result.tables):
+        lines += ["", f"**{escaped(table.title)}**", "", *_table(table)]
+        lines += ["", *(f"- {escaped(note)}" for note in table.notes)] if table.notes else []
+    explained = wording.columns(result) if result.comparisons else []
+    sentences = (*_starless(wording.legend(result, escaped)), *explained, *wording.policy(result, escaped))
+    return "\n".join([*lines, "", *(f"- {line}" for line in sentences)]) + "\n"
 
 
 def escaped(text: str) -> str:
@@ -26,41 +30,23 @@ def escaped(text: str) -> str:
     return re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", text)
 
 
-def _means(result: ComparisonResult) -> Iterator[str]:
-    yield from _head(["System", *(escaped(measure) for measure in result.measures)])
-    for name in result.names:
-        yield _row([escaped(name), *(_mean(result, name, measure) for measure in result.measures)])
+def _starless(lines: list[str]) -> list[str]:
+    return [f"\\{line}" if line.startswith("*") else line for line in lines]
 
 
-def _mean(result: ComparisonResult, name: str, measure: str) -> str:
-    one = result.mean(name, measure)
-    mean = wording.number(one.mean)
-    letters = f"<sup>{one.superscripts}</sup>" if one.superscripts else ""
-    return (f"**{mean}**" if one.mean == result.best(measure) else mean) + letters
+def _table(table: Table) -> Iterator[str]:
+    heads = [escaped(f"{head.group} {head.name}".strip()) for head in table.heads]
+    yield _row(heads)
+    yield "|---|" + "---:|" * (len(heads) - 1)
+    for row in table.rows:
+        yield _row([_cell(cell) for cell in row])
 
 
-def _comparisons(result: ComparisonResult, rows: Sequence[Comparison]) -> Iterator[str]:
-    corrected = result.correction != "none"
-    adjusted = [f"p {wording.correction_name(result)}"] if corrected else []
-    interval = f"{wording.level(result)} interval"
-    yield from _head(["System", "difference", interval, "p", *adjusted, "W/T/L", wording.margin(result)])
-    for one in rows:
-        yield _row(
-            [
-                escaped(one.system),
-                wording.signed(one.mean_difference),
-                wording.interval(one),
-                wording.p_value(one.p),
-                *([wording.p_value(one.p_adjusted)] if corrected else []),
-                f"{one.wins}/{one.ties}/{one.losses}",
-                wording.answer(one.non_inferior),
-            ]
-        )
+def _cell(cell: Cell) -> str:
+    text = escaped(cell.text) if isinstance(cell.value, str) else cell.text
+    marks = f"<sup>{cell.marks}</sup>" if cell.marks else ""
+    return (f"**{text}**" if cell.bold else text) + ("\\*" if cell.star else "") + marks
 
 
-def _head(names: Sequence[str]) -> list[str]:
-    return [_row(names), "|---|" + "---:|" * (len(names) - 1)]
-
-
-def _row(cells: Sequence[str]) -> str:
+def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"

@@ -9,10 +9,14 @@ from distilkit.registry import Registry
 
 @dataclass(frozen=True)
 class Screen:
-    """What the output is read on: how many columns it has and whether it shows bold and colour."""
+    """What the output is read on: how many columns it has, whether it shows bold and colour, and how much it is to say.
+
+    `details` adds every comparison's figures to text, which else tells in words what they come to.
+    """
 
     width: int = 100
     styled: bool = False
+    details: bool = False
 
 
 Renderer = Callable[[ComparisonResult, Screen], str]

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
-from distilkit.comparison.render import wording
+from distilkit.comparison.render import verdict, wording
 from distilkit.comparison.render.registry import Screen, formats
-from distilkit.comparison.result import Comparison, ComparisonResult
+from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.tables.cost import in_words
+from distilkit.comparison.tables.means import comparisons, means
+from distilkit.comparison.tables.table import Cell, Head, Table
 
 _NAME_WIDTH = 40
 _GAP = 2
@@ -19,7 +22,10 @@ _GAP = 2
 
 @formats.register("text")
 def render_text(result: ComparisonResult, screen: Screen) -> str:
-    """Return the means with their letters, the comparisons with every baseline, and what both mean."""
+    """Return the means with their letters, what the comparisons come to in words, and what both mean.
+
+    The comparisons' figures stand below where the screen asks for details.
+    """
     out = io.StringIO()
     console = Console(
         file=out,
@@ -32,99 +38,71 @@ def render_text(result: ComparisonResult, screen: Screen) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    for part in _parts(result, screen.width):
+    for part in _parts(result, screen):
         console.print(part)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()).strip("\n") + "\n"
 
 
-def _parts(result: ComparisonResult, width: int) -> Iterator[RenderableType]:
-    for measures in _portions(result, width):
-        yield _means(result, measures)
-    for measure, baseline, rows in result.groups():
-        yield _comparisons(result, measure, baseline, rows, width)
+def _parts(result: ComparisonResult, screen: Screen) -> Iterator[RenderableType]:
+    yield from _grids(means(result), screen.width)
     yield ""
-    for line in (*wording.legend(result), *wording.policy(result)):
+    hint = "" if screen.details else "--details lists them"
+    yield from (Text(line) for line in verdict.verdicts(result, rest=hint))
+    yield from (Text(wording.visible(line)) for line in in_words(result)[: verdict.SENTENCES])
+    tables = [*(comparisons(result) if screen.details else ()), *result.tables]
+    for table in tables:
+        yield Text(f"\n{wording.visible(table.title)}\n", style="bold")
+        yield from _grids(table, screen.width)
+        yield from (Text(wording.visible(note)) for note in table.notes)
+    yield ""
+    explained = wording.columns(result) if screen.details and result.comparisons else []
+    for line in (*wording.legend(result), *explained, *wording.policy(result)):
         yield Text(line)
 
 
-def _portions(result: ComparisonResult, width: int) -> Iterator[list[str]]:
-    """Yield as many measures at a time as fit beside the names, so that no number is broken."""
-    cells = [len(_cell(result, one.name, one.measure).plain) for one in result.systems]
-    column = _GAP + max(*cells, *(len(wording.visible(measure)) for measure in result.measures))
-    room = max(1, (width - min(_NAME_WIDTH, _longest_name(result))) // column)
-    for start in range(0, len(result.measures), room):
-        yield list(result.measures[start : start + room])
-
-
-def _means(result: ComparisonResult, measures: list[str]) -> Table:
-    table = _table()
-    table.add_column("System", overflow="fold")
-    for measure in measures:
-        table.add_column(Text(wording.visible(measure)), overflow="fold")
-    for name in result.names:
-        table.add_row(Text(wording.visible(name)), *(_cell(result, name, measure) for measure in measures))
-    return table
-
-
-def _cell(result: ComparisonResult, name: str, measure: str) -> Text:
-    """Return a mean, bold where it is the best, and its letters."""
-    one = result.mean(name, measure)
-    cell = Text(wording.number(one.mean), style="bold" if one.mean == result.best(measure) else "")
-    return cell.append(f" {one.superscripts}".rstrip(), style="not bold cyan")
-
-
-def _comparisons(result: ComparisonResult, measure: str, baseline: str, rows: list[Comparison], width: int) -> Table:
-    table = _table(f"{wording.visible(measure)} against {wording.visible(baseline)} ({wording.test_name(result)})")
-    columns = _columns(result)
-    room = width - sum(_GAP + size for _, size in columns)
-    table.add_column("System", overflow="fold", width=max(10, min(room, _longest_name(result))))
-    for head, size in columns:
-        table.add_column(head, justify="right", width=size)
-    for one in rows:
-        table.add_row(Text(wording.visible(one.system)), *_values(one, result.correction != "none"))
-    return table
-
-
-def _columns(result: ComparisonResult) -> list[tuple[str, int]]:
-    """Return the comparisons' columns with widths that fit the whole report, so that its tables stand in line."""
-    counts = max(len(_counts(one)) for one in result.comparisons)
-    corrected = f"p {wording.correction_name(result)}"
-    return [
-        ("difference", 10),
-        (f"{wording.level(result)} interval", 18),
-        ("p", 7),
-        *([(corrected, max(7, len(corrected)))] if result.correction != "none" else []),
-        ("W/T/L", max(5, counts)),
-        (wording.margin(result), 7),
+def _grids(table: Table, width: int) -> Iterator[Grid]:
+    """Yield the table in as many pieces as the width asks for, each with the names, so that no number is broken."""
+    sizes = [
+        max(_shortest(head), *(cell_len(_text(row[place]).plain) for row in table.rows)) if table.rows else 1
+        for place, head in enumerate(table.heads)
     ]
+    first, others = min(_NAME_WIDTH, sizes[0]), list(enumerate(sizes))[1:]
+    while others:
+        taken = 1
+        while taken < len(others) and first + sum(size + _GAP for _, size in others[: taken + 1]) <= width:
+            taken += 1
+        yield _grid(table, first, others[:taken])
+        others = others[taken:]
 
 
-def _values(one: Comparison, corrected: bool) -> Iterator[str]:
-    yield wording.signed(one.mean_difference)
-    yield wording.interval(one)
-    yield wording.p_value(one.p)
-    if corrected:
-        yield wording.p_value(one.p_adjusted)
-    yield _counts(one)
-    yield wording.answer(one.non_inferior)
-
-
-def _counts(one: Comparison) -> str:
-    return f"{one.wins}/{one.ties}/{one.losses}"
-
-
-def _longest_name(result: ComparisonResult) -> int:
-    return max(cell_len(wording.visible(name)) for name in result.names)
-
-
-def _table(title: str | None = None) -> Table:
-    return Table(
-        title=None if title is None else Text(f"\n{title}"),
-        title_justify="left",
-        title_style="bold",
+def _grid(table: Table, first: int, places: list[tuple[int, int]]) -> Grid:
+    grid = Grid(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
         collapse_padding=True,
-        padding=(0, 1, 0, 0),
+        padding=(0, _GAP - 1, 0, 0),
     )
+    grid.add_column(Text(wording.visible(table.heads[0].name)), overflow="fold", width=first)
+    numbers = table.key != "means"
+    for place, size in places:
+        head = Text(wording.visible(_name(table.heads[place])))
+        grid.add_column(head, overflow="fold", width=size, justify="right" if numbers else "left")
+    for row in table.rows:
+        grid.add_row(_text(row[0]), *(_text(row[place]) for place, _ in places))
+    return grid
+
+
+def _text(cell: Cell) -> Text:
+    """Return a cell's text, bold where it is the best, then star and letters."""
+    text = Text(wording.visible(cell.text) + ("*" if cell.star else ""), style="bold" if cell.bold else "")
+    return text.append(f" {cell.marks}", style="not bold cyan") if cell.marks else text
+
+
+def _name(head: Head) -> str:
+    return f"{head.group} {head.name}".strip()
+
+
+def _shortest(head: Head) -> int:
+    """Return the width of a head that is broken at its blanks alone."""
+    return max((cell_len(word) for word in wording.visible(_name(head)).split()), default=1)

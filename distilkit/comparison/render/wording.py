@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable
+from typing import Any
 
 from distilkit.comparison.result import Comparison, ComparisonResult
 
@@ -14,6 +15,10 @@ _TESTS = {
 _CORRECTIONS = {"none": "not corrected", "bonferroni": "Bonferroni", "holm": "Holm", "bh": "Benjamini-Hochberg"}
 
 Show = Callable[[str], str]
+
+_LISTED = 6
+"""More systems than this are summed up where a line would list them."""
+_NONINFERIORITY = "t-test, p < 0.05, uncorrected"
 
 NOTHING = "-"
 """What a table shows where there is no value."""
@@ -56,15 +61,24 @@ def answer(value: bool | None) -> str:
     return NOTHING if value is None else "yes" if value else "no"
 
 
+def amount(result: ComparisonResult) -> str:
+    """Return the margin: `3%`, or `0.01` where it is absolute."""
+    return f"{100 * result.margin:.4g}%" if result.margin_kind == "relative" else f"{result.margin:.4g}"
+
+
 def margin(result: ComparisonResult) -> str:
-    """Return the margin as a column's head: `not 3% worse`."""
-    amount = f"{100 * result.margin:.4g}%" if result.margin_kind == "relative" else f"{result.margin:.4g}"
-    return f"not {amount} worse"
+    """Return non-inferiority as a column's head: `not 3% worse`."""
+    return f"not {amount(result)} worse"
+
+
+def within(result: ComparisonResult) -> str:
+    """Return equivalence as a column's head: `within 3%`."""
+    return f"within {amount(result)}"
 
 
 def test_name(result: ComparisonResult) -> str:
     """Return the test's name in words."""
-    return _TESTS[result.test]
+    return "bootstrap over queries and seeds" if result.seeds == "hierarchical" else _TESTS[result.test]
 
 
 def correction_name(result: ComparisonResult) -> str:
@@ -78,25 +92,63 @@ def level(result: ComparisonResult) -> str:
 
 
 def legend(result: ComparisonResult, show: Show = visible) -> list[str]:
-    """Return the sentences that explain the letters and columns of a report; `show` writes names."""
+    """Return the sentences that explain the table of means; `show` writes names."""
     if not result.comparisons:
         return []
-    return [_letters(result, show), _columns(result), _margin(result)]
+    return [_letters(result, show), *_star(result, show), *_seeds(result)]
+
+
+def columns(result: ComparisonResult) -> list[str]:
+    """Return the sentences that explain the columns of the comparisons."""
+    return [
+        f"Difference: system - baseline over the same queries, with its {level(result)} interval; dz: Cohen's, the "
+        f"mean difference over its deviation; W/T/L: queries won, tied, lost; queries needed: for a difference this "
+        f"large to be found with power 0.8 at 0.05; {NOTHING}: cannot be tested, the difference does not vary.",
+        *_margins(result),
+    ]
 
 
 def policy(result: ComparisonResult, show: Show = visible) -> list[str]:
-    """Return the sentences on queries, order and what was left out; `show` writes names."""
-    facts = result.policy
+    """Return the sentences on queries, order, files and what was left out; `show` writes names."""
+    orders = {(facts["order"], facts["scores"]) for facts in result.policies().values()}
+    return [
+        *(line for name, facts in result.policies().items() for line in _of_set(name, facts, show)),
+        *(f"Order of results: {order}. Scores: {scores}." for order, scores in orders),
+        *(show(note) for note in result.notes),
+    ]
+
+
+def _of_set(name: str | None, facts: dict[str, Any], show: Show) -> list[str]:
     judged = facts["queries"] == "judged"
     mode = "every judged query counts" if judged else f"those that every system answered; {facts['left_out']} left out"
     missing = "Judged queries without results" + (", scored 0" if judged else "")
-    of_set = f" of the set {show(result.eval_set)}" if result.eval_set else ""
+    of_set = f" of the set {show(name)}" if name else ""
     return [
-        f"Queries: {facts['n']}{of_set} ({mode}). Order of results: {facts['order']}.",
+        f"Queries: {facts['n']}{of_set} ({mode}).",
         *_counts(missing, facts["missing"], show),
         *_counts("Queries with results but no judgements, ignored", facts["unjudged"], show),
-        *(show(note) for note in result.notes),
+        *_judged(facts["judged"], show),
+        *_files(facts, show),
     ]
+
+
+def _judged(facts: dict[str, Any], show: Show) -> list[str]:
+    shares = facts["systems"]
+    if not shares:
+        return []
+    if len(shares) > _LISTED:
+        least, most = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+        shares = {least: shares[least], most: shares[most]}
+        text = " to ".join(f"{100 * share:.1f}% ({show(name)})" for name, share in shares.items())
+    else:
+        text = ", ".join(f"{show(name)} {100 * share:.1f}%" for name, share in shares.items())
+    return [f"Judged@{facts['cutoff']} (first results that are judged): {text}."]
+
+
+def _files(facts: dict[str, Any], show: Show) -> list[str]:
+    parts = [f"judgements {' and '.join(facts['qrels'])}"] if facts["qrels"] else []
+    parts += [f"{show(name)} {key}" for name, key in facts["runs"].items()]
+    return [f"Files (sha256): {', '.join(parts)}."] if parts else []
 
 
 def family(result: ComparisonResult) -> str:
@@ -121,20 +173,33 @@ def _letters(result: ComparisonResult, show: Show) -> str:
     )
 
 
-def _columns(result: ComparisonResult) -> str:
-    return (
-        f"Difference: system - baseline over the same queries, with its {level(result)} interval; W/T/L: queries won, "
-        f"tied, lost; {NOTHING}: cannot be tested, the difference does not vary."
-    )
+def _star(result: ComparisonResult, show: Show) -> list[str]:
+    first = result.baselines[0]
+    if not any(one.baseline == first for one in result.comparisons):
+        return []
+    return [f"*: non-inferior to {show(first)} at {amount(result)} (one-sided {_NONINFERIORITY})."]
 
 
-def _margin(result: ComparisonResult) -> str:
-    bound = (
-        f"above {100 * (1 - result.margin):.4g}% of the baseline"
-        if result.margin_kind == "relative"
-        else f"above the baseline - {result.margin:.4g}"
-    )
-    return f"'{margin(result)}' (non-inferior): one-sided t-test that the system is {bound}, p < 0.05, uncorrected."
+def _seeds(result: ComparisonResult) -> list[str]:
+    if all(one.seeds == 1 for one in result.systems):
+        return []
+    how = "queries and seeds are drawn" if result.seeds == "hierarchical" else "each query's mean over the seeds counts"
+    return [f"Several seeds of a system are one row: {how}."]
+
+
+def _margins(result: ComparisonResult) -> list[str]:
+    relative = result.margin_kind == "relative"
+    bound = f"above {100 * (1 - result.margin):.4g}%" if relative else f"above the baseline - {result.margin:.4g}"
+    of = " of the baseline" if relative else ""
+    lines = [
+        f"'{margin(result)}' (non-inferior): one-sided t-test that the system is {bound}{of}, p < 0.05, uncorrected."
+    ]
+    if result.equivalence:
+        lines.append(
+            f"'{within(result)}' (equivalent): two one-sided t-tests that the system is neither worse nor better than "
+            "the baseline by the margin, p < 0.05, uncorrected."
+        )
+    return lines
 
 
 def _counts(what: str, counts: dict[str, int], show: Show) -> list[str]:

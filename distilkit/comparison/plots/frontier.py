@@ -1,0 +1,72 @@
+"""Effectiveness against latency or multiply-accumulates, with the frontier (Margin-MSE, figures 4 and 5)."""
+
+from typing import TYPE_CHECKING
+
+from distilkit.comparison import evidence
+from distilkit.comparison.plots import style
+from distilkit.comparison.result import ComparisonResult, SystemMean
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Point = tuple[float, SystemMean]
+
+
+def draw(result: ComparisonResult) -> "Figure | None":
+    """Return the plot of the first measure; None where fewer than two systems state a cost."""
+    axis, points = costed(result)
+    if len(points) < 2:
+        return None
+    figure = style.figure(7.2, 4.0)
+    axes = figure.subplots()
+    for place, (x, one) in enumerate(points):
+        look = {**style.of(place), "linestyle": "none"}
+        error = (
+            None if one.ci_low is None or one.ci_high is None else [[one.mean - one.ci_low], [one.ci_high - one.mean]]
+        )
+        axes.errorbar(x, one.mean, yerror(error), capsize=3, markersize=7, label=style.named(one.name), **look)
+    best = frontier([(x, one.mean) for x, one in points])
+    best.append((max(x for x, _ in points), best[-1][1]))
+    axes.step(*zip(*best, strict=True), where="post", color=style.BLACK, linewidth=1, linestyle=":", label="frontier")
+    for one in result.systems:
+        free = one.name == "bm25" and (one.set, one.measure) == result.columns[0]
+        if free and one.name not in {point.name for _, point in points}:
+            axes.axhline(one.mean, color="#777777", linewidth=1, linestyle="--", label="bm25, re-ranking nothing")
+    style.logarithmic(axes)
+    axes.set_xlabel(axis)
+    axes.set_ylabel(f"{result.label(result.columns[0])}, {100 * result.level:.4g}% interval")
+    style.legend(axes, len(points) + 2)
+    return figure
+
+
+def yerror(error: list[list[float]] | None) -> list[list[float]] | None:
+    """Return the error bars' lengths, none below zero through rounding."""
+    return None if error is None else [[max(0.0, *side)] for side in error]
+
+
+def costed(result: ComparisonResult) -> tuple[str, list[Point]]:
+    """Return the axis of cost and the systems of the first measure with theirs.
+
+    Milliseconds where all that state a cost were timed at one depth, else multiply-accumulates of a pair.
+    """
+    systems, column = evidence.first_set(result), result.columns[0]
+    means = {name: mean for name in systems if (mean := result.find(name, column)) is not None}
+    macs = {name: evidence.cost(systems[name], "macs_per_pair") for name in means}
+    timed = {name: evidence.cost(systems[name], "ms_per_query", "p50") for name in means}
+    depths = {evidence.costs(systems[name]).get("depth") for name in means if timed[name]}
+    if len(depths) == 1 and all(timed[name] or not macs[name] for name in means):
+        return f"ms per query at depth {depths.pop()} (median)", _points(timed, means)
+    return "multiply-accumulates per pair", _points(macs, means)
+
+
+def frontier(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points, by cost, that no cheaper or equally cheap point is as good as."""
+    kept: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not kept or y > kept[-1][1]:
+            kept.append((x, y))
+    return kept
+
+
+def _points(found: dict[str, float | None], means: dict[str, SystemMean]) -> list[Point]:
+    return [(x, means[name]) for name, x in found.items() if x]

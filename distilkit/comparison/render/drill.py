@@ -1,0 +1,101 @@
+"""What a report's page shows of single queries, and what differs between the runs' configurations."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from distilkit.comparison import evidence
+from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.system import System
+
+TOP = 20
+"""Ranks of a system that are shown."""
+RESULTS = 150_000
+"""Results in all that a page may hold; beyond, the queries on which systems differ most have theirs."""
+VALUES = 600_000
+
+
+def drill(result: ComparisonResult) -> list[dict[str, Any]]:
+    """Return, per query set, each query's values and each system's first results with their grades."""
+    names = list(dict.fromkeys(name for name, _ in result.columns))
+    return [_of_set(result, name, RESULTS // len(names), VALUES // len(names)) for name in names]
+
+
+def differing(result: ComparisonResult) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Return the trained systems and, for each configuration key that they differ in, its value in each."""
+    records = {name: evidence.record(one) for name, one in evidence.first_set(result).items()}
+    resolved = {name: one["resolved"] for name, one in records.items() if isinstance(one.get("resolved"), dict)}
+    flat = {name: dict(_flat(one)) for name, one in resolved.items()}
+    keys = list(dict.fromkeys(key for one in flat.values() for key in one))
+    rows = [(key, [one.get(key, "") for one in flat.values()]) for key in keys if key not in ("name", "description")]
+    return list(flat), [(key, values) for key, values in rows if len(set(values)) > 1]
+
+
+def versions(result: ComparisonResult) -> list[tuple[str, str]]:
+    """Return the versions that this report and the runs in it were made with, those of equal versions together."""
+    from distilkit.runs.folder import versions as current
+
+    found = {_listed(current()): ["this report"]}
+    for name, system in evidence.first_set(result).items():
+        recorded = evidence.record(system).get("versions")
+        if isinstance(recorded, dict):
+            found.setdefault(_listed(recorded), []).append(name)
+    return [(", ".join(names), text) for text, names in found.items()]
+
+
+def _listed(packages: dict[str, Any]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in packages.items())
+
+
+def _of_set(result: ComparisonResult, eval_set: str | None, results: int, values: int) -> dict[str, Any]:
+    systems = list(evidence.of_set(result, eval_set).values())
+    measures = [measure for name, measure in result.columns if name == eval_set]
+    queries = sorted(set.intersection(*(set(one.per_query[measures[0]]) for one in systems)))
+    queries.sort(key=lambda query: -_spread(systems, measures[0], query))
+    shown = queries[: max(1, values // (len(systems) * len(measures)))]
+    ranked = shown[: max(1, results // (len(systems) * TOP))]
+    return {
+        "set": eval_set,
+        "measures": measures,
+        "systems": [one.name for one in systems],
+        "total": len(queries),
+        "queries": [
+            {
+                "id": query,
+                "values": [[round(one.per_query[measure][query], 4) for one in systems] for measure in measures],
+                **(_rankings(systems, query) if place < len(ranked) else {}),
+            }
+            for place, query in enumerate(shown)
+        ],
+    }
+
+
+def _spread(systems: Sequence[System], measure: str, query: str) -> float:
+    values = [one.per_query[measure][query] for one in systems]
+    return max(values) - min(values)
+
+
+def _rankings(systems: Sequence[System], query: str) -> dict[str, Any]:
+    """Return the documents that any system has among its first, with grades, and each system's places in them."""
+    places: dict[str, int] = {}
+    rankings: list[list[list[Any]] | None] = []
+    for system in systems:
+        run = evidence.ranking(system)
+        if run is None:
+            rankings.append(None)
+            continue
+        found = run.get(query, [])[:TOP]
+        rankings.append(
+            [[places.setdefault(document, len(places)), float(f"{score:.5g}")] for document, score in found]
+        )
+    qrels = evidence.judgements(systems[0]) or {}
+    grades = qrels.get(query, {})
+    return {"documents": [[document, grades.get(document)] for document in places], "rankings": rankings}
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,114 @@
+"""Effectiveness by re-ranking depth: one run of the greatest depth, cut to the first stage's first results."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from distilkit.comparison import evidence
+from distilkit.comparison.compare import compare
+from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.system import System
+from distilkit.comparison.tables.means import mean_cell
+from distilkit.comparison.tables.table import Cell, Head, Table
+from distilkit.errors import UserError
+from distilkit.evaluation.measures import evaluate
+from distilkit.evaluation.trec import Qrels, Run
+
+DEPTHS = (10, 20, 50, 100, 200, 1000)
+FIRST_STAGE = "bm25"
+
+
+def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[Table]:
+    """Return a table per measure of the first set: a row per depth, a column per re-ranking system.
+
+    A re-ranker at depth d sees the first stage's first d results. All depths' comparisons with the report's baselines
+    are one family of their own. Empty where there is no first stage called bm25, nothing that re-ranks its results, or,
+    without `depths`, no second depth to compare. Raises UserError for a depth beyond the first stage's results.
+    """
+    systems = evidence.first_set(result)
+    first = evidence.ranking(systems[FIRST_STAGE]) if FIRST_STAGE in systems else None
+    qrels = evidence.judgements(systems[FIRST_STAGE]) if FIRST_STAGE in systems else None
+    if first is None or qrels is None:
+        return []
+    reranked = {name: one for name, one in systems.items() if name != FIRST_STAGE and _reranks(one, first)}
+    chosen = _chosen(depths, max(len(results) for results in first.values()))
+    if not reranked or not chosen:
+        return []
+    measures = [measure for name, measure in result.columns if name == result.columns[0][0]]
+    cut = [_at(system, first, depth, qrels, measures) for depth in chosen for system in reranked.values()]
+    found = compare(
+        cut,
+        baselines=_baselines(result, list(reranked)),
+        correction=result.correction,
+        alpha=result.alpha,
+        noninferiority=result.margin,
+        margin_kind=result.margin_kind,
+        queries=result.policy["queries"],
+    )
+    left = [name for name in systems if name not in reranked and name != FIRST_STAGE]
+    letters = ", ".join(f"{letter} {name}" for name, letter in found.letters.items())
+    notes = [
+        f"Depth d: the {FIRST_STAGE} results down to d, in the system's order. Letters ({letters}) and stars (against "
+        f"{found.baselines[0]}) as among the means, p corrected over the {found.family} comparisons of the depths."
+    ]
+    notes += [f"Not among these, for they find other documents: {', '.join(left)}."] if left else []
+    return [_table(found, measure, chosen, list(reranked), tuple(notes)) for measure in measures]
+
+
+def _table(
+    found: ComparisonResult, measure: str, depths: Sequence[int], names: Sequence[str], notes: tuple[str, ...]
+) -> Table:
+    return Table(
+        "depth",
+        f"{measure} by re-ranking depth",
+        (Head("Depth"), *(Head(name) for name in names)),
+        tuple(
+            (Cell(depth, str(depth)), *(mean_cell(found, name, (str(depth), measure)) for name in names))
+            for depth in depths
+        ),
+        notes,
+    )
+
+
+def _chosen(asked: Sequence[int], greatest: int) -> list[int]:
+    beyond = [depth for depth in asked if not 0 < depth <= greatest]
+    if beyond:
+        raise UserError(
+            f"--depths {beyond[0]}: expected a depth from 1 to {greatest}, that of the first stage's results"
+        )
+    usual = sorted({depth for depth in DEPTHS if depth < greatest} | {greatest})
+    return sorted(set(asked)) or (usual if len(usual) > 1 else [])
+
+
+def _baselines(result: ComparisonResult, names: Sequence[str]) -> list[str]:
+    """Return the report's baselines among the re-rankers, with their letters; of all pairs' baselines the first."""
+    known = [name for name in result.baselines if name in names and len(result.letters[name]) == 1]
+    letters = [f"{name}:{result.letters[name]}" for name in known]
+    return (letters[:1] if result.pairs == "all" else letters) or [names[0]]
+
+
+def _reranks(system: System, first: Run) -> bool:
+    """Return whether every seed's run holds no document but the first stage's."""
+    runs = [evidence.ranking(system, seed) for seed in range(len(system.origins))]
+    allowed = {query: {document for document, _ in results} for query, results in first.items()}
+    return bool(runs) and all(
+        run is not None
+        and all({document for document, _ in results} <= allowed.get(query, set()) for query, results in run.items())
+        for run in runs
+    )
+
+
+def _at(system: System, first: Run, depth: int, qrels: Qrels, measures: Sequence[str]) -> System:
+    """Return a system as it is at a depth, which takes the place of the query set."""
+    kept = {query: {document for document, _ in results[:depth]} for query, results in first.items()}
+    tables = []
+    for seed in range(len(system.origins)):
+        run = evidence.ranking(system, seed) or {}
+        cut = {query: [one for one in results if one[0] in kept[query]] for query, results in run.items()}
+        tables.append(evaluate(cut, qrels, measures).per_query)
+    mean = {
+        measure: {query: sum(table[measure][query] for table in tables) / len(tables) for query in values}
+        for measure, values in tables[0].items()
+    }
+    return replace(
+        system, per_query=mean, replicates=tuple(tables) if len(tables) > 1 else (), eval_set=str(depth), notes=()
+    )

@@ -1,0 +1,56 @@
+"""A table as every renderer sees it: values with how they are shown, no format."""
+
+from dataclasses import dataclass
+from typing import Any
+
+Value = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value and how people read it: its text, bold where best, letters of significance, star of non-inferiority."""
+
+    value: Value
+    text: str
+    bold: bool = False
+    marks: str = ""
+    star: bool = False
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column's head; equal groups beside each other share one wider head."""
+
+    name: str
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the report: the first cell of a row is its label. `key` is its name in JSON and `--tables`."""
+
+    key: str
+    title: str
+    heads: tuple[Head, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain value: columns by their full names, rows of raw values with their letters."""
+        return {
+            "key": self.key,
+            "title": self.title,
+            "columns": [f"{head.group} {head.name}".strip() for head in self.heads],
+            "rows": [[cell.value for cell in row] for row in self.rows],
+            "superscripts": [[cell.marks for cell in row] for row in self.rows],
+            "notes": list(self.notes),
+        }
+
+
+def label(text: str) -> Cell:
+    """Return the cell of a row's label."""
+    return Cell(text, text)
+
+
+EMPTY = Cell(None, "-")
+"""What a table shows where there is no value."""

@@ -1,0 +1,157 @@
+"""Several seeds of one system: which runs are one, their mean, and draws of queries and seeds."""
+
+import json
+
+import numpy as np
+import pytest
+
+from distilkit.comparison import resampling
+from distilkit.comparison.compare import compare
+from distilkit.comparison.systems import System, read_systems
+from distilkit.errors import UserError
+from distilkit.evaluation.measures import evaluate
+from distilkit.evaluation.results import write_evaluation
+from distilkit.evaluation.trec import write_qrels
+
+QRELS = {f"q{number}": {f"d{number}": 1} for number in range(6)}
+
+
+def ranking(ranks):
+    """Return a run that has each query's relevant document at a rank, 0 for nowhere."""
+    return {
+        f"q{number}": [(f"d{number}" if place == rank else f"x{place}", float(10 - place)) for place in range(1, 6)]
+        for number, rank in enumerate(ranks)
+    }
+
+
+def make_run(runs, name, ranks, seed=1, strategy="margin_mse", twin=None, twin_of=None, teacher=(1, 1, 1, 1, 2, 1)):
+    folder = runs / name
+    folder.mkdir(parents=True)
+    resolved = {"name": name, "seed": seed, "description": f"seed {seed}", "strategy": {"name": strategy}}
+    record = {"name": name, "seed": seed, "resolved": resolved, "data": {"fingerprint": "f"}, "twin": twin}
+    (folder / "run.json").write_text(json.dumps({**record, "twin_of": twin_of}))
+    home = folder / "eval" / "test"
+    places = [(home, ranks)]
+    if teacher is not None:
+        places += [(home / "references" / "teacher", teacher), (home / "references" / "bm25", (3, 0, 2, 5, 1, 4))]
+    for place, found in places:
+        run = ranking(found)
+        write_evaluation(place, "test", run, evaluate(run, QRELS, "RR@10"), "t")
+    write_qrels(home / "qrels.tsv", QRELS)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Return a suite of two strategies with three and two seeds, one of them with twins."""
+    folder = tmp_path / "runs"
+    for seed, ranks in ((1, (1, 2, 1, 1, 3, 1)), (2, (1, 1, 1, 2, 3, 2)), (3, (2, 1, 1, 1, 3, 4))):
+        make_run(
+            folder, f"s/margin_mse-dot-T1-seed{seed}", ranks, seed, twin=f"s/margin_mse-dot-T1-seed{seed}-label_only"
+        )
+        make_run(
+            folder, f"s/margin_mse-dot-T1-seed{seed}-label_only", (2, 2, 1, 3, 1, seed), seed, "fine_tune",
+            twin_of="x", teacher=None,
+        )  # fmt: skip
+    for seed in (1, 2):
+        make_run(folder, f"s/ranknet-dot-T1-seed{seed}", (1, 2, 2, 2, 3, seed), seed, "ranknet")
+    return folder
+
+
+def names(systems):
+    return [(one.name, one.seeds) for one in systems]
+
+
+def test_a_suite_is_its_systems_with_their_seeds_and_each_reference_once(runs):
+    systems = read_systems(["s"], runs_dir=runs)
+    assert names(systems) == [
+        ("bm25", 1), ("teacher", 1), ("s/margin_mse-dot-T1-label_only", 3), ("s/margin_mse-dot-T1", 3),
+        ("s/ranknet-dot-T1", 2),
+    ]  # fmt: skip
+    student = systems[3]
+    assert student.per_query["RR@10"]["q5"] == pytest.approx((1 + 1 / 2 + 1 / 4) / 3)
+    assert [one["RR@10"]["q5"] for one in student.replicates] == [1, 1 / 2, 1 / 4]
+    assert len(student.origins) == 3
+    result = compare(systems)
+    assert {one.name: one.seeds for one in result.systems}["s/ranknet-dot-T1"] == 2
+    assert result.mean("s/margin_mse-dot-T1", "RR@10").mean == pytest.approx(
+        np.mean([[1, 1 / 2, 1, 1, 1 / 3, 1], [1, 1, 1, 1 / 2, 1 / 3, 1 / 2], [1 / 2, 1, 1, 1, 1 / 3, 1 / 4]])
+    )
+
+
+def test_runs_named_one_by_one_are_averaged_too_unless_they_are_renamed(runs):
+    seeds = [f"s/margin_mse-dot-T1-seed{seed}" for seed in (1, 2)]
+    assert names(read_systems(seeds, runs_dir=runs))[-1] == ("s/margin_mse-dot-T1", 2)
+    apart = read_systems([f"a={seeds[0]}", f"b={seeds[1]}"], runs_dir=runs)
+    assert [one for one in names(apart) if one[0] in ("a", "b")] == [("a", 1), ("b", 1)]
+
+
+def test_what_differs_in_more_than_the_seed_stays_apart(tmp_path):
+    make_run(tmp_path, "a-seed1", (1, 2, 1, 1, 3, 1), 1)
+    make_run(tmp_path, "a-seed2", (1, 2, 1, 1, 3, 1), 2, strategy="ranknet")
+    make_run(tmp_path, "again", (1, 2, 1, 1, 3, 2), 1)
+    systems = read_systems(["a-seed1", "a-seed2", "again"], runs_dir=tmp_path)
+    assert names(systems)[2:] == [("a-seed1", 1), ("a-seed2", 1), ("again", 1)]
+
+
+def spread(between, seeds=3, n=60):
+    """Return a baseline and a system whose seeds differ by `between`."""
+    random = np.random.default_rng(4)
+    queries = [f"q{number}" for number in range(n)]
+    base = random.uniform(0.2, 0.8, n)
+    noise = random.normal(0, 0.05, n)
+    tables = [
+        {"RR@10": dict(zip(queries, base + 0.05 + between * place + noise, strict=True))} for place in range(seeds)
+    ]
+    mean = {query: float(np.mean([one["RR@10"][query] for one in tables])) for query in queries}
+    return [
+        System("base", {"RR@10": dict(zip(queries, base, strict=True))}),
+        System("system", {"RR@10": mean}, replicates=tuple(tables)),
+    ]
+
+
+def test_draws_of_queries_and_seeds_widen_the_interval_by_the_spread_between_seeds():
+    def width(systems, seeds):
+        one = compare(systems, seeds=seeds).comparisons[0]
+        return one.ci_high - one.ci_low
+
+    alike, apart = spread(0.0), spread(0.04)
+    assert width(alike, "hierarchical") == pytest.approx(width(alike, "mean"), rel=0.05)
+    assert width(apart, "hierarchical") > 2 * width(apart, "mean")
+    # The mean of 3 seeds drawn from 0, 0.04, 0.08 has an sd of 0.0327/sqrt(3), that of the queries adds to it.
+    assert width(apart, "hierarchical") == pytest.approx(2 * 1.96 * (0.0327**2 / 3 + 0.05**2 / 60) ** 0.5, rel=0.15)
+
+
+def test_hierarchical_p_and_family():
+    result = compare(spread(0.04), seeds="hierarchical")
+    one = result.comparisons[0]
+    assert (result.test, result.seeds, result.family) == ("bootstrap", "hierarchical", 1)
+    assert one.p == one.p_adjusted
+    assert 1 / 10_001 <= one.p < 0.05
+    assert one.t is not None
+    clear = compare(spread(0.0), seeds="hierarchical").comparisons[0]
+    assert clear.p == 1 / 10_001
+    assert compare(spread(0.04), seeds="hierarchical") == result
+    mean = result.mean("system", "RR@10")
+    assert mean.ci_low < mean.mean < mean.ci_high
+    assert mean.seeds == 3
+
+
+def test_draws_do_not_depend_on_the_other_systems():
+    rows = np.random.default_rng(0).uniform(size=(2, 30))
+    assert resampling.hierarchical_means(rows, "a").tolist() == resampling.hierarchical_means(rows, "a").tolist()
+    assert resampling.hierarchical_means(rows, "a").tolist() != resampling.hierarchical_means(rows, "b").tolist()
+    assert resampling.hierarchical_means(rows, "a").mean() == pytest.approx(rows.mean(), abs=0.01)
+    same = resampling.hierarchical_means(rows[:1], "a")
+    assert resampling.percentiles(same - same, 0.95, 0.0) == resampling.Drawn()
+
+
+def test_one_seed_each_says_so():
+    systems = [one if not one.replicates else System(one.name, one.per_query) for one in spread(0.0)]
+    assert "one seed" in compare(systems, seeds="hierarchical").notes[0]
+
+
+def test_hierarchical_has_a_test_of_its_own():
+    with pytest.raises(UserError, match="--seeds hierarchical is a bootstrap of its own"):
+        compare(spread(0.0), seeds="hierarchical", test="wilcoxon")
+    with pytest.raises(UserError, match="--seeds: there is no 'median'"):
+        compare(spread(0.0), seeds="median")

@@ -1,0 +1,137 @@
+"""The tables of the papers: figures that follow from known costs and rankings."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from finished_runs import QRELS, finished_runs, ranked
+
+from distilkit.comparison.compare import compare
+from distilkit.comparison.render import Screen, formats, render
+from distilkit.comparison.systems import System, read_systems
+from distilkit.comparison.tables.build import available, build
+from distilkit.comparison.tables.cost import in_words
+from distilkit.errors import UserError
+from distilkit.evaluation.measures import evaluate
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    runs = finished_runs(tmp_path_factory.mktemp("tables") / "runs")
+    return compare(read_systems(["s", "other"], runs_dir=runs))
+
+
+def texts(table):
+    """Return a table's rows by their labels, as text by column."""
+    heads = [f"{head.group} {head.name}".strip() for head in table.heads]
+    return {row[0].text: dict(zip(heads, (cell.text for cell in row), strict=True)) for row in table.rows}
+
+
+def test_cost_has_speedups_relative_to_the_teacher(result):
+    (table,) = build(result, ["cost"])
+    rows = texts(table)
+    assert list(rows) == ["bm25", "teacher", "s-label_only", "s", "other"]
+    assert (rows["s"]["parameters"], rows["s"]["MACs"], rows["s"]["MACs speed-up"]) == ("17M", "1.5G", "15.3x")
+    assert (rows["teacher"]["ms/query"], rows["other"]["ms/query"], rows["other"]["speed-up"]) == ("300", "10", "30x")
+    assert (rows["s"]["peak memory"], rows["bm25"]["speed-up"]) == ("1 GiB", "-")
+    assert "bytes/document" not in rows["s"]  # none of these stores documents
+    assert rows["s"]["nDCG@10"] == f"{result.mean('s', 'nDCG@10').mean:.4f}"
+    assert "length 256" in table.notes[0]
+    assert "30 candidates on h, c" in table.notes[0]
+    assert len(table.notes) == 1
+
+
+def test_cost_in_words(result):
+    assert in_words(result) == [
+        "s costs 17M parameters, 20 ms per query (15x less than the teacher's 300), 1.5G MACs per pair (15.3x less "
+        "than the teacher's 22.9G).",
+        "other costs 17M parameters, 10 ms per query (30x less than the teacher's 300), 1.5G MACs per pair (15.3x less "
+        "than the teacher's 22.9G).",
+    ]
+    assert in_words(result)[0] in " ".join(render(result).split())
+
+
+def test_training_has_stages_their_total_the_ratio_and_the_time_to_come_close(result):
+    (table,) = build(result, ["training"])
+    rows = texts(table)
+    assert rows["s"] == {
+        "System": "s", "fine_tune": "-", "intermediate": "2.00 h", "prediction": "60.0 min", "total": "3.00 h",
+        "ratio": "2.00x", "teacher": "60.0 s", "close": "5.0 min",
+    }  # fmt: skip
+    assert (rows["s-label_only"]["ratio"], rows["other"]["ratio"], rows["other"]["close"]) == ("1.00x", "2.00x", "-")
+    assert "within 5% of the teacher" in table.notes[1]
+
+
+def test_the_curve_is_by_training_examples(result):
+    (table,) = build(result, ["curve"])
+    assert texts(table)["s"] == {"System": "s", "training examples 1k": "0.3000", "training examples 3k": "0.5000"}
+
+
+def test_depths_cut_one_run_to_the_first_stages_first_results(result):
+    tables = build(result, ["depth"], [5, 30])
+    ndcg = next(table for table in tables if table.title.startswith("nDCG@10"))
+    rows = texts(ndcg)
+    assert list(rows) == ["5", "30"]
+    assert list(rows["5"]) == ["Depth", "teacher", "s-label_only", "s", "other"]
+    assert rows["30"]["s"].rstrip() == f"{result.mean('s', 'nDCG@10').mean:.4f}"
+    first = {
+        query: {document for document, _ in sorted(found, key=lambda one: -one[1])[:5]}
+        for query, found in ranked(0.5, "bm25").items()
+    }
+    cut = {query: [one for one in found if one[0] in first[query]] for query, found in ranked(2.0, "s").items()}
+    assert rows["5"]["s"] == f"{evaluate(cut, QRELS, 'nDCG@10').means['nDCG@10']:.4f}"
+    # Of 3 systems on 2 measures at 2 depths; what is equal to the teacher on every query has left the family.
+    assert "over the 7 comparisons" in ndcg.notes[0]
+    assert "(t teacher)" in ndcg.notes[0]
+    assert texts(build(result, ["depth"])[0]).keys() == {"10", "20", "30"}
+
+
+@pytest.mark.parametrize("depth", [0, 31])
+def test_a_depth_that_was_not_scored_is_refused(result, depth):
+    with pytest.raises(UserError, match=f"--depths {depth}: expected a depth from 1 to 30"):
+        build(result, ["depth"], [depth])
+
+
+def test_fidelity_is_against_the_teacher_and_the_gap_from_the_twin(result):
+    (table,) = build(result, ["fidelity"])
+    rows = texts(table)
+    assert list(rows) == ["s-label_only", "s", "other"]
+    teacher, student, twin = (result.mean(name, "nDCG@10").mean for name in ("teacher", "s", "s-label_only"))
+    assert rows["s"]["gap closed nDCG@10"] == f"{(student - twin) / (teacher - twin):.0%}"
+    bm25 = result.mean("bm25", "nDCG@10").mean
+    assert rows["other"]["gap closed nDCG@10"] == (
+        f"{(result.mean('other', 'nDCG@10').mean - bm25) / (teacher - bm25):.0%}"
+    )
+    for row in rows.values():
+        assert -1 < float(row["Kendall's tau"]) < 1
+        assert 0 < float(row["RBO (p=0.9)"]) < 1
+        # Two independent noises of sd 1 in each of two scores: margins err by 4 and the difference of skills.
+        assert 3 < float(row["margin error"]) < 6
+
+
+def test_what_there_are_no_data_for_is_said_when_it_is_asked_for():
+    systems = [System(name, {"RR@10": {"q": 0.5, "p": one}}) for name, one in (("a", 0.1), ("b", 0.3))]
+    result = compare(systems)
+    assert available(result) == []
+    for name in ("cost", "depth", "training", "curve", "fidelity"):
+        with pytest.raises(UserError, match=f"--tables {name}: "):
+            build(result, [name])
+    with pytest.raises(UserError, match="--tables: there is no 'costs'; did you mean 'cost'"):
+        build(result, ["costs"])
+
+
+def test_every_format_shows_the_tables(result):
+    tables = tuple(available(result))
+    assert [table.key for table in tables] == ["cost", "depth", "depth", "training", "curve", "fidelity"]
+    full = replace(result, tables=tables)
+    for name in formats:
+        if name != "csv":
+            text = render(full, name, Screen(140))
+            assert "Kendall" in text, name
+            assert "15.3x" in text or "15.266" in text, name
+    value = full.to_json()["tables"][0]
+    assert (value["key"], value["columns"][0]) == ("cost", "System")
+    row = dict(zip(value["columns"], next(row for row in value["rows"] if row[0] == "s"), strict=True))
+    assert row["parameters"] == 17_000_000
+    assert math.isclose(row["MACs speed-up"], 22.9 / 1.5)
+    assert "tables" not in result.to_json()
