@@ -8,6 +8,10 @@ class UserError(Exception):
     """The user's input is wrong (exit code 2): one sentence naming the file, the line or key, and what was expected."""
 
 
+class Busy(UserError):  # noqa: N818
+    """Another process works on what was asked for (exit code 2)."""
+
+
 class RunFailed(Exception):  # noqa: N818
     """The run itself failed (exit code 1), for instance because a loss was not finite."""
 

@@ -11,16 +11,17 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from distilkit.errors import UserError, nearest
+from distilkit.plugins import load_file
 from distilkit.problems import Location, Problem
-from distilkit.settings import DataSettings, EvaluationSet, Recipe
-from distilkit.strategies import StrategyError, strategy_from_table, strategy_table
+from distilkit.settings import DataSettings, EvaluationSet, Recipe, TrainSettings
+from distilkit.strategies import STRATEGIES, StrategyError, stages_of, strategy_from_table, strategy_table
 
 Table = dict[str, Any]
 
 # A dotted key as TOML writes it, its quoted parts included.
 KEY = r"(?:[\w.\s-]|\"[^\"]*\"|'[^']*')+?"
 # The sections whose keys [grid] can vary: what the student alone depends on.
-VARIABLE = ("seed", "student", "strategy", "train")
+VARIABLE = ("seed", "student", "strategy", "train", "stages")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,16 @@ def load_with_source(path: str | Path, overrides: list[str] | None = None) -> tu
     for override in sorted(overrides or [], key=lambda override: _key(override) != "strategy.name"):
         _override(table, override)
     source = Source(tuple(files), tuple(overrides or []))
+    plugins = table.get("plugins", [])
+    for plugin in plugins if isinstance(plugins, list) else []:
+        load_file(Path(str(plugin)), _holder(files, str(plugin)))
     return validate(table, source), source
+
+
+def _holder(files: list[Path], plugin: str) -> Path:
+    """Return the file of a chain that names a plugin, whose path is relative to it."""
+    naming = [file for file in files if plugin in file.read_text(encoding="utf-8")]
+    return (naming or files)[0]
 
 
 def validate(table: Table, source: Source) -> Recipe:
@@ -73,10 +83,12 @@ def validate(table: Table, source: Source) -> Recipe:
             extended(recipe.data, extra)
         except ValidationError as error:
             raise UserError(explain(error, DataSettings, source, ("evaluate", "sets", name, "data"))) from None
-    try:
-        strategy_from_table(recipe.strategy)
-    except StrategyError as error:
-        raise UserError(f"{source.place(('strategy', *error.location))}: {error}") from None
+    if recipe.matrix is None:
+        try:
+            strategy_from_table(recipe.strategy)
+        except StrategyError as error:
+            raise UserError(f"{source.place(('strategy', *error.location))}: {error}") from None
+    _validate_stages(recipe, source)
     for dotted in recipe.grid:
         for value in recipe.grid[dotted]:
             _validate_point(recipe, dotted, value, source)
@@ -99,9 +111,24 @@ def with_values(recipe: Recipe, values: Table) -> Recipe:
 def resolved(recipe: Recipe) -> dict[str, Any]:
     """Return every key of a recipe with its value, the strategy's defaults included."""
     table = recipe.model_dump(mode="json", by_alias=True)
+    if recipe.matrix is not None:
+        return table
     strategy = strategy_from_table(recipe.strategy)
     table["strategy"] = {"name": recipe.strategy["name"], **strategy_table(strategy)}
     return table
+
+
+def grid_of(recipe: Recipe) -> dict[str, list[Any]]:
+    """Return the grid that a recipe's own strategy has: keys of another strategy, as NAME.key, are left out."""
+    own = recipe.strategy.get("name")
+    grid = {}
+    for dotted, values in recipe.grid.items():
+        head, _, rest = dotted.partition(".")
+        if head == own:
+            grid[f"strategy.{rest}"] = values
+        elif head not in STRATEGIES:
+            grid[dotted] = values
+    return grid
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -137,13 +164,39 @@ def explain(error: ValidationError, model: type[BaseModel], source: Source | Non
     return f"{place}{_shown(location)}{problem.sentence}"
 
 
+def _validate_stages(recipe: Recipe, source: Source) -> None:
+    """Refuse a stage that no strategy has, and keys of it that [train] has not."""
+    known = sorted({stage.name for name in STRATEGIES for stage in stages_of(name)})
+    for name, table in recipe.stages.items():
+        if name not in known:
+            place = source.place(("stages", name))
+            raise UserError(f"{place}: [stages.{name}] is no stage of any strategy{nearest(name, known)}")
+        try:
+            TrainSettings.model_validate({**recipe.train.model_dump(exclude_unset=True), **table})
+        except ValidationError as error:
+            raise UserError(explain(error, TrainSettings, source, ("stages", name))) from None
+
+
 def _validate_point(recipe: Recipe, dotted: str, value: Any, source: Source) -> None:
     place = f"{source.place(('grid', dotted))}: [grid]"
-    if dotted.split(".")[0] not in VARIABLE:
+    head, _, rest = dotted.partition(".")
+    if head in STRATEGIES:
+        given = recipe.strategy if recipe.strategy.get("name") == head else {}
+        table = {**given, "name": head}
+        _put(table, rest, value)
+        try:
+            strategy_from_table(table)
+        except UserError as error:
+            raise UserError(f"{place} {error}") from None
+        return
+    if head not in VARIABLE:
         expected = f"expected a key of {', '.join(VARIABLE[:-1])} or {VARIABLE[-1]}"
         raise UserError(f"{place} {dotted!r} cannot vary within a run; {expected}")
     try:
-        strategy_from_table(with_values(recipe, {dotted: value}).strategy)
+        changed = with_values(recipe, {dotted: value})
+        if changed.matrix is None:
+            strategy_from_table(changed.strategy)
+        _validate_stages(changed, source)
     except ValidationError as error:
         raise UserError(f"{place} {explain(error, Recipe, None)}") from None
     except UserError as error:

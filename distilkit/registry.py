@@ -11,11 +11,13 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """A table of named objects with aliases; an unknown name is a user's error that names the nearest right one.
 
-    `kind` is what an entry is called in messages, such as "strategy".
+    `kind` is what an entry is called in messages, such as "strategy"; `more` registers what other packages bring, and
+    is called once, when a name is not known or all are asked for.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, more: Callable[[], None] | None = None) -> None:
         self.kind = kind
+        self._more = more
         self._entries: dict[str, T] = {}
         self._aliases: dict[str, str] = {}
 
@@ -36,14 +38,22 @@ class Registry(Generic[T]):
         return self._entries[self.resolve(name)]
 
     def __contains__(self, name: object) -> bool:
+        if name not in self._entries and name not in self._aliases:
+            self._load_more()
         return name in self._entries or name in self._aliases
 
     def __iter__(self) -> Iterator[str]:
+        self._load_more()
         return iter(self._entries)
 
     def resolve(self, name: str) -> str:
         """Return the entry's own name for a name or alias; raises UserError for one that is neither."""
         name = self._aliases.get(name, name)
-        if name not in self._entries:
+        if name not in self:
             raise UserError(f"no {self.kind} is called {name!r}{nearest(name, [*self._entries, *self._aliases])}")
         return name
+
+    def _load_more(self) -> None:
+        more, self._more = self._more, None
+        if more is not None:
+            more()

@@ -41,6 +41,12 @@ def _set_name(text: str) -> str:
     return _folder(text)
 
 
+def _teacher_name(text: str) -> str:
+    if text in ("none", "teacher"):
+        raise ValueError("teacher is [teacher] itself and none stands for labels alone; expected another name")
+    return _folder(text)
+
+
 def _takes_none(annotation: Any) -> bool:
     return type(None) in get_args(annotation)
 
@@ -82,6 +88,27 @@ class ValidationSettings(Section):
     """Of the draw."""
 
 
+class PassageSettings(Section):
+    """`[data.passages]`: rank documents by their passages; windows of 150 words every 75 as in the literature."""
+
+    unit: Literal["words", "tokens"] = "words"
+    """What length and stride count."""
+    length: Count = 150
+    """Of a window."""
+    stride: Count = 75
+    """From one window's beginning to the next one's."""
+    aggregate: Literal["max", "first", "sum", "avg"] = "max"
+    """A document's score from its windows' (MaxP, FirstP, SumP, AvgP)."""
+    keep: Count = 5
+    """Train on this many windows of a document, the best by the teacher; the teacher itself learns from the first."""
+
+    @model_validator(mode="after")
+    def _overlap(self) -> "PassageSettings":
+        if self.stride > self.length:
+            raise ValueError(f"stride = {self.stride} leaves words out; expected at most length = {self.length}")
+        return self
+
+
 class DataSettings(Section):
     """`[data]`: the collection, its first stage, and how texts become tokens."""
 
@@ -103,6 +130,12 @@ class DataSettings(Section):
     """Read no more than this many validation queries (the first by sha256 of their id)."""
     max_length: Annotated[int, Field(ge=8)] = 256
     """Tokens of query and passage together, special tokens included; the longer side is cut first."""
+    query_length: Annotated[int, Field(ge=3)] = 30
+    """Tokens of a query, special tokens included, for students that read query and passage apart."""
+    document_length: Annotated[int, Field(ge=3)] = 200
+    """Tokens of a passage, special tokens included, for students that read query and passage apart."""
+    passages: PassageSettings | None = None
+    """Rank documents by their passages; as they are where absent."""
 
 
 class TrainSettings(Section):
@@ -116,6 +149,8 @@ class TrainSettings(Section):
     """They are drawn from this many first candidates of the first stage, judged positives left out."""
     learning_rate: Positive = 5e-5
     """Peak learning rate."""
+    learning_rates: dict[str, Positive] = {}
+    """Peak learning rates of the parameters whose names contain these words, such as word_embeddings."""
     num_train_epochs: Positive = 1.0
     """Passes over the examples; each sees every example once."""
     max_steps: Count | None = None
@@ -128,6 +163,8 @@ class TrainSettings(Section):
     """Shape of the learning rate over the steps, as in transformers."""
     warmup_ratio: Fraction = 0.1
     """Share of the steps during which the learning rate rises."""
+    optim: Literal["adamw", "bert_adam"] = "adamw"
+    """AdamW, or the Adam of TinyBERT's released code: no bias correction, gradients clipped tensor by tensor."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Decoupled decay (AdamW); biases and LayerNorm weights are spared."""
     adam_epsilon: Positive = 1e-6
@@ -142,6 +179,10 @@ class TrainSettings(Section):
     """float16 mixed precision with loss scaling (GPU only)."""
     eval_steps: Count | None = None
     """Validate every so many steps and keep the best checkpoint; at the end alone where absent."""
+    early_stopping_patience: Count | None = None
+    """Stop after this many validations in a row without a better one (needs eval_steps)."""
+    eval_examples: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    """Validate after these numbers of query-passage pairs too, for a curve; they choose nothing."""
     metric_for_best_model: str = "nDCG@10"
     """The measure that chooses checkpoints and grid points on the validation queries."""
     save_steps: Count = 200
@@ -153,6 +194,8 @@ class TrainSettings(Section):
     def _one_precision(self) -> "TrainSettings":
         if self.fp16 and self.bf16 is True:
             raise ValueError("fp16 and bf16 are both on; expected one of them")
+        if self.early_stopping_patience is not None and self.eval_steps is None:
+            raise ValueError("early_stopping_patience is set without eval_steps; expected both or neither")
         return self
 
 
@@ -171,6 +214,25 @@ class TeacherSettings(Section):
     """Dropout while it is fine-tuned; the checkpoint's own where absent. A teacher that teaches has none."""
     train: TrainSettings = TrainSettings()
     """Examples, budget and optimiser of its fine-tuning."""
+    scores: str = "cached"
+    """cached: scores that a loss reads are computed once and kept for every run; online: in every step."""
+
+
+class GeneralSettings(Section):
+    """`[general]`: the plain text of general distillation."""
+
+    text: str = "collection"
+    """collection (its own passages), a file or folder of texts, or huggingface:NAME."""
+    split: str = "train"
+    """The split of a Hugging Face data set."""
+    column: str = "text"
+    """The column of tables and JSON lines."""
+    max_length: Annotated[int, Field(ge=8)] = 128
+    """Tokens of a sequence, special tokens included."""
+    max_sequences: Count | None = None
+    """Read no more than this many sequences; all where absent."""
+    masking: Literal["none", "one", "bert"] = "none"
+    """Tokens replaced as for masked language models: none, one a sequence (the released TinyBERT code), or 15 %."""
 
 
 class StudentSettings(Section):
@@ -186,6 +248,8 @@ class StudentSettings(Section):
     """The checkpoint whose layers are taken; the teacher's model, as it was before fine-tuning, where absent."""
     dropout: Dropout | None = None
     """Dropout while it is trained; the checkpoint's own where absent."""
+    options: dict[str, Any] = {}
+    """What can be chosen of its architecture, such as query_masks of a colbert."""
     num_labels: Literal[1, 2] = 1
     """Outputs of the head: one logit, or two classes as in the papers' code (the score is their difference)."""
 
@@ -210,6 +274,34 @@ class EvaluationSet(Section):
     """Its measures; those of [evaluate] where absent."""
     rerank_depth: Count | None = None
     """Its depth; that of [evaluate] where absent."""
+
+
+class MatrixSettings(Section):
+    """`[matrix]`: a suite, every strategy with every student, teacher and seed."""
+
+    strategies: Names
+    """Strategies, such as tinybert(hard_label=true)."""
+    students: Names
+    """ARCHITECTURE, ARCHITECTURE:SHAPE or ARCHITECTURE:SHAPE:START, such as bert_cat:L3_H384:first_layers."""
+    teachers: Names = ("teacher",)
+    """Names of [teachers.NAME]; teacher is [teacher] itself, and none trains on labels alone."""
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] | None = None
+    """Seeds of the students' own stages; the recipe's where absent."""
+    shared: dict[str, Any] = {}
+    """Keys of [strategy] that every strategy which has them starts from."""
+    jobs: Count = 1
+    """Runs trained side by side."""
+
+
+class ReportSettings(Section):
+    """`[report]`: the comparison that a run or suite ends in."""
+
+    baselines: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """What systems are held against: teacher, bm25, or a strategy of the same student; the teacher where empty."""
+    correction: Literal["none", "bonferroni", "holm", "bh"] = "holm"
+    """Of the p-values, over the whole report."""
+    depths: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    """Re-ranking depths of a further table."""
 
 
 class EvaluateSettings(Section):
@@ -240,13 +332,26 @@ class Recipe(Section):
     """One line for `distilkit recipes`."""
     seed: Seed = 1
     """Of the student's own stages."""
+    general_seed: Seed = 1
+    """Of general distillation: runs with the same one share it."""
+    plugins: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Python files, beside the recipe, that register strategies of one's own."""
     data: DataSettings = DataSettings()
     teacher: TeacherSettings = TeacherSettings()
     student: StudentSettings = StudentSettings()
-    strategy: dict[str, Any]
+    strategy: dict[str, Any] = {}
     """`name`, and the keys of that strategy."""
     train: TrainSettings = TrainSettings()
+    stages: dict[str, dict[str, Any]] = {}
+    """Keys of [train] that differ in a stage, such as [stages.prediction] learning_rate."""
+    general: GeneralSettings = GeneralSettings()
+    teachers: dict[Annotated[str, AfterValidator(_teacher_name)], TeacherSettings] = {}
+    """Teachers that [matrix] names."""
+    matrix: MatrixSettings | None = None
     twin: TwinSettings = TwinSettings()
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
-    """Values to try for keys of this recipe; the best on the validation queries is kept."""
+    """Values to try for keys of this recipe (NAME.key for those of one strategy); the best on validation is kept."""
+    grid_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the steps that a grid point is tried with; below 1 the chosen one is trained anew in full."""
+    report: ReportSettings = ReportSettings()
     evaluate: EvaluateSettings = EvaluateSettings()

@@ -10,9 +10,8 @@ import torch
 
 from distilkit.data.candidates import Candidates
 from distilkit.data.tokens import PairTokens
-from distilkit.evaluation.macs import ranker_macs
+from distilkit.evaluation.macs import pair_macs
 from distilkit.evaluation.rerank import computing, score_batch
-from distilkit.models.cat import BertCat
 from distilkit.training.precision import Precision
 
 WARM_UP = 3
@@ -20,7 +19,7 @@ QUERIES = 20
 
 
 def measure_cost(
-    ranker: BertCat, tokens: PairTokens, candidates: Candidates, depth: int, batch_size: int, precision: Precision
+    ranker: Any, tokens: Any, candidates: Candidates, depth: int, batch_size: int, precision: Precision
 ) -> dict[str, Any]:
     """Time the re-ranking of single queries, padding and token look-up included, tokenisation not."""
     device = next(ranker.parameters()).device
@@ -31,6 +30,8 @@ def measure_cost(
         for number, row in enumerate(rows[: QUERIES + WARM_UP]):
             passages = np.asarray(candidates.passages[row])
             passages = passages[passages >= 0]
+            if isinstance(tokens, PairTokens) and tokens.documents is not None:
+                passages, _ = tokens.documents.windows.of(passages)
             queries = np.full(len(passages), candidates.queries[row])
             _synchronise(device)
             start = time.perf_counter()
@@ -42,7 +43,7 @@ def measure_cost(
     quantiles = np.quantile(seconds, [0.5, 0.95, 0.99]) * 1000 if seconds else [None] * 3
     return {
         "parameters": ranker.parameter_count,
-        "macs_per_pair": ranker_macs(ranker, tokens.max_length),
+        "macs_per_pair": pair_macs(ranker, tokens),
         "length": tokens.max_length,
         "ms_per_query": dict(zip(("p50", "p95", "p99"), map(_rounded, quantiles), strict=True)),
         "depth": depth,

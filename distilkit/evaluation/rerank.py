@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from distilkit.data.tokens import PairTokens
 from distilkit.errors import RunFailed
-from distilkit.models.batch import TokenBatch
-from distilkit.models.cat import BertCat
+from distilkit.models.batch import batch_of
 from distilkit.training.precision import Precision, autocast_dtype
 from distilkit.training.processes import Processes
 
@@ -18,8 +17,8 @@ Integers = npt.NDArray[np.int64]
 
 
 def score_pairs(
-    ranker: BertCat,
-    tokens: PairTokens,
+    ranker: Any,
+    tokens: Any,
     queries: Integers,
     passages: Integers,
     *,
@@ -53,12 +52,11 @@ def score_pairs(
 
 
 def score_batch(
-    ranker: BertCat, tokens: PairTokens, queries: Integers, passages: Integers, device: torch.device
+    ranker: Any, tokens: Any, queries: Integers, passages: Integers, device: torch.device
 ) -> npt.NDArray[np.float64]:
     """Return the raw logits of one padded batch."""
     columns = tokens.batch(queries, passages)
-    batch = TokenBatch(**{name: torch.from_numpy(value) for name, value in columns.items()})
-    scores: npt.NDArray[np.float64] = ranker.score(batch.to(device)).double().cpu().numpy()
+    scores: npt.NDArray[np.float64] = ranker.score(batch_of(columns).to(device)).double().cpu().numpy()
     return scores
 
 

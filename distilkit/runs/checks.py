@@ -5,8 +5,11 @@ from typing import Any
 from distilkit.data.examples import draw_queries
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import canonical
+from distilkit.files import content_key
+from distilkit.models import STUDENTS
 from distilkit.runs.experiment import Experiment
-from distilkit.runs.stages import StageJob, Start
+from distilkit.runs.jobs import StageJob
+from distilkit.runs.learners import NO_LM_HEAD, start_student
 from distilkit.settings import TrainSettings
 
 
@@ -14,12 +17,15 @@ def check(experiment: Experiment) -> None:
     """Raise UserError for data, judgements, measures, weights and shapes that would end the run later."""
     _check_sets(experiment)
     _check_first_stages(experiment)
+    if experiment.recipe.teacher.scores not in ("cached", "online"):
+        raise UserError(f"[teacher] scores = {experiment.recipe.teacher.scores!r}: expected 'cached' or 'online'")
     teacher = experiment.teacher_jobs()
     student = [job for point in experiment.grid() for job in point.jobs]
     for section, jobs in (("[teacher.train]", teacher), ("[train]", student)):
         for job in jobs:
             _check_metric(section, job.stage.train)
-            _check_negatives(section, job, experiment)
+            if job.stage.examples != "text":
+                _check_negatives(section, job, experiment)
     _check_models(experiment, student, as_it_is=not teacher)
 
 
@@ -65,40 +71,45 @@ def _check_models(experiment: Experiment, jobs: list[StageJob], as_it_is: bool) 
 
     teacher = load_cat(experiment.base.folder, require_head=as_it_is)
     _check_positions(experiment, teacher, experiment.recipe.teacher.model)
-    built: dict[Start, Any] = {}
+    built: dict[str, Any] = {}
     for job in jobs:
-        if job.start not in built:
-            built[job.start] = _student(job.start)
-            _check_positions(experiment, built[job.start], "the student")
-        _check_pair(job, built[job.start], teacher)
-
-
-def _student(start: Start) -> Any:
-    from distilkit.models.initialise import student_from
-
-    settings = start.settings
-    assert settings is not None  # only a teacher is trained as it is
-    return student_from(
-        start.source.folder,
-        shape=settings.shape,
-        start=settings.start,
-        num_labels=settings.num_labels,
-        dropout=start.dropout,
-    )
+        key = content_key(job.start.identity())
+        if key not in built:
+            built[key] = start_student(job.start)
+            _check_pair(job, built[key], teacher)
+            _check_positions(experiment, built[key], "the student")
+        _check_pair(job, built[key], teacher)
+        if job.stage.examples == "text":
+            _check_text(experiment, job, built[key])
 
 
 def _check_positions(experiment: Experiment, ranker: Any, name: str) -> None:
-    config, most = ranker.config, getattr(ranker.config, "max_position_embeddings", None)
+    most = _positions(ranker.config)
+    keys = ("max_length",) if ranker.inputs == "pair" else ("query_length", "document_length")
+    for one in experiment.sets:
+        for key in keys:
+            length = getattr(one.materials.settings, key)
+            if most is not None and length > most:
+                raise UserError(f"[data] {key} = {length}: {name} has positions for {most} tokens")
+
+
+def _positions(config: Any) -> int | None:
+    """Return how many tokens a model can read, None where nothing limits them."""
+    most: int | None = getattr(config, "max_position_embeddings", None)
     # RoBERTa and its kin number positions from behind the padding's.
     offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
-    for one in experiment.sets:
-        length = one.materials.settings.max_length
-        if most is not None and length > most - offset:
-            raise UserError(f"[data] max_length = {length}: {name} has positions for {most - offset} tokens")
+    return None if most is None else most - offset
 
 
 def _check_pair(job: StageJob, student: Any, teacher: Any) -> None:
-    from distilkit.models.layer_map import uniform_layer_map
+    if STUDENTS[job.architecture].inputs != "pair":
+        if job.stage.uses_internals:
+            raise UserError(
+                f"the stage {job.stage.name} reads the student's insides, which only a bert_cat has in common with its "
+                f"teacher; a {job.architecture} learns from scores, with margin_mse for instance"
+            )
+        return
+    from distilkit.models.layer_map import layer_map
     from distilkit.models.projection import Projections
 
     if student.config.vocab_size != teacher.config.vocab_size:
@@ -107,10 +118,28 @@ def _check_pair(job: StageJob, student: Any, teacher: Any) -> None:
             f"the teacher {teacher.config.vocab_size}"
         )
     if job.stage.uses_internals:
-        uniform_layer_map(teacher.num_layers, student.num_layers)
+        layer_map(job.stage.layer_map, teacher.num_layers, student.num_layers)
         Projections(student.hidden_size, teacher.hidden_size, 1, job.stage.projection)
     if any(term.name == "attention" for term in job.stage.terms) and student.num_heads != teacher.num_heads:
         raise UserError(
             f"the attention loss needs as many heads in the student as in the teacher, not {student.num_heads} and "
             f"{teacher.num_heads}; take another student, or set [strategy] weights.attention to 0"
         )
+
+
+def _check_text(experiment: Experiment, job: StageJob, student: Any) -> None:
+    from distilkit.models.masked_lm import has_lm_head
+
+    general = experiment.recipe.general
+    most = _positions(student.config)
+    if most is not None and general.max_length > most:
+        raise UserError(f"[general] max_length = {general.max_length}: the student has positions for {most} tokens")
+    if not job.stage.reads("masked_lm"):
+        return
+    if general.masking == "none":
+        raise UserError(
+            '[general] masking = "none": the loss masked_lm is read at masked words; expected "bert", or "one" '
+            "(or [strategy] weights.masked_lm = 0)"
+        )
+    if not has_lm_head(experiment.base.folder):
+        raise UserError(NO_LM_HEAD)

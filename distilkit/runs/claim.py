@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from distilkit.errors import Stopped, UserError
+from distilkit.errors import Busy, Stopped, UserError
 from distilkit.recipe import resolved
 from distilkit.runs.experiment import Experiment
 from distilkit.runs.folder import RunFolder, provenance
@@ -30,7 +30,7 @@ def working(
 
     def claim() -> bool:
         if not lock.acquire():
-            raise UserError(f"{folder.path} is being worked on by another process")
+            raise Busy(f"{folder.path} is being worked on by another process")
         folder.stop.unlink(missing_ok=True)
         if new := not folder.exists():
             folder.create(record)

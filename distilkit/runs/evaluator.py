@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from distilkit.data.collection import Run
-from distilkit.evaluation.macs import ranker_macs
+from distilkit.data.passages import aggregate
+from distilkit.data.tokens import PairTokens
+from distilkit.evaluation.macs import pair_macs
 from distilkit.evaluation.measures import Evaluation, canonical_all, evaluate
 from distilkit.runs.materials import QuerySet
 from distilkit.runs.reporter import Reporter
@@ -28,20 +30,31 @@ class Evaluator:
 
     def rerank(self, ranker: Any, tokens: Any, queries: QuerySet, label: str) -> Run:
         """Return the candidates of a query set with a ranker's raw logits."""
+        of, passages = queries.candidates.pairs()
+        documents = tokens.documents if isinstance(tokens, PairTokens) else None
+        if documents is None:
+            scores = self.score(ranker, tokens, of, passages, label)
+        else:
+            windows, owners = documents.windows.of(passages)
+            found = self.score(ranker, tokens, of[owners], windows, label)
+            scores = aggregate(found, owners, len(passages), documents.aggregation)
+        return queries.candidates.run(queries.collection, scores)
+
+    def score(self, ranker: Any, tokens: Any, queries: Any, passages: Any, label: str) -> Any:
+        """Return a ranker's raw logit of every pair, in the order given."""
         from distilkit.evaluation.rerank import score_pairs
 
-        pairs = queries.candidates.pairs()
-        with self.reporter.phase(label, len(pairs[0]), work=ranker_macs(ranker, tokens.max_length)) as phase:
-            scores = score_pairs(
+        with self.reporter.phase(label, len(passages), work=pair_macs(ranker, tokens)) as phase:
+            return score_pairs(
                 ranker,
                 tokens,
-                *pairs,
+                queries,
+                passages,
                 batch_size=self.settings.per_device_eval_batch_size,
                 precision=self.precision,
                 processes=self.processes,
                 progress=phase.reach,
             )
-        return queries.candidates.run(queries.collection, scores)
 
     def cost(self, ranker: Any, tokens: Any, queries: QuerySet) -> dict[str, Any]:
         """Return what a ranker costs on this machine."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from distilkit.errors import RunFailed, Stopped, UserError
+from distilkit.errors import Busy, RunFailed, Stopped, UserError
 from distilkit.recipe import Source, resolved
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.checks import check
@@ -137,7 +137,7 @@ def execute(request: Request, quiet: bool = False) -> RunFolder | None:
     try:
         folder = run(request, Reporter(quiet=quiet or not main, leads=main), processes)
     except (UserError, RunFailed, Stopped, KeyboardInterrupt) as error:
-        if main:
+        if main or isinstance(error, Busy):  # all processes of a suite go on with another run
             raise
         raise SystemExit(exit_code(error)) from None  # all processes fail alike, and one of them says it
     except Exception as error:

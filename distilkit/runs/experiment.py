@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ from distilkit.evaluation.macs import encoder_macs
 from distilkit.files import read_json
 from distilkit.models import STUDENTS
 from distilkit.models.references import content_hash, local_folder
-from distilkit.recipe import extended, with_values
+from distilkit.recipe import extended, grid_of, with_values
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.evaluator import Evaluator
+from distilkit.runs.jobs import Model, StageJob, Start
 from distilkit.runs.materials import Materials
 from distilkit.runs.references import References
-from distilkit.runs.stages import Model, StageJob, Stages, Start
+from distilkit.runs.stages import Stages
 from distilkit.settings import Recipe, TrainSettings
-from distilkit.strategies import Strategy, named_table, parse_strategy, strategy_from_table
+from distilkit.strategies import Stage, Strategy, named_table, parse_strategy, strategy_from_table
 
 STARTS = ("random", "first_layers", "every_nth_layer")
 
@@ -66,12 +68,12 @@ class Experiment:
     @cached_property
     def stages(self) -> Stages:
         """Where stages are trained."""
-        return Stages(self.materials, self.artifacts, self.base.folder, self.evaluator, self.processes)
+        general = self.recipe.general
+        return Stages(self.materials, self.artifacts, self.base.folder, self.evaluator, self.processes, general)
 
-    @cached_property
-    def references(self) -> References:
-        """Where the first stage and the teacher are evaluated."""
-        return References(self.artifacts, self.evaluator, self.base.folder)
+    def references_of(self, eval_set: EvalSet) -> References:
+        """Return where the first stage and the teacher are evaluated on a query set."""
+        return References(self.artifacts, eval_set.evaluator, self.base.folder)
 
     @cached_property
     def sets(self) -> list[EvalSet]:
@@ -103,6 +105,16 @@ class Experiment:
             model = self.stages.get(job, checkpoints)
         return model
 
+    def teacher_validation(self, teacher: Model, metric: str) -> float:
+        """Return what the teacher reaches on the validation queries by a measure's canonical name."""
+        if jobs := self.teacher_jobs():
+            return self.stages.validation(jobs[-1], metric)[metric]
+        _, qrels = self.materials.judgements
+        queries = self.materials.query_set("dev", qrels, self.evaluator.depth)
+        references = References(self.artifacts, self.evaluator, self.base.folder)
+        run, _ = references.model("teacher", teacher, self.materials, queries)
+        return self.evaluator.measure(run, queries, [metric]).means[metric]
+
     def planned_teacher(self) -> Model:
         """Return the teacher as a stage's key knows it, trained or not."""
         jobs = self.teacher_jobs()
@@ -112,31 +124,54 @@ class Experiment:
         return Model(self.artifacts.path(artifact) / "model", artifact.key)
 
     def grid(self) -> list[GridPoint]:
-        """Return every combination of the grid's values with its stages; a single one without a grid."""
-        keys = list(self.recipe.grid)
+        """Return every combination of the grid's values with its stages; a single one without a grid.
+
+        With `grid_fraction` below 1 each is a trial of that share of the steps.
+        """
+        grid = grid_of(self.recipe)
         points = []
-        for combination in itertools.product(*self.recipe.grid.values()):
-            values = dict(zip(keys, combination, strict=True))
-            recipe = with_values(self.recipe, values) if values else self.recipe
-            points.append(GridPoint(values, self._student_jobs(recipe)))
+        for combination in itertools.product(*grid.values()):
+            values = dict(zip(grid, combination, strict=True))
+            points.append(self.point(values, self.recipe.grid_fraction if grid else 1.0))
         return points
+
+    def point(self, values: dict[str, Any], fraction: float = 1.0) -> GridPoint:
+        """Return the stages with some of the recipe's values changed, the last one cut to a share of its steps."""
+        jobs = self._student_jobs(with_values(self.recipe, values) if values else self.recipe)
+        if fraction < 1:
+            last = jobs[-1]
+            steps = max(1, math.ceil(self.stages.size(last)[1] * fraction))
+            train = last.stage.train.model_copy(update={"max_steps": steps})
+            jobs[-1] = replace(last, stage=replace(last.stage, train=train))
+        return GridPoint(values, jobs)
+
+    @property
+    def retrains(self) -> bool:
+        """Whether the grid's points are trials, after which the chosen one is trained in full."""
+        return bool(grid_of(self.recipe)) and self.recipe.grid_fraction < 1
 
     def _student_jobs(self, recipe: Recipe) -> list[StageJob]:
         student = recipe.student
-        stages = strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)
+        stages = resolved_stages(recipe)
         source = self.base if student.source is None else reference(student.source)
         checkpoint = None if student.start in STARTS else content_hash(student.start)
         start = Start(source, student, student.dropout, checkpoint)
-        uses_teacher = any(stage.uses_teacher for stage in stages)
-        return self._chain(
-            "stage", stages, start, self.planned_teacher() if uses_teacher else None, student.architecture
-        )
+        return self._chain("stage", stages, start, self.planned_teacher, student.architecture)
 
-    def _chain(self, kind: str, stages: Any, start: Start, teacher: Model | None, architecture: str) -> list[StageJob]:
+    def _chain(
+        self, kind: str, stages: list[Stage], start: Start, teacher: Callable[[], Model] | None, architecture: str
+    ) -> list[StageJob]:
         jobs: list[StageJob] = []
         before = None
+        scores = "online" if self.recipe.teacher.scores == "online" else "cached"
         for stage in stages:
-            job = StageJob(kind, stage, start, before, teacher, architecture)
+            taught_by = None
+            if teacher is not None and stage.uses_teacher:
+                # General distillation learns from the language model, before any fine-tuning.
+                taught_by = self.base if stage.examples == "text" else teacher()
+            selects = teacher is not None and self.recipe.data.passages is not None and stage.examples != "text"
+            selector = teacher() if teacher is not None and selects else None
+            job = StageJob(kind, stage, start, before, taught_by, architecture, scores, selector)  # type: ignore[arg-type]
             jobs.append(job)
             before = self.stages.artifact(job)
         return jobs
@@ -152,15 +187,19 @@ class Experiment:
             name=f"{recipe.name}-label_only",
             strategy=named_table(strategy),
             twin={"budget": "none"},
-            grid={key: values for key, values in recipe.grid.items() if not key.startswith("strategy.")},
+            grid={key: values for key, values in grid_of(recipe).items() if not key.startswith("strategy.")},
         )
-        jobs = self.grid()[0].jobs
+        jobs = self.point({key: values[0] for key, values in grid_of(recipe).items()}).jobs
         lists = strategy.stages(recipe.train, recipe.seed)[-1].examples == "lists"
         if lists and jobs[-1].stage.examples == "pairs":
             size = recipe.train.per_device_train_batch_size // (1 + recipe.train.negatives)
             table["train"]["per_device_train_batch_size"] = max(1, size)
         if recipe.twin.budget == "compute" or len(jobs) > 1 or lists:
             table["train"]["max_steps"] = self._twin_steps(jobs, recipe.twin.budget)
+        # Its budget is the student's, whatever the recipe says of a stage of that name.
+        own = table["stages"].get(strategy.stages(recipe.train, recipe.seed)[-1].name, {})
+        for key in ("max_steps", "num_train_epochs", "per_device_train_batch_size"):
+            own.pop(key, None)
         return Recipe.model_validate(table)
 
     def _twin_steps(self, jobs: list[StageJob], budget: str) -> int:
@@ -175,6 +214,7 @@ class Experiment:
         steps = 0.0
         for job in jobs:
             _, own = self.stages.size(job)
+            # Online or not: what a teacher scored ahead for all runs, it scored for this one too.
             steps += own * (1 + teacher / (3 * student) if budget == "compute" and job.stage.uses_teacher else 1)
         return math.ceil(steps)
 
@@ -192,6 +232,18 @@ class Experiment:
         if shape.hidden == source[1]:
             return shape.layers, shape.hidden, source[2]
         return shape.layers, shape.hidden, INTERMEDIATE_SIZES.get((shape.layers, shape.hidden), 4 * shape.hidden)
+
+
+def resolved_stages(recipe: Recipe) -> list[Stage]:
+    """Return a recipe's stages, each with its own settings of [stages.NAME]; text is drawn by `general_seed`."""
+    stages = strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)
+    settled = []
+    for stage in stages:
+        own = recipe.stages.get(stage.name, {})
+        train = TrainSettings.model_validate({**recipe.train.model_dump(exclude_unset=True), **own})
+        seed = recipe.general_seed if stage.examples == "text" else stage.seed
+        settled.append(replace(stage, train=train, seed=seed))
+    return settled
 
 
 def label_strategy(key: str, text: str) -> Strategy:

@@ -10,9 +10,11 @@ from typing import Any
 
 from distilkit.data.candidates import Candidates
 from distilkit.data.collection import Collection, Qrels, open_collection
+from distilkit.data.passages import Windows, write_windows
 from distilkit.data.sources import SOURCES, Source
 from distilkit.errors import UserError
 from distilkit.files import content_key
+from distilkit.models import STUDENTS, student_options
 from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.settings import DataSettings
 
@@ -124,36 +126,109 @@ class Materials:
 
         Candidates(np.array(indices, np.int64), passages, scores.astype(np.float64)).write(folder)
 
-    def token_identity(self, model: Path) -> dict[str, Any]:
-        """Return what the tokens depend on."""
+    def token_identity(
+        self, model: Path, architecture: str = "bert_cat", options: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return what the tokens depend on, and for an architecture that reads texts apart how it reads them."""
+        form = _side_format(architecture, options)
+        identity = self._store_identity(model, self._stored_length(form))
+        if form is None:
+            return identity
+        lengths = {"query_length": self.settings.query_length, "document_length": self.settings.document_length}
+        return {**identity, **lengths, "form": vars(form)}
+
+    def _stored_length(self, form: Any) -> int:
+        """Return how many tokens of a text are kept: the most that any student of this collection reads."""
+        settings = self.settings
+        return settings.max_length if form is None else max(settings.query_length, settings.document_length)
+
+    def _store_identity(self, model: Path, length: int) -> dict[str, Any]:
         from distilkit.data.tokens import tokenizer_identity
         from distilkit.models.load import load_tokenizer
 
         if model not in self._tokenizers:  # asked for by every stage of a plan
             self._tokenizers[model] = tokenizer_identity(load_tokenizer(model))
-        return {
+        identity = {
             "collection": self.collection.fingerprint,
             "tokenizer": self._tokenizers[model],
-            "max_length": self.settings.max_length,
+            "max_length": length,
         }
+        return identity if self.settings.passages is None else {**identity, "windows": self._window_identity(model)}
+
+    def _window_identity(self, model: Path) -> dict[str, Any]:
+        wanted = self.settings.passages
+        assert wanted is not None
+        identity = {"unit": wanted.unit, "length": wanted.length, "stride": wanted.stride}
+        return {**identity, "tokenizer": self._tokenizers[model]} if wanted.unit == "tokens" else identity
+
+    def windows(self, model: Path) -> Windows | None:
+        """Return the windows of every document, cut if they are not there; None where documents are read whole."""
+        wanted = self.settings.passages
+        if wanted is None:
+            return None
+        from distilkit.models.load import load_tokenizer
+
+        self.token_identity(model)
+        manifest = {"documents": self.collection.fingerprint, **self._window_identity(model)}
+        documents = self.collection.passages
+
+        def build(folder: Path) -> None:
+            tokenizer = load_tokenizer(model) if wanted.unit == "tokens" else None
+            with self.reporter.phase("cut passages", len(documents)) as phase:
+                write_windows(
+                    folder,
+                    documents,
+                    unit=wanted.unit,
+                    length=wanted.length,
+                    stride=wanted.stride,
+                    tokenizer=tokenizer,
+                    progress=phase.reach,
+                )
+
+        return Windows.open(self.artifacts.get(Artifact("windows", manifest), build))
 
     def tokens(self, model: Path) -> Any:
         """Return the collection's `PairTokens` for the tokenizer in a model's folder."""
-        from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, write_token_store
+        return self.tokens_for(model, "bert_cat", {})
+
+    def tokens_for(self, model: Path, architecture: str, options: dict[str, Any]) -> Any:
+        """Return the collection's tokens in the form that an architecture reads: `PairTokens` or `SideTokens`."""
+        from distilkit.data.side_tokens import SideTokens
+        from distilkit.data.tokens import Documents, PairTemplate, PairTokens
         from distilkit.models.load import load_tokenizer
 
-        tokenizer = load_tokenizer(model)
-        tables = {"queries": self.collection.queries, "passages": self.collection.passages}
+        tokenizer, settings = load_tokenizer(model), self.settings
+        form, windows = _side_format(architecture, options), self.windows(model)
+        queries, passages = self._stores(model, tokenizer, self._stored_length(form), windows)
+        if form is not None:
+            lengths = settings.query_length, settings.document_length
+            return SideTokens.of(tokenizer, queries, passages, form, *lengths)
+        documents = None
+        if windows is not None and settings.passages is not None:
+            documents = Documents(windows, settings.passages.aggregate)
+        return PairTokens(queries, passages, PairTemplate.of(tokenizer), settings.max_length, documents)
+
+    def _stores(self, model: Path, tokenizer: Any, length: int, windows: Windows | None) -> tuple[Any, Any]:
+        from distilkit.data.tokens import TokenStore, write_token_store
+
+        passages = self.collection.passages if windows is None else windows.texts
+        tables = {"queries": self.collection.queries, "passages": passages}
 
         def build(folder: Path) -> None:
             for name, table in tables.items():
                 (folder / name).mkdir()
                 with self.reporter.phase(f"tokenise {name}", len(table)) as phase:
-                    write_token_store(folder / name, table, tokenizer, self.settings.max_length, phase.reach)
+                    write_token_store(folder / name, table, tokenizer, length, phase.reach)
 
-        folder = self.artifacts.get(Artifact("tokens", self.token_identity(model)), build)
-        queries, passages = (TokenStore.open(folder / name) for name in tables)
-        return PairTokens(queries, passages, PairTemplate.of(tokenizer), self.settings.max_length)
+        folder = self.artifacts.get(Artifact("tokens", self._store_identity(model, length)), build)
+        return TokenStore.open(folder / "queries"), TokenStore.open(folder / "passages")
+
+
+def _side_format(architecture: str, options: dict[str, Any] | None) -> Any:
+    """Return how an architecture wants queries and documents tokenised apart, None for one that reads pairs."""
+    if STUDENTS[architecture].inputs == "pair":
+        return None
+    return student_options(architecture, options).sides  # type: ignore[union-attr]
 
 
 def make_source(settings: DataSettings) -> Source:

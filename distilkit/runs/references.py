@@ -8,8 +8,8 @@ from distilkit.evaluation.trec import read_run, write_run
 from distilkit.files import read_json, write_json
 from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.runs.evaluator import Evaluator
+from distilkit.runs.jobs import Model
 from distilkit.runs.materials import Materials, QuerySet
-from distilkit.runs.stages import Model
 
 # What re-ranks nothing costs nothing that this toolkit measures.
 FIRST_STAGE_COST: dict[str, Any] = {"parameters": 0, "macs_per_pair": 0}

@@ -1,10 +1,12 @@
 """What a run says while it works: progress bars or plain lines, events, log and life signs."""
 
+import json
 import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -60,7 +62,8 @@ class Phase:
 
     def reach(self, done: int, total: int | None = None) -> None:
         """Say how much is done in all; fits a `progress(done, total)` callback."""
-        self.done, self.total = done, total or self.total
+        # Of some work the size is not known before its end.
+        self.done, self.total = done, total or max(self.total, done)
         self._show({})
 
     @property
@@ -78,7 +81,8 @@ class Phase:
         reporter.values.update(values)
         reporter.whole.advance((self.done - self._counted) * self._work)
         self._counted = self.done
-        figures = f"loss {values['loss']:.4g}" if "loss" in values else ""
+        pace = "" if self.training or not self.rate else f"{self.rate:,.0f}/s"
+        figures = f"loss {values['loss']:.4g}" if "loss" in values else pace
         if reporter.bars and self._task is not None:
             reporter.bars.update(self._task, completed=self.done, total=self.total, figures=figures)
         elif time.monotonic() - self._said > PLAIN_EVERY:
@@ -169,6 +173,7 @@ class Reporter:
         self.console = console or Console(stderr=True, quiet=quiet, highlight=False)
         self.prefix = ""
         self.trial = ""
+        self.stage_key = ""
         self.values: dict[str, float] = {}
         self.fields: dict[str, Any] = {}
         self.bars = self._make_bars() if self.console.is_terminal and not quiet else None
@@ -236,11 +241,38 @@ class Reporter:
         """Append an event."""
         if self.folder:
             trial = {"trial": self.trial} if self.trial else {}
-            self.folder.append_event({"step": step, "kind": kind, "stage": stage, **trial, "values": values})
+            key = {"key": self.stage_key[:16]} if self.stage_key else {}
+            self.folder.append_event({"step": step, "kind": kind, "stage": stage, **trial, **key, "values": values})
         if kind == "validation":
             self.fields["validation"] = values
             shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
             self.say(f"{self.prefix}{stage}: step {step}, validation {shown}")
+
+    def keep_events(self, path: Path, key: str) -> None:
+        """Copy the events of a stage, those of repeated steps once, to where runs that reuse it find them."""
+        own = {(event["kind"], event["step"]): event for event in self._events() if event.get("key") == key[:16]}
+        path.write_text("".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in own.values()))
+
+    def replay(self, path: Path, key: str) -> None:
+        """Enter the events of a stage that another run trained, so that every run has its whole history."""
+        if self.folder is None or not path.exists() or any(event.get("key") == key[:16] for event in self._events()):
+            return
+        for line in path.read_text().splitlines():
+            event = json.loads(line)
+            trial = {"trial": self.trial} if self.trial else {}
+            kept = {name: value for name, value in event.items() if name != "trial"}
+            self.folder.append_event({**kept, **trial, "reused": True})
+
+    def _events(self) -> list[dict[str, Any]]:
+        if self.folder is None or not self.folder.events.exists():
+            return []
+        found = []
+        for line in self.folder.events.read_text().splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:  # torn by a kill
+                continue
+        return found
 
     def status(self, state: str, **fields: Any) -> None:
         """Replace status.json at once."""

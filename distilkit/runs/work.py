@@ -3,7 +3,7 @@
 from distilkit.evaluation.macs import encoder_macs
 from distilkit.runs.experiment import Experiment, encoder_size
 from distilkit.runs.folder import RunFolder
-from distilkit.runs.stages import StageJob
+from distilkit.runs.jobs import StageJob
 
 
 def remaining_work(experiment: Experiment, folder: RunFolder, twin: bool = False) -> float:
@@ -17,8 +17,11 @@ def remaining_work(experiment: Experiment, folder: RunFolder, twin: bool = False
     teacher = float(encoder_macs(*encoder_size(experiment.base.folder), length))
     own = [] if twin else experiment.teacher_jobs()
     work = sum(_training(experiment, job, teacher, teacher) for job in own)
-    for point in experiment.grid():
-        work += sum(_training(experiment, job, student, teacher) for job in point.jobs)
+    points = experiment.grid()
+    if experiment.retrains:
+        points.append(experiment.point(points[0].values))
+    jobs = {experiment.stages.artifact(job).key: job for point in points for job in point.jobs}
+    work += sum(_training(experiment, job, student, teacher) for job in jobs.values())
     planned = experiment.planned_teacher()
     for one in experiment.sets:
         qrels = one.materials.qrels(one.split, one.evaluator.settings.queries)
@@ -26,7 +29,7 @@ def remaining_work(experiment: Experiment, folder: RunFolder, twin: bool = False
         if not (folder.eval / one.name / "cost.json").exists():
             work += pairs * student
         identity = one.materials.candidate_identity(one.split, sorted(qrels), one.evaluator.depth)
-        artifact = experiment.references.artifact(planned, one.materials, identity)
+        artifact = experiment.references_of(one).artifact(planned, one.materials, identity)
         if not twin and not experiment.artifacts.has(artifact):
             work += pairs * teacher
     return work
@@ -39,6 +42,10 @@ def _training(experiment: Experiment, job: StageJob, trained: float, teacher: fl
     _, validation = experiment.materials.judgements
     train = job.stage.train
     validations = len(range(0, steps, train.eval_steps)) if train.eval_steps else 1
+    if not job.stage.trains_scores:
+        validations = 0
     scored = validations * len(validation) * experiment.evaluator.depth
     pairs = steps * experiment.stages.pairs_per_step(job.stage)
-    return pairs * (3 * trained + (teacher if job.stage.uses_teacher else 0.0)) + scored * trained
+    return (
+        pairs * (3 * trained + (teacher if job.stage.uses_teacher and not job.scored_ahead else 0.0)) + scored * trained
+    )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from distilkit.errors import UserError, nearest
+from distilkit.plugins import load_entry_points
 from distilkit.problems import Location, Problem, to_toml
 from distilkit.registry import Registry
 from distilkit.settings import TrainSettings
@@ -28,7 +29,7 @@ class Strategy(Protocol):
         ...
 
 
-STRATEGIES: Registry[type[Any]] = Registry("strategy")
+STRATEGIES: Registry[type[Any]] = Registry("strategy", load_entry_points)
 
 
 class StrategyError(UserError):
@@ -55,11 +56,34 @@ def strategy_from_table(table: dict[str, Any]) -> Strategy:
         strategy: Strategy = TypeAdapter(kind).validate_json(json.dumps(settings, default=str))
     except ValidationError as error:
         raise _refusal(error, kind, STRATEGIES.resolve(name)) from None
+    try:
+        strategy.stages(TrainSettings(), 1)
+    except ValueError as error:  # keys that are right each, and together leave a stage without a loss
+        raise StrategyError(f"[strategy]: {error}") from None
     return strategy
 
 
 def parse_strategy(text: str) -> Strategy:
     """Return the strategy that a name such as `simplified_tinybert(temperature=2.0)` stands for; raises UserError."""
+    return strategy_from_table(_given(text))
+
+
+def with_shared(text: str, shared: dict[str, Any]) -> dict[str, Any]:
+    """Return the [strategy] table of a name, its absent keys taken from shared ones where the strategy has them.
+
+    Raises UserError as `parse_strategy` does.
+    """
+    given = _given(text)
+    kind = type(strategy_from_table(given))
+    table = {"name": given["name"], **_owned(shared, kind())}
+    for key, value in given.items():
+        below = table.get(key)
+        table[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+    strategy_from_table(table)
+    return table
+
+
+def _given(text: str) -> dict[str, Any]:
     name, bracket, rest = text.strip().partition("(")
     if bracket and not rest.endswith(")"):
         raise UserError(f"{text!r}: expected NAME or NAME(key=value, ...)")
@@ -70,7 +94,18 @@ def parse_strategy(text: str) -> Strategy:
     settings = found.get("settings", {})
     if list(found) != ["settings"] or "name" in settings:
         raise UserError(f"{text!r}: expected NAME(key=value, ...) with TOML values")
-    return strategy_from_table({"name": name.strip(), **settings})
+    return {"name": name.strip(), **settings}
+
+
+def _owned(table: dict[str, Any], instance: Any) -> dict[str, Any]:
+    """Return the keys of a table that a dataclass has, those of its nested tables likewise."""
+    owned = {}
+    for field in fields(instance):
+        if field.name in table:
+            value, own = table[field.name], getattr(instance, field.name)
+            nested = isinstance(value, dict) and hasattr(own, "__dataclass_fields__")
+            owned[field.name] = _owned(value, own) if nested else value
+    return owned
 
 
 def strategy_name(strategy: Strategy) -> str:
@@ -88,6 +123,15 @@ def named_table(strategy: Strategy) -> dict[str, Any]:
 def strategy_table(strategy: Strategy) -> dict[str, Any]:
     """Return every key of a strategy and its value, defaults too."""
     return asdict(strategy)  # type: ignore[call-overload, no-any-return]
+
+
+def stages_of(name: str) -> list[Stage]:
+    """Return every stage that a strategy may have: those of its defaults, and of every flag turned the other way."""
+    kind = STRATEGIES[name]
+    defaults = kind()
+    flags = [field.name for field in fields(kind) if isinstance(getattr(defaults, field.name), bool)]
+    variants = [{}, *({flag: not getattr(defaults, flag)} for flag in flags)]
+    return [stage for changed in variants for stage in kind(**changed).stages(TrainSettings(), 1)]
 
 
 def _key(strategy: Strategy) -> str:

@@ -4,8 +4,12 @@ import inspect
 from dataclasses import fields
 from typing import Any
 
+from distilkit.problems import to_toml
 from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES, strategy_table
+from distilkit.strategies.stage import Stage
+
+READ_ON = {"text": "plain text", "pairs": "pairs", "lists": "lists of a query", "triples": "triples"}
 
 
 def listing(name: str | None = None) -> list[dict[str, Any]]:
@@ -27,10 +31,15 @@ def explain(name: str) -> str:
     kind = STRATEGIES[name]
     strategy = kind()
     lines = [STRATEGIES.resolve(name), "", inspect.getdoc(kind) or "", "", "Stages"]
-    for stage in strategy.stages(TrainSettings(), 1):
-        terms = " + ".join(f"{term.weight:g}·{term.name}" for term in stage.terms)
-        lines.append(f"  {stage.name}: {terms}, on {stage.examples}")
+    lines += [f"  {_stage(stage)}" for stage in strategy.stages(TrainSettings(), 1)]
     lines += ["", "Keys of [strategy]"]
     for field in fields(kind):
-        lines.append(f"  {field.name} = {getattr(strategy, field.name)!r}")
+        value = getattr(strategy, field.name)
+        shown = to_toml(vars(value)) if hasattr(value, "__dataclass_fields__") else to_toml(value)
+        lines.append(f"  {field.name} = {shown}")
     return "\n".join(lines)
+
+
+def _stage(stage: Stage) -> str:
+    terms = " + ".join(f"{term.weight:g}·{term.name}" for term in stage.terms)
+    return f"{stage.name}: {terms}, on {READ_ON[stage.examples]}"

@@ -1,15 +1,12 @@
 """Training on labels alone: how a teacher is made, and what every distilled student has to beat."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES, STRICT
-from distilkit.strategies.stage import Stage, Term
-
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from distilkit.strategies.internals import Weight
+from distilkit.strategies.stage import Examples, Stage, Term
 
 
 @STRATEGIES.register("fine_tune")
@@ -17,9 +14,14 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class FineTune:
     """Fine-tune on relevance labels, without a teacher.
 
-    Equation: L = cross_entropy · CE(y, z) + listwise · CE over a query's list, its positive against its negatives.
-    Papers: the "-" rows of every table; pairs as in Nogueira and Cho (2019), lists as in Gao et al. (2021).
-    Examples: (query, passage, label) pairs; where `listwise` is not 0, lists of a positive and its negatives.
+    Equation: L = cross_entropy · CE(y, z) + listwise · CE over a query's list, its positive against its negatives
+    + ranknet · log(1 + exp(s⁻ - s⁺)).
+    Papers: the "-" rows of every table; pairs as in Nogueira and Cho (2019), lists as in Gao et al. (2021), RankNet on
+    triples as in Margin-MSE.
+    Deviations: none; the losses can be mixed, which the papers do not.
+    Examples: (query, passage, label) pairs; where `listwise` is not 0, lists of a positive and its negatives; else,
+    where `ranknet` is not 0, triples.
+    Deviations: none.
     Defaults: the pairwise loss of Simplified TinyBERT's label-only rows.
     """
 
@@ -28,13 +30,15 @@ class FineTune:
 
     cross_entropy: Weight = 1.0
     listwise: Weight = 0.0
+    ranknet: Weight = 0.0
 
     def __post_init__(self) -> None:
-        if not self.cross_entropy and not self.listwise:
-            raise ValueError("both losses have the weight 0; expected one above 0")
+        if not self.cross_entropy and not self.listwise and not self.ranknet:
+            raise ValueError("every loss has the weight 0; expected one above 0")
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one stage."""
-        weights = {"hard": self.cross_entropy, "list": self.listwise}
+        weights = {"hard": self.cross_entropy, "list": self.listwise, "ranknet": self.ranknet}
         terms = tuple(Term(name, weight) for name, weight in weights.items() if weight)
-        return [Stage("fine_tune", terms, "lists" if self.listwise else "pairs", train, seed)]
+        examples: Examples = "lists" if self.listwise else "triples" if self.ranknet else "pairs"
+        return [Stage("fine_tune", terms, examples, train, seed)]

@@ -1,7 +1,7 @@
 """What a resumed stage needs: weights, optimiser state and step, as safetensors and JSON, written in one step."""
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,18 @@ from distilkit.files import atomic_folder, read_json, write_json
 
 @dataclass
 class TrainerState:
-    """How far a stage is, and what it has spent."""
+    """How far a stage is, and what it has spent: seconds of training, validation not counted.
+
+    `worse` counts the validations since the best one; `curve` holds those after given numbers of training examples.
+    """
 
     step: int = 0
     seconds: float = 0.0
     best_step: int = 0
     best_value: float | None = None
+    worse: int = 0
     validation: dict[str, float] | None = None
+    curve: list[dict[str, float]] = field(default_factory=list)
     loss_scale: dict[str, float] | None = None
 
 

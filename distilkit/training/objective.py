@@ -2,33 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from distilkit.losses import (
-    attention_mse,
-    embedding_mse,
-    hard_cross_entropy,
-    hidden_mse,
-    list_cross_entropy,
-    soft_cross_entropy,
-)
 from distilkit.losses.precision import widen
-from distilkit.models.batch import TokenBatch
+from distilkit.models.batch import Batch, TokenBatch
 from distilkit.models.cat import BertCat, Internals
 from distilkit.models.layer_map import LayerMap
 from distilkit.models.projection import Projections
 from distilkit.strategies.stage import Stage, Term
+from distilkit.strategies.terms import TERMS
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Pairs of like length, padded: tokens [b, L], labels [b], and their places [b] in the process's batch."""
+    """Examples of like length, padded.
 
-    tokens: TokenBatch
+    tokens [b, L], labels [b], their places [b] in the process's batch; where teacher scores were computed ahead, those
+    [b]; where words are masked, which positions [b, L] are predicted; where the teacher reads another form than the
+    student, the examples in that form.
+    """
+
+    tokens: Batch
     labels: Tensor
     places: Tensor
+    targets: Tensor | None = None
+    chosen: Tensor | None = None
+    teacher_tokens: Batch | None = None
 
 
 @dataclass(frozen=True)
@@ -42,98 +44,194 @@ class Counts:
     lists: int
     tokens: int
     token_pairs: int
+    chosen: int = 0
+
+
+@dataclass(frozen=True)
+class LmHeads:
+    """The heads that predict masked words: the student's, which is trained, and the teacher's, which is not."""
+
+    student: nn.Module
+    teacher: nn.Module
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one micro-batch gives of one model: class logits [b, 2], internals, the last state, logits of words."""
+
+    classes: Tensor
+    attentions: tuple[Tensor, ...] = ()
+    states: tuple[Tensor, ...] = ()
+    words: Tensor | None = None
+
+    @property
+    def scores(self) -> Tensor:
+        """The score of each pair, shape [b]."""
+        return self.classes[:, 1] - self.classes[:, 0]
 
 
 class Objective(nn.Module):
     """A student, its projections and (frozen, not a submodule) its teacher; forward gives a stage's losses.
 
     `forward(micro_batches, ways, counts)` returns every term unweighted, and `loss`, their weighted sum. Each is this
-    process's share: summed over accumulation steps and processes they are the losses of the whole batch.
+    process's share: summed over accumulation steps and processes they are the losses of the whole batch. For lists
+    there are also the mean scores of positives and negatives and the share of pairs in the right order.
     """
 
     def __init__(
         self,
         stage: Stage,
-        student: BertCat,
-        teacher: BertCat | None,
+        student: Any,
+        teacher: Any,
         projections: Projections | None,
         layers: LayerMap | None,
+        lm_heads: LmHeads | None = None,
     ) -> None:
         super().__init__()
         self.stage = stage
         self.student = student
         self.projections = projections
         self.layers = layers
+        self.lm_head = lm_heads.student if lm_heads is not None else None
         # In a list, because the teacher's weights are neither trained nor saved with the student's.
         self._teacher = [teacher] if teacher is not None else []
+        self._teacher_lm_head = [lm_heads.teacher] if lm_heads is not None else []
 
     @property
-    def teacher(self) -> BertCat | None:
-        """The teacher, None for a stage without one."""
+    def teacher(self) -> Any:
+        """The teacher, None for a stage without one or with scores computed ahead."""
         return self._teacher[0] if self._teacher else None
 
     def forward(self, micro_batches: Sequence[MicroBatch], ways: int, counts: Counts) -> dict[str, Tensor]:
-        """Return the losses of this process's batch; `ways` is the length of its lists, 1 for plain pairs."""
+        """Return the losses of this process's batch; `ways` is the length of its lists, 1 for plain examples."""
         losses: dict[str, Tensor] = {}
         scores: list[Tensor] = []
+        targets: list[Tensor] = []
         for batch in micro_batches:
-            student, teacher = self._run(batch.tokens)
-            classes = self.student.class_logits(widen(student.logits))
-            scores.append(classes[:, 1] - classes[:, 0])
+            student, teacher = self._student(batch), self._taught(batch)
+            scores.append(student.scores)
+            if teacher is not None:
+                targets.append(teacher.scores)
             for term in self.stage.terms:
-                if term.name != "list":
-                    share = self._term(term, batch, classes, student, teacher, counts)
+                if TERMS[term.name].reads not in LIST_READS:
+                    share = self._example_term(term, batch, student, teacher, counts)
                     losses[term.name] = losses[term.name] + share if term.name in losses else share
+        places = torch.cat([batch.places for batch in micro_batches])
+        lists = _lists(scores, places, ways)
+        taught = _lists(targets, places, ways) if targets else None
         for term in self.stage.terms:
-            if term.name == "list":
-                places = torch.cat([batch.places for batch in micro_batches])
-                ordered = torch.empty_like(torch.cat(scores)).index_copy(0, places, torch.cat(scores))
-                lists = ordered.view(-1, ways)
-                losses["list"] = list_cross_entropy(lists, normaliser=counts.lists)
+            if TERMS[term.name].reads in LIST_READS:
+                losses[term.name] = _list_term(term, lists, taught, counts)
         total = torch.stack([term.weight * losses[term.name] for term in self.stage.terms]).sum()
-        return {"loss": total, **losses}
+        return {"loss": total, **losses, **(_order(lists.detach(), counts.lists) if ways > 1 else {})}
 
-    def _run(self, tokens: TokenBatch) -> tuple[Internals, Internals | None]:
-        stage, layers = self.stage, self.layers
-        wants_attention = any(term.name == "attention" for term in stage.terms)
-        student_attention = range(self.student.num_layers) if wants_attention else ()
-        student_states = range(self.student.num_layers + 1) if self._wants_states else ()
-        student = self.student.forward_internals(tokens, student_attention, student_states, head=stage.head)
-        if self.projections is not None and student.states:
-            student = replace(student, states=self.projections(student.states))
+    def _student(self, batch: MicroBatch) -> Outputs:
+        stage, tokens = self.stage, batch.tokens
+        if not isinstance(tokens, TokenBatch):
+            scores = widen(self.student(tokens))
+            return Outputs(torch.stack([torch.zeros_like(scores), scores], dim=-1))
+        layers = range(self.student.num_layers) if stage.reads("attention") else ()
+        wanted = list(range(self.student.num_layers + 1)) if stage.reads("states") else []
+        found, last = self._internals(self.student, tokens, layers, wanted)
+        if self.projections is not None and found.states:
+            found = replace(found, states=self.projections(found.states))
+        return self._outputs(self.student, found, batch, last, self.lm_head)
+
+    def _taught(self, batch: MicroBatch) -> Outputs | None:
+        """Return what the teacher makes of a batch, or made of it before."""
+        if batch.targets is not None:
+            return Outputs(torch.stack([torch.zeros_like(batch.targets), batch.targets], dim=-1))
         if not self._teacher:
-            return student, None
-        attention = layers.attention if layers is not None and wants_attention else ()
-        states = layers.states if layers is not None and self._wants_states else ()
+            return None
+        teacher, layers, stage = self._teacher[0], self.layers, self.stage
+        attention = layers.attention if layers is not None and stage.reads("attention") else ()
+        states = list(layers.states) if layers is not None and stage.reads("states") else []
         with torch.no_grad():
-            return student, self._teacher[0].forward_internals(tokens, attention, states, head=stage.head)
+            tokens = cast(TokenBatch, batch.teacher_tokens or batch.tokens)
+            found, last = self._internals(teacher, tokens, attention, states)
+            head = self._teacher_lm_head[0] if self._teacher_lm_head else None
+            return self._outputs(teacher, found, batch, last, head)
 
-    @property
-    def _wants_states(self) -> bool:
-        return any(term.name in ("hidden", "embedding") for term in self.stage.terms)
+    def _internals(
+        self, model: BertCat, tokens: TokenBatch, layers: Sequence[int], states: list[int]
+    ) -> tuple[Internals, Tensor | None]:
+        """Return a model's internals and, where words are predicted, its last state."""
+        if self.lm_head is None:
+            return model.forward_internals(tokens, layers, states, head=self.stage.head), None
+        found = model.forward_internals(tokens, layers, [*states, model.num_layers], head=self.stage.head)
+        return replace(found, states=found.states[:-1]), found.states[-1]
 
-    def _term(
-        self,
-        term: Term,
-        batch: MicroBatch,
-        classes: Tensor,
-        student: Internals,
-        teacher: Internals | None,
-        counts: Counts,
+    def _outputs(
+        self, model: BertCat, found: Internals, batch: MicroBatch, last: Tensor | None, head: nn.Module | None
+    ) -> Outputs:
+        words = None
+        if last is not None and head is not None and batch.chosen is not None:
+            words = head(last[batch.chosen.bool()], model.encoder.get_input_embeddings().weight)
+        return Outputs(model.class_logits(widen(found.logits)), found.attentions, found.states, words)
+
+    def _example_term(
+        self, term: Term, batch: MicroBatch, student: Outputs, teacher: Outputs | None, counts: Counts
     ) -> Tensor:
-        mask = batch.tokens.attention_mask
-        if term.name == "hard":
-            return hard_cross_entropy(classes, batch.labels, normaliser=counts.pairs)
+        """Return the share of a loss that is a sum over pairs, tokens or pairs of tokens."""
+        kind = TERMS[term.name]
+        if kind.reads == "labels":
+            return cast(Tensor, kind.loss(student.classes, batch.labels, **term.options, normaliser=counts.pairs))
         if teacher is None:
             raise ValueError(f"the loss {term.name!r} needs a teacher")
-        if term.name == "soft":
-            targets = self._teacher[0].class_logits(widen(teacher.logits))
-            return soft_cross_entropy(classes, targets, **term.options, normaliser=counts.pairs)
-        released = self.stage.variant == "released_code"
-        if term.name == "attention":
-            rows = counts.pairs * mask.shape[1] ** 2 if released else counts.token_pairs
-            return attention_mse(student.attentions, teacher.attentions, mask, **term.options, normaliser=rows)
-        tokens = counts.pairs * mask.shape[1] if released else counts.tokens
-        if term.name == "embedding":
-            return embedding_mse(student.states[0], teacher.states[0], mask, **term.options, normaliser=tokens)
-        return hidden_mse(student.states[1:], teacher.states[1:], mask, **term.options, normaliser=tokens)
+        normaliser: int
+        if kind.reads == "logits":
+            given: tuple[Any, ...] = student.classes, teacher.classes
+            normaliser = counts.pairs
+        elif kind.reads == "masked_lm":
+            given = student.words, teacher.words
+            normaliser = counts.chosen
+        else:
+            mask = cast(TokenBatch, batch.tokens).attention_mask
+            released, length = self.stage.variant == "released_code", mask.shape[1]
+            if kind.reads == "attention":
+                given = student.attentions, teacher.attentions, mask
+                normaliser = counts.pairs * length**2 if released else counts.token_pairs
+            else:
+                given = *_states(term.name, student.states, teacher.states), mask
+                normaliser = counts.pairs * length if released else counts.tokens
+        return cast(Tensor, kind.loss(*given, **term.options, normaliser=normaliser))
+
+
+LIST_READS = ("lists", "scored_lists", "preferences", "margins")
+
+
+def _states(name: str, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> tuple[Any, Any]:
+    """The embeddings' output is the first state; the others are the layers'."""
+    return (student[0], teacher[0]) if name == "embedding" else (student[1:], teacher[1:])
+
+
+def _lists(scores: list[Tensor], places: Tensor, ways: int) -> Tensor:
+    """Return scores in the order of their examples, shape [lists, ways]."""
+    joined = torch.cat(scores)
+    return torch.empty_like(joined).index_copy(0, places, joined).view(-1, ways)
+
+
+def _list_term(term: Term, lists: Tensor, taught: Tensor | None, counts: Counts) -> Tensor:
+    """Return the share of a loss over lists, or over each positive with each of its negatives."""
+    kind = TERMS[term.name]
+    if taught is None and kind.uses_teacher:
+        raise ValueError(f"the loss {term.name!r} needs a teacher")
+    if kind.reads == "lists":
+        return cast(Tensor, kind.loss(lists, **term.options, normaliser=counts.lists))
+    if kind.reads == "scored_lists":
+        mask = torch.ones_like(lists, dtype=torch.bool)
+        return cast(Tensor, kind.loss(lists, taught, mask, **term.options, normaliser=counts.lists))
+    sides = [lists, taught] if kind.reads == "margins" and taught is not None else [lists]
+    pairs = [
+        part for side in sides for part in (side[:, :1].expand_as(side[:, 1:]).reshape(-1), side[:, 1:].reshape(-1))
+    ]
+    return cast(Tensor, kind.loss(*pairs, **term.options, normaliser=counts.lists * (lists.shape[1] - 1)))
+
+
+def _order(lists: Tensor, count: int) -> dict[str, Tensor]:
+    """Return this process's share of the mean scores, their margin and the share of pairs in the right order."""
+    positive, negative = lists[:, 0], lists[:, 1:]
+    means = {"positive_score": positive.sum() / count, "negative_score": negative.mean(dim=1).sum() / count}
+    right = (positive[:, None] > negative).float().mean(dim=1).sum() / count
+    margin = means["positive_score"] - means["negative_score"]
+    return {**means, "margin": margin, "pairwise_accuracy": right}

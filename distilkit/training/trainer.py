@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,12 @@ from safetensors.torch import save_file
 
 from distilkit.data.batches import Schedule, micro_batches, total_steps
 from distilkit.data.examples import Lists
-from distilkit.data.tokens import PairTokens
 from distilkit.errors import RunFailed
-from distilkit.models.batch import TokenBatch
-from distilkit.models.cat import BertCat
+from distilkit.models.batch import Batch, batch_of
 from distilkit.runs.reporter import Reporter
-from distilkit.strategies.stage import Stage
+from distilkit.settings import TrainSettings
+from distilkit.strategies.stage import Examples, Stage
+from distilkit.training.bert_adam import BertAdam
 from distilkit.training.checkpoint import (
     TrainerState,
     latest_checkpoint,
@@ -36,25 +37,59 @@ from distilkit.training.processes import Processes
 from distilkit.training.schedule import learning_rate_factor, warmup_steps
 
 Integers = npt.NDArray[np.int64]
-Validate = Callable[[BertCat], dict[str, float]]
+Validate = Callable[[Any], dict[str, float]]
+
+
+class Tokens(Protocol):
+    """What turns examples into padded batches: pairs in one sequence, queries and passages apart, or plain text."""
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens that an example has."""
+        ...
+
+    def lengths(self, queries: Integers, passages: Integers) -> Integers:
+        """Return the tokens of each example."""
+        ...
+
+    @property
+    def batch(self) -> Callable[..., dict[str, Any]]:
+        """What returns the columns of a padded batch, `batch(queries, passages)`, and takes `pad_to` where the stage
+        reads internals."""
+        ...
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A stage's examples as arrays: queries and passages [n, ways], labels [n, ways]; ways is 1 for plain pairs."""
+    """A stage's examples as arrays: queries, passages and labels, each [n, ways]; ways is 1 for pairs and for texts.
+
+    `targets` [n, ways] are the teacher's scores, where they were computed ahead.
+    """
 
     queries: Integers
     passages: Integers
     labels: Integers
+    targets: npt.NDArray[np.float32] | None = None
 
     @classmethod
-    def of_lists(cls, lists: Lists, pairs: bool) -> "TrainingSet":
-        """Take lists as they are, or each of their pairs as an example of its own."""
-        queries = np.repeat(lists.queries[:, None], lists.passages.shape[1], axis=1)
-        labels = np.zeros_like(lists.passages)
+    def of_lists(cls, lists: Lists, examples: Examples) -> "TrainingSet":
+        """Take lists as they are, each positive with each of its negatives, or each passage as an example."""
+        passages = lists.passages
+        if examples == "triples":
+            negatives = passages[:, 1:].reshape(-1, 1)
+            passages = np.concatenate([np.repeat(passages[:, :1], passages.shape[1] - 1, axis=0), negatives], axis=1)
+        queries = np.repeat(lists.queries, len(passages) // max(1, len(lists)))[:, None]
+        queries = np.repeat(queries, passages.shape[1], axis=1)
+        labels = np.zeros_like(passages)
         labels[:, 0] = 1
-        shape = (-1, 1) if pairs else lists.passages.shape
-        return cls(queries.reshape(shape), lists.passages.reshape(shape), labels.reshape(shape))
+        shape = (-1, 1) if examples == "pairs" else passages.shape
+        return cls(queries.reshape(shape), passages.reshape(shape), labels.reshape(shape))
+
+    @classmethod
+    def of_texts(cls, count: int) -> "TrainingSet":
+        """Take texts by their number."""
+        zeros = np.zeros((count, 1), np.int64)
+        return cls(zeros, np.arange(count)[:, None], zeros)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -65,14 +100,14 @@ class Trainer:
     """Trains one stage.
 
     `checkpoints` is a folder of this stage's own; a checkpoint found there is taken up. `validate` measures the
-    student on the validation queries. After `train` the student holds the best weights (the last where nothing is
-    validated on the way).
+    student on the validation queries. `teacher_tokens` are for a teacher that reads another form than the student.
+    After `train` the student holds the best weights (the last where nothing is validated on the way).
     """
 
     stage: Stage
     objective: Objective
     examples: TrainingSet
-    tokens: PairTokens
+    tokens: Tokens
     precision: Precision
     processes: Processes
     reporter: Reporter
@@ -81,14 +116,15 @@ class Trainer:
     metric: str
     label: str
     work: float = 0.0
+    teacher_tokens: Tokens | None = None
 
     def __post_init__(self) -> None:
         train = self.stage.train
         lengths = self.tokens.lengths(self.examples.queries.ravel(), self.examples.passages.ravel())
         self._lengths = lengths.reshape(self.examples.queries.shape)
-        batch = train.per_device_train_batch_size * train.gradient_accumulation_steps * self.processes.count
-        self._schedule = Schedule(self._lengths.max(axis=1), batch, self.stage.seed)
-        self.total = total_steps(len(self.examples), batch, train)
+        self._batch_size = train.per_device_train_batch_size * train.gradient_accumulation_steps * self.processes.count
+        self._schedule = Schedule(self._lengths.max(axis=1), self._batch_size, self.stage.seed)
+        self.total = total_steps(len(self.examples), self._batch_size, train)
         self.state = TrainerState()
         self._epoch, self._batches = -1, list[Integers]()
 
@@ -98,31 +134,51 @@ class Trainer:
         Raises RunFailed where a loss is not finite, Stopped (after a checkpoint) where the run is asked to stop.
         """
         module, optimizer, accelerator = self._prepare()
-        student = self.objective.student
-        started = time.monotonic() - self.state.seconds
         with self.reporter.phase(self.label, self.total, done=self.state.step, training=True, work=self.work) as phase:
-            while self.state.step < self.total:
+            while self.state.step < self.total and not self._patience_is_over:
+                started = time.monotonic()
                 values = self._step(module, optimizer, accelerator)
                 self.state.step += 1
-                self.state.seconds = time.monotonic() - started
+                self.state.seconds += time.monotonic() - started
                 phase.advance(values)
                 step, train = self.state.step, self.stage.train
                 if step % train.logging_steps == 0 or step == self.total:
                     self.reporter.event("train", self.stage.name, step, values)
-                if train.eval_steps and (step % train.eval_steps == 0 or step == self.total):
-                    self._keep_best(student)
+                self._validate_on_the_way()
                 stop = self.processes.broadcast(self.reporter.stop_requested())
                 if stop or (step % train.save_steps == 0 and step < self.total):
                     self._save(optimizer)
                 if stop:
                     self.reporter.stop()
             # Inside the phase, where a request to stop waits: these steps have no checkpoint of their own.
-            if not self.state.best_step:
-                self.state.validation = self.validate(student)
+            if not self.state.best_step and self.stage.trains_scores:
+                self.state.validation = self.validate(self.objective.student)
                 self.reporter.event("validation", self.stage.name, self.state.step, self.state.validation)
         if self.state.best_step:
             load_weights(self._best, self.objective)
         return self.state
+
+    def _validate_on_the_way(self) -> None:
+        """Measure the student where the curve has a point, and where a better checkpoint is looked for."""
+        step, train = self.state.step, self.stage.train
+        if not self.stage.trains_scores:
+            return
+        pairs = self._batch_size * self.examples.queries.shape[1]
+        points = [examples for examples in train.eval_examples if math.ceil(examples / pairs) == step]
+        choosing = bool(train.eval_steps) and (step % (train.eval_steps or 1) == 0 or step == self.total)
+        if not points and not choosing:
+            return
+        values = self.validate(self.objective.student)
+        examples = points[0] if points else step * pairs
+        self.state.curve.append({"examples": examples, "step": step, "seconds": self.state.seconds, **values})
+        self.reporter.event("curve", self.stage.name, step, {"examples": examples, **values})
+        if choosing:
+            self._keep_best(values)
+
+    @property
+    def _patience_is_over(self) -> bool:
+        patience = self.stage.train.early_stopping_patience
+        return patience is not None and self.state.worse >= patience
 
     def _prepare(self) -> tuple[torch.nn.Module, torch.optim.Optimizer, Accelerator]:
         train = self.stage.train
@@ -134,10 +190,8 @@ class Trainer:
         accelerator = Accelerator(mixed_precision=precision, cpu=self._on_cpu, kwargs_handlers=[unused])
         self.objective.to(self.processes.device)
         if train.freeze_embeddings:
-            self.objective.student.encoder.embeddings.requires_grad_(False)
-        optimizer = torch.optim.AdamW(
-            _groups(self.objective, train.weight_decay), lr=train.learning_rate, eps=train.adam_epsilon, fused=True
-        )
+            _freeze_embeddings(self.objective.student)
+        optimizer = self._optimizer()
         if checkpoint := latest_checkpoint(self.checkpoints):
             self.state = load_checkpoint(checkpoint, self.objective, optimizer)
             if (checkpoint / "best.safetensors").exists() and self.processes.is_main:
@@ -149,6 +203,13 @@ class Trainer:
         self._accelerator = accelerator
         return module, prepared, accelerator
 
+    def _optimizer(self) -> torch.optim.Optimizer:
+        train = self.stage.train
+        groups = _groups(self.objective, train)
+        if train.optim == "bert_adam":
+            return BertAdam(groups, train.learning_rate, train.adam_epsilon, train.max_grad_norm)
+        return torch.optim.AdamW(groups, lr=train.learning_rate, eps=train.adam_epsilon, fused=True)
+
     def _step(
         self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, accelerator: Accelerator
     ) -> dict[str, float]:
@@ -159,7 +220,7 @@ class Trainer:
             train.lr_scheduler_type, step, warmup_steps(train.warmup_ratio, self.total), self.total
         )
         for group in optimizer.param_groups:
-            group["lr"] = train.learning_rate * factor
+            group["lr"] = group["peak"] * factor
         batch = self._batch(step)
         counts = self._counts(batch)
         module.train()
@@ -174,7 +235,7 @@ class Trainer:
                 accelerator.backward(losses["loss"] * scale)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach() * (scale > 0)
-        if train.max_grad_norm:
+        if train.max_grad_norm and train.optim == "adamw":  # the other clips for itself
             accelerator.clip_grad_norm_(self.objective.parameters(), train.max_grad_norm)
         values = self._finite(sums)
         optimizer.step()
@@ -196,27 +257,40 @@ class Trainer:
 
     def _counts(self, batch: Integers) -> Counts:
         lengths = self._lengths[batch]
-        return Counts(lengths.size, len(batch), int(lengths.sum()), int((lengths**2).sum()))
+        chosen = 0
+        if self.stage.reads("masked_lm"):
+            chosen = int(self.tokens.chosen_counts(self.examples.passages[batch].ravel()).sum())  # type: ignore[attr-defined]
+        return Counts(lengths.size, len(batch), int(lengths.sum()), int((lengths**2).sum()), chosen)
 
     def _micro_batches(self, part: Integers) -> list[MicroBatch]:
         queries, passages = self.examples.queries[part].ravel(), self.examples.passages[part].ravel()
         labels, lengths = self.examples.labels[part].ravel(), self._lengths[part].ravel()
-        released = self.stage.variant == "released_code"
-        groups = [np.arange(len(queries))] if released or self.processes.device.type == "cuda" else None
-        batches = []
-        for group in groups or micro_batches(lengths):
+        targets = None if self.examples.targets is None else self.examples.targets[part].ravel()
+        released = self.stage.variant == "released_code" and self.stage.uses_internals
+        whole = [np.arange(len(queries))] if released or self.processes.device.type == "cuda" else None
+        device, batches = self.processes.device, []
+        for group in whole or micro_batches(lengths):
             # The released code pads to the full length, and its means count the padding.
-            columns = self.tokens.batch(queries[group], passages[group], self.tokens.max_length if released else None)
+            padding = {"pad_to": self.tokens.max_length} if released else {}
+            columns = self.tokens.batch(queries[group], passages[group], **padding)
+            chosen = columns.pop("chosen", None)
             batches.append(
                 MicroBatch(
-                    TokenBatch(**{name: torch.from_numpy(value) for name, value in columns.items()}).to(
-                        self.processes.device
-                    ),
-                    torch.from_numpy(labels[group]).to(self.processes.device),
-                    torch.from_numpy(group).to(self.processes.device),
+                    batch_of(columns).to(device),
+                    torch.from_numpy(labels[group]).to(device),
+                    torch.from_numpy(group).to(device),
+                    None if targets is None else torch.from_numpy(targets[group]).to(device),
+                    None if chosen is None else torch.from_numpy(chosen).to(device),
+                    self._as_the_teacher_reads(queries[group], passages[group]),
                 )
             )
         return batches
+
+    def _as_the_teacher_reads(self, queries: Integers, passages: Integers) -> Batch | None:
+        """Return pairs in the teacher's form where that is another than the student's."""
+        if self.teacher_tokens is None or self.objective.teacher is None:
+            return None
+        return batch_of(self.teacher_tokens.batch(queries, passages)).to(self.processes.device)
 
     def _finite(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
         names = list(sums)
@@ -230,12 +304,12 @@ class Trainer:
             )
         return values
 
-    def _keep_best(self, student: BertCat) -> None:
-        values = self.validate(student)
+    def _keep_best(self, values: dict[str, float]) -> None:
         self.reporter.event("validation", self.stage.name, self.state.step, values)
         value = values[self.metric]
+        self.state.worse += 1
         if self.state.best_value is None or value > self.state.best_value:
-            self.state.best_value, self.state.best_step = value, self.state.step
+            self.state.best_value, self.state.best_step, self.state.worse = value, self.state.step, 0
             self.state.validation = values
             if self.processes.is_main:
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -260,10 +334,19 @@ class Trainer:
         return self.processes.device.type == "cpu"
 
 
-def _groups(module: torch.nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Decay matrices, but neither biases nor LayerNorm weights."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    return [
-        {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]
+def _freeze_embeddings(student: Any) -> None:
+    """Leave out of training what the encoder's first states are made of."""
+    embeddings = getattr(getattr(student, "encoder", student), "embeddings", None)
+    if embeddings is not None:
+        embeddings.requires_grad_(False)
+
+
+def _groups(module: torch.nn.Module, train: TrainSettings) -> list[dict[str, object]]:
+    """Decay matrices, but neither biases nor LayerNorm weights; give each group its peak learning rate."""
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            own = [rate for words, rate in train.learning_rates.items() if words in name]
+            decay = train.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((own[-1] if own else train.learning_rate, decay), []).append(parameter)
+    return [{"params": parameters, "peak": peak, "weight_decay": decay} for (peak, decay), parameters in groups.items()]

@@ -113,11 +113,12 @@ def wait_for(condition: Callable[[], Any], process: Started | None = None) -> An
 
 
 def events(run: Path, kind: str, stage: str) -> list[dict[str, Any]]:
-    """Return a run's whole events of one kind and stage."""
+    """Return a run's whole events of one kind and stage, less those of stages that it found trained."""
     path = run / "events.jsonl"
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     found = [json.loads(line) for line in lines if line.endswith("\n")]
-    return [event for event in found if (event["kind"], event["stage"]) == (kind, stage)]
+    own = [event for event in found if "reused" not in event]
+    return [event for event in own if (event["kind"], event["stage"]) == (kind, stage)]
 
 
 def _inside(target: Callable[..., object], arguments: tuple[Any, ...], outputs: tuple[Path, Path]) -> None:

@@ -58,6 +58,19 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"train.freeze_embeddings": True}, STUDENT),
     ({"train.bf16": True}, STUDENT),
     ({"train.eval_steps": 6}, STUDENT),
+    ({"train.eval_steps": 6, "train.early_stopping_patience": 2}, STUDENT),
+    ({"train.eval_examples": [8]}, STUDENT),
+    ({"train.optim": "bert_adam"}, STUDENT),
+    ({"train.learning_rates": {"classifier": 1e-2}}, STUDENT),
+    ({"data.query_length": 9}, SAME),  # of students that read query and passage apart
+    ({"data.document_length": 9}, SAME),
+    ({"strategy.layer_map": "last"}, STUDENT),
+    ({"strategy.layer_map": [1, 4]}, STUDENT),
+    ({"strategy.teacher_mode": "train"}, STUDENT),
+    ({"strategy.general": True}, STUDENT),
+    ({"stages.distil.learning_rate": 1e-4}, STUDENT),
+    ({"stages.general.learning_rate": 1e-4}, SAME),  # a stage that the strategy has not
+    ({"general_seed": 2}, SAME),
     ({"train.metric_for_best_model": "RR@10"}, STUDENT),
     ({"evaluate.rerank_depth": 5}, STUDENT),  # of the validation that chooses the best checkpoint
     ({"evaluate.bf16": True}, STUDENT),
@@ -139,6 +152,8 @@ def test_every_setting_of_a_training_is_in_the_table() -> None:
         "data.source",
         "data.path",
         "data.candidates",
+        "data.passages",
+        "student.options",
     }
     assert expected - tested == elsewhere
 

@@ -83,7 +83,7 @@ Parts = list[list[np.ndarray]]
 
 
 def examples(strategy: str) -> TrainingSet:
-    return TrainingSet.of_lists(LISTS, pairs="simplified" in strategy)
+    return TrainingSet.of_lists(LISTS, stage_of(strategy).examples)
 
 
 def cut(strategy: str, name: str) -> Parts:
@@ -140,6 +140,24 @@ def test_a_batch_may_be_cut_up(strategy: str, name: str, labels: int) -> None:
     torch.testing.assert_close(losses_and_gradients(strategy, parts, labels), whole, rtol=1e-10, atol=1e-12)
 
 
+FIGURES = ("positive_score", "negative_score", "margin", "pairwise_accuracy")
+
+
+def test_lists_tell_how_scores_are_ordered() -> None:
+    losses, _ = losses_and_gradients(FINE_TUNE, cut(FINE_TUNE, "both"), 1)
+    tokens, _ = whole_batch(examples(FINE_TUNE))
+    with torch.no_grad():
+        scores = objective_of(stage_of(FINE_TUNE)).double().student.score(tokens).view(-1, WAYS)
+    expected = {
+        "positive_score": scores[:, 0].mean(),
+        "negative_score": scores[:, 1:].mean(),
+        "margin": (scores[:, :1] - scores[:, 1:]).mean(),
+        "pairwise_accuracy": (scores[:, :1] > scores[:, 1:]).double().mean(),
+    }
+    for name in FIGURES:
+        assert losses[name].item() == pytest.approx(expected[name].item(), abs=1e-9), name
+
+
 def whole_batch(found: TrainingSet) -> tuple[TokenBatch, Tensor]:
     columns = TOKENS.batch(found.queries.ravel(), found.passages.ravel())
     tokens = TokenBatch(**{name: torch.from_numpy(value) for name, value in columns.items()})
@@ -183,7 +201,8 @@ def by_hand(strategy: str) -> Callable[[], tuple[dict[str, Tensor], dict[str, Te
 
 @pytest.mark.parametrize("strategy", [SIMPLIFIED, FINE_TUNE])
 def test_losses_and_gradients_are_those_of_the_loss_functions(strategy: str) -> None:
-    found = losses_and_gradients(strategy, cut(strategy, "both"), 1)
+    losses, gradients = losses_and_gradients(strategy, cut(strategy, "both"), 1)
+    found = {name: value for name, value in losses.items() if name not in FIGURES}, gradients
     torch.testing.assert_close(found, by_hand(strategy)(), rtol=1e-10, atol=1e-12)
 
 

@@ -120,7 +120,10 @@ def test_events_hold_unweighted_terms_whose_weighted_sum_is_the_loss(
     assert list(events) == [1, 2, 3, 4, 5]
     for values in events.values():
         assert values["loss"] == pytest.approx(sum(term.weight * values[term.name] for term in stage.terms), rel=1e-5)
-        assert set(values) == {"loss", "learning_rate", *(term.name for term in stage.terms)}
+        figures = (
+            {"positive_score", "negative_score", "margin", "pairwise_accuracy"} if stage.examples == "lists" else set()
+        )
+        assert set(values) == {"loss", "learning_rate", *(term.name for term in stage.terms), *figures}
 
 
 def test_the_loss_goes_down(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def trainer_of(
     return Trainer(
         stage=stage,
         objective=objective or objective_of(stage),
-        examples=TrainingSet.of_lists(random_lists(), pairs=stage.examples == "pairs"),
+        examples=TrainingSet.of_lists(random_lists(), stage.examples),
         tokens=random_tokens(),
         precision=precision,
         processes=Processes(),

@@ -1,0 +1,124 @@
+"""A suite: every strategy with every student, teacher and seed of a [matrix], as runs of one recipe."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from distilkit.errors import UserError, nearest
+from distilkit.recipe import explain
+from distilkit.settings import MatrixSettings, Recipe
+from distilkit.strategies import STRATEGIES, named_table, parse_strategy, strategy_from_table, with_shared
+
+LABELS = "none"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a suite, and the words of the matrix that it stands for."""
+
+    recipe: Recipe
+    strategy: str
+    student: str
+    teacher: str
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what suite.json says of it."""
+        words = {"strategy": self.strategy, "student": self.student, "teacher": self.teacher, "seed": self.seed}
+        return {"name": self.recipe.name, **words}
+
+
+def members(recipe: Recipe) -> list[Member]:
+    """Return the runs of a suite, by student, then teacher, strategy and seed; raises UserError that names the key.
+
+    A strategy that learns from labels alone is run once, whatever the teachers; the teacher `none` turns every other
+    one into the label-only strategy of [twin].
+    """
+    matrix = _matrix(recipe)
+    _check_shared(matrix)
+    found: dict[str, Member] = {}
+    for student in matrix.students:
+        for teacher in matrix.teachers:
+            for strategy in matrix.strategies:
+                for seed in matrix.seeds or (recipe.seed,):
+                    member = _member(recipe, matrix, strategy, student, teacher, seed)
+                    found.setdefault(member.recipe.name, member)
+    return list(found.values())
+
+
+def _matrix(recipe: Recipe) -> MatrixSettings:
+    if recipe.matrix is None:
+        raise ValueError("the recipe has no [matrix]")
+    if "/" in recipe.name:
+        raise UserError(f"name = {recipe.name!r}: a suite's runs lie below its name; expected one without a slash")
+    return recipe.matrix
+
+
+def _check_shared(matrix: MatrixSettings) -> None:
+    """Refuse a shared key that no strategy of the matrix has."""
+    fields = {field for text in matrix.strategies for field in STRATEGIES[_name(text)].__dataclass_fields__}
+    for key in matrix.shared:
+        if key not in fields:
+            raise UserError(f"[matrix] shared: no strategy of the matrix has the key {key!r}{nearest(key, fields)}")
+
+
+def _member(recipe: Recipe, matrix: MatrixSettings, strategy: str, student: str, teacher: str, seed: int) -> Member:
+    try:
+        table = with_shared(strategy, matrix.shared)
+        if not _needs_teacher(recipe, table):
+            teacher = LABELS
+        elif teacher == LABELS:
+            strategy = recipe.twin.strategy
+            table = named_table(parse_strategy(strategy))
+    except UserError as error:
+        raise UserError(f"[matrix] strategies: {error}") from None
+    name = f"{recipe.name}/{_slug(strategy)}-{_slug(student)}-{_slug(teacher)}-seed{seed}"
+    changed = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for key in ("matrix", "teachers", "report", "plugins"):
+        changed.pop(key, None)
+    changed.update(
+        name=name,
+        seed=seed,
+        strategy=table,
+        student={**changed.get("student", {}), **_student(student)},
+        teacher=_teacher(recipe, teacher),
+        twin={**changed.get("twin", {}), "budget": "none"},
+    )
+    try:
+        return Member(Recipe.model_validate(changed), strategy, student, teacher, seed)
+    except ValidationError as error:
+        raise UserError(f"[matrix] {student!r}: {explain(error, Recipe, None)}") from None
+
+
+def _needs_teacher(recipe: Recipe, table: dict[str, Any]) -> bool:
+    return any(stage.uses_teacher for stage in strategy_from_table(table).stages(recipe.train, recipe.seed))
+
+
+def _student(text: str) -> dict[str, str]:
+    """Return the [student] keys of ARCHITECTURE:SHAPE:START."""
+    parts = text.split(":", 2)
+    return dict(zip(("architecture", "shape", "start"), parts, strict=False))
+
+
+def _teacher(recipe: Recipe, name: str) -> dict[str, Any]:
+    """Return the [teacher] of a name: the recipe's, with what [teachers.NAME] changes."""
+    base = recipe.teacher.model_dump(mode="json", exclude_unset=True)
+    if name in ("teacher", LABELS):
+        return base
+    if name not in recipe.teachers:
+        known = ["teacher", LABELS, *recipe.teachers]
+        raise UserError(f"[matrix] teachers: there is no [teachers.{name}]{nearest(name, known)}")
+    own = recipe.teachers[name].model_dump(mode="json", exclude_unset=True)
+    return {**base, **own, "train": {**base.get("train", {}), **own.get("train", {})}}
+
+
+def _name(strategy: str) -> str:
+    return STRATEGIES.resolve(strategy.partition("(")[0].strip())
+
+
+def _slug(text: str) -> str:
+    """Return words of the matrix as part of a folder's name: tinybert(hard_label=true) as tinybert+hard_label."""
+    text = re.sub(r"\s|=true\b|[\"'{}\[\])]", "", text)
+    return re.sub(r"[^A-Za-z0-9._+=]", "_", re.sub(r"[(,]", "+", text))

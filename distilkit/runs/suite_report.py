@@ -1,0 +1,53 @@
+"""What a finished suite ends in: a table for each student, of its strategies, with the teacher and the first stage."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from distilkit.comparison.compare import compare
+from distilkit.comparison.render import Screen, render
+from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.systems import System, read_systems
+from distilkit.files import read_json
+
+
+def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> str:
+    """Return the comparisons of a suite's finished runs, for a screen or as JSON."""
+    suite = read_json(folder / "suite.json")
+    results = suite_results(folder, suite)
+    if format_ == "json":
+        tables = {student: json.loads(render(result, "json")) for student, result in results.items()}
+        return json.dumps({"suite": suite["name"], "students": tables}, indent=2, ensure_ascii=False)
+    parts = [
+        f"{suite['name']}, student {student}\n\n{render(result, format_, screen).rstrip()}"
+        for student, result in results.items()
+    ]
+    return "\n\n".join([*parts, f"Suite folder: {folder}"])
+
+
+def suite_results(folder: Path, suite: dict[str, Any]) -> dict[str, ComparisonResult]:
+    """Return the comparison of each student's runs, on all query sets that they share."""
+    settings = suite["report"]
+    found = {}
+    for student in dict.fromkeys(run["student"] for run in suite["runs"]):
+        runs = [run for run in suite["runs"] if run["student"] == student]
+        systems = _systems(folder, runs)
+        names = {system.name for system in systems}
+        baselines = [name for name in settings["baselines"] if name.rpartition(":")[0] in names or name in names]
+        found[student] = compare(systems, baselines=baselines or None, correction=settings["correction"])
+    return found
+
+
+def _systems(folder: Path, runs: list[dict[str, Any]]) -> list[System]:
+    """Return the systems of some runs, named by what the matrix calls their strategy (and teacher, of several)."""
+    teachers = {run["teacher"] for run in runs} - {"none"}
+    paths = [str(folder.parent / run["name"]) for run in runs]
+    labels = {}
+    for run in runs:
+        label = (
+            run["strategy"] if len(teachers) < 2 or run["teacher"] == "none" else f"{run['strategy']}, {run['teacher']}"
+        )
+        labels[run["name"]] = labels[run["name"].rpartition("-seed")[0]] = label
+    systems = read_systems(paths, runs_dir=folder.parent, eval_set=None)
+    return [replace(system, name=labels.get(system.name, system.name)) for system in systems]

@@ -1,0 +1,133 @@
+"""Runs a suite's members one after another, beside other processes and machines that work on the same suite."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from distilkit.errors import Busy, RunFailed, UserError
+from distilkit.files import write_json
+from distilkit.runs.artifacts import Artifacts
+from distilkit.runs.checks import check
+from distilkit.runs.execute import Request, execute, is_done
+from distilkit.runs.experiment import Experiment
+from distilkit.runs.folder import RunFolder
+from distilkit.runs.plan import OneProcess
+from distilkit.runs.reporter import Reporter
+from distilkit.runs.suite import Member, members
+
+# Set in the processes that [matrix] jobs starts, which start no others and print no table.
+WORKER = "DISTILKIT_SUITE_WORKER"
+WAIT = 2.0
+
+
+def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
+    """Train and evaluate every member that is not done; return the suite's folder, None in a process that reports
+    nothing.
+
+    A member that another process works on is left to it and waited for. Members that fail do not keep the others from
+    being trained. Raises UserError before anything is trained where any member could not be, RunFailed at the end where
+    one has failed.
+    """
+    found = members(request.recipe)
+    folder, worker, leads = request.folder, WORKER in os.environ, os.environ.get("RANK", "0") == "0"
+    if folder.path.exists() and not request.resume and not worker:
+        raise UserError(f"{folder.path} exists; continue it with --resume auto, or choose another name with --name")
+    todo = [member for member in found if not is_done(RunFolder(request.runs_dir / member.recipe.name))]
+    if leads and not worker:
+        _check_all(todo, request)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        write_json(folder.path / "suite.json", _record(request, found))
+    failed: list[str] = []
+    with _workers(request, len(todo), worker):
+        _train_all(todo, request, quiet or worker, failed)
+    if failed:
+        raise RunFailed(f"{len(failed)} of {len(found)} runs failed: {'; '.join(failed)}")
+    return folder if leads and not worker else None
+
+
+def _check_all(todo: list[Member], request: Request) -> None:
+    processes = OneProcess()
+    for member in todo:
+        artifacts = Artifacts(request.runs_dir / ".artifacts", processes, Reporter(quiet=True))
+        try:
+            check(Experiment(member.recipe, artifacts, processes))
+        except UserError as error:
+            raise UserError(f"{member.strategy} with {member.student}: {error}") from None
+
+
+def _record(request: Request, found: list[Member]) -> dict[str, Any]:
+    recipe = request.recipe
+    return {
+        "name": recipe.name,
+        "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        "report": recipe.report.model_dump(mode="json"),
+        "runs": [member.to_json() for member in found],
+    }
+
+
+def _train_all(todo: list[Member], request: Request, quiet: bool, failed: list[str]) -> None:
+    """Train members until none is left, those last that others are working on."""
+    left, console = list(todo), Reporter(quiet=quiet)
+    while left:
+        busy: list[Member] = []
+        for member in left:
+            place = f"{len(todo) - len(left) + len(busy) + 1}"
+            console.say(f"suite: {member.recipe.name} ({place} of {len(todo)})", log=False)
+            own = Request(member.recipe, replace(request.source, overrides=()), request.runs_dir, resume=True)
+            try:
+                execute(own, quiet=quiet)
+            except Busy:
+                busy.append(member)
+            except RunFailed as error:
+                failed.append(f"{member.recipe.name}: {error}")
+        # A member that its other process gave up is taken up here in the next round.
+        if len(busy) == len(left):
+            time.sleep(WAIT)
+        left = busy
+
+
+@contextmanager
+def _workers(request: Request, todo: int, worker: bool) -> Iterator[None]:
+    """Work on the suite in [matrix] jobs processes, which share out the machine's cores."""
+    jobs = min(request.recipe.matrix.jobs if request.recipe.matrix else 1, todo)
+    if worker or jobs < 2:
+        yield
+        return
+    import torch
+
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    torch.set_num_threads(threads)
+    command = [sys.executable, "-m", "distilkit", "run", str(request.source.files[0]), "--resume", "auto"]
+    command += ["--runs-dir", str(request.runs_dir)]
+    command += [word for override in request.source.overrides for word in ("--set", override)]
+    environment = {**os.environ, WORKER: "1", "OMP_NUM_THREADS": str(threads)}
+    started = []
+    try:
+        for number in range(1, jobs):
+            log = (request.folder.path / f"worker-{number}.log").open("ab")
+            with log:
+                started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+        yield
+        for process in started:
+            process.wait()
+    finally:
+        for process in started:
+            if process.poll() is None:
+                process.terminate()  # which stops after a checkpoint
+                process.wait()
+
+
+def read_suite(folder: RunFolder) -> dict[str, Any]:
+    """Return suite.json; raises UserError where there is none that can be read."""
+    from distilkit.files import read_json
+
+    try:
+        found: dict[str, Any] = read_json(folder.path / "suite.json")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder.path}: cannot be read as a suite: {error}") from None
+    return found

@@ -1,0 +1,56 @@
+"""Standard knowledge distillation: the teacher's predictions and the labels, mixed."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from distilkit.settings import TrainSettings
+from distilkit.strategies.base import STRATEGIES, STRICT
+from distilkit.strategies.internals import InternalWeights, Method, Temperature
+from distilkit.strategies.stage import LayerMapping, Mode, Projection, Stage, Term, Variant
+
+
+@STRATEGIES.register("standard_kd")
+@dataclass(frozen=True)
+class StandardKd:
+    """Distil the teacher's predictions at a temperature, mixed with the labels.
+
+    Equation: L = alpha · L_soft(T) + (1 - alpha) · L_hard. L_soft is `soft`: the cross-entropy (ce), the
+    Kullback-Leibler divergence (kl; the same gradient) or the mean squared error of the logits (logit_mse).
+    Papers: Chen et al., Simplified TinyBERT (ECIR 2021), Standard KD; Hinton et al. (2015); Sun et al. (2019).
+    Deviations: none in `paper`. reduction = "mean" divides L_soft by the number of classes as well, and
+    variant = "released_code" does so too and puts a ReLU before the classifier while training. t_squared = true
+    multiplies L_soft by T², which Hinton et al. advise and Simplified TinyBERT's code leaves out.
+    Defaults: T = 1 and alpha = 0.5 (the released code's); the paper chooses T in {1, 5, 10} and alpha in
+    {0.2, 0.5, 0.7} on validation queries: [grid] "strategy.temperature" and "strategy.alpha". general = true starts
+    from general distillation with the weights of its losses, which the paper does not specify for this row.
+    """
+
+    __pydantic_config__ = STRICT
+    paper: ClassVar[str] = "Simplified TinyBERT"
+
+    temperature: Temperature = 1.0
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    soft: Literal["ce", "kl", "logit_mse"] = "ce"
+    reduction: Literal["batchmean", "mean"] = "batchmean"
+    t_squared: bool = False
+    general: bool = False
+    weights: InternalWeights = field(default_factory=InternalWeights)
+    projection: Projection = "shared"
+    layer_map: LayerMapping = "uniform"
+    teacher_mode: Mode = "eval"
+    variant: Variant = "paper"
+
+    def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
+        """Return the one step, general distillation before it if asked for."""
+        method = Method(self.variant, self.projection, self.layer_map, self.teacher_mode)
+        options = {
+            "temperature": self.temperature,
+            "reduction": "mean" if self.variant == "released_code" else self.reduction,
+            "t_squared": self.t_squared,
+            "kind": self.soft,
+        }
+        terms = (Term("soft", self.alpha, options), Term("hard", 1 - self.alpha))
+        distil = method.stage("prediction", terms, "pairs", train, seed)
+        return [method.general(self.weights, train, seed), distil] if self.general else [distil]

@@ -1,0 +1,54 @@
+"""TinyBERT: general distillation, then intermediate layers and predictions of the fine-tuned teacher, in two steps."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from distilkit.settings import TrainSettings
+from distilkit.strategies.base import STRATEGIES, STRICT
+from distilkit.strategies.internals import Method, Temperature, Weights
+from distilkit.strategies.stage import LayerMapping, Mode, Projection, Stage, Term, Variant
+
+
+@STRATEGIES.register("tinybert")
+@dataclass(frozen=True)
+class TinyBert:
+    """Distil a language model's insides on text, then a ranker's insides, then its predictions.
+
+    Equation: general: L_attn + L_hidn + L_emb on text, from the checkpoint before fine-tuning; intermediate: the same
+    from the ranker, on pairs; prediction: L_soft. hard_label = true adds L_hard to the last step and one_step = true
+    merges the last two (Equation (1)): the ablations of Simplified TinyBERT's table 1; both give its Equation (2).
+    Papers: Jiao et al., TinyBERT (2020); Chen et al., Simplified TinyBERT (ECIR 2021).
+    Deviations: as simplified_tinybert, variant = "released_code" included. The released code's first task step has a
+    constant learning rate: set [stages.intermediate] lr_scheduler_type = "constant".
+    Defaults: weights and temperature 1 (both papers). Learning rates, batch sizes and epochs belong to the recipe, in
+    [stages.general], [stages.intermediate] and [stages.prediction]; Chen et al. take 5e-5, batch 64 for what reads
+    the intermediate layers, 1e-6 and 128 for predictions, up to two epochs each.
+    """
+
+    __pydantic_config__ = STRICT
+    paper: ClassVar[str] = "Simplified TinyBERT; TinyBERT"
+
+    hard_label: bool = False
+    one_step: bool = False
+    temperature: Temperature = 1.0
+    weights: Weights = field(default_factory=Weights)
+    general: bool = True
+    projection: Projection = "shared"
+    layer_map: LayerMapping = "uniform"
+    teacher_mode: Mode = "eval"
+    variant: Variant = "paper"
+
+    def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
+        """Return general distillation, the intermediate step and the prediction step, or the last two as one."""
+        method = Method(self.variant, self.projection, self.layer_map, self.teacher_mode)
+        weights = self.weights
+        internal = method.internal(weights)
+        outputs = [method.soft(weights.soft, self.temperature)]
+        if self.hard_label:
+            outputs.append(Term("hard", weights.hard))
+        if self.one_step:
+            task = [method.stage("distil", (*internal, *outputs), "pairs", train, seed)]
+        else:
+            intermediate = method.stage("intermediate", internal, "pairs", train, seed)
+            task = [intermediate, method.stage("prediction", tuple(outputs), "pairs", train, seed)]
+        return [method.general(weights, train, seed), *task] if self.general else task

@@ -1,0 +1,175 @@
+"""A suite from its recipe to its tables: what is shared, what is repeated, what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distilkit.errors import UserError
+from distilkit.recipe import load_recipe
+from distilkit.runs.suite import members
+
+MATRIX = """
+general_seed = 1
+grid_fraction = 0.5
+
+[matrix]
+strategies = ["fine_tune", "standard_kd(general=true)", "tinybert", "tinybert(one_step=true)"]
+students = ["bert_cat:L2_H16:first_layers", "bert_cat:L1_H8:random"]
+shared = { weights = { attention = 0.5 } }
+
+[general]
+max_length = 16
+
+[stages.general]
+max_steps = 2
+
+[grid]
+"standard_kd.alpha" = [0.2, 0.8]
+
+[report]
+baselines = ["teacher:B", "tinybert:T"]
+"""
+
+
+@pytest.fixture(scope="module")
+def suite_recipe(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the tiny recipe as a suite of four strategies and two students."""
+    text = tiny_recipe.read_text().replace('name = "tiny"\n', 'name = "suite"\n' + MATRIX.split("[matrix]")[0])
+    text = text.replace('[strategy]\nname = "simplified_tinybert"\n', "")
+    path = tmp_path_factory.mktemp("suite") / "suite.toml"
+    path.write_text(text + "[matrix]" + MATRIX.split("[matrix]")[1])
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(suite_recipe: Path, tmp_path_factory: pytest.TempPathFactory, cli: Callable[..., Any]) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    done = cli("run", suite_recipe, "--runs-dir", runs)
+    assert done.code == 0, done.err
+    assert "tinybert(one_step=true)" in done.out
+    return runs
+
+
+def stages_of(runs: Path) -> list[dict[str, Any]]:
+    manifests = (runs / ".artifacts" / "stage").glob("*/manifest.json")
+    return [json.loads(path.read_text())["made_of"] for path in manifests]
+
+
+def test_every_combination_is_a_run(finished: Path) -> None:
+    suite = json.loads((finished / "suite" / "suite.json").read_text())
+    assert len(suite["runs"]) == 8
+    for run in suite["runs"]:
+        folder = finished / run["name"]
+        assert json.loads((folder / "status.json").read_text())["state"] == "done"
+        assert (folder / "eval" / "test" / "run.trec").exists()
+    assert not list(finished.glob("suite/*label_only*"))
+
+
+def test_what_runs_share_is_trained_once(finished: Path) -> None:
+    names = [made["stage"]["name"] for made in stages_of(finished)]
+    assert names.count("general") == 2  # one for each student, whichever the strategy
+    assert names.count("intermediate") == 2
+    assert names.count("distil") == 2
+    assert names.count("fine_tune") == 2
+    # tinybert's, and standard_kd's: two trials and the chosen one in full, for each student.
+    assert names.count("prediction") == 2 + 2 * 3
+    assert len(list((finished / ".artifacts" / "teacher").iterdir())) == 1
+    assert len(list((finished / ".artifacts" / "scores").iterdir())) == 1  # of one set of pairs
+
+
+def test_the_chosen_grid_point_is_trained_in_full(finished: Path) -> None:
+    (run,) = (finished / "suite").glob("standard_kd*L2_H16*")
+    grid = json.loads((run / "grid.json").read_text())
+    assert [one["values"] for one in grid["tried"]] == [{"strategy.alpha": 0.2}, {"strategy.alpha": 0.8}]
+    assert grid["fraction"] == 0.5
+    steps = sorted(
+        made["stage"]["train"]["max_steps"] or 0
+        for made in stages_of(finished)
+        if made["stage"]["name"] == "prediction"
+    )
+    assert steps == [0, 0, 0, 0, 8, 8, 8, 8]  # 16 steps in full, half of them in a trial
+    assert run.joinpath("eval/test/cost.json").exists()
+    spent = json.loads((run / "eval" / "test" / "cost.json").read_text())
+    assert set(spent["training_seconds"]) == {"general", "prediction"}
+    assert spent["grid_seconds"] > 0
+
+
+def test_reused_stages_bring_their_events(finished: Path) -> None:
+    (run,) = (finished / "suite").glob("tinybert+one_step*L2_H16*")
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    general = [event for event in events if event["stage"] == "general"]
+    assert general
+    assert all(event["reused"] for event in general)
+    assert {"attention", "hidden", "embedding"} <= set(general[0]["values"])
+    assert not any("reused" in event for event in events if event["stage"] == "distil")
+
+
+def test_it_ends_in_one_table_for_each_student(finished: Path, cli: Callable[..., Any], suite_recipe: Path) -> None:
+    done = cli("run", suite_recipe, "--runs-dir", finished, "--resume", "auto", "--json")
+    assert done.code == 0, done.err
+    tables = json.loads(done.out)["students"]
+    assert set(tables) == {"bert_cat:L2_H16:first_layers", "bert_cat:L1_H8:random"}
+    for table in tables.values():
+        assert table["baselines"] == ["teacher", "tinybert"]
+        assert {"bm25", "teacher", "fine_tune", "tinybert(one_step=true)"} <= {one["name"] for one in table["systems"]}
+
+
+def test_a_suite_is_compared_by_its_name(finished: Path, cli: Callable[..., Any]) -> None:
+    done = cli("compare", "suite", "--runs-dir", finished, "--json")
+    assert done.code == 0, done.err
+    assert len({one["name"] for one in json.loads(done.out)["systems"]}) == 10
+
+
+def test_a_suite_is_not_run_over(finished: Path, cli: Callable[..., Any], suite_recipe: Path) -> None:
+    done = cli("run", suite_recipe, "--runs-dir", finished)
+    assert done.code == 2
+    assert "continue it with --resume auto" in done.err
+
+
+def test_a_plan_tells_what_is_shared(suite_recipe: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    done = cli("run", suite_recipe, "--runs-dir", tmp_path, "--dry-run")
+    assert done.code == 0, done.err
+    assert done.out.count("shared") == 2 * 2 + 7  # general stages, and the teacher, when met again
+    assert "suite suite: 8 runs" in done.out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"matrix.strategies": ["tinybret"]}, "no strategy is called 'tinybret'; did you mean 'tinybert'?"),
+        ({"matrix.teachers": ["T1"]}, r"there is no \[teachers.T1\]"),
+        (
+            {"matrix.shared": {"wieghts": {}}},
+            "has the key 'wieghts'; did you mean 'weights'?",
+        ),
+        ({"matrix.students": ["bert_cat:huge"]}, "expected layers and hidden size"),
+        ({"name": "a/b"}, "expected one without a slash"),
+    ],
+)
+def test_what_is_wrong_with_a_matrix(suite_recipe: Path, change: dict[str, Any], message: str) -> None:
+    recipe = load_recipe(suite_recipe)
+    table = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for dotted, value in change.items():
+        section, _, key = dotted.rpartition(".")
+        (table[section] if section else table)[key] = value
+    with pytest.raises(UserError, match=message):
+        members(type(recipe).model_validate(table))
+
+
+def test_layers_are_not_copied_across_widths(suite_recipe: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    students = 'matrix.students=["bert_cat:L1_H8:first_layers"]'
+    done = cli("run", suite_recipe, "--runs-dir", tmp_path, "--set", students)
+    assert done.code == 2
+    assert "start = 'first_layers' copies layers, so the student's hidden size must be the source's" in done.err
+    assert not (tmp_path / "suite").exists()
+
+
+def test_without_a_teacher_a_strategy_is_the_label_only_one(suite_recipe: Path) -> None:
+    recipe = load_recipe(suite_recipe, ['matrix.teachers=["none", "teacher"]', "matrix.seeds=[1, 2]"])
+    names = [member.recipe.name for member in members(recipe)]
+    label_only = [member for member in members(recipe) if member.teacher == "none"]
+    assert len(names) == len(set(names)) == 2 * 2 * 4  # students, seeds, fine_tune and three with a teacher
+    assert {member.recipe.strategy["name"] for member in label_only} == {"fine_tune"}
