@@ -83,6 +83,9 @@ def validate(table: Table, source: Source) -> Recipe:
             extended(recipe.data, extra)
         except ValidationError as error:
             raise UserError(explain(error, DataSettings, source, ("evaluate", "sets", name, "data"))) from None
+    if too_deep := [depth for depth in recipe.report.depths if depth > recipe.evaluate.rerank_depth]:
+        place, most = source.place(("report", "depths")), recipe.evaluate.rerank_depth
+        raise UserError(f"{place}: [report] depths: {too_deep[0]} is beyond [evaluate] rerank_depth = {most}")
     if recipe.matrix is None:
         try:
             strategy_from_table(recipe.strategy)

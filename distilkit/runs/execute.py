@@ -53,7 +53,8 @@ def run(request: Request, reporter: Reporter, processes: Any) -> RunFolder:
     with reporter.live():
         experiment = Experiment(request.recipe, artifacts, processes)
         check(experiment)
-        processes.on_main(lambda: _refuse_foreign_twin(experiment, request.runs_dir))
+        twin = experiment.twin()  # all processes together, as its steps may be those of a text that is yet to be read
+        processes.on_main(lambda: _refuse_foreign_twin(twin, request))
         with working(experiment, folder, reporter, overrides=request.source.overrides):
             reporter.whole.start(_whole_work(experiment, request.runs_dir))
             train_and_evaluate(experiment, folder, reporter)
@@ -94,14 +95,14 @@ def _refuse_clash(request: Request) -> None:
     _refuse_change(folder, request.recipe)
 
 
-def _refuse_foreign_twin(experiment: Experiment, runs_dir: Path) -> None:
+def _refuse_foreign_twin(twin: Recipe | None, request: Request) -> None:
     """A folder under the twin's name must be this run's twin; its results would be taken for the twin's otherwise."""
-    recipe, name = experiment.twin(), experiment.recipe.name
-    if recipe is None or not (folder := RunFolder(runs_dir / recipe.name)).exists():
+    if twin is None or not (folder := RunFolder(request.runs_dir / twin.name)).exists():
         return
+    name = request.recipe.name
     if read_record(folder).get("twin_of") != name:
         raise UserError(f"{folder.path} exists and is not the twin of {name}; choose another name with --name")
-    _refuse_change(folder, recipe)
+    _refuse_change(folder, twin)
 
 
 def _refuse_change(folder: RunFolder, recipe: Recipe) -> None:

@@ -126,13 +126,13 @@ class Experiment:
     def grid(self) -> list[GridPoint]:
         """Return every combination of the grid's values with its stages; a single one without a grid.
 
-        With `grid_fraction` below 1 each is a trial of that share of the steps.
+        With `grid_fraction` below 1 each of several is a trial of that share of the steps.
         """
-        grid = grid_of(self.recipe)
+        grid, fraction = grid_of(self.recipe), self.recipe.grid_fraction if self.retrains else 1.0
         points = []
         for combination in itertools.product(*grid.values()):
             values = dict(zip(grid, combination, strict=True))
-            points.append(self.point(values, self.recipe.grid_fraction if grid else 1.0))
+            points.append(self.point(values, fraction))
         return points
 
     def point(self, values: dict[str, Any], fraction: float = 1.0) -> GridPoint:
@@ -148,7 +148,7 @@ class Experiment:
     @property
     def retrains(self) -> bool:
         """Whether the grid's points are trials, after which the chosen one is trained in full."""
-        return bool(grid_of(self.recipe)) and self.recipe.grid_fraction < 1
+        return self.recipe.grid_fraction < 1 and math.prod(map(len, grid_of(self.recipe).values())) > 1
 
     def _student_jobs(self, recipe: Recipe) -> list[StageJob]:
         student = recipe.student

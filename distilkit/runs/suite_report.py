@@ -1,4 +1,4 @@
-"""What a finished suite ends in: a table for each student, of its strategies, with the teacher and the first stage."""
+"""What a finished suite ends in: for each student the tables of its strategies, teacher and first stage beside them."""
 
 import json
 from dataclasses import replace
@@ -9,6 +9,8 @@ from distilkit.comparison.compare import compare
 from distilkit.comparison.render import Screen, render
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System, read_systems
+from distilkit.comparison.tables.build import available, build
+from distilkit.comparison.tables.table import Table
 from distilkit.files import read_json
 
 
@@ -35,8 +37,15 @@ def suite_results(folder: Path, suite: dict[str, Any]) -> dict[str, ComparisonRe
         systems = _systems(folder, runs)
         names = {system.name for system in systems}
         baselines = [name for name in settings["baselines"] if name.rpartition(":")[0] in names or name in names]
-        found[student] = compare(systems, baselines=baselines or None, correction=settings["correction"])
+        result = compare(systems, baselines=baselines or None, correction=settings["correction"])
+        found[student] = replace(result, tables=tuple(_tables(result, settings["depths"])))
     return found
+
+
+def _tables(result: ComparisonResult, depths: list[int]) -> list[Table]:
+    """Return the tables of the papers beside the means: re-ranking depths where asked for, training time and curve."""
+    by_depth = build(result, ["depth"], depths) if depths else []
+    return [*by_depth, *(table for table in available(result) if table.key in ("training", "curve"))]
 
 
 def _systems(folder: Path, runs: list[dict[str, Any]]) -> list[System]:

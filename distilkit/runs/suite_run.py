@@ -16,6 +16,7 @@ from distilkit.runs.checks import check
 from distilkit.runs.execute import Request, execute, is_done
 from distilkit.runs.experiment import Experiment
 from distilkit.runs.folder import RunFolder
+from distilkit.runs.lock import is_held
 from distilkit.runs.plan import OneProcess
 from distilkit.runs.reporter import Reporter
 from distilkit.runs.suite import Member, members
@@ -76,10 +77,10 @@ def _train_all(todo: list[Member], request: Request, quiet: bool, failed: list[s
     while left:
         busy: list[Member] = []
         for member in left:
-            place = f"{len(todo) - len(left) + len(busy) + 1}"
-            console.say(f"suite: {member.recipe.name} ({place} of {len(todo)})", log=False)
+            console.say(f"suite: {member.recipe.name} ({todo.index(member) + 1} of {len(todo)})", log=False)
             own = Request(member.recipe, replace(request.source, overrides=()), request.runs_dir, resume=True)
             try:
+                _refuse_busy(own.folder)
                 execute(own, quiet=quiet)
             except Busy:
                 busy.append(member)
@@ -89,6 +90,12 @@ def _train_all(todo: list[Member], request: Request, quiet: bool, failed: list[s
         if len(busy) == len(left):
             time.sleep(WAIT)
         left = busy
+
+
+def _refuse_busy(folder: RunFolder) -> None:
+    """Raise Busy at once where that is known; the processes of a group find it out together, when they claim a run."""
+    if os.environ.get("WORLD_SIZE", "1") == "1" and folder.exists() and is_held(folder.lock):
+        raise Busy(f"{folder.path} is being worked on by another process")
 
 
 @contextmanager
@@ -120,14 +127,3 @@ def _workers(request: Request, todo: int, worker: bool) -> Iterator[None]:
             if process.poll() is None:
                 process.terminate()  # which stops after a checkpoint
                 process.wait()
-
-
-def read_suite(folder: RunFolder) -> dict[str, Any]:
-    """Return suite.json; raises UserError where there is none that can be read."""
-    from distilkit.files import read_json
-
-    try:
-        found: dict[str, Any] = read_json(folder.path / "suite.json")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder.path}: cannot be read as a suite: {error}") from None
-    return found

@@ -69,6 +69,33 @@ def test_small_judgements_win_and_all_queries_serve_them(folder):
     assert list(collection.qrels("dev")) == ["20"]
 
 
+def test_further_judged_queries_are_splits_of_their_own(folder):
+    before = MsMarcoSource(folder).key()
+    (folder / "queries.dl19.tsv").write_text("90\tninety\n91\tnot judged\n")
+    (folder / "qrels.dl19.tsv").write_text("90 Q0 0 3\n90 Q0 1 0\n90 Q0 2 1\n")
+    (folder / "candidates").mkdir()
+    (folder / "candidates" / "bm25.dl19.trec").write_text("90 Q0 2 1 7.5 x\n")
+    collection = load(folder)
+    assert collection.splits == ("train", "dev", "dl19")
+    assert collection.qrels("dl19") == {"90": {"0": 3, "1": 0, "2": 1}}
+    assert collection.candidates("dl19") == {"90": [("2", 7.5)]}
+    assert collection.queries.ids(range(5)) == ["10", "11", "20", "90", "91"]
+    assert MsMarcoSource(folder).key() != before
+    (folder / "qrels.dl19.tsv.gz").write_bytes(gzip.compress(b"90 Q0 0 1\n"))
+    assert load(folder).qrels("dl19") == {"90": {"0": 3, "1": 0, "2": 1}}  # the plain file wins, as for any other
+    (folder / "queries.dl19.tsv").unlink()
+    with pytest.raises(UserError, match=r"has no queries\.dl19\.tsv"):
+        MsMarcoSource(folder).key()
+
+
+def test_further_queries_alone_are_no_collection(folder):
+    for name in ("qrels.train.tsv", "qrels.dev.small.tsv"):
+        (folder / name).unlink()
+    (folder / "qrels.dl19.tsv").write_text("10 Q0 0 1\n")
+    with pytest.raises(UserError, match=r"has none of qrels\.train\.tsv, qrels\.dev\.tsv and qrels\.test\.tsv"):
+        MsMarcoSource(folder).key()
+
+
 def test_the_key_depends_on_what_is_read_and_on_no_path(folder):
     key = MsMarcoSource(folder).key()
     shutil.copytree(folder, folder.parent / "moved")

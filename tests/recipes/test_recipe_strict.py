@@ -249,3 +249,11 @@ def test_the_defaults_are_valid() -> None:
     assert TrainSettings.model_validate(TrainSettings().model_dump()) == TrainSettings()
     recipe = load_recipe("simplified_tinybert")
     assert Recipe.model_validate(recipe.model_dump(mode="json", by_alias=True)) == recipe
+
+
+def test_depths_of_a_table_are_depths_that_are_scored(write: Write) -> None:
+    path = write(text=RECIPE + "[report]\ndepths = [5, 200]\n[evaluate]\nrerank_depth = 100\n")
+    assert re.fullmatch(
+        r".*small\.toml:24: \[report\] depths: 200 is beyond \[evaluate\] rerank_depth = 100", refusal(path)
+    )
+    assert load_recipe(path, ["evaluate.rerank_depth=200"]).report.depths == (5, 200)

@@ -124,3 +124,9 @@ def test_patience_needs_validations(cli: Cli, tiny_recipe: Path, tmp_path: Path)
     done = cli("run", tiny_recipe, "--runs-dir", tmp_path, "--set", "train.early_stopping_patience=2")
     assert done.code == 2
     assert "early_stopping_patience is set without eval_steps; expected both or neither" in done.err
+
+
+def test_a_teacher_that_is_used_as_it_is_has_a_level_too(run: Run) -> None:
+    found = curve(run("as_it_is", "teacher.fine_tune=none", "train.max_steps=4", "train.metric_for_best_model=MRR@3"))
+    assert found["measure"] == "RR@3"
+    assert 0 < found["teacher"] <= 1

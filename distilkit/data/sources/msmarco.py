@@ -1,5 +1,6 @@
 """A folder of MS MARCO's passage files: collection.tsv, queries.SPLIT.tsv, qrels.SPLIT.tsv, top1000.SPLIT.tsv."""
 
+import re
 from pathlib import Path
 
 from distilkit.data.sources.base import SOURCES
@@ -9,6 +10,8 @@ from distilkit.data.sources.tables import TableFile, TableFiles, find_file, need
 from distilkit.errors import UserError
 
 SPLITS = ("train", "dev", "test")
+# Further judged queries, such as those of a TREC track in qrels.dl19.tsv.
+FURTHER = re.compile(r"qrels\.([A-Za-z0-9_-]+)\.tsv(\.gz)?")
 LAYOUT = (
     "an MS MARCO folder: collection.tsv, queries.{train,dev,test}.tsv and qrels.{train,dev,test}.tsv, "
     "each plain or as .gz (for dev also queries.dev.small.tsv and qrels.dev.small.tsv)"
@@ -19,7 +22,8 @@ LAYOUT = (
 class MsMarcoSource:
     """The collection in a folder of MS MARCO's files, as they are published.
 
-    A split is what has judgements; for dev the small judgements win where both are there. Candidates are
+    A split is what has judgements: train, dev, test, and any other NAME of a qrels.NAME.tsv, such as a TREC track's
+    (its queries are queries.NAME.tsv); for dev the small judgements win where both are there. Candidates are
     candidates/bm25.SPLIT.trec, else top1000.SPLIT.tsv (unordered, so every score is 0), where a split has one;
     `candidates` names other run files, or "top1000". Missing files, broken lines and unknown ids are UserErrors.
     """
@@ -40,8 +44,8 @@ class MsMarcoSource:
 
     def _files(self) -> TableFiles:
         passages = need_file(self.path, "collection.tsv", LAYOUT)
-        qrels = {split: path for split in SPLITS if (path := find_file(self.path, *_names("qrels", split)))}
-        if not qrels:
+        qrels = {split: path for split in self._splits() if (path := find_file(self.path, *_names("qrels", split)))}
+        if qrels.keys().isdisjoint(SPLITS):
             raise UserError(
                 f"{self.path} has none of qrels.train.tsv, qrels.dev.tsv and qrels.test.tsv; expected {LAYOUT}"
             )
@@ -51,6 +55,10 @@ class MsMarcoSource:
             qrels={split: TableFile(path, trec_qrels) for split, path in qrels.items()},
             candidates=self._candidates(qrels),
         )
+
+    def _splits(self) -> list[str]:
+        further = {match[1] for path in self.path.iterdir() if (match := FURTHER.fullmatch(path.name))}
+        return [*SPLITS, *sorted(further.difference(SPLITS))]
 
     def _queries(self, split: str) -> Path:
         # All of dev's queries serve the small judgements too, not the other way round.

@@ -1,0 +1,295 @@
+"""General distillation end to end: its text, its teacher, and students that start from published checkpoints."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreTraining
+
+from distilkit.recipe import load_recipe
+from distilkit.runs.artifacts import Artifacts
+from distilkit.runs.experiment import Experiment
+from distilkit.runs.learners import PROJECTIONS, build_objective
+from distilkit.runs.plan import OneProcess
+from distilkit.runs.reporter import Reporter
+
+Cli = Callable[..., Any]
+Run = Callable[..., Path]
+
+SHORT = ("twin.budget=none", "general.max_length=16", "stages.general.max_steps=3", "train.max_steps=4")
+GENERAL = (*SHORT, "strategy.general=true")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("general") / "runs"
+
+
+@pytest.fixture(scope="module")
+def run(cli: Cli, tiny_recipe: Path, runs: Path) -> Run:
+    """Return a function that runs the tiny recipe and returns the run's folder."""
+
+    def finish(name: str, *options: object) -> Path:
+        words = [word for option in options for word in ("--set", option)]
+        done = cli("run", tiny_recipe, "--runs-dir", runs, "--name", name, *words)
+        assert done.code == 0, done.err
+        return runs / name
+
+    return finish
+
+
+def plan(cli: Cli, recipe: Path, runs: Path, *options: object) -> Any:
+    words = [word for option in options for word in ("--set", option)]
+    done = cli("run", recipe, "--runs-dir", runs, "--name", "planned", "--dry-run", "--json", *words)
+    assert done.code == 0, done.err
+    return json.loads(done.out)
+
+
+def refusal(cli: Cli, recipe: Path, runs: Path, *options: object) -> str:
+    words = [word for option in options for word in ("--set", option)]
+    done = cli("run", recipe, "--runs-dir", runs, "--name", "refused", *words)
+    assert done.code == 2, done.err
+    assert not (runs / "refused").exists()
+    return str(done.err)
+
+
+def values(folder: Path, stage: str) -> list[dict[str, float]]:
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    return [event["values"] for event in events if (event["kind"], event["stage"]) == ("train", stage)]
+
+
+def text_manifests(runs: Path) -> list[Any]:
+    return [json.loads(path.read_text())["made_of"] for path in (runs / ".artifacts" / "text").glob("*/manifest.json")]
+
+
+def experiment(recipe: Path, runs: Path, *options: str) -> Experiment:
+    processes = OneProcess()
+    artifacts = Artifacts(runs / ".artifacts", processes, Reporter(quiet=True))
+    return Experiment(load_recipe(recipe, [f"{option}" for option in options]), artifacts, processes)
+
+
+def test_the_collections_own_text(run: Run, runs: Path) -> None:
+    folder = run("own", *GENERAL)
+    general, distil = values(folder, "general"), values(folder, "distil")
+    assert set(general[-1]) == {"loss", "learning_rate", "attention", "hidden", "embedding"}
+    assert {"soft", "hard"} <= set(distil[-1])
+    (made,) = text_manifests(runs)
+    assert "collection" in made["text"]
+    spent = json.loads((folder / "eval" / "test" / "cost.json").read_text())["training_seconds"]
+    assert list(spent) == ["general", "distil"]
+
+
+def test_what_the_general_stage_leaves_the_next_one_takes_up(run: Run, runs: Path, tiny_recipe: Path) -> None:
+    options = (*GENERAL, "student.shape=L2_H8", "student.start=random")
+    run("narrow", *options)
+    found = experiment(tiny_recipe, runs, *options)
+    jobs = found.grid()[0].jobs
+    before = found.stages.get(jobs[0], runs / "checkpoints")
+    objective = build_objective(jobs[1], found.artifacts, torch.device("cpu"), half=False)
+    kept = load_file(before.folder.parent / PROJECTIONS)
+    assert set(kept) == {"fit_dense.weight", "fit_dense.bias"}
+    assert torch.equal(objective.projections.fit_dense.weight, kept["fit_dense.weight"])
+    saved = load_file(before.folder / "model.safetensors")
+    student = dict(objective.student.model.named_parameters())
+    assert all(torch.equal(student[name], value) for name, value in saved.items())
+    # It learned from the checkpoint as it was before fine-tuning, the next stage learns from the ranker.
+    assert jobs[0].teacher == found.base
+    assert jobs[1].teacher == found.planned_teacher() != found.base
+
+
+def test_its_twin_takes_as_many_steps_as_all_stages(run: Run, runs: Path) -> None:
+    run(
+        "with_twin", "strategy.general=true", "general.max_length=16", "stages.general.max_steps=3", "train.max_steps=4"
+    )
+    twin = runs / "with_twin-label_only"
+    status = json.loads((twin / "status.json").read_text())
+    assert (status["state"], status["total"]) == ("done", 3 + 4)
+    assert values(twin, "fine_tune")
+    assert not values(twin, "general")
+
+
+def test_text_of_a_file(run: Run, runs: Path, cli: Cli, tiny_recipe: Path, tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    lines = [f"the {word} river and the old engine of {word}" for word in ("apple", "violin", "copper", "planet")]
+    file.write_text("\n\n".join(lines))
+    options = (*GENERAL, f"general.text={file}", "stages.general.per_device_train_batch_size=2")
+    run("file", *options)
+    steps = {stage["what"]: stage["examples"] for stage in plan(cli, tiny_recipe, runs, *options)["stages"]}
+    assert steps["student: general"] == 4
+    assert any("collection" not in made["text"] for made in text_manifests(runs))
+    # The same words under another name are the same text.
+    other = shutil.copy(file, tmp_path / "other.txt")
+    cached = plan(cli, tiny_recipe, runs, *options[:-2], f"general.text={other}", options[-1])["stages"]
+    assert [stage["cached"] for stage in cached] == [True] * 3
+    file.write_text(lines[0])
+    cached = plan(cli, tiny_recipe, runs, *options)["stages"]
+    assert [stage["cached"] for stage in cached] == [True, False, False]
+
+
+def test_later_stages_alone_are_trained_anew(run: Run, runs: Path, cli: Cli, tiny_recipe: Path) -> None:
+    run("first", *GENERAL)
+
+    def cached(*options: str) -> list[bool]:
+        return [stage["cached"] for stage in plan(cli, tiny_recipe, runs, *GENERAL, *options)["stages"]]
+
+    assert cached() == [True, True, True]  # teacher, general, distil
+    assert cached("stages.distil.learning_rate=3e-3") == [True, True, False]
+    assert cached("seed=5") == [True, True, False]
+    assert cached("strategy.temperature=2.0") == [True, True, False]
+    assert cached("stages.general.learning_rate=3e-3") == [True, False, False]
+    assert cached("general_seed=5") == [True, False, False]
+    assert cached("general.masking=one") == [True, False, False]
+    assert cached("strategy={name = 'tinybert', one_step = true}") == [True, True, False]
+
+
+def test_text_that_is_not_there(cli: Cli, tiny_recipe: Path, tmp_path: Path) -> None:
+    assert "nowhere.txt" in refusal(cli, tiny_recipe, tmp_path, *GENERAL, "general.text=nowhere.txt")
+    found = refusal(cli, tiny_recipe, tmp_path, *GENERAL, "general.max_length=100")
+    assert "[general] max_length = 100: the student has positions for 64 tokens" in found
+
+
+@pytest.fixture(scope="module")
+def language_model(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a masked language model of the tiny checkpoint's size, as bert-base-uncased is: no pooler, a head."""
+    folder = tmp_path_factory.mktemp("lm") / "bert"
+    torch.manual_seed(3)
+    BertForMaskedLM(BertConfig.from_pretrained(tiny_checkpoint)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_checkpoint).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("masking", ["one", "bert"])
+@pytest.mark.parametrize("strategy", ["lm_distill_fine_tune", "lm_distill_ranker_distill"])
+def test_masked_words(run: Run, language_model: Path, strategy: str, masking: str) -> None:
+    options = (*SHORT, f"strategy.name={strategy}", f"teacher.model={language_model}", f"general.masking={masking}")
+    found = values(run(f"{strategy}-{masking}", *options), "general")
+    assert set(found[-1]) == {"loss", "learning_rate", "attention", "hidden", "embedding", "masked_lm"}
+    assert found[-1]["masked_lm"] > 0
+
+
+def test_masked_words_need_a_mask_and_a_head(cli: Cli, tiny_recipe: Path, tmp_path: Path, language_model: Path) -> None:
+    lm = (*SHORT, "strategy.name=lm_distill_fine_tune")
+    unmasked = refusal(cli, tiny_recipe, tmp_path, *lm, f"teacher.model={language_model}")
+    assert '[general] masking = "none": the loss masked_lm is read at masked words; expected "bert"' in unmasked
+    headless = refusal(cli, tiny_recipe, tmp_path, *lm, "general.masking=bert")
+    assert "has no head that predicts masked words" in headless
+    assert "weights.masked_lm to 0" in headless
+
+
+def published(folder: Path, tiny_checkpoint: Path, extras: dict[str, torch.Tensor]) -> Path:
+    """Write a two-layer student as TinyBERT's are published: encoder, cls.*, and projections by some names."""
+    config = BertConfig.from_pretrained(tiny_checkpoint, num_hidden_layers=2, hidden_size=8, intermediate_size=32)
+    torch.manual_seed(11)
+    model = BertForPreTraining(config)
+    folder.mkdir()
+    names = {name: value.clone() for name, value in model.state_dict().items() if "decoder" not in name}
+    assert any(name.startswith("cls.predictions") for name in names)
+    assert any(name.startswith("cls.seq_relationship") for name in names)
+    save_file({**names, **extras}, folder / "model.safetensors", {"format": "pt"})
+    # Without "architectures", as those are.
+    fields = {key: value for key, value in config.to_dict().items() if key != "architectures"}
+    (folder / "config.json").write_text(json.dumps({**fields, "pre_trained": "", "structure": [], "emb_size": 8}))
+    AutoTokenizer.from_pretrained(tiny_checkpoint).save_pretrained(folder)
+    return folder
+
+
+def linear(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(seed)
+    return torch.randn(16, 8), torch.randn(16)
+
+
+SHARED = dict(zip(("fit_dense.weight", "fit_dense.bias"), linear(1), strict=True))
+PER_STATE = {
+    f"fit_denses.{state}.{part}": value
+    for state in range(3)
+    for part, value in zip(("weight", "bias"), linear(state + 2), strict=True)
+}
+
+
+@pytest.mark.parametrize(
+    ("extras", "projection"),
+    [(SHARED, "shared"), (PER_STATE, "per_state"), ({}, "shared"), ({}, "per_state"), (PER_STATE, "shared")],
+    ids=["fit_dense", "fit_denses", "neither", "neither per state", "other names"],
+)
+def test_a_published_checkpoint_as_the_start(
+    run: Run,
+    runs: Path,
+    tiny_recipe: Path,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    extras: dict[str, torch.Tensor],
+    projection: str,
+) -> None:
+    folder = published(tmp_path / "tinybert", tiny_checkpoint, extras)
+    options = (*SHORT, f"student.start={folder}", "student.shape=L2_H8", f"strategy.projection={projection}")
+    found = experiment(tiny_recipe, runs, *options)
+    (job,) = found.grid()[0].jobs
+    objective = build_objective(job, found.artifacts, torch.device("cpu"), half=False)
+    projections = dict(objective.projections.named_parameters())
+    taken = {name for name, value in extras.items() if name in projections and torch.equal(projections[name], value)}
+    assert taken == (set(extras) & set(projections))
+    assert bool(taken) == (bool(extras) and projection in ("per_state", "shared") and set(extras) <= set(projections))
+    weights = load_file(folder / "model.safetensors")
+    student = dict(objective.student.model.named_parameters())
+    encoder = {name for name in weights if name.startswith("bert.")}
+    assert all(torch.equal(student[name], weights[name]) for name in encoder)
+    result = run(f"from-{tmp_path.name}", *options)
+    saved = load_file(result / "model" / "model.safetensors")
+    assert not [name for name in saved if name.startswith(("cls.", "fit_dense"))]
+    assert set(saved) == encoder | {"classifier.weight", "classifier.bias"}
+
+
+def test_it_is_told_by_its_weights(runs: Path, tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    def key(folder: Path) -> str:
+        found = experiment(tiny_recipe, runs, *SHORT, f"student.start={folder}", "student.shape=none")
+        return found.stages.artifact(found.grid()[0].jobs[0]).key
+
+    one = published(tmp_path / "one", tiny_checkpoint, SHARED)
+    same = shutil.copytree(one, tmp_path / "same")
+    other = published(tmp_path / "other", tiny_checkpoint, {})
+    assert key(one) == key(same) != key(other)
+
+
+def test_every_nth_layer(run: Run, runs: Path, tiny_recipe: Path, tiny_checkpoint: Path) -> None:
+    options = (*SHORT, "student.start=every_nth_layer")
+    found = experiment(tiny_recipe, runs, *options)
+    (job,) = found.grid()[0].jobs
+    student = build_objective(job, found.artifacts, torch.device("cpu"), half=False).student.model
+    source = load_file(tiny_checkpoint / "model.safetensors")
+    for layer, theirs in enumerate((1, 3)):
+        name = "attention.self.query.weight"
+        ours = dict(student.bert.encoder.layer[layer].named_parameters())[name]
+        assert torch.equal(ours, source[f"bert.encoder.layer.{theirs}.{name}"])
+    run("nth", *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("student.shape=L3_H16",), "the 4 layers of the teacher cannot be mapped evenly to 3 of the student"),
+        (("student.shape=L2_H8",), "start = 'first_layers' copies layers, so the student's hidden size must be"),
+        (("student.shape=L2_H9", "student.start=random"), "not a multiple of the 2 attention heads"),
+        (("student.shape=L5_H16",), "the source has 4 layers, not 5"),
+        (("student.shape=L5_H8", "student.start=random", "strategy.layer_map=last"), "too few to learn from"),
+        (("strategy.layer_map=[1, 2, 3]",), "layer_map has 3 layers; expected one for each of the student's 2"),
+        (("strategy.layer_map=[1, 5]",), "layer_map names layer 5; expected layers of the teacher, 1 to 4"),
+        (("student.shape=L2_H8", "student.start=random", "strategy.projection=identity"), "'identity' is for equal"),
+        (("student.start=no/such/model/at/all",), "no model folder"),
+    ],
+)
+def test_students_that_do_not_fit(
+    cli: Cli, tiny_recipe: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    assert message in refusal(cli, tiny_recipe, tmp_path, *SHORT, *options)
+
+
+@pytest.mark.parametrize("rule", ["[1, 3, 4]", "last"])
+def test_other_layers_than_the_uniform_ones(run: Run, rule: str) -> None:
+    name = "layers-" + "".join(letter for letter in rule if letter.isalnum())
+    folder = run(name, *SHORT, "student.shape=L3_H16", f"strategy.layer_map={rule}")
+    assert values(folder, "distil")[-1]["attention"] > 0

@@ -1,0 +1,50 @@
+"""Grids whose points are tried for a share of the steps, and what is left of them where one is all there is."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def runs(cli: Cli, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a run whose grid has two points, of which one is left to its twin."""
+    runs = tmp_path_factory.mktemp("grid") / "runs"
+    options = ["grid_fraction=0.25", "grid.strategy.temperature=[1.0, 3.0]", "grid.train.learning_rate=[2e-3]"]
+    words = [word for option in options for word in ("--set", option)]
+    done = cli("run", tiny_recipe, "--runs-dir", runs, *words)
+    assert done.code == 0, done.err
+    return runs
+
+
+def steps(folder: Path) -> list[int]:
+    """Return the steps that were trained with each of a run's settings, in order."""
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    found = [event for event in events if event["kind"] == "validation" and "reused" not in event]
+    return [event["step"] for event in found if event["stage"] in ("distil", "fine_tune")]
+
+
+def test_points_are_tried_and_the_best_is_trained_in_full(runs: Path) -> None:
+    grid = json.loads((runs / "tiny" / "grid.json").read_text())
+    assert [one["values"]["strategy.temperature"] for one in grid["tried"]] == [1.0, 3.0]
+    assert {one["values"]["train.learning_rate"] for one in grid["tried"]} == {2e-3}
+    assert steps(runs / "tiny")[-3:] == [4, 4, 16]
+    assert json.loads((runs / "tiny" / "eval/test/cost.json").read_text())["grid_seconds"] > 0
+
+
+def test_a_grid_of_one_point_is_no_search(runs: Path, cli: Cli, tiny_recipe: Path, tmp_path: Path) -> None:
+    twin = runs / "tiny-label_only"
+    assert not (twin / "grid.json").exists()
+    assert steps(twin) == [16]
+    assert json.loads((twin / "eval/test/cost.json").read_text())["grid_seconds"] == 0
+    options = ("--set", "grid_fraction=0.25", "--set", "grid.train.learning_rate=[2e-3]", "--dry-run", "--json")
+    plan = json.loads(cli("run", tiny_recipe, "--runs-dir", tmp_path, *options).out)
+    assert {stage["what"]: stage["steps"] for stage in plan["stages"]} == {
+        "teacher: fine_tune": 10,
+        "student, learning_rate 0.002: distil": 16,
+        "label-only, learning_rate 0.002: fine_tune": 16,
+    }
