@@ -28,6 +28,7 @@ RunsDir = Annotated[Path, typer.Option("--runs-dir", envvar="DISTILKIT_RUNS", he
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Listed = list[str]
 MaxLength = Annotated[int, typer.Option(min=8, help="Tokens of query and passage, special tokens included.")]
+Length = Annotated[int | None, typer.Option(min=3, help="Tokens of one, read apart; the model's own by default.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Pairs a forward pass.")]
 Bf16 = Annotated[Literal["auto", "true", "false"], typer.Option(help="bfloat16; auto where the device is fast at it.")]
 Margin = Literal["relative", "absolute"]
@@ -332,6 +333,120 @@ def evaluate(
 
 
 @app.command()
+def retrieve(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bert_dot or colbert: hub id, folder, run's folder.")],
+    data: Annotated[str, typer.Option(help="A BEIR or MS MARCO folder, or pydocs.")],
+    output: Annotated[Path, typer.Option(help="A TREC run.")],
+    split: Annotated[str, typer.Option(help="The split whose queries are searched for; all for every query.")] = "test",
+    depth: Annotated[int, typer.Option(min=1, help="Documents of each query.")] = 1000,
+    index: Annotated[Path | None, typer.Option(help="Keep encoded documents in this folder, and reuse them.")] = None,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Documents' vectors in float16: half the memory.")] = False,
+    faiss: Annotated[str | None, typer.Option(metavar="KIND", help="Search with FAISS: Flat, HNSW32, IVF...")] = None,
+    query_length: Length = None,
+    document_length: Length = None,
+    batch_size: BatchSize = 64,
+    bf16: Bf16 = "auto",
+    runs_dir: RunsDir = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """Search the whole collection, exactly: every query's best documents."""
+    from distilkit.scoring.retrieve import Retrieve
+    from distilkit.scoring.retrieve import retrieve as retrieve_documents
+
+    request = Retrieve(
+        model=model,
+        data=data,
+        output=output,
+        runs_dir=runs_dir,
+        split=split,
+        depth=depth,
+        index=index,
+        fp16=fp16,
+        faiss=faiss,
+        query_length=query_length,
+        document_length=document_length,
+        batch_size=batch_size,
+        bf16=_TOGGLES[bf16],
+    )
+    found = retrieve_documents(request, quiet=json_)
+    if found is not None:
+        print(json.dumps(found.to_json(), indent=2) if json_ else found.to_text())
+
+
+@app.command()
+def bench(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A hub id, a folder, a run's folder, package:NAME.")],
+    depth: Annotated[list[int] | None, typer.Option(min=1, help="Documents of a query; repeatable.")] = None,
+    batch_sizes: Annotated[Listed | None, typer.Option(help='Documents a forward pass: "16 32 64".')] = None,
+    architecture: Annotated[str | None, typer.Option(help="The ranker to time around a bare encoder.")] = None,
+    option: Annotated[Listed | None, typer.Option(metavar="K=V", help="Of such a ranker, such as dim=128.")] = None,
+    shape: Annotated[str | None, typer.Option(help="Of such a ranker, such as L3_H384.")] = None,
+    data: Annotated[str | None, typer.Option(help="Time on a collection's texts; made-up ones by default.")] = None,
+    split: Annotated[str, typer.Option(help="The split of its queries.")] = "test",
+    lengths: Annotated[str, typer.Option(help="Tokens of made-up queries and documents.")] = "28 198",
+    query_length: Length = None,
+    document_length: Length = None,
+    max_length: Annotated[int | None, typer.Option(min=8, help="Tokens of a pair, for a bert_cat.")] = None,
+    queries: Annotated[int, typer.Option(min=1, help="Queries that are timed.")] = 20,
+    warm_up: Annotated[int, typer.Option(min=0, help="Queries before, which are not.")] = 3,
+    tokenisation: Annotated[Literal["in", "out", "both"], typer.Option(help="Whether it counts.")] = "both",
+    paper: Annotated[bool, typer.Option("--paper", help="Time as the Margin-MSE paper does, too.")] = False,
+    bf16: Bf16 = "auto",
+    output: Annotated[Path | None, typer.Option(help="Write the figures to a JSON file, too.")] = None,
+    runs_dir: RunsDir = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """Measure a ranker's latency, index time, memory, multiply-accumulates and storage."""
+    from distilkit.bench.bench import bench as measure
+    from distilkit.bench.request import BATCH_SIZES, Bench, options_table
+    from distilkit.files import write_json
+
+    texts = _counts([lengths], "--lengths", "28 198")
+    if len(texts) != 2:
+        raise UserError(f"--lengths {lengths}: expected two whole numbers, of queries and of documents")
+    request = Bench(
+        model=model,
+        depths=tuple(depth or (100,)),
+        batch_sizes=tuple(_counts(batch_sizes, "--batch-sizes", "16 32 64") or BATCH_SIZES),
+        architecture=architecture,
+        options=options_table(option or []),
+        shape=shape,
+        data=data,
+        split=split,
+        text_lengths=(texts[0], texts[1]),
+        query_length=query_length,
+        document_length=document_length,
+        max_length=max_length,
+        queries=queries,
+        warm_up=warm_up,
+        tokenisation=tokenisation,
+        paper=paper,
+        bf16=_TOGGLES[bf16],
+        runs_dir=runs_dir,
+    )
+    result = measure(request, quiet=json_)
+    if output is not None:
+        write_json(output, result.to_json())
+    print(json.dumps(result.to_json(), indent=2) if json_ else result.to_text())
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A hub id, a folder, a run's folder.")],
+    format_: Annotated[
+        str, typer.Option("--format", metavar="cross-encoder|sentence-transformers|pylate|transformers")
+    ],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
+    json_: Json = False,
+) -> None:
+    """Write a ranker as the library of its kind loads it."""
+    from distilkit.scoring.export import export as export_ranker
+
+    found = export_ranker(model, format_, output)
+    print(json.dumps(found.to_json(), indent=2) if json_ else found.to_text())
+
+
+@app.command()
 def strategies(
     name: Annotated[str | None, typer.Argument(help="One strategy, in full.")] = None, json_: Json = False
 ) -> None:
@@ -419,11 +534,11 @@ def _baselines(values: Listed | None, names: Listed) -> Listed | None:
     return [part for value in values for part in ([value] if value in whole else value.split())] if values else None
 
 
-def _counts(values: Listed | None) -> list[int]:
+def _counts(values: Listed | None, option: str = "--depths", such_as: str = "10 20 50 100") -> list[int]:
     counts = []
     for text in _split(values) or []:
         if not text.isdecimal():
-            raise UserError(f"--depths {text}: expected whole numbers, such as 10 20 50 100")
+            raise UserError(f"{option} {text}: expected whole numbers, such as {such_as}")
         counts.append(int(text))
     return counts
 

@@ -1,69 +1,70 @@
-"""What a ranker costs: parameters, multiply-accumulates, milliseconds a query, memory."""
+"""What a run's ranker costs: parameters, multiply-accumulates, milliseconds a query, memory, storage."""
 
-import resource
-import sys
-import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from distilkit.data.candidates import Candidates
 from distilkit.data.tokens import PairTokens
+from distilkit.evaluation.latency import milliseconds, score_query, timed
 from distilkit.evaluation.macs import pair_macs
-from distilkit.evaluation.rerank import computing, score_batch
+from distilkit.evaluation.memory import peak_memory, reset_peak
+from distilkit.evaluation.rerank import computing
+from distilkit.evaluation.storage import bytes_per_document
 from distilkit.training.precision import Precision
+
+Integers = npt.NDArray[np.int64]
 
 WARM_UP = 3
 QUERIES = 20
+# Of more documents than twice these the mean size is that of a sample.
+DOCUMENTS = 10_000
 
 
 def measure_cost(
     ranker: Any, tokens: Any, candidates: Candidates, depth: int, batch_size: int, precision: Precision
 ) -> dict[str, Any]:
-    """Time the re-ranking of single queries, padding and token look-up included, tokenisation not."""
+    """Return a run's cost.json, but for what training took.
+
+    What is timed is the re-ranking of single queries with nothing kept: padding and token look-up included,
+    tokenisation not. `bytes_per_document` is on the mean over the candidates, None where documents cannot be kept.
+    """
     device = next(ranker.parameters()).device
-    rows = [row for row in range(len(candidates.queries)) if (candidates.passages[row] >= 0).any()]
-    seconds = []
     ranker.eval()
+    reset_peak(device)
     with torch.no_grad(), computing(precision, device):
-        for number, row in enumerate(rows[: QUERIES + WARM_UP]):
-            passages = np.asarray(candidates.passages[row])
-            passages = passages[passages >= 0]
-            if isinstance(tokens, PairTokens) and tokens.documents is not None:
-                passages, _ = tokens.documents.windows.of(passages)
-            queries = np.full(len(passages), candidates.queries[row])
-            _synchronise(device)
-            start = time.perf_counter()
-            for at in range(0, len(passages), batch_size):
-                score_batch(ranker, tokens, queries[at : at + batch_size], passages[at : at + batch_size], device)
-            _synchronise(device)
-            if number >= WARM_UP:
-                seconds.append(time.perf_counter() - start)
-    quantiles = np.quantile(seconds, [0.5, 0.95, 0.99]) * 1000 if seconds else [None] * 3
+        seconds = timed(_works(ranker, tokens, candidates, batch_size, device), WARM_UP, device)
     return {
         "parameters": ranker.parameter_count,
         "macs_per_pair": pair_macs(ranker, tokens),
         "length": tokens.max_length,
-        "ms_per_query": dict(zip(("p50", "p95", "p99"), map(_rounded, quantiles), strict=True)),
+        "ms_per_query": milliseconds(seconds),
         "depth": depth,
         "batch_size": batch_size,
-        "peak_memory_bytes": _peak_memory(device),
-        "bytes_per_document": None,
+        "peak_memory_bytes": peak_memory(device),
+        "bytes_per_document": bytes_per_document(ranker, tokens, _documents(candidates)),
     }
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(float(value), 3)
+def _works(
+    ranker: Any, tokens: Any, candidates: Candidates, batch_size: int, device: torch.device
+) -> Iterator[Callable[[], Any]]:
+    """Yield the re-ranking of the first queries that have candidates."""
+    rows = [row for row in range(len(candidates.queries)) if (candidates.passages[row] >= 0).any()]
+    for row in rows[: QUERIES + WARM_UP]:
+        passages = np.asarray(candidates.passages[row])
+        passages = passages[passages >= 0]
+        if isinstance(tokens, PairTokens) and tokens.documents is not None:
+            passages, _ = tokens.documents.windows.of(passages)
+        yield partial(score_query, ranker, tokens, int(candidates.queries[row]), passages, batch_size, device)
 
 
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _peak_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    # Linux counts kilobytes here, macOS bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def _documents(candidates: Candidates) -> Integers:
+    """Return the candidates, each once; every so many-th of very many."""
+    found: Integers = np.unique(np.asarray(candidates.passages))
+    found = found[found >= 0]
+    return found[:: max(1, len(found) // DOCUMENTS)]

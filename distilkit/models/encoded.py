@@ -9,7 +9,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from distilkit.errors import UserError
 from distilkit.files import atomic_path
@@ -66,14 +65,48 @@ def save_encoded(path: Path, encoded: Encoded, dtype: torch.dtype = torch.float1
 
 def load_encoded(path: Path) -> Encoded:
     """Read encoded texts; raises UserError where the file holds none."""
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read as encoded texts: {error}") from None
-    states, lengths = tensors.get("states"), tensors.get("lengths")
-    if states is None or (lengths is not None and int(lengths.sum()) != len(states)):
-        raise UserError(f"{path} holds no encoded texts: `states`, and `lengths` that add up to them, are expected")
-    if lengths is None:
-        return Encoded(states)
-    padded = pad_sequence(states.split(lengths.tolist()), batch_first=True)
-    return Encoded(padded, torch.arange(padded.shape[1]) < lengths[:, None])
+    file = EncodedFile.open(path)
+    return file.rows(torch.arange(len(file)))
+
+
+@dataclass(frozen=True)
+class EncodedFile:
+    """Encoded texts on disk, mapped into memory: those that are asked for are read, and padded to their longest.
+
+    `states` are `[N, d]`, or `[T, d]` of all texts one after the other, text i being rows starts[i]:starts[i+1].
+    """
+
+    states: Tensor
+    starts: Tensor | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> "EncodedFile":
+        """Map a file of `save_encoded`; raises UserError where it holds no encoded texts."""
+        try:
+            tensors = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{path} cannot be read as encoded texts: {error}") from None
+        states, lengths = tensors.get("states"), tensors.get("lengths")
+        if states is None or (lengths is not None and int(lengths.sum()) != len(states)):
+            raise UserError(f"{path} holds no encoded texts: `states`, and `lengths` that add up to them, are expected")
+        return cls(states, None if lengths is None else F.pad(lengths.cumsum(0), (1, 0)))
+
+    def __len__(self) -> int:
+        return len(self.states) if self.starts is None else len(self.starts) - 1
+
+    def rows(self, index: Tensor) -> Encoded:
+        """Return some of the texts, in the order given."""
+        if self.starts is None:
+            return Encoded(self.states[index])
+        first, lengths = self.starts[index], self.lengths(index)
+        spots = torch.arange(int(lengths.max()) if len(lengths) else 0)
+        mask = spots < lengths[:, None]
+        states = self.states.new_zeros(*mask.shape, self.states.shape[1])
+        states[mask] = self.states[(first[:, None] + spots)[mask]]
+        return Encoded(states, mask)
+
+    def lengths(self, index: Tensor) -> Tensor:
+        """Return how many vectors some of the texts have."""
+        if self.starts is None:
+            return torch.ones_like(index)
+        return self.starts[index + 1] - self.starts[index]

@@ -114,7 +114,7 @@ def _write_colbert(ranker: Any, folder: Path, entry: Mapping[str, Any]) -> None:
     encoder = {prefix + name: tensor for name, tensor in ranker.encoder.state_dict().items()}
     linear = {f"linear.{name}": tensor for name, tensor in ranker.compressor.state_dict().items()}
     _write_weights({**encoder, **linear}, folder)
-    if not _is_stanford(ranker.options):
+    if not is_stanford(ranker.options):
         return
     _write_dense(ranker.compressor, folder / "1_Dense")
     _write_modules(["Transformer", "Dense"], folder, entry["document_length"])
@@ -160,7 +160,7 @@ def _write_tk(ranker: Any, folder: Path, entry: Mapping[str, Any]) -> None:
 _WRITERS = {"bert_dot": _write_dot, "colbert": _write_colbert, "prettr": _write_prettr, "tk": _write_tk}
 
 
-def _is_stanford(options: ColBertOptions) -> bool:
+def is_stanford(options: ColBertOptions) -> bool:
     """Tell whether PyLate scores as these options do: it always normalises, and fills queries with MASKs at the end."""
     filled = options.query_masks == "fill" and options.mask_position == "after_sep"
     return bool(options.normalise and options.markers and filled and not options.bias)
@@ -197,7 +197,7 @@ def _card(
     ranker: SideRanker, entry: Mapping[str, Any], name: str, base_model: str | None, facts: Mapping[str, Any]
 ) -> str:
     kind = ranker.architecture
-    stanford = kind != "colbert" or _is_stanford(ranker.options)
+    stanford = kind != "colbert" or is_stanford(ranker.options)
     library = "sentence-transformers" if kind == "bert_dot" else "PyLate" if kind == "colbert" and stanford else ENTRY
     front_matter: dict[str, Any] = {"library_name": library, "pipeline_tag": "text-ranking"}
     front_matter["tags"] = [*TAGS[kind], "reranker", "distillation", "distilkit"]

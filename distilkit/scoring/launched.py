@@ -10,13 +10,18 @@ from distilkit.training.processes import Processes
 
 
 @contextmanager
-def launched(quiet: bool) -> Iterator[tuple[Processes, Reporter]]:
-    """Yield the processes and what reports for them; where all of them fail alike, the main one says why."""
+def launched(quiet: bool, stopped: str | None = None) -> Iterator[tuple[Processes, Reporter]]:
+    """Yield the processes and what reports for them; where all of them fail alike, the main one says why.
+
+    `stopped` is what it says of a command that was asked to stop, which by default goes on as a run does.
+    """
     processes = Processes()
     main = processes.is_main
     try:
         yield processes, Reporter(quiet=quiet or not main, leads=main)
     except (UserError, RunFailed, Stopped, KeyboardInterrupt) as error:
+        if main and stopped is not None and isinstance(error, Stopped):
+            raise Stopped(stopped) from None
         if main:
             raise
         raise SystemExit(exit_code(error)) from None

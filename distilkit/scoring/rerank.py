@@ -12,7 +12,6 @@ from distilkit.data.teacher_scores.combine import HOW, combine
 from distilkit.errors import UserError, nearest
 from distilkit.evaluation.rerank import score_pairs
 from distilkit.evaluation.trec import write_run
-from distilkit.models.references import local_folder
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.materials import Materials, QuerySet
 from distilkit.runs.reporter import Reporter
@@ -54,13 +53,14 @@ def rerank(request: Rerank, quiet: bool) -> dict[str, Path] | None:
     if request.combine not in (None, *HOW):
         raise UserError(f"--combine: there is no {request.combine!r}{nearest(str(request.combine), HOW)}")
     settings = data_settings(request.data, request.candidates, request.max_length)
-    with launched(quiet) as (processes, reporter), reporter.live():
+    with launched(quiet, "stopped; nothing was written") as (processes, reporter), reporter.live():
         rankers = {one: open_ranker(one.reference) for one in models}
-        materials = Materials(settings, Artifacts(request.runs_dir / ".artifacts", processes, reporter))
+        artifacts = Artifacts(request.runs_dir / ".artifacts", processes, reporter)
+        materials = Materials(settings, artifacts)
         qrels = materials.collection.qrels(request.split)
         queries = materials.query_set(request.split, qrels, request.depth)
         scores = {
-            one.name: _scores(one, opened, request, materials, queries, processes, reporter)
+            one.name: _scores(one, opened, request, opened.materials(settings, artifacts), queries, processes, reporter)
             for one, opened in rankers.items()
         }
         if request.combine is not None:
@@ -111,10 +111,10 @@ def _scores(
     reporter: Reporter,
 ) -> Any:
     opened.ranker.to(processes.device)
-    tokens = materials.tokens(local_folder(one.reference))
+    tokens = opened.collection_tokens(materials)
     pairs = queries.candidates.pairs()
     with reporter.phase(f"re-rank with {one.name}", len(pairs[0])) as phase:
-        return score_pairs(
+        scores = score_pairs(
             opened.ranker,
             tokens,
             *pairs,
@@ -123,3 +123,5 @@ def _scores(
             processes=processes,
             progress=phase.reach,
         )
+    opened.ranker.cpu()  # makes room for the next one
+    return scores

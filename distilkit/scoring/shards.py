@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distilkit.data.tokens import TokenStore, write_token_store
-from distilkit.evaluation.macs import ranker_macs
+from distilkit.evaluation.macs import pair_macs
 from distilkit.evaluation.rerank import score_pairs
 from distilkit.files import atomic_folder
 from distilkit.runs.reporter import Phase, Reporter
@@ -42,7 +42,7 @@ class Scoring:
         if missing:
             done = pairs - sum(shards[number].stop - shards[number].start for number in missing)
             tokens = self._tokens(name, opened)
-            work = ranker_macs(opened.ranker, self.max_length)
+            work = pair_macs(opened.ranker, tokens)
             opened.ranker.to(self.processes.device)
             with self.reporter.phase(f"score with {name}", pairs, done=done, work=work) as phase:
                 for number in missing:
@@ -78,7 +78,8 @@ class Scoring:
                 (temporary / table).mkdir()
                 texts = getattr(self.material, table)
                 with self.reporter.phase(f"tokenise {table} for {name}", len(texts)) as phase:
-                    write_token_store(temporary / table, texts, opened.tokenizer, self.max_length, phase.reach)
+                    length = opened.stored_length(self.max_length)
+                    write_token_store(temporary / table, texts, opened.tokenizer, length, phase.reach)
 
 
 def _from(phase: Phase, before: int) -> Callable[[int, int], None]:

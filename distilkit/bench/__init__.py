@@ -1,0 +1,1 @@
+"""`distilkit bench`: what a ranker costs, at query time and at index time."""

@@ -1,0 +1,115 @@
+"""A collection's documents encoded block by block, in memory or kept in a folder."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from distilkit.data.teacher_scores.provenance import require_match
+from distilkit.errors import UserError
+from distilkit.evaluation.encode import encode_rows
+from distilkit.evaluation.storage import storage_unit, vector_size
+from distilkit.files import read_json, write_json
+from distilkit.models.encoded import Encoded, load_encoded, save_encoded
+
+Integers = npt.NDArray[np.int64]
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+# Bytes of a block's vectors in float32, and documents of a block, at most.
+BLOCK_BYTES = 1 << 28
+BLOCK_ROWS = 1 << 15
+
+
+@dataclass(frozen=True)
+class DocumentIndex:
+    """Documents in the order of `rows`, cut into blocks, each encoded when it is asked for.
+
+    Attributes:
+        ranker: a bert_dot or colbert
+        side: the documents as it reads them
+        rows: the documents' rows in `side`, those first that win ties
+        batch_size: documents a forward pass
+        device: where the ranker is
+        dtype: of the kept vectors, float32 or float16
+        folder: where blocks are kept; None keeps none
+    """
+
+    ranker: Any
+    side: Any
+    rows: Integers
+    batch_size: int
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    folder: Path | None = None
+
+    @property
+    def size(self) -> int:
+        """The documents of a block; it depends on nothing but the ranker and its lengths."""
+        vectors = 1 if storage_unit(self.ranker) == "|P|" else self.side.longest
+        return max(1, min(BLOCK_ROWS, BLOCK_BYTES // (4 * vector_size(self.ranker) * vectors)))
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.size)
+
+    def claim(self, made_of: dict[str, Any]) -> None:
+        """State in the folder what its blocks are made of.
+
+        Raises UserError, naming the difference, where there are blocks of something else, and for a folder of another
+        kind.
+        """
+        if self.folder is None:
+            return
+        asked = {"format": FORMAT, "block": self.size, "dtype": str(self.dtype).removeprefix("torch."), **made_of}
+        path = self.folder / MANIFEST
+        if path.exists():
+            require_match(_manifest(path), asked, f"--index {self.folder} was made of something else")
+            return
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise UserError(f"--index {self.folder}: exists, and is no index of documents; choose a new folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, asked)
+
+    def kept(self) -> int:
+        """Return how many blocks the folder holds."""
+        return sum(1 for number in range(len(self)) if (path := self._path(number)) and path.exists())
+
+    def blocks(
+        self, numbers: range, progress: Callable[[int], object] = lambda done: None
+    ) -> Iterator[tuple[int, Encoded]]:
+        """Yield some blocks, each with the place of its first document; what is not kept yet is encoded, and kept."""
+        for number in numbers:
+            yield number * self.size, self._block(number)
+            progress(min((number + 1) * self.size, len(self.rows)))
+
+    def _block(self, number: int) -> Encoded:
+        path = self._path(number)
+        rows = self.rows[number * self.size : (number + 1) * self.size]
+        if path is not None and path.exists():
+            found = load_encoded(path)
+            if len(found) != len(rows):
+                raise UserError(f"{path} holds {len(found)} documents, not {len(rows)}: delete the index")
+            return found
+        encoded = encode_rows(
+            self.ranker.encode_document, self.side, rows, batch_size=self.batch_size, device=self.device
+        ).to(dtype=self.dtype)
+        if path is not None:
+            save_encoded(path, encoded, self.dtype)
+        return encoded
+
+    def _path(self, number: int) -> Path | None:
+        return None if self.folder is None else self.folder / f"documents-{number:06}.safetensors"
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: expected an object that says what the index is made of")
+    return found

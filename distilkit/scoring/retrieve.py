@@ -1,0 +1,191 @@
+"""`distilkit retrieve`: each query's best documents of a whole collection."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from distilkit.data.collection import Collection
+from distilkit.errors import UserError
+from distilkit.evaluation.encode import encode_rows
+from distilkit.evaluation.faiss_search import require_faiss, search_faiss
+from distilkit.evaluation.index import DocumentIndex
+from distilkit.evaluation.measures import Evaluation, evaluate
+from distilkit.evaluation.rerank import computing
+from distilkit.evaluation.retrieve import search, shared
+from distilkit.evaluation.top import Top
+from distilkit.evaluation.trec import Run, write_run
+from distilkit.models.encoded import Encoded
+from distilkit.runs.artifacts import Artifacts
+from distilkit.runs.reporter import Phase, Reporter
+from distilkit.scoring.launched import launched
+from distilkit.scoring.rankers import MAX_LENGTH, OpenRanker, named, open_ranker
+from distilkit.scoring.rerank import data_settings
+from distilkit.tables import table
+from distilkit.training.precision import choose_precision
+from distilkit.training.processes import Processes
+
+Integers = npt.NDArray[np.int64]
+
+EVERY = "all"
+
+
+@dataclass(frozen=True)
+class Retrieve:
+    """What `distilkit retrieve` was asked for; `faiss` is the kind of an index of FAISS, None for exact search."""
+
+    model: str
+    data: str
+    output: Path
+    runs_dir: Path
+    split: str = "test"
+    depth: int = 1000
+    index: Path | None = None
+    fp16: bool = False
+    faiss: str | None = None
+    query_length: int | None = None
+    document_length: int | None = None
+    batch_size: int = 64
+    bf16: bool | str = "auto"
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What was found: the run's file, how long it took, and what it is worth where there are judgements."""
+
+    output: Path
+    queries: int
+    documents: int
+    seconds: float
+    evaluation: Evaluation | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        found = {"output": str(self.output), "queries": self.queries, "documents": self.documents}
+        found |= {"seconds": round(self.seconds, 3)}
+        one = self.evaluation
+        return found if one is None else {**found, "n": len(one.queries), "measures": one.means, "policy": one.policy}
+
+    def to_text(self) -> str:
+        """Return it for people."""
+        text = f"{self.queries} queries, {self.documents} documents in {self.seconds:.1f} s: {self.output}"
+        if self.evaluation is None:
+            return f"{text}\nno judgements to measure it with"
+        means = self.evaluation.means
+        return f"{table(list(means), [[f'{value:.4f}' for value in means.values()]])}\n{text}"
+
+
+def retrieve(request: Retrieve, quiet: bool) -> Retrieved | None:
+    """Write a run of each query's best documents, the evaluation policy's order throughout.
+
+    Returns None but in the main process. Raises UserError for wrong input, and for a ranker that cannot search.
+    """
+    if request.faiss is not None:
+        require_faiss()
+    tag = named([request.model])[0].name
+    kept = "the same command goes on with the blocks of --index" if request.index else "nothing was kept"
+    with launched(quiet, f"stopped; {kept}") as (processes, reporter), reporter.live():
+        opened = open_ranker(request.model).with_lengths(request.query_length, request.document_length)
+        _require_search(request, opened)
+        if request.faiss is not None and processes.count > 1:
+            raise UserError("--faiss searches in one process: start it without a launcher")
+        artifacts = Artifacts(request.runs_dir / ".artifacts", processes, reporter)
+        materials = opened.materials(data_settings(request.data, "bm25", MAX_LENGTH), artifacts)
+        queries = _queries(materials.collection, request.split)
+        tokens = opened.collection_tokens(materials)
+        started = time.monotonic()
+        precision = choose_precision(request.bf16, False, processes.device)
+        opened.ranker.to(processes.device)
+        with torch.no_grad(), computing(precision, processes.device):
+            index = _index(request, opened, tokens, materials.collection, processes.device)
+            processes.on_main(lambda: index.claim(_made_of(opened, materials.collection, precision)))
+            top = _search(request, opened, tokens, queries, index, processes, reporter)
+        if not processes.is_main:
+            return None
+        run = _run(materials.collection, queries, index.rows, top)
+        write_run(request.output, run, tag)
+        return Retrieved(
+            request.output,
+            len(queries),
+            len(index.rows),
+            time.monotonic() - started,
+            _evaluation(materials.collection, request, run),
+        )
+
+
+def _require_search(request: Retrieve, opened: OpenRanker) -> None:
+    ranker = opened.ranker
+    if not hasattr(ranker, "score_all"):
+        raise UserError(
+            f"{request.model} is a {ranker.architecture}, which cannot search a whole collection: a bert_dot or a "
+            "colbert can; re-rank candidates with `distilkit rerank`"
+        )
+    if request.faiss is not None and ranker.architecture != "bert_dot":
+        raise UserError(f"--faiss searches a bert_dot's single vectors: {request.model} is a {ranker.architecture}")
+
+
+def _queries(collection: Collection, split: str) -> Integers:
+    """Return the rows of the queries that are searched for: those that a split judges, or all there are."""
+    if split == EVERY:
+        return np.arange(len(collection.queries))
+    return np.array([collection.queries.index(query) for query in sorted(collection.qrels(split))], np.int64)
+
+
+def _index(
+    request: Retrieve, opened: OpenRanker, tokens: Any, collection: Collection, device: torch.device
+) -> DocumentIndex:
+    # By id descending, which is how ties are broken: a lower place is the better one.
+    rows = np.ascontiguousarray(collection.passages.order[::-1])
+    dtype = torch.float16 if request.fp16 else torch.float32
+    return DocumentIndex(opened.ranker, tokens.documents, rows, request.batch_size, device, dtype, request.index)
+
+
+def _made_of(opened: OpenRanker, collection: Collection, precision: str) -> dict[str, Any]:
+    """Return what encoded documents depend on."""
+    ranker = {key: value for key, value in opened.identity(MAX_LENGTH).items() if key != "query_length"}
+    return {**ranker, "precision": precision, "passages": collection.hashes["passages"]}
+
+
+def _search(
+    request: Retrieve,
+    opened: OpenRanker,
+    tokens: Any,
+    queries: Integers,
+    index: DocumentIndex,
+    processes: Processes,
+    reporter: Reporter,
+) -> Top:
+    size, device = request.batch_size, processes.device
+    encoded = encode_rows(opened.ranker.encode_query, tokens.queries, queries, batch_size=size, device=device)
+    mine = range(processes.rank, len(index), processes.count)
+    if kept := index.kept():
+        reporter.say(f"--index {request.index}: {kept} of {len(index)} blocks are there already")
+    with reporter.phase("search documents", len(index.rows)) as phase:
+        blocks = _counted(index, mine, phase)
+        if request.faiss is not None:
+            return search_faiss(encoded, blocks, request.depth, request.faiss)
+        return shared(search(opened.ranker, encoded, blocks, request.depth, device), request.depth, processes)
+
+
+def _counted(index: DocumentIndex, numbers: range, phase: Phase) -> Iterator[tuple[int, Encoded]]:
+    yield from index.blocks(numbers, partial(phase.reach, total=len(index.rows)))
+
+
+def _run(collection: Collection, queries: Integers, rows: Integers, top: Top) -> Run:
+    run: Run = {}
+    for query, places, scores in zip(collection.queries.ids(queries), top.places.numpy(), top.scores, strict=True):
+        documents = collection.passages.ids(rows[places])
+        run[query] = list(zip(documents, scores.tolist(), strict=True))
+    return run
+
+
+def _evaluation(collection: Collection, request: Retrieve, run: Run) -> Evaluation | None:
+    if request.split == EVERY:
+        return None
+    return evaluate(run, collection.qrels(request.split), [f"R@{request.depth}", "RR@10", "nDCG@10"])
