@@ -1,0 +1,187 @@
+"""What the comparison screen is made of, without a screen: the command line's own result, queries, texts, costs."""
+
+import json
+import shlex
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comparing_runs import change, results
+
+from distilkit.comparison.result import ComparisonResult
+from distilkit.data.sources import BeirSource
+from distilkit.errors import UserError
+from distilkit_tui.core.changed import ABSENT, side_by_side
+from distilkit_tui.core.comparing import CORRECTIONS, Question, answer, read, with_margin
+from distilkit_tui.core.differences import differences, query_texts, sides
+from distilkit_tui.core.frontier import caveat, points
+from distilkit_tui.core.names import labels
+from distilkit_tui.core.store import RunStore
+
+RUNS = ("distilled", "one_layer")
+COLUMN = ("test", "nDCG@10")
+
+
+@pytest.fixture
+def runs(tmp_path: Path, tiny_beir: Path) -> Path:
+    return results(tmp_path / "runs", tiny_beir)
+
+
+@pytest.fixture
+def result(runs: Path) -> ComparisonResult:
+    return answer(read(RUNS, runs), Question())
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question(),
+        Question(baselines=("bm25", "teacher"), correction="none", test="wilcoxon"),
+        Question(margin=0.1, margin_kind="absolute", equivalence=True),
+        Question(pairs="all", correction="bh", test="permutation", margin=0.0),
+    ],
+)
+def test_the_result_is_the_command_lines(question: Question, runs: Path, cli: Any) -> None:
+    reading = read(RUNS, runs)
+    found = answer(reading, question)
+    words = shlex.split(question.command(reading.runs, runs))
+    assert words[:2] == ["distilkit", "compare"]
+    said = cli(*words[1:], "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out) == json.loads(json.dumps(found.to_json()))
+
+
+@pytest.mark.parametrize("equivalence", [False, True])
+def test_a_margin_changed_live_gives_what_asking_anew_gives(equivalence: bool, runs: Path) -> None:
+    reading, question = read(RUNS, runs), Question(equivalence=equivalence, pairs="all")
+    found = answer(reading, question)
+    for margin, kind in [(0.0, "relative"), (0.4, "relative"), (0.05, "absolute")]:
+        question = replace(question, margin=margin, margin_kind=kind)
+        assert with_margin(found, question) == answer(reading, question)
+    assert {one.non_inferior for one in with_margin(found, replace(question, margin=0.45)).comparisons} == {True, False}
+
+
+def test_questions_go_round() -> None:
+    question = Question(margin=0.0)
+    assert question.wider(-1).margin == 0.0
+    assert question.wider(3).margin == 0.015
+    assert question.wider(1000).margin == 0.5
+    for _ in CORRECTIONS:
+        question = question.next_correction()
+    assert question == Question(margin=0.0)
+    tests = []
+    for _ in range(4):
+        question = question.next_test()
+        tests.append(question.test)
+    assert len(set(tests)) == 4
+
+
+def test_what_runs_bring_along_and_what_has_no_results_yet(runs: Path) -> None:
+    shutil.rmtree(runs / "one_layer" / "eval")
+    reading = read(RUNS, runs)
+    assert [one.name for one in reading.systems] == ["bm25", "teacher", "distilled-label_only", "distilled"]
+    assert reading.names == {"distilled": "distilled"}
+    assert reading.left_out == ("one_layer",)
+    with pytest.raises(UserError, match="no marked run has results yet"):
+        read(["one_layer"], runs)
+    # Baselines that are not there any more are those of the command line then.
+    assert answer(reading, Question(baselines=("gone",))).baselines == ("teacher",)
+
+
+def test_differences_add_up_to_the_comparison(result: ComparisonResult) -> None:
+    found = differences(result, COLUMN, "one_layer", "teacher")
+    wanted = ("one_layer", "teacher", "nDCG@10")
+    one = next(one for one in result.comparisons if (one.system, one.baseline, one.measure) == wanted)
+    assert len(found) == one.n == 8
+    assert sum(difference.amount for difference in found) / 8 == pytest.approx(one.mean_difference)
+    assert [difference.amount for difference in found] == sorted((d.amount for d in found), reverse=True)
+    assert sum(difference.amount > 0 for difference in found) == one.wins
+    assert differences(result, COLUMN, "one_layer", "nobody") == []
+
+
+def test_two_rankings_with_judgements_texts_and_places(result: ComparisonResult, runs: Path) -> None:
+    query = "q26"
+    assert query_texts(result, COLUMN, [query, "nope"], runs) == {query: "what planet cold"}
+    one, other = sides(result, COLUMN, ("bm25", "one_layer"), query, runs)
+    assert one.hits is not None
+    assert other.hits is not None
+    assert [hit.rank for hit in one.hits] == list(range(1, 11))
+    assert [hit.score for hit in one.hits] == sorted((hit.score for hit in one.hits), reverse=True)
+    relevant = [hit for hit in one.hits if hit.grade is not None]
+    assert [(hit.document, hit.grade, hit.judged, hit.text) for hit in relevant] == [
+        ("d26", 1, "● relevant 1", "the deep planet of cold planet")
+    ]
+    there = next(hit for hit in other.hits if hit.document == "d26")
+    assert relevant[0].other == there.rank
+    assert there.other == relevant[0].rank
+    assert {hit.document for hit in one.hits} == {hit.document for hit in other.hits}
+
+
+def test_texts_come_from_the_collection_of_the_run_alone(result: ComparisonResult, runs: Path, tiny_beir: Path) -> None:
+    artifacts = runs / ".artifacts" / "collection"
+    copy = shutil.copytree(tiny_beir, runs.parent / "tiny")
+    corpus = copy / "corpus.jsonl"
+    corpus.write_text(corpus.read_text().replace("the deep planet", "another text"))
+    other = artifacts / "4567" / "content"
+    other.mkdir(parents=True)
+    BeirSource(copy).write(other)
+    _, side = sides(result, COLUMN, ("bm25", "one_layer"), "q26", runs)
+    assert "the deep planet of cold planet" in {hit.text for hit in side.hits or ()}
+    # A set with data of its own says not which collection it is: with two that fit there are no texts.
+    record = json.loads((runs / "distilled" / "run.json").read_text())
+    record["resolved"]["evaluate"]["sets"] = {"test": {"data": {"path": "elsewhere"}}}
+    change(runs / "distilled" / "run.json", **record)
+    again = answer(read(["distilled"], runs), Question())
+    assert query_texts(again, COLUMN, ["q26"], runs) == {}
+    shutil.rmtree(artifacts / "4567")
+    assert query_texts(again, COLUMN, ["q26"], runs) == {"q26": "what planet cold"}
+    (artifacts / "0123" / "content" / "manifest.json").write_text("{")
+    assert query_texts(again, COLUMN, ["q26"], runs) == {"q26": "what planet cold"}  # opened before
+    shutil.rmtree(artifacts)
+    assert query_texts(again, COLUMN, ["q26"], runs) == {}
+
+
+def test_the_frontier_and_who_dominates(result: ComparisonResult) -> None:
+    found = {one.name: one for one in points(result, COLUMN, "macs")}
+    assert next(iter(found)) == "one_layer"
+    assert list(found)[-1] == "bm25"
+    assert found["one_layer"].dominated == ""
+    assert found["distilled"].dominated == found["teacher"].dominated == "one_layer"
+    assert found["bm25"].dominated == ""
+    assert found["one_layer"].costs["macs"] == 57344
+    costed = [one for one in found.values() if one.costs["macs"]]
+    for one in costed:
+        as_cheap = [other for other in costed if other.costs["macs"] <= one.costs["macs"] and other is not one]
+        assert bool(one.dominated) == any(other.mean >= one.mean for other in as_cheap)
+    assert caveat(result, COLUMN) == ""
+
+
+def test_times_of_two_machines_are_not_held_against_each_other(runs: Path) -> None:
+    change(runs / "one_layer" / "eval" / "test" / "cost.json", machine={"host": "another"}, depth=20)
+    said = caveat(answer(read(RUNS, runs), Question()), COLUMN)
+    assert said.startswith("timed at depths 10, 20 and on 2 machines")
+
+
+def test_configurations_side_by_side(runs: Path) -> None:
+    entries = RunStore(runs).poll().entries
+    three = [entries[name] for name in ("distilled", "one_layer", "distilled-label_only")]
+    changed = side_by_side(three, only_changed=True)
+    assert changed["student.shape"] == ["L2_H16", "L1_H16", "L2_H16"]
+    assert changed["strategy.temperature"] == ["1.0", "4.0", ABSENT]
+    assert "data.max_length" not in changed
+    assert "name" not in changed
+    every = side_by_side(three, only_changed=False)
+    assert every["data.max_length"] == ["16", "16", "16"]
+    assert set(changed) < set(every)
+    assert side_by_side(three[:1], only_changed=True).keys() == side_by_side(three[:1], only_changed=False).keys()
+    assert side_by_side([], only_changed=True) == {}
+
+
+def test_names_of_a_suite_are_told_apart_by_what_is_their_own() -> None:
+    names = ["bm25", *(f"table/{own}-bert_cat_L3-teacher-seed1" for own in ("tinybert", "tinybert+hard", "kd")), "a/b"]
+    assert list(labels(names).values()) == ["bm25", "tinybert…", "tinybert+hard…", "kd…", "a/b"]
+    assert labels(["t/x-seed1", "t/x-seed2"]) == {"t/x-seed1": "x-seed1", "t/x-seed2": "x-seed2"}
+    assert labels(["t/x", "u/x", "t/y", "u/y"])["t/x"] == "t/x", "what is no longer told apart stays whole"
+    assert labels([]) == {}

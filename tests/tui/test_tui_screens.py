@@ -1,0 +1,166 @@
+"""The screens as text, in three sizes, on recorded runs; `DISTILKIT_GOLDENS=write` writes them anew."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from tui_driving import app_of, drive, shows, text, until
+
+GOLDENS = Path(__file__).parent / "goldens"
+SIZES = [(80, 24), (120, 34), (170, 45)]
+
+
+def check(name: str, shown: str) -> None:
+    path = GOLDENS / f"{name}.txt"
+    if os.environ.get("DISTILKIT_GOLDENS") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(shown)
+    assert shown == path.read_text()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_screens(recorded: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    monkeypatch.chdir(recorded.parent)
+    name = f"{size[0]}x{size[1]}"
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await shows(pilot, "─ distil", "•", "q quit")
+        check(f"runs-{name}", text(app_of(pilot)))
+        await pilot.press("down", "down", "space", "up", "b")
+        await shows(pilot, "2 marked, 1 as baseline", "a disti", "b distilled", "q quit")
+        check(f"runs-marked-{name}", text(app_of(pilot)))
+        await pilot.press("down", "enter")
+        await shows(pilot, "✓ done  ● distilled", "examples/s  ─", "q quit")
+        if size[0] > 100:
+            await shows(pilot, "re-rank test: 80/80")
+        check(f"run-{name}", text(app_of(pilot)))
+        await pilot.press("1", "slash", *"state:stopped", "enter", "question_mark")
+        await shows(pilot, "open the run")
+        check(f"help-{name}", text(app_of(pilot)))
+
+    drive(Path("runs"), steps, size)
+
+
+def test_the_lists_of_a_run(recorded: Path) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.press("enter")
+        await shows(pilot, "■ stopped  seeds/stopped", "stage 2 of 2: student: distil", "818/3200")
+        for tab, *parts in [
+            ("configuration", "train.num_train_epochs", "400.0", "--set"),
+            ("results", "test · bm25", "nDCG@10 0.8452"),
+            ("checkpoints", "distil, step 818"),
+            ("alerts", "Alerts (1)", "stopped; go on with --resume auto"),
+        ]:
+            app_of(pilot).screen.query_one("#details").active = tab  # type: ignore[attr-defined]
+            await shows(pilot, *parts)
+
+    drive(recorded, steps, (170, 90))
+
+
+def test_curves_can_be_looked_at_otherwise(recorded: Path) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.press("enter")
+        await shows(pilot, "loss · distil  a loss", "validation nDCG@10")
+        await pilot.press("s", "m", "t")
+        await shows(pilot, "loss · distil · ema 10", "validation RR@10", "time")
+        await pilot.press("g", "y")
+        await shows(pilot, "loss · fine_tune")
+        await pilot.press("m")
+        await shows(pilot, "training positive_score")
+        await pilot.press("z")
+        assert "Configuration" not in await shows(pilot, "examples/s")
+        await pilot.press("z")
+        assert "examples/s" not in await shows(pilot, "Configuration")
+        await pilot.press("right_square_bracket")
+        await shows(pilot, "✓ done  distilled")
+        await pilot.press("escape")
+        await shows(pilot, "[1 Runs]")
+
+    drive(recorded, steps)
+
+
+def test_the_log_follows_until_one_scrolls_up(recorded: Path) -> None:
+    log = recorded / "distilled" / "log.txt"
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        app = app_of(pilot)
+        app.current = "distilled"
+        await pilot.press("2")
+        await shows(pilot, "re-rank test: 80/80")
+        with log.open("a") as file:
+            file.write("the last line\n")
+        await shows(pilot, "the last line")
+        await pilot.press("k", "k", "k")
+        with log.open("a") as file:
+            file.write("one more [bold]\x1b[2J\nand another\nand torn")
+        assert "one more" not in await shows(pilot, "2 new lines: f follows")
+        await pilot.press("f")
+        shown = await shows(pilot, "one more [bold]\\x1b[2J", "and another")
+        assert "torn" not in shown
+        assert "new lines" not in shown
+
+    drive(recorded, steps)
+
+
+def test_filter_sort_and_marks(recorded: Path) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.press("slash", *"state:done")
+        shown = await shows(pilot, "2 of 3", "filter state:done")
+        assert "seeds/stopped" not in shown
+        await pilot.press(*" (a")
+        await shows(pilot, "3 of 3", "filter: a bracket is not closed")
+        await pilot.press("enter", "escape")
+        await shows(pilot, "3 runs")
+        await pilot.press("o", "O")
+        assert "seeds/stopped" in (await shows(pilot, "reversed by name", "run▼")).splitlines()[2]
+        await pilot.press("b", "u")
+        assert "marked" not in await shows(pilot, "3 runs")
+
+    drive(recorded, steps)
+
+
+def test_themes_and_the_palette(recorded: Path) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        app = app_of(pilot)
+        await pilot.press("ctrl+t")
+        assert app.theme == "distilkit-light"
+        await pilot.press("ctrl+p")
+        await pilot.press(*"mark, to compare")
+        await shows(pilot, "key space")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.marks == ["seeds/stopped"])
+        await pilot.press("p")
+        await shows(pilot, "held still")
+
+    drive(recorded, steps)
+
+
+def test_no_colour_is_needed(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        app = app_of(pilot)
+        assert app.no_color
+        await pilot.press("space", "up", "b")
+        await shows(pilot, "◆  seeds/stopped", "■ stopped", "✓ done")
+        await pilot.press("enter")
+        await shows(pilot, "✓ teacher: fine_tune  ■ student: distil  ○ evaluation", "a loss", "b hard")
+        drawn = [style for strip in app.screen._compositor.render_strips() for _, style, _ in strip if style]
+        grey = {style.color.triplet for style in (app.console.get_style(one) for one in drawn) if style.color}
+        assert grey
+
+    drive(recorded, steps)
+
+
+def test_marked_runs_keep_colours_of_their_own(recorded: Path) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        app = app_of(pilot)
+        assert app.colour("distilled") == app.colour("seeds/stopped") == 0
+        app.marks = ["distilled", "seeds/stopped"]
+        assert [app.colour(key) for key in (*app.marks, "distilled-label_only")] == [0, 1, 2]
+        app.marks = ["seeds/stopped"]
+        assert [app.colour(key) for key in ("distilled", "seeds/stopped")] == [0, 1]
+
+    drive(recorded, steps)

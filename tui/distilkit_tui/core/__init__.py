@@ -1,0 +1,1 @@
+"""What the screens show, without a screen: run folders read as they grow, filtered, sorted, started and stopped."""

@@ -1,0 +1,126 @@
+"""Runs compared: what is asked, the systems as they were read, and the result, the very one of the command line."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from distilkit.comparison import evidence, pairing, tests
+from distilkit.comparison.arguments import evaluated_sets
+from distilkit.comparison.compare import compare
+from distilkit.comparison.options import TESTS
+from distilkit.comparison.queries import choose
+from distilkit.comparison.result import Comparison, ComparisonResult
+from distilkit.comparison.system import System
+from distilkit.comparison.systems import read_systems
+from distilkit.comparison.tests import MarginKind
+from distilkit.errors import UserError
+
+CORRECTIONS = ("holm", "none", "bonferroni", "bh")
+STEP, WIDEST = 0.005, 0.5
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the systems: against which baselines (by name), and how; as the options of `compare`."""
+
+    baselines: tuple[str, ...] = ()
+    test: str = "t-test"
+    correction: str = "holm"
+    margin: float = 0.03
+    margin_kind: str = "relative"
+    equivalence: bool = False
+    pairs: str = "baseline"
+
+    def wider(self, by: int) -> "Question":
+        """Return the question with a wider or narrower margin."""
+        return replace(self, margin=round(min(max(self.margin + by * STEP, 0.0), WIDEST), 4))
+
+    def next_test(self) -> "Question":
+        """Return the question with the next test."""
+        return replace(self, test=TESTS[(TESTS.index(self.test) + 1) % len(TESTS)])
+
+    def next_correction(self) -> "Question":
+        """Return the question with the next correction."""
+        place = CORRECTIONS.index(self.correction) + 1
+        return replace(self, correction=CORRECTIONS[place % len(CORRECTIONS)])
+
+    def command(self, runs: Sequence[str], runs_dir: Path) -> str:
+        """Return the command line that prints the same."""
+        words = ["distilkit", "compare", *(str(runs_dir / run) for run in runs)]
+        words += [word for name in self.baselines for word in ("--baseline", name)]
+        usual = Question()
+        for option, value, default in (
+            ("--test", self.test, usual.test),
+            ("--correction", self.correction, usual.correction),
+            ("--non-inferiority", f"{self.margin:g}", f"{usual.margin:g}"),
+            ("--margin-kind", self.margin_kind, usual.margin_kind),
+            ("--pairs", self.pairs, usual.pairs),
+        ):
+            words += [option, value] if value != default else []
+        words += ["--equivalence"] if self.equivalence else []
+        return shlex.join([*words, "--details"])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The systems that runs brought; `names` are theirs by run, `left_out` the runs that have no results yet."""
+
+    runs: tuple[str, ...]
+    systems: tuple[System, ...]
+    names: dict[str, str]
+    left_out: tuple[str, ...]
+
+
+def read(runs: Sequence[str], runs_dir: Path) -> Reading:
+    """Read the systems of runs; raises UserError where none has results, and for files that are broken."""
+    ready = tuple(run for run in runs if evaluated_sets(runs_dir / run))
+    if not ready:
+        raise UserError("no marked run has results yet" if runs else "there is no run to compare")
+    systems = read_systems([str(runs_dir / run) for run in ready], runs_dir=runs_dir, eval_set=None)
+    homes = {origin.record.resolve(): one.name for one in systems for origin in one.origins if origin.record}
+    names = {run: homes[home] for run in runs if (home := (runs_dir / run).resolve()) in homes}
+    return Reading(ready, tuple(systems), names, tuple(run for run in runs if run not in ready))
+
+
+def answer(reading: Reading, question: Question) -> ComparisonResult:
+    """Return the comparison; raises UserError where the systems do not go together."""
+    known = {system.name for system in reading.systems}
+    return compare(
+        reading.systems,
+        baselines=[name for name in question.baselines if name in known] or None,
+        pairs=question.pairs,
+        test=question.test,
+        correction=question.correction,
+        noninferiority=question.margin,
+        margin_kind=question.margin_kind,
+        equivalence=question.equivalence,
+    )
+
+
+def with_margin(result: ComparisonResult, question: Question) -> ComparisonResult:
+    """Return a result with another margin: what `answer` returns, without doing again what no margin changes."""
+    values = {}
+    for eval_set in dict.fromkeys(one.set for one in result.comparisons):
+        members = list(evidence.of_set(result, eval_set).values())
+        measures = [measure for name, measure in result.columns if name == eval_set]
+        values[eval_set] = pairing.values_of(eval_set, members, measures, choose(members, measures, "judged")).means
+    kind = cast(MarginKind, question.margin_kind)
+
+    def anew(one: Comparison) -> Comparison:
+        means = values[one.set]
+        x, y = means[one.system, one.measure], means[one.baseline, one.measure]
+        t, p = tests.noninferiority(x, y, question.margin, kind)
+        both = tests.equivalence_p(x, y, question.margin, kind) if result.equivalence else None
+        return replace(
+            one,
+            noninferiority_t=t,
+            noninferiority_p=p,
+            non_inferior=None if p is None else p < tests.ALPHA,
+            equivalence_p=both,
+            equivalent=None if both is None else both < tests.ALPHA,
+        )
+
+    found = tuple(anew(one) for one in result.comparisons)
+    return replace(result, margin=question.margin, margin_kind=question.margin_kind, comparisons=found)

@@ -1,0 +1,142 @@
+"""The form of a recipe: its keys with their types, defaults, choices and help, from the recipe's own schema."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from distilkit.data.sources import SOURCES
+from distilkit.models import STUDENTS
+from distilkit.problems import to_toml
+from distilkit.registry import Registry
+from distilkit.settings import Recipe, Section
+from distilkit.strategies import STRATEGIES
+
+NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", tuple: "list", dict: "table"}
+# Sections in the order in which one fills them in; the others follow.
+ORDER = ("", "matrix", "strategy", "student", "data", "teacher", "train", "teacher.train", "twin", "evaluate", "report")
+REGISTRIES: dict[str, Registry[Any]] = {
+    "data.source": SOURCES,
+    "student.architecture": STUDENTS,
+    "teacher.architecture": STUDENTS,
+    "strategy.name": STRATEGIES,
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A key of the form: its dotted name, what it takes, its default as TOML, its help, and its choices if it has."""
+
+    key: str
+    kind: str
+    default: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def section(self) -> str:
+        """The section that it stands in."""
+        return self.key.rpartition(".")[0] if not self.key.startswith("strategy.") else "strategy"
+
+
+def form(strategy: str | None, suite: bool) -> list[Field]:
+    """Return the fields of a recipe with a strategy (none: a suite's, which has many), section by section."""
+    found = list(_of_model(Recipe, ""))
+    if strategy is not None and strategy in STRATEGIES:
+        found += _of_strategy(strategy)
+    if not suite:
+        found = [field for field in found if field.section != "matrix"]
+    sections = list(dict.fromkeys(field.section for field in found))
+    sections.sort(key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+    return [field for section in sections for field in found if field.section == section]
+
+
+def shown(value: Any) -> str:
+    """Return a value as one types it: TOML, with words bare and `none` for what is absent."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else to_toml(value)
+
+
+def _of_model(model: type[BaseModel], prefix: str) -> Iterator[Field]:
+    for name, info in model.model_fields.items():
+        key = f"{prefix}{info.alias or name}"
+        if key == "strategy":
+            continue
+        section = _section(info.annotation)
+        if section is not None:
+            yield from _of_model(section, f"{key}.")
+        else:
+            yield _field(key, info)
+
+
+def _field(key: str, info: FieldInfo) -> Field:
+    kind, choices = _kind(info.annotation)
+    default = "" if info.is_required() else shown(_plain(info.get_default(call_default_factory=True)))
+    registry = REGISTRIES.get(key)
+    return Field(key, kind, default, info.description or "", tuple(registry) if registry else choices)
+
+
+def _of_strategy(name: str) -> Iterator[Field]:
+    kind = STRATEGIES[name]
+    about = inspect.getdoc(kind) or ""
+    yield Field("strategy.name", "text", "", about, tuple(STRATEGIES))
+    first = about.partition("\n")[0]
+    yield from _of_dataclass(kind, "strategy.", f"Of {STRATEGIES.resolve(name)}: {first[:1].lower()}{first[1:]}")
+
+
+def _of_dataclass(kind: type[Any], prefix: str, about: str) -> Iterator[Field]:
+    hints = get_type_hints(kind, include_extras=True)
+    for field in fields(kind):
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        if is_dataclass(default):
+            yield from _of_dataclass(type(default), f"{prefix}{field.name}.", about)
+        else:
+            found, choices = _kind(hints[field.name])
+            yield Field(f"{prefix}{field.name}", found, shown(_plain(default)), about, choices)
+
+
+def _section(annotation: Any) -> type[Section] | None:
+    """Return the section that an annotation stands for, also one that may be absent."""
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, Section):
+            return one if get_origin(annotation) in (None, UnionType, Union) else None
+    return None
+
+
+def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:
+    """Return what an annotation takes in words, and its choices where these are all it takes."""
+    parts = list(_parts(annotation))
+    names = list(dict.fromkeys(NAMES.get(get_origin(part) or part, "") for part in parts if not _literals(part)))
+    choices = [shown(value) for part in parts for value in _literals(part)]
+    if bool in parts:
+        choices += ["true", "false"]
+    optional = type(None) in parts
+    words = [name for name in names if name and name != NAMES[bool]]
+    if choices and not words:
+        return " or ".join(choices), (*choices, "none") if optional else tuple(choices)
+    return " or ".join([*choices, *words, *(["none"] if optional else [])]), ()
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """Yield the alternatives of an annotation, bare of what constrains them."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _parts(get_args(annotation)[0])
+    elif origin in (UnionType, Union):
+        for part in get_args(annotation):
+            yield from _parts(part)
+    else:
+        yield annotation
+
+
+def _literals(part: Any) -> tuple[Any, ...]:
+    return get_args(part) if get_origin(part) is Literal else ()
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value

@@ -1,0 +1,135 @@
+"""What events.jsonl tells of a run so far: curves by stage, validation, checkpoints, alerts."""
+
+import json
+import math
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+from distilkit.runs.folder import RunFolder
+from distilkit_tui.core.series import Series
+from distilkit_tui.core.tail import CHUNK, Tail
+
+# What is logged beside the loss and its terms.
+OTHERS = ("learning_rate", "positive_score", "negative_score", "margin", "pairwise_accuracy")
+
+
+@dataclass
+class StageCurves:
+    """The curves of one stage, by the name of what was measured."""
+
+    name: str
+    trial: str
+    key: str
+    train: dict[str, Series] = field(default_factory=dict)
+    validation: dict[str, Series] = field(default_factory=dict)
+    last: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"{self.name}, {self.trial}" if self.trial else self.name
+
+    @property
+    def losses(self) -> list[str]:
+        """The loss and its terms."""
+        return [name for name in self.train if name not in OTHERS]
+
+    @property
+    def measures(self) -> list[str]:
+        """What it is validated by, then what its training scores are watched by."""
+        return [*self.validation, *(name for name in OTHERS[1:] if name in self.train)]
+
+    def measured(self, name: str) -> Series | None:
+        """Return the curve of one of `measures`."""
+        return self.validation.get(name) or self.train.get(name)
+
+    def rewind(self, step: float) -> None:
+        """Forget what a resumed run does again."""
+        for series in (*self.train.values(), *self.validation.values()):
+            series.rewind(step)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line of the lists of checkpoints and alerts."""
+
+    time: float
+    stage: str
+    step: int
+    text: str = ""
+
+
+class History:
+    """Follows a run's events. `read` belongs to one thread; hold `lock` to look at it from another."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.lock = Lock()
+        self._tail = Tail(folder.events)
+        self.stages: list[StageCurves] = []
+        self.checkpoints: list[Note] = []
+        self.alerts: list[Note] = []
+        self.damaged = 0
+        self.version = 0
+
+    def read(self, limit: int = CHUNK) -> bool:
+        """Take in at most about `limit` bytes of new events; return whether there were any."""
+        lines = self._tail.lines(limit)
+        if not lines and not self._tail.restarted:
+            return False
+        events = [_event(line) for line in lines]
+        with self.lock:
+            if self._tail.restarted:
+                self.stages, self.checkpoints, self.alerts, self.damaged = [], [], [], 0
+            for event in events:
+                if event is None:
+                    self.damaged += 1
+                else:
+                    self._take(event)
+            self.version += 1
+        return True
+
+    def _take(self, event: dict[str, Any]) -> None:
+        kind, step, time = event["kind"], event["step"], event["t"]
+        name, values = str(event.get("stage", "")), event["values"]
+        if kind in ("train", "validation", "curve"):
+            stage = self._stage(name, str(event.get("trial", "")), str(event.get("key", "")))
+            if kind == "train":
+                if step <= stage.last:
+                    stage.rewind(step)
+                stage.last = step
+            curves = stage.train if kind == "train" else stage.validation
+            for key, value in values.items():
+                if key == "examples":  # of a curve by the number of examples, which steps tell here
+                    continue
+                if (series := curves.get(key)) is None:
+                    series = curves[key] = Series()
+                figure = float(value) if type(value) in (int, float) else math.nan
+                series.append(step, time, figure)
+                if not math.isfinite(figure):
+                    self.alerts.append(Note(time, name, step, f"{key} is not finite"))
+        elif kind == "checkpoint":
+            self.checkpoints.append(Note(time, name, step))
+        elif kind == "alert":
+            text = "; ".join(str(value) for value in values.values())
+            self.alerts.append(Note(time, name, step, text))
+
+    def _stage(self, name: str, trial: str, key: str) -> StageCurves:
+        """Return the stage an event belongs to; a stage that goes on after a break is the one from before."""
+        for stage in reversed(self.stages):
+            if (stage.name, stage.trial, stage.key) == (name, trial, key):
+                return stage
+        self.stages.append(StageCurves(name, trial, key))
+        return self.stages[-1]
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """Return the event of a line, None where it is damaged."""
+    try:
+        event = json.loads(line.decode())
+    except ValueError:
+        return None
+    whole = isinstance(event, dict) and isinstance(event.get("values", {}), dict)
+    if not whole or not all(type(event.get(key)) in (int, float) for key in ("t", "step")):
+        return None
+    return {"kind": "", "values": {}, **event}

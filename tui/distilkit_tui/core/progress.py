@@ -1,0 +1,127 @@
+"""How far a run is: which stages it has, which is under way, what comes then."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from distilkit.errors import UserError
+from distilkit.settings import TrainSettings
+from distilkit.strategies import parse_strategy, strategy_from_table
+from distilkit_tui.core.entry import Entry, number
+
+GLYPHS = {"done": "✓", "now": "▶", "later": "○", "failed": "✗", "stopped": "■"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a run: what it is called, and whether it is done, now, later, failed or stopped."""
+
+    label: str
+    state: str
+    trained: bool = True
+
+
+def parts(entry: Entry, twin: Entry | None = None) -> list[Part]:
+    """Return a run's parts: its teacher's stages, its own (times the points of the grid), evaluation and twin.
+
+    Stages come from the configuration, the place among them from the phase that the run says it is in.
+    """
+    teacher, student = teacher_stages(entry), student_stages(entry)
+    own = "label-only" if entry.record.get("twin_of") else "student"
+    points = _points(entry)
+    names = [("teacher", stage) for stage in ([] if own == "label-only" else teacher)]
+    names += [(own if points == 1 else f"{own} {point}/{points}", s) for point in range(1, points + 1) for s in student]
+    at = _place(str(entry.status.get("phase", "")), names)
+    ended = {"crashed": "failed", "stopped": "stopped", "lost": "failed"}.get(entry.state, "now")
+    done = entry.state == "done" or bool(twin is not None and twin.status)
+    at = len(names) + 1 if done else at
+    labels = [": ".join(name) for name in names] + ["evaluation"]
+    found = [
+        Part(label, "done" if place < at else ended if place == at else "later", place < len(names))
+        for place, label in enumerate(labels)
+    ]
+    if entry.record.get("twin"):
+        state = "done" if entry.state == "done" else ended if twin is not None and twin.status else "later"
+        found.append(Part("label-only twin", state, False))
+    return found
+
+
+def headline(entry: Entry, found: list[Part]) -> str:
+    """Return where the run is in a sentence: `stage 2 of 3: student: prediction`."""
+    trained = [part for part in found if part.trained]
+    for place, part in enumerate(trained, 1):
+        if part.state not in ("done", "later"):
+            return f"stage {place} of {len(trained)}: {part.label}"
+    current = next((part.label for part in found if part.state not in ("done", "later")), "")
+    return "finished" if entry.state == "done" else current or str(entry.status.get("phase", ""))
+
+
+class Work(NamedTuple):
+    """A piece of work: how much of how much, how fast, how many seconds the rest takes."""
+
+    name: str
+    done: float
+    total: float
+    rate: float | None
+    left: float | None
+
+
+def work_under_way(entry: Entry) -> Work | None:
+    """Return what a run works on; a validation on the way counts as a part of its stage."""
+    phase = str(entry.status.get("phase", ""))
+    done, total = number(entry.status.get("phase_done")), number(entry.status.get("phase_total"))
+    if entry.step and (phase.endswith(": validate") or total == entry.step[1]):
+        return Work(phase, *entry.step, entry.rate, entry.eta)
+    if done is None or not total:
+        return None
+    return Work(phase, done, total, number(entry.status.get("rate")), number(entry.status.get("eta")))
+
+
+def examples_per_step(entry: Entry, stage: str) -> int:
+    """Return how many examples an optimiser step of a stage reads, on one process."""
+    of_teacher = stage in teacher_stages(entry) and stage not in student_stages(entry)
+    section = entry.resolved.get("teacher", {}).get("train") if of_teacher else entry.resolved.get("train")
+    if not isinstance(section, dict):
+        return 1
+    sizes = section.get("per_device_train_batch_size"), section.get("gradient_accumulation_steps")
+    return int(sizes[0] or 1) * int(sizes[1] or 1) if all(isinstance(size, int) for size in sizes) else 1
+
+
+def student_stages(entry: Entry) -> list[str]:
+    """Return the names of the student's stages; none where the configuration cannot be read."""
+    try:
+        return _names(strategy_from_table(entry.resolved["strategy"]))
+    except (UserError, KeyError, TypeError):
+        return []
+
+
+def teacher_stages(entry: Entry) -> list[str]:
+    """Return the names of the stages that fine-tune the teacher."""
+    try:
+        named = entry.resolved["teacher"]["fine_tune"]
+        return _names(parse_strategy(named)) if named else []
+    except (UserError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _names(strategy: Any) -> list[str]:
+    return [stage.name for stage in strategy.stages(TrainSettings(), 1)]
+
+
+def _points(entry: Entry) -> int:
+    grid, count = entry.resolved.get("grid"), 1
+    for values in grid.values() if isinstance(grid, dict) else ():
+        count *= len(values) if isinstance(values, list) and values else 1
+    return count
+
+
+def _place(phase: str, names: list[tuple[str, str]]) -> int:
+    """Return which part a phase such as `student 2/3, temperature 5: distil` belongs to."""
+    role, _, label = phase.rpartition(": ")
+    role = role.partition(",")[0]
+    if label.startswith("re-rank") and role != "teacher":
+        return len(names)
+    for place, (other, name) in enumerate(names):
+        if (role, label) == (other, name):
+            return place
+    # Tokenising, BM25, validation: of the first stage of theirs.
+    return next((place for place, (other, _) in enumerate(names) if other == role), 0)

@@ -1,0 +1,187 @@
+"""All runs under one folder, kept up to date by looking: what is live often, the rest now and then."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from distilkit.errors import UserError
+from distilkit.evaluation.results import read_measures
+from distilkit.runs.folder import RunFolder
+from distilkit.runs.state import derive, find_runs, read_record, read_status
+from distilkit_tui.core.entry import Entry
+from distilkit_tui.core.history import History
+from distilkit_tui.core.log import Log
+from distilkit_tui.core.pace import Paces
+
+# Seconds between two searches for new, vanished and resumed runs.
+SCAN_EVERY = 2.5
+# How long one look may spend on reading events before it shows what it has.
+BUDGET = 0.1
+# How many runs' curves are kept in memory.
+KEPT = 100
+
+Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The runs at one moment, by key; `problem` says why there are none; the version grows with every change."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    problem: str = ""
+    version: int = 0
+
+    @property
+    def live(self) -> int:
+        """How many runs are being worked on."""
+        return sum(entry.live for entry in self.entries.values())
+
+
+class RunStore:
+    """Reads run folders; `poll` belongs to one thread, which hands its Snapshots to the others."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        self.runs_dir = runs_dir
+        self.watched: frozenset[str] = frozenset()
+        self.behind = False
+        self._log: tuple[str, Log] | None = None
+        self._snapshot = Snapshot()
+        self._stamps: dict[str, tuple[Stamp, ...]] = {}
+        self._paces = Paces()
+        self._histories: dict[str, History] = {}
+        self._scanned = -SCAN_EVERY
+
+    def watch(self, keys: Iterable[str], log: str | None = None) -> None:
+        """Say whose events are wanted, and whose log; any thread may."""
+        self.watched = frozenset(keys)
+        if log is None:
+            self._log = None
+        else:
+            self.log(log)
+
+    def log(self, key: str) -> Log:
+        """Return a run's log, which `poll` fills; only one is followed at a time."""
+        if self._log is None or self._log[0] != key:
+            self._log = (key, Log(RunFolder(self.runs_dir / key).log))
+        return self._log[1]
+
+    def history(self, key: str) -> History:
+        """Return a watched run's history, which `poll` fills."""
+        found = self._histories.get(key)
+        return found or self._histories.setdefault(key, History(RunFolder(self.runs_dir / key)))
+
+    def hurry(self) -> None:
+        """Search at the next look, since something was started, stopped or deleted."""
+        self._scanned = -SCAN_EVERY
+
+    def poll(self) -> Snapshot:
+        """Look once: the runs, and the watched ones' events; `behind` says that more of those are there to be read."""
+        before = self._snapshot
+        scan = time.monotonic() - self._scanned >= SCAN_EVERY
+        entries, problem = self._scan() if scan else (before.entries, before.problem)
+        renewed = {key: self._renewed(entry, scan) for key, entry in entries.items()}
+        changed = problem != before.problem or renewed.keys() != before.entries.keys()
+        changed = changed or any(entry is not before.entries.get(key) for key, entry in renewed.items())
+        grown = self._read_events(renewed)
+        if followed := self._log:
+            grown = followed[1].read() or grown
+        version = before.version + (changed or bool(grown))
+        self._snapshot = Snapshot(renewed if changed else before.entries, problem, version)
+        return self._snapshot
+
+    def _scan(self) -> tuple[dict[str, Entry], str]:
+        self._scanned = time.monotonic()
+        if not self.runs_dir.is_dir():
+            self._histories.clear()
+            return {}, f"there is no folder {self.runs_dir}"
+        try:
+            folders = find_runs(self.runs_dir)
+        except OSError as error:
+            return {}, f"{self.runs_dir} cannot be read: {error.strerror}"
+        before = self._snapshot.entries
+        found = {}
+        for folder in folders:
+            key = str(folder.path.relative_to(self.runs_dir))
+            if key.startswith(".") or "/." in key:  # on its way out
+                continue
+            found[key] = before.get(key) or Entry(key, folder, "new")
+        for key in self._stamps.keys() - found.keys():
+            del self._stamps[key]
+            self._histories.pop(key, None)
+            self._paces.forget(key)
+        return found, ""
+
+    def _renewed(self, entry: Entry, scan: bool) -> Entry:
+        """Return an entry as it is now: the same object where nothing changed."""
+        if not (scan or entry.live or entry.state == "new"):
+            return entry
+        folder = entry.folder
+        stamps = tuple(_stamp(path) for path in (folder.run_json, folder.status_json, _measures_path(folder)))
+        if stamps == self._stamps.get(entry.key):
+            if entry.state in ("done", "stopped", "damaged"):
+                return entry
+            state = _state(folder, entry.record, entry.status)
+            return entry if state == entry.state else replace(entry, state=state)
+        self._stamps[entry.key] = stamps
+        found = read_entry(entry.key, folder)
+        return replace(found, pace=self._paces.take(entry.key, found.status)) if found.live else found
+
+    def _read_events(self, entries: dict[str, Entry]) -> bool:
+        """Read on in the watched runs' events; return whether there were any."""
+        wanted = self.watched & entries.keys()
+        # Kept while it costs little: a finished run's events are not read twice.
+        for key in list(self._histories.keys() - wanted)[: max(0, len(self._histories) - KEPT)]:
+            self._histories.pop(key, None)
+        grown, end = False, time.monotonic() + BUDGET
+        self.behind = False
+        for key in sorted(wanted):
+            history = self.history(key)
+            while history.read():
+                grown = True
+                if time.monotonic() > end:
+                    self.behind = True
+                    return True
+        return grown
+
+
+def read_entry(key: str, folder: RunFolder) -> Entry:
+    """Return a run as its files tell it; what cannot be read makes it `damaged`, with the reason."""
+    try:
+        record = read_record(folder)
+        status = read_status(folder)
+        measures = _measures(folder)
+        return Entry(key, folder, _state(folder, record, status), record, status, measures)
+    except UserError as error:
+        return Entry(key, folder, "damaged", problem=str(error))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return Entry(key, folder, "damaged", problem=f"{folder.path} cannot be read: {error}")
+
+
+def _state(folder: RunFolder, record: dict[str, Any], status: dict[str, Any]) -> str:
+    try:
+        return derive(folder, record, status)
+    except OSError:
+        # The lock of a folder that cannot be written cannot be asked about: its life signs are judged as another
+        # machine's.
+        return derive(folder, {**record, "boot_id": None, "host": {}}, status)
+
+
+def _measures_path(folder: RunFolder) -> Path:
+    return Path(folder.eval) / "test" / "measures.json"
+
+
+def _measures(folder: RunFolder) -> dict[str, float]:
+    path = _measures_path(folder)
+    found: dict[str, float] = read_measures(path)["measures"] if path.exists() else {}
+    return found
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return what changes when a file is replaced."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (facts.st_mtime_ns, facts.st_size, facts.st_ino)

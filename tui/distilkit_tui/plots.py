@@ -1,0 +1,170 @@
+"""The plots of runs: what of their histories is drawn, and how."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from distilkit_tui.core.figures import duration
+from distilkit_tui.core.history import OTHERS, History, StageCurves
+from distilkit_tui.core.series import WINDOWS, Floats, Series, smooth
+from distilkit_tui.widgets.axis import figure
+from distilkit_tui.widgets.plot import Curve, Plot
+
+
+@dataclass(frozen=True)
+class View:
+    """How curves are shown: points that weigh in the smoothing, axes, and the measure's place among the measures."""
+
+    window: int = WINDOWS[0]
+    log_y: bool = False
+    by_time: bool = False
+    measure: int = 0
+
+    def smoother(self) -> int:
+        """Return the next smoothing."""
+        return WINDOWS[(WINDOWS.index(self.window) + 1) % len(WINDOWS)]
+
+
+class Shown(NamedTuple):
+    """A run to draw among others."""
+
+    name: str
+    history: History
+    colour: int
+
+
+def loss_plot(history: History, place: int, view: View) -> Plot:
+    """Return a stage's loss and every term of it; smoothed, the points themselves stay behind the loss."""
+    stage = _at(history, place)
+    if stage is None:
+        return Plot("loss", note="no step has been logged yet")
+    curves = []
+    for number, name in enumerate(stage.losses):
+        x, y = _points(stage.train[name], view)
+        if view.window and name == "loss":
+            curves.append(Curve("every point", x, y, number, dim=True))
+        curves.append(Curve(name, x, smooth(y, view.window), number))
+    # The sum is painted last: it must not hide behind a term.
+    curves.sort(key=lambda curve: curve.name == "loss")
+    title = f"loss · {stage.label}" + (f" · ema {view.window}" if view.window else "")
+    return _plot(title, curves, view)
+
+
+def single_loss_plot(shown: Sequence[Shown], view: View) -> Plot:
+    """Return the loss of several runs' latest stages, one curve each, the last run on top."""
+    curves = []
+    for run in shown:
+        with run.history.lock:
+            stage = _at(run.history, -1)
+            if stage is None or "loss" not in stage.train:
+                continue
+            x, y = _points(stage.train["loss"], view)
+            if view.window and len(shown) == 1:
+                curves.append(Curve("every point", x, y, run.colour, dim=True))
+            curves.append(Curve(_name(run, stage, len(shown)), x, smooth(y, view.window), run.colour))
+    title = "loss" + (f" · ema {view.window}" if view.window else "")
+    return _plot(title, curves, view, note="no step has been logged yet")
+
+
+def validation_plot(shown: Sequence[Shown], view: View, first: str, place: int = -1) -> Plot:
+    """Return one measure on the validation queries, of one run or several; `first` is the measure to begin with.
+
+    Behind those on validation queries come what the scores of training examples are watched by.
+    """
+    found = [name for run in shown for name in measures(run.history, place)]
+    names = sorted(dict.fromkeys(found), key=lambda name: name != first)
+    if not names:
+        return Plot("validation", note="nothing has been validated yet")
+    name = names[view.measure % len(names)]
+    curves = []
+    for run in shown:
+        with run.history.lock:
+            stage = _at(run.history, place)
+            series = stage.measured(name) if stage is not None else None
+            if stage is not None and series is not None:
+                x, y = _points(series, view)
+                if view.by_time:
+                    x = x + _since_start(stage, series)
+                glyph = "•" if name in stage.validation else ""
+                curves.append(Curve(_name(run, stage, len(shown)), x, y, run.colour, glyph=glyph))
+    reach = [edge for run in shown for edge in _reach(run.history, place, view)]
+    title = f"training {name}" if name in OTHERS else f"validation {name}"
+    return replace(_plot(title, curves, View(by_time=view.by_time)), x_also=tuple(reach))
+
+
+def learning_rate_plot(history: History, place: int, view: View) -> Plot:
+    """Return a stage's learning rate."""
+    stage = _at(history, place)
+    if stage is None or "learning_rate" not in stage.train:
+        return Plot("learning rate", note="no step has been logged yet")
+    x, y = _points(stage.train["learning_rate"], view)
+    return _plot("learning rate", [Curve("", x, y, 4)], View(by_time=view.by_time), zero=True)
+
+
+def speed_plot(history: History, place: int, examples: int, view: View) -> Plot:
+    """Return a stage's examples a second, from the times between its logged steps."""
+    stage = _at(history, place)
+    series = stage.train.get("loss") if stage is not None else None
+    if series is None or len(series) < 3:
+        return Plot("examples/s", note="no step has been logged yet")
+    x, _ = _points(series, view)
+    spent = np.diff(series.times)
+    # A pause between two processes is a gap, not a slow step.
+    counted = (spent > 0) & (spent < max(30.0, 20 * float(np.median(spent))))
+    speed = np.where(counted, examples * np.diff(series.steps) / np.where(counted, spent, 1.0), np.nan)
+    return _plot("examples/s", [Curve("", x[1:], smooth(speed, view.window), 2)], View(by_time=view.by_time), zero=True)
+
+
+def measures(history: History, place: int = -1) -> list[str]:
+    """Return what a stage has been measured by."""
+    with history.lock:
+        stage = _at(history, place)
+        return stage.measures if stage is not None else []
+
+
+def _at(history: History, place: int) -> StageCurves | None:
+    stages = history.stages
+    if place >= 0:
+        return stages[place] if place < len(stages) else None
+    return stages[-1] if stages else None
+
+
+def _reach(history: History, place: int, view: View) -> tuple[float, ...]:
+    """Return where a stage's training begins and how far it has come, on the x axis."""
+    with history.lock:
+        stage = _at(history, place)
+        series = next(iter(stage.train.values()), None) if stage is not None else None
+        if series is None or not len(series):
+            return ()
+        x, _ = _points(series, view)
+    return (float(x[0]), float(x[-1]))
+
+
+def _since_start(stage: StageCurves, measured: Series) -> float:
+    """Return the seconds between a stage's first logged step and the first point of one of its curves."""
+    first = [series.times[0] for series in stage.train.values() if len(series)]
+    return float(measured.times[0] - min(first)) if first and len(measured) else 0.0
+
+
+def _points(series: Series, view: View) -> tuple[Floats, Floats]:
+    """Return a curve's x and y, copied: the reading thread goes on writing."""
+    x = series.times - series.times[:1] if view.by_time else series.steps
+    return np.array(x), np.array(series.values)
+
+
+def _name(run: Shown, stage: StageCurves, count: int) -> str:
+    return run.name if count > 1 else stage.label
+
+
+def _plot(title: str, curves: list[Curve], view: View, zero: bool = False, note: str = "") -> Plot:
+    return Plot(
+        title,
+        tuple(curves),
+        x_label="time" if view.by_time else "step",
+        log_y=view.log_y,
+        zero=zero,
+        x_figure=duration if view.by_time else figure,
+        note=note or "nothing to draw yet",
+    )

@@ -1,0 +1,365 @@
+"""Compares the marked runs: is the difference real, on which queries, at which cost, and what was done differently?"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static, TabbedContent, TabPane
+
+from distilkit.comparison.render import wording
+from distilkit.comparison.result import ComparisonResult
+from distilkit.errors import UserError
+from distilkit_tui.core.comparing import Question, Reading, answer, read, with_margin
+from distilkit_tui.core.entry import Entry
+from distilkit_tui.core.sorting import ordered
+from distilkit_tui.core.store import Snapshot
+from distilkit_tui.core.text import safe
+from distilkit_tui.keys import bindings
+from distilkit_tui.screens.base import BaseScreen
+from distilkit_tui.screens.compare_curves import ConfigurationPane, CurvesPane
+from distilkit_tui.screens.compare_frontier import FrontierPane
+from distilkit_tui.screens.compare_means import MeansPane
+from distilkit_tui.screens.compare_queries import QueriesPane
+from distilkit_tui.screens.compare_rankings import Rankings
+from distilkit_tui.screens.compare_view import Pane, View
+from distilkit_tui.screens.export import Export
+
+TABS: dict[str, Callable[[], Pane]] = {
+    "means": MeansPane,
+    "queries": QueriesPane,
+    "frontier": FrontierPane,
+    "curves": CurvesPane,
+    "configuration": ConfigurationPane,
+}
+
+
+class CompareScreen(BaseScreen):
+    """The marked runs, with what they bring along, against one or more baselines."""
+
+    MODE = "compare"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("compare")]
+    DEFAULT_CSS = """
+    CompareScreen {
+        #asked { height: auto; max-height: 3; padding: 0 1; }
+        TabbedContent { height: 1fr; }
+        TabPane { padding: 0; }
+    }
+    """
+
+    class Came(Message):
+        """A comparison is there, or why not; `number` tells which question it answers."""
+
+        def __init__(self, number: int, reading: Reading | None, found: ComparisonResult | str) -> None:
+            super().__init__()
+            self.number, self.reading, self.found = number, reading, found
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._question = Question()
+        self._reading: Reading | None = None
+        self._view: View | None = None
+        self._problem = ""
+        self._number = 0
+        self._asked: Any = None
+        self._based_on: tuple[str, ...] | None = None
+
+    def body(self) -> ComposeResult:
+        """What is asked, and the tabs."""
+        yield Static("", id="asked", markup=False)
+        with TabbedContent(initial="means"):
+            for name, make in TABS.items():
+                with TabPane(name.capitalize(), id=name):
+                    yield make()
+
+    def on_mount(self) -> None:
+        """Give the keys to the table of means."""
+        self.query_one(MeansPane).table.focus()
+
+    @property
+    def tab(self) -> str:
+        """The tab in sight."""
+        return self.query_one(TabbedContent).active
+
+    @property
+    def pane(self) -> Pane:
+        """What is in it."""
+        return self.query_one(f"TabPane#{self.tab}").query_one(Pane)
+
+    @property
+    def result(self) -> ComparisonResult | None:
+        """The comparison, None before the first."""
+        return self._view.result if self._view is not None else None
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The runs compared: the marked ones; without a mark the latest that is finished."""
+        known = self.main.snapshot.entries
+        marked = [known[key] for key in self.main.marks if key in known]
+        if marked:
+            return marked
+        done = [entry for entry in known.values() if entry.state == "done" and not entry.record.get("twin_of")]
+        return ordered(done, "started")[:1]
+
+    def runs_changed(self, snapshot: Snapshot) -> None:
+        """Compare anew where marks or results have changed, and let curves grow."""
+        entries = self.entries
+        asked = [(entry.key, entry.state, tuple(entry.measures.items())) for entry in entries]
+        asked_of = (asked, tuple(self.main.baselines))
+        if asked_of != self._asked:
+            self._asked = asked_of
+            self._reading = None
+            self._ask()
+        elif self.tab in ("curves", "configuration"):
+            self._show_runs()
+
+    def _ask(self) -> None:
+        """Have the question answered in a thread; answers to older questions are dropped."""
+        self._number += 1
+        keys = [entry.key for entry in self.entries]
+        baselines = tuple(self.main.baselines)
+        renewed = baselines != self._based_on
+        self._based_on = baselines
+        self._compute(self._number, self._question, keys, self._reading, baselines if renewed else None)
+        self._tell()
+        self._show_runs()
+
+    @work(thread=True, group="compare", exit_on_error=False)
+    def _compute(
+        self,
+        number: int,
+        question: Question,
+        keys: list[str],
+        reading: Reading | None,
+        baselines: tuple[str, ...] | None,
+    ) -> None:
+        try:
+            reading = reading or read(keys, self.main.store.runs_dir)
+            if baselines is not None:
+                names = tuple(dict.fromkeys(reading.names[key] for key in baselines if key in reading.names))
+                question = replace(question, baselines=names)
+            self.post_message(self.Came(number, reading, answer(reading, question)))
+        except (UserError, OSError) as error:
+            self.post_message(self.Came(number, reading, str(error)))
+
+    def on_compare_screen_came(self, message: Came) -> None:
+        """Show the answer, unless another question has been asked meanwhile."""
+        if message.number != self._number:
+            return
+        if message.reading is not None:
+            self._reading = message.reading
+        if isinstance(message.found, str):
+            self._problem, self._view = message.found, None
+        else:
+            self._problem = ""
+            self._question = replace(self._question, baselines=message.found.baselines)
+            old = self._view
+            kept = (old.column_number, old.baseline_number, old.chosen) if old is not None else ()
+            self._view = View(message.found, self.main.store.runs_dir, *kept)
+        self._show()
+
+    def _show(self) -> None:
+        """Show the tab in sight."""
+        self._tell()
+        if self._view is not None:
+            self.pane.look(self._view)
+        if self.tab in ("curves", "configuration"):
+            self._show_runs()
+
+    def _show_runs(self) -> None:
+        pane = self.pane
+        if isinstance(pane, CurvesPane | ConfigurationPane):
+            pane.show(self.entries)
+
+    def _tell(self) -> None:
+        """Write what is asked, of which runs, and what was left out or went wrong."""
+        entries, view = self.entries, self._view
+        line = Text()
+        if self._problem:
+            style = self.app.theme_variables["error"]
+            line.append(f"✗ {safe(self._problem)}\n", style=style)
+            line.append("mark runs with space and baselines with b on screen 1", style="dim")
+        elif not entries:
+            line.append("no finished run to compare yet; mark runs with space on screen 1")
+        else:
+            count = f"{len(entries)} runs" if len(entries) > 1 else safe(entries[0].key)
+            line.append(count if self.main.marks else f"nothing is marked; the latest finished run: {count}", "bold")
+            line.append(safe(f" · {self._choices(view)}"))
+            if self._reading is not None and self._reading.left_out:
+                left = ", ".join(self._reading.left_out[:3])
+                line.append(safe(f" · without results yet, left out: {left}"), self.app.theme_variables["warning"])
+        self.query_one("#asked", Static).update(line)
+
+    def _choices(self, view: View | None) -> str:
+        if view is None:
+            return "comparing …"
+        result = view.result
+        family = f"{wording.correction_name(result)} over {result.family}"
+        against = "all with all" if result.pairs == "all" else f"against {', '.join(result.baselines)}"
+        both = ", equivalence too" if result.equivalence else ""
+        kind = "relative" if result.margin_kind == "relative" else "absolute"
+        return f"{against} · {wording.test_name(result)} · {family} · margin {wording.amount(result)} {kind}{both}"
+
+    def _change(self, **changes: Any) -> None:
+        """Ask another question."""
+        self._question = replace(self._question, **changes)
+        self._ask()
+
+    def _look(self, **changes: Any) -> None:
+        """Look at something else in the same answer."""
+        if self._view is not None:
+            self._view = replace(self._view, **changes)
+            self._show()
+
+    @on(TabbedContent.TabActivated)
+    def _tab_shown(self) -> None:
+        self._show()
+        table = getattr(self.pane, "table", None)
+        if isinstance(table, Widget):
+            table.focus()
+
+    @on(Pane.Chosen)
+    def _chosen(self, event: Pane.Chosen) -> None:
+        if self._view is not None and event.name != self._view.system:
+            self._view = replace(self._view, chosen=event.name)
+
+    @on(Pane.Opened)
+    def _opened(self, event: Pane.Opened) -> None:
+        if self._view is None:
+            return
+        if self.tab == "means":
+            self._view = replace(self._view, chosen=event.name)
+            self.query_one(TabbedContent).active = "queries"
+        elif isinstance(pane := self.pane, QueriesPane):
+            self.app.push_screen(Rankings(self._view, pane.queries, event.name))
+
+    def action_tab(self, by: int) -> None:
+        """Show the next tab."""
+        names = list(TABS)
+        self.query_one(TabbedContent).active = names[(names.index(self.tab) + by) % len(names)]
+
+    def action_open(self) -> None:
+        """Open what is under the cursor."""
+        table = getattr(self.pane, "table", None)
+        if table is not None:
+            table.action_select()
+
+    def action_baseline(self) -> None:
+        """Make the system that is looked at a baseline, or none any more; one baseline stays."""
+        if self._view is None:
+            return
+        name, named = self._view.system, list(self._question.baselines)
+        if self.tab == "means" and (key := self.query_one(MeansPane).table.cursor_key):
+            name = key
+        named.remove(name) if name in named else named.append(name)
+        if named:
+            self._change(baselines=tuple(named), pairs="baseline")
+
+    def action_against(self) -> None:
+        """Look against the next baseline."""
+        if self._view is not None:
+            self._look(baseline_number=self._view.baseline_number + 1)
+
+    def action_all_pairs(self) -> None:
+        """Compare all with all, or with the baselines alone."""
+        if self._question.pairs == "all":
+            self._based_on = None  # the marked baselines again
+            self._change(pairs="baseline", baselines=())
+        else:
+            self._change(pairs="all")
+
+    def action_measure(self) -> None:
+        """Show the next measure."""
+        if self.tab == "curves":
+            curves = self.query_one(CurvesPane)
+            curves.change(measure=curves.view.measure + 1)
+        elif self._view is not None:
+            self._look(column_number=self._view.column_number + 1)
+
+    def action_system(self, by: int) -> None:
+        """Look at the next system."""
+        if self._view is not None:
+            self._view = self._view.step(by)
+            self._show()
+
+    def action_margin(self, by: int) -> None:
+        """Change the margin; what depends on it changes at once."""
+        self._margin(self._question.wider(by))
+
+    def action_margin_kind(self) -> None:
+        """Take the margin as a share of the baseline, or as it is."""
+        other = "absolute" if self._question.margin_kind == "relative" else "relative"
+        self._margin(replace(self._question, margin_kind=other))
+
+    def _margin(self, question: Question) -> None:
+        self._question = question
+        if self._view is not None:
+            self._number += 1  # an answer with the old margin comes too late
+            self._view = replace(self._view, result=with_margin(self._view.result, question))
+            self._show()
+
+    def action_equivalence(self) -> None:
+        """Test equivalence, too."""
+        self._change(equivalence=not self._question.equivalence)
+
+    def action_test(self) -> None:
+        """Take the next test."""
+        self._change(test=self._question.next_test().test)
+
+    def action_correction(self) -> None:
+        """Take the next correction."""
+        self._change(correction=self._question.next_correction().correction)
+
+    def action_only_changed(self) -> None:
+        """Show all of the configurations, or what differs."""
+        if isinstance(pane := self.pane, ConfigurationPane):
+            pane.turn()
+
+    def action_axis(self) -> None:
+        """Take the other cost, or time instead of steps."""
+        pane = self.pane
+        if isinstance(pane, FrontierPane):
+            pane.turn()
+        elif isinstance(pane, CurvesPane):
+            pane.change(by_time=not pane.view.by_time)
+
+    def action_smooth(self) -> None:
+        """Smooth the curves more, or not at all."""
+        if isinstance(pane := self.pane, CurvesPane):
+            pane.change(window=pane.view.smoother())
+
+    def action_log_y(self) -> None:
+        """Change between an even and a logarithmic axis of losses."""
+        if isinstance(pane := self.pane, CurvesPane):
+            pane.change(log_y=not pane.view.log_y)
+
+    @work
+    async def action_export(self) -> None:
+        """Write the comparison to a file."""
+        if self._view is None:
+            self.app.notify("there is no comparison to write yet", severity="warning")
+            return
+        path = await self.app.push_screen_wait(Export(self._view.result, Path.cwd()))
+        if path is not None:
+            self.app.notify(str(path), title="written", markup=False)
+
+    def action_copy(self) -> None:
+        """Copy the command line that prints the same."""
+        if self._reading is not None:
+            command = self._question.command(self._reading.runs, self.main.store.runs_dir)
+            self.app.copy_to_clipboard(command)
+            self.app.notify(command, title="copied", markup=False)
+
+    async def action_back(self) -> None:
+        """Go back to the means, then to all runs."""
+        tabs = self.query_one(TabbedContent)
+        if tabs.active != "means":
+            tabs.active = "means"
+        else:
+            await self.main.action_mode("runs")

@@ -1,0 +1,100 @@
+"""What the tabs of the comparison share: the answer, and which measure, baseline and system are looked at."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from textual.containers import Vertical
+from textual.message import Message
+
+from distilkit.comparison.result import Column, Comparison, ComparisonResult
+from distilkit_tui.core.names import labels
+
+
+@dataclass(frozen=True)
+class View:
+    """A result, and what of it is looked at: the numbers of a column and a baseline, and a system's name."""
+
+    result: ComparisonResult
+    runs_dir: Path
+    column_number: int = 0
+    baseline_number: int = 0
+    chosen: str = ""
+
+    @property
+    def column(self) -> Column:
+        """The query set and measure."""
+        columns = self.result.columns
+        return columns[self.column_number % len(columns)]
+
+    @property
+    def label(self) -> str:
+        """The measure in words."""
+        return self.result.label(self.column)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The systems' names, as short as they can be told apart."""
+        return labels(self.result.names)
+
+    @property
+    def baseline(self) -> str:
+        """The baseline that systems are held against: those that none is compared with are passed over."""
+        named = [name for name in self.result.baselines if any(one.baseline == name for one in self.result.comparisons)]
+        named = named or list(self.result.baselines)
+        return named[self.baseline_number % len(named)]
+
+    @property
+    def system(self) -> str:
+        """The system that is looked at: the chosen one, else the last that is no baseline."""
+        names = self.result.names
+        if self.chosen in names:
+            return self.chosen
+        others = [name for name in names if name != self.baseline]
+        return others[-1] if others else names[-1]
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The system and the baseline; the baseline itself is held against another system."""
+        if self.system != self.baseline:
+            return self.system, self.baseline
+        others = [name for name in self.result.names if name != self.baseline]
+        return (others[-1], self.baseline) if others else (self.system, self.baseline)
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """The comparisons with the baseline on the measure."""
+        here = [one for one in self.result.comparisons if (one.set, one.measure) == self.column]
+        return [one for one in here if one.baseline == self.baseline]
+
+    def step(self, by: int) -> "View":
+        """Return the view of the next system but the baseline."""
+        names = [name for name in self.result.names if name != self.baseline]
+        place = (names.index(self.pair[0]) + by) % len(names) if self.pair[0] in names else 0
+        return replace(self, chosen=names[place]) if names else self
+
+
+class Pane(Vertical):
+    """A tab of the comparison; `look` shows a view and is called when it, or the tab, comes into sight."""
+
+    DEFAULT_CSS = """
+    Pane { height: 1fr; }
+    """
+
+    class Chosen(Message):
+        """Another system is looked at."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    class Opened(Message):
+        """What is under the cursor is to be opened: a system, or a query."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def look(self, view: View) -> None:
+        """Show a view."""
+        raise NotImplementedError

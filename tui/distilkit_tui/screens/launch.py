@@ -1,0 +1,335 @@
+"""Starts a run: recipes by paper, a form of their keys, the plan, and a process that outlives the application."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Static
+
+from distilkit.errors import UserError
+from distilkit_tui.core.control import Child
+from distilkit_tui.core.draft import Draft
+from distilkit_tui.core.planning import DryRun, PlanView, view
+from distilkit_tui.core.recipes import Choice, choices, paper
+from distilkit_tui.core.store import Snapshot
+from distilkit_tui.core.text import safe
+from distilkit_tui.keys import bindings
+from distilkit_tui.screens.base import BaseScreen
+from distilkit_tui.screens.pick import Pick
+from distilkit_tui.widgets.form import Form
+from distilkit_tui.widgets.plan import PlanPane
+from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
+
+PANES = {"recipes": "#recipes", "form": "#form", "plan": "#plan"}
+GROUP = "§ "
+
+
+class LaunchScreen(BaseScreen):
+    """The place to start runs and suites from."""
+
+    MODE = "launch"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("launch")]
+    DEFAULT_CSS = """
+    LaunchScreen {
+        #panes { height: 1fr; }
+        #recipes { width: 42; }
+        #right { width: 1fr; margin-left: 1; }
+        #form { height: 3fr; }
+        #plan { height: 2fr; min-height: 7; }
+        #line { height: auto; max-height: 4; padding: 0 1; background: $panel; }
+        &.-narrow #recipes { width: 1fr; display: none; }
+        &.-narrow #right { margin-left: 0; display: none; }
+        &.-narrow #form, &.-narrow #plan { display: none; }
+        &.-narrow.at-recipes #recipes { display: block; }
+        &.-narrow.at-form #right, &.-narrow.at-plan #right { display: block; }
+        &.-narrow.at-form #form, &.-narrow.at-plan #plan { display: block; height: 1fr; }
+    }
+    """
+
+    class Recipes(Message):
+        """The recipes have been read."""
+
+        def __init__(self, found: Sequence[Choice]) -> None:
+            super().__init__()
+            self.found = found
+
+    class Planned(Message):
+        """The plan of a dry run is there, or why not."""
+
+        def __init__(self, run: DryRun, found: PlanView | str) -> None:
+            super().__init__()
+            self.run, self.found = run, found
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pane = "recipes"
+        self._choices: dict[str, Choice] = {}
+        self._draft: Draft | None = None
+        self._planned: Draft | None = None
+        self._run: DryRun | None = None
+        self._started: tuple[Draft, Child] | None = None
+
+    def body(self) -> ComposeResult:
+        """Recipes, form, plan, and the command line that would do the same."""
+        with Horizontal(id="panes"):
+            yield VirtualTable((Column("recipe", 20, grow=1), Column("", 5)), "no recipes", id="recipes")
+            with Vertical(id="right"):
+                yield Form(id="form")
+                yield PlanPane(id="plan")
+        yield Static("", id="line", markup=False)
+
+    def on_mount(self) -> None:
+        """Read the recipes."""
+        self._go("recipes")
+        self._read()
+        self.set_interval(0.5, self._follow)
+
+    def on_screen_resume(self) -> None:
+        """Read the recipes again, which are files that one edits, and look for a free name, if one was taken."""
+        super().on_screen_resume()
+        if self._choices:
+            self._read()
+        if self._draft is not None and (self.runs_dir / self._draft.name).exists():
+            self._take(self._draft.with_value("name", None).named_freely(self.runs_dir))
+
+    def on_unmount(self) -> None:
+        """Let go of a dry run that is under way."""
+        if self._run is not None:
+            self._run.kill()
+
+    @property
+    def recipes(self) -> VirtualTable:
+        """The table of recipes."""
+        return self.query_one("#recipes", VirtualTable)
+
+    @property
+    def form(self) -> Form:
+        """The form."""
+        return self.query_one(Form)
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where runs go."""
+        return self.main.store.runs_dir
+
+    def runs_changed(self, snapshot: Snapshot) -> None:
+        """Go to the run that was started here, as soon as there is one."""
+        self._follow()
+
+    def _follow(self) -> None:
+        if self._started is None:
+            return
+        draft, child = self._started
+        entries = self.main.snapshot.entries
+        found = [key for key in entries if key == draft.name or key.startswith(f"{draft.name}/")]
+        if found:
+            self._started = None
+            self.main.current = found[0]
+            self.run_worker(self.main.action_mode("runs" if draft.choice.suite else "run"))
+        elif child.process.returncode is not None:  # why, the application says
+            self._started = None
+            self._tell()
+
+    @work(thread=True, group="recipes", exclusive=True, exit_on_error=False)
+    def _read(self) -> None:
+        self.post_message(self.Recipes(choices(Path.cwd())))
+
+    def on_launch_screen_recipes(self, message: Recipes) -> None:
+        """Show the recipes by paper."""
+        self._choices = {choice.name: choice for choice in message.found}
+        keys: list[str] = []
+        for choice in message.found:
+            if f"{GROUP}{choice.group}" not in keys:
+                keys.append(f"{GROUP}{choice.group}")
+            keys.append(choice.name)
+        self.recipes.show(keys, self._cells, f"no recipes in {Path.cwd()}")
+        if self.recipes.cursor_key not in self._choices and len(keys) > 1:
+            self.recipes.go_to(keys[1])
+        self._choose()
+
+    def _cells(self, key: str) -> list[Cell]:
+        choice = self._choices.get(key)
+        if choice is None:
+            return [Styled(key.removeprefix(GROUP), "accent", bold=True), ""]
+        if choice.problem:
+            return [Styled(f"  ✗ {key}", "error"), ""]
+        return [f"  {key}", "suite" if choice.suite else ""]
+
+    @on(VirtualTable.Highlighted, "#recipes")
+    def _highlighted(self) -> None:
+        self._choose()
+
+    @on(VirtualTable.Selected, "#recipes")
+    def _selected(self) -> None:
+        if self._draft is not None and not self._draft.choice.problem:
+            self._go("form")
+
+    def _choose(self) -> None:
+        """Begin a draft of the recipe under the cursor, unless there is one."""
+        choice = self._choices.get(self.recipes.cursor_key or "")
+        if choice is None or (self._draft is not None and self._draft.choice == choice):
+            return
+        self._take(Draft(choice).named_freely(self.runs_dir))
+
+    def _take(self, draft: Draft) -> None:
+        """Show another draft."""
+        self._draft = draft
+        by = dict.fromkeys(draft.given, "recipe") | dict.fromkeys(draft.overrides, "you")
+        self.form.show(draft.fields if draft.values else [], draft.values, by)
+        self.query_one(PlanPane).stale(draft != self._planned)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Write what the recipe is, what is wrong with the draft, or the command line that does the same."""
+        draft = self._draft
+        if draft is None:
+            return
+        text = Text(overflow="fold")
+        if draft.problem:
+            text.append(f"✗ {safe(draft.problem)}", style=self.app.theme_variables["error"])
+        else:
+            about = f"started {draft.name}; waiting for it" if self._started else draft.choice.description
+            text.append(f"{safe(about)}\n" if about else "", style="dim")
+            text.append(f"$ {safe(draft.command(self.runs_dir))}", style="bold")
+        self.query_one("#line", Static).update(text)
+
+    @on(Form.Tried)
+    def _tried(self, event: Form.Tried) -> None:
+        if self._draft is not None:
+            self.form.judge(self._draft.with_value(event.key, event.text).problem)
+
+    @on(Form.Set)
+    def _set(self, event: Form.Set) -> None:
+        """Take a value in, unless it is wrong."""
+        if self._draft is None:
+            return
+        changed = self._draft.with_value(event.key, event.text)
+        if changed.problem and changed.problem != self._draft.problem:
+            self.app.notify(changed.problem, severity="warning", markup=False)
+            return
+        self.form.finish()
+        self._take(changed)
+
+    @on(Form.Choose)
+    @work
+    async def _pick(self, event: Form.Choose) -> None:
+        draft = self._draft
+        if draft is None:
+            return
+        field = next(one for one in draft.fields if one.key == event.key)
+        known = [(one, _about(event.key, one)) for one in field.choices]
+        chosen = await self.app.push_screen_wait(Pick(event.key, known, draft.values.get(event.key, "")))
+        if chosen is not None:
+            self.post_message(Form.Set(event.key, chosen))
+
+    @on(Form.Left)
+    def _left(self) -> None:
+        self._go("recipes")
+
+    def action_find(self) -> None:
+        """Look for a key of the form."""
+        self._go("form")
+        self.form.action_find()
+
+    def action_reset(self) -> None:
+        """Take all changes back."""
+        if self._draft is not None:
+            self._take(Draft(self._draft.choice).named_freely(self.runs_dir))
+
+    def action_copy(self) -> None:
+        """Copy the command line that does the same."""
+        if self._draft is not None:
+            command = self._draft.command(self.runs_dir)
+            self.app.copy_to_clipboard(command)
+            self.app.notify(command, title="copied", markup=False)
+
+    def action_plan(self) -> None:
+        """Ask for the plan, in a process of its own; an older question is dropped."""
+        draft = self._draft
+        if draft is None or self._refused(draft):
+            return
+        if self._run is not None:
+            self._run.kill()
+        try:
+            self._run = DryRun(draft.arguments(self.runs_dir))
+        except UserError as error:
+            self.query_one(PlanPane).refuse(str(error))
+            return
+        self._planned = draft
+        self._go("plan")
+        self.query_one(PlanPane).wait(draft.name)
+        self._wait_for(self._run)
+
+    @work(thread=True, group="plan", exit_on_error=False)
+    def _wait_for(self, run: DryRun) -> None:
+        found: PlanView | str
+        try:
+            found = view(run.result(), self.runs_dir)
+        except UserError as error:
+            found = str(error)
+        self.post_message(self.Planned(run, found))
+
+    def on_launch_screen_planned(self, message: Planned) -> None:
+        """Show the plan, unless another has been asked for meanwhile."""
+        if message.run is not self._run:
+            return
+        self._run = None
+        pane, found = self.query_one(PlanPane), message.found
+        pane.refuse(found) if isinstance(found, str) else pane.show(found)
+        pane.stale(self._draft != self._planned)
+
+    def action_start(self) -> None:
+        """Start a process of its own, and go to its run when it is there."""
+        draft = self._draft
+        if draft is None or self._refused(draft):
+            return
+        if (self.runs_dir / draft.name).exists():
+            self._warn(f"{self.runs_dir / draft.name} exists; give the run another name")
+            return
+        try:
+            child = self.main.launcher.start(draft.arguments(self.runs_dir), draft.name)
+        except UserError as error:
+            self._warn(str(error))
+            return
+        self._started = (draft, child)
+        self.main.store.hurry()
+        self.app.notify(f"{draft.name} starts in a process of its own", markup=False)
+        self._tell()
+
+    def _refused(self, draft: Draft) -> bool:
+        if draft.problem:
+            self._warn(draft.problem)
+        return bool(draft.problem)
+
+    def _warn(self, text: str) -> None:
+        self.app.notify(text, severity="warning", markup=False)
+
+    def action_pane(self, by: int) -> None:
+        """Go to the next pane."""
+        names = list(PANES)
+        self._go(names[(names.index(self._pane) + by) % len(names)])
+
+    def _go(self, pane: str) -> None:
+        self._pane = pane
+        for name in PANES:
+            self.set_class(name == pane, f"at-{name}")
+        target: Any = self.form.table if pane == "form" else self.query_one(PANES[pane])
+        (target.table if isinstance(target, PlanPane) else target).focus()
+
+    def action_back(self) -> None:
+        """Go back to the recipes, then to all runs."""
+        if self._pane == "recipes":
+            self.run_worker(self.main.action_mode("runs"))
+        else:
+            self._go("recipes")
+
+
+def _about(key: str, name: str) -> str:
+    """Return a word on a choice: the paper of a strategy."""
+    return paper(name) if key == "strategy.name" else ""

@@ -1,0 +1,258 @@
+"""All runs: a table that can be filtered, sorted and marked, and the curves of the run under the cursor."""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.widgets import Input, Static
+
+from distilkit.errors import UserError
+from distilkit_tui.core.entry import STATES, Entry
+from distilkit_tui.core.figures import duration, optional, rate, steps
+from distilkit_tui.core.filters import compile_filter
+from distilkit_tui.core.sorting import DESCENDING, ORDERS, ordered
+from distilkit_tui.core.store import Snapshot
+from distilkit_tui.core.text import safe
+from distilkit_tui.keys import bindings
+from distilkit_tui.plots import Shown, View, single_loss_plot, validation_plot
+from distilkit_tui.screens.actions import RunActions
+from distilkit_tui.widgets.axis import figure
+from distilkit_tui.widgets.chart import Chart
+from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
+
+# Order -> its column; the marks have none.
+COLUMNS: dict[str, Column] = {
+    "mark": Column("", 2),
+    "name": Column("run", 16, grow=3),
+    "state": Column("state", 9),
+    "strategy": Column("strategy", 12, grow=2, rank=4),
+    "student": Column("student", 16, grow=1, rank=2),
+    "step": Column("step", 11, align="right", rank=7),
+    "loss": Column("loss", 8, align="right", rank=6),
+    "validation": Column("valid.", 7, align="right", rank=8),
+    "test": Column("test", 7, align="right", rank=3),
+    "rate": Column("rate", 7, align="right", rank=1),
+    "eta": Column("ETA", 6, align="right", rank=5),
+}
+
+
+class RunsScreen(RunActions):
+    """The home of the application."""
+
+    MODE = "runs"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs")]
+    DEFAULT_CSS = """
+    RunsScreen {
+        VirtualTable { height: 3fr; }
+        #facts { height: 1; padding: 0 1; color: $foreground-muted; }
+        #filter { height: 1; border: none; padding: 0 1; background: $panel; display: none; }
+        #filter.shown { display: block; }
+        #preview { height: 2fr; min-height: 8; max-height: 18; }
+        #preview Chart { width: 1fr; }
+        #validation { margin-left: 1; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._filter, self._order, self._reverse = "", "started", False
+        self._view = View()
+        self._drawn: Any = None
+
+    def body(self) -> ComposeResult:
+        """Table, filter, curves."""
+        yield VirtualTable(list(COLUMNS.values()), id="runs")
+        yield Static("", id="facts", markup=False)
+        yield Input(placeholder="state:running nDCG@10>0.4 -tiny", id="filter")
+        with Horizontal(id="preview"):
+            yield Chart(id="loss")
+            yield Chart(id="validation")
+
+    def on_mount(self) -> None:
+        """Give the keys to the table."""
+        self.table.focus()
+
+    @property
+    def table(self) -> VirtualTable:
+        """The table of runs."""
+        return self.query_one(VirtualTable)
+
+    @property
+    def key(self) -> str | None:
+        """The run under the cursor."""
+        return self.table.cursor_key
+
+    def runs_changed(self, snapshot: Snapshot) -> None:
+        """Show what passes the filter, in order, and the curves."""
+        problem = ""
+        try:
+            passes = compile_filter(self._filter)
+        except UserError as error:
+            problem, passes = str(error), lambda entry: True
+        chosen = [entry for entry in snapshot.entries.values() if passes(entry)]
+        keys = [entry.key for entry in ordered(chosen, self._order, self._reverse)]
+        self.table.columns = self._columns()
+        self.table.show(keys, lambda key: self._cells(snapshot.entries[key]), self._empty(snapshot))
+        self._tell(len(keys), len(snapshot.entries), problem)
+        self._draw()
+
+    def _columns(self) -> list[Column]:
+        down = (self._order in DESCENDING) != self._reverse
+        return [
+            replace(column, title=f"{column.title}{'▼' if down else '▲'}") if order == self._order else column
+            for order, column in COLUMNS.items()
+        ]
+
+    def _cells(self, entry: Entry) -> list[Cell]:
+        glyph, colour = STATES.get(entry.state, ("·", ""))
+        mark = "◆" if entry.key in self.main.baselines else "●" if entry.key in self.main.marks else ""
+        validation, test = (found.get(entry.measure) for found in (entry.validation, entry.measures))
+        return [
+            Styled(mark, "accent"),
+            entry.key,
+            Styled(f"{glyph} {entry.state}", colour),
+            entry.strategy,
+            entry.student,
+            steps(entry),
+            figure(entry.loss) if entry.loss is not None else "",
+            optional(validation),
+            optional(test),
+            rate(entry.rate),
+            duration(entry.eta),
+        ]
+
+    def _empty(self, snapshot: Snapshot) -> str:
+        if snapshot.problem:
+            return snapshot.problem
+        if not snapshot.version:
+            return "looking for runs …"
+        if snapshot.entries:
+            return "no run passes the filter"
+        return f"no runs in {self.main.store.runs_dir} yet; press n to start one"
+
+    def _tell(self, shown: int, total: int, problem: str) -> None:
+        parts = [f"{shown} of {total}" if self._filter else f"{total} runs"]
+        parts.append(f"{'reversed ' if self._reverse else ''}by {self._order}")
+        if self._filter:
+            parts.append(problem or f"filter {self._filter}")
+        if self.main.marks:
+            baselines = f", {len(self.main.baselines)} as baseline" if self.main.baselines else ""
+            parts.append(f"{len(self.main.marks)} marked{baselines}")
+        self.query_one("#facts", Static).update(safe(" · ".join(parts)))
+
+    def _draw(self) -> None:
+        """Draw the curves of the run under the cursor and of the marked ones, where they have changed."""
+        keys = [*(key for key in self.main.marks if key != self.key), *([self.key] if self.key else [])]
+        self.main.store.watch(keys)
+        shown = [Shown(key, self.main.store.history(key), self.main.colour(key)) for key in keys]
+        drawn = (self._view, [(run.name, run.history.version, run.colour) for run in shown])
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        self.query_one("#loss", Chart).show(single_loss_plot(shown, self._view))
+        entry = self.entry
+        first = entry.measure if entry is not None else ""
+        self.query_one("#validation", Chart).show(validation_plot(shown, self._view, first))
+
+    @on(VirtualTable.Highlighted)
+    def _highlighted(self) -> None:
+        self._draw()
+
+    @on(VirtualTable.Selected)
+    async def _selected(self, event: VirtualTable.Selected) -> None:
+        self.main.current = event.key
+        await self.main.action_mode("run")
+
+    @on(VirtualTable.HeaderClicked)
+    def _sort_by(self, event: VirtualTable.HeaderClicked) -> None:
+        order = list(COLUMNS)[event.column]
+        if order == self._order:
+            self._reverse = not self._reverse
+        elif order in ORDERS:
+            self._order, self._reverse = order, False
+        self.runs_changed(self.main.snapshot)
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self._filter = event.value
+        self.runs_changed(self.main.snapshot)
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self) -> None:
+        self.query_one("#filter").set_class(bool(self._filter), "shown")
+        self.table.focus()
+
+    def key_escape(self) -> None:
+        """Leave the filter, then take it away."""
+        box = self.query_one("#filter", Input)
+        if not box.has_focus:
+            box.value = ""
+        self._filter_done()
+
+    def action_filter(self) -> None:
+        """Ask for a filter; it works while it is typed."""
+        box = self.query_one("#filter", Input)
+        box.add_class("shown")
+        box.focus()
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        orders = list(ORDERS)
+        self._order, self._reverse = orders[(orders.index(self._order) + 1) % len(orders)], False
+        self.runs_changed(self.main.snapshot)
+
+    def action_reverse(self) -> None:
+        """Turn the order around."""
+        self._reverse = not self._reverse
+        self.runs_changed(self.main.snapshot)
+
+    def action_open(self) -> None:
+        """Open the run under the cursor."""
+        self.table.action_select()
+
+    def action_mark(self) -> None:
+        """Mark the run under the cursor and go on to the next."""
+        if self.key is not None:
+            self.main.toggle_mark(self.key)
+            self.table.action_move(1)
+
+    def action_baseline(self) -> None:
+        """Make the run under the cursor a baseline."""
+        if self.key is not None:
+            self.main.toggle_baseline(self.key)
+
+    def action_unmark(self) -> None:
+        """Take all marks away."""
+        self.main.marks, self.main.baselines = [], []
+        self.runs_changed(self.main.snapshot)
+
+    async def action_compare(self) -> None:
+        """Compare what is marked."""
+        await self.main.action_mode("compare")
+
+    async def action_launch(self) -> None:
+        """Start a new run."""
+        await self.main.action_mode("launch")
+
+    def action_measure(self) -> None:
+        """Show the next measure."""
+        self._look(measure=self._view.measure + 1)
+
+    def action_smooth(self) -> None:
+        """Smooth more, or not at all."""
+        self._look(window=self._view.smoother())
+
+    def action_log_y(self) -> None:
+        """Change between an even and a logarithmic axis of losses."""
+        self._look(log_y=not self._view.log_y)
+
+    def action_time(self) -> None:
+        """Change between steps and time."""
+        self._look(by_time=not self._view.by_time)
+
+    def _look(self, **changes: Any) -> None:
+        self._view = replace(self._view, **changes)
+        self._draw()

@@ -1,0 +1,1 @@
+"""The table and the chart that stay fast with thousands of rows and points, and the small parts around them."""
