@@ -47,6 +47,7 @@ def test_the_readme_names_every_placeholder() -> None:
 @pytest.mark.slow
 def test_every_command_of_the_readme_runs(tmp_path: Path, tiny_beir: Path) -> None:
     (tmp_path / "my-collection").symlink_to(tiny_beir)
+    (tmp_path / "triples.tsv").write_text("q0\td0\td1\nq1\td1\td2\n")
     commands = [command for command in COMMANDS if command.startswith("distilkit ")]
     # What `make demo` leaves is there before the commands that look at it.
     ran = ["distilkit run recipes/simplified_tinybert.toml --resume auto", *commands]
