@@ -79,8 +79,8 @@ def test_no_such_recipe(refused: Refused) -> None:
         (["train.metric_for_best_model=nDGC@10"], "[train] metric_for_best_model: no measure is called 'nDGC@10'"),
         (["teacher.train.metric_for_best_model=RR@0"], "[teacher.train] metric_for_best_model: measure 'RR@0'"),
         # Models.
-        (["student.architecture=bert_dog"], "no student architecture is called 'bert_dog'; did you mean 'bert_cat'?"),
-        (["teacher.architecture=bert_dog"], "is called 'bert_dog'; did you mean 'bert_cat'?"),
+        (["student.architecture=bert_dog"], "no student architecture is called 'bert_dog'; did you mean 'bert_dot'?"),
+        (["teacher.architecture=bert_dog"], "is called 'bert_dog'; did you mean 'bert_dot'?"),
         (["teacher.model=no/such-model"], "the model 'no/such-model' is no folder here, and the hub cannot be reached"),
         (["teacher.model=package:no_such_package"], "the package 'no_such_package' of package:no_such_package is not"),
         (["student.start=no/such-model"], "the model 'no/such-model' is no folder here"),

@@ -126,7 +126,7 @@ def test_the_cost_of_a_run(finished: Any) -> None:
 
 def test_the_events_hold_unweighted_terms(finished: Any, tiny_recipe: Path) -> None:
     events = [json.loads(line) for line in (finished.run / "events.jsonl").read_text().splitlines()]
-    assert all(set(event) == {"v", "t", "step", "kind", "stage", "values"} for event in events)
+    assert all(set(event) == {"v", "t", "step", "kind", "stage", "key", "values"} for event in events)
     assert all(event["v"] == 1 for event in events)
     assert [event["t"] for event in events] == sorted(event["t"] for event in events)
     trained = [event for event in events if event["kind"] == "train" and event["stage"] == "distil"]
@@ -289,7 +289,10 @@ def test_another_seed_shares_the_teacher(cli: Cli, finished: Any, tiny_recipe: P
     assert (record["seed"], twin["seed"]) == (2, 2)
     assert record["overrides"] == ['name="suite/second"', "seed=2"]
     assert record["twin"] == "suite/second-label_only"
-    assert "fine_tune" not in (runs / "suite/second/events.jsonl").read_text()
+    events = [json.loads(line) for line in (runs / "suite/second/events.jsonl").read_text().splitlines()]
+    teaching = [event for event in events if event["stage"] == "fine_tune"]
+    assert teaching
+    assert all(event["reused"] for event in teaching)
     teachers = [
         read(run / "eval/test/references/teacher/measures.json") for run in (runs / "tiny", runs / "suite/second")
     ]

@@ -3,6 +3,8 @@
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from distilkit_tui.core.differences import differences, query_texts, sides
 from distilkit_tui.core.frontier import caveat, points
 from distilkit_tui.core.names import labels
 from distilkit_tui.core.store import RunStore
+from distilkit_tui.keys import KEYS, bindings
+from distilkit_tui.screens.compare import CompareScreen
+from distilkit_tui.screens.launch import LaunchScreen
 
 RUNS = ("distilled", "one_layer")
 COLUMN = ("test", "nDCG@10")
@@ -185,3 +190,15 @@ def test_names_of_a_suite_are_told_apart_by_what_is_their_own() -> None:
     assert labels(["t/x-seed1", "t/x-seed2"]) == {"t/x-seed1": "x-seed1", "t/x-seed2": "x-seed2"}
     assert labels(["t/x", "u/x", "t/y", "u/y"])["t/x"] == "t/x", "what is no longer told apart stays whole"
     assert labels([]) == {}
+
+
+def test_every_key_does_something_and_the_screens_do_without_torch() -> None:
+    for place, owner in {"launch": LaunchScreen, "compare": CompareScreen}.items():
+        for binding in bindings(place):
+            action = binding.action.partition("(")[0]
+            assert callable(getattr(owner, f"action_{action}", None)), f"{place}: {binding.key} -> {action}"
+        keys = [key for row in KEYS[place][1] for key in row.keys.split(",")]
+        assert len(keys) == len(set(keys))
+    code = "import sys; from distilkit_tui.screens import compare, launch; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "transformers", "matplotlib"} & set(found)

@@ -58,6 +58,7 @@ def test_tabs(runs: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
     name = f"{size[0]}x{size[1]}"
 
     async def steps(pilot: Pilot[Any]) -> None:
+        app_of(pilot).animation_level = "none"  # the line below the tabs slides otherwise
         await compare(pilot, "one_layer", "distilled")
         await shows(pilot, "nDCG@10", "one_layer against teacher")
         # The words below are those of the renderers, whose tests they have: the tables alone are held here.

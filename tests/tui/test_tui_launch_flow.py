@@ -54,6 +54,7 @@ async def change(pilot: Pilot[Any], key: str, value: str) -> None:
     await pilot.press("enter")
 
 
+@pytest.mark.slow
 def test_launch_follow_compare(place: Path) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         app = app_of(pilot)
@@ -122,13 +123,13 @@ def test_the_form_as_text(place: Path, size: tuple[int, int]) -> None:
         own = [key for key in screen.recipes.keys if key.endswith(".toml")]
         screen.recipes.show(own, screen._cells)
         screen.recipes.go_to("tiny.toml")
-        await pilot.press("enter", "slash", *"strategy", "enter", "down", "2")
-        await shows(pilot, "weights.hidden", "released_code")
+        await pilot.press("enter", "slash", *"strategy", "enter", "down", "enter", "2")
+        await shows(pilot, "temperature", "✓ enter takes it")
         check(f"launch-{size[0]}x{size[1]}", text(app_of(pilot)))
         await pilot.press("escape", "escape")
-        screen.recipes.go_to(own[0])
-        await shows(pilot, "✗ hostile [bold]x.toml", "not valid TOML")
-        await pilot.press("enter", "d", "S", "escape")
+        screen.recipes.go_to(own[-1])
+        await shows(pilot, "[bold]x.toml: not valid TOML")
+        await pilot.press("enter", "d", "S", "escape", "escape", "escape")
         await shows(pilot, "[1 Runs]")
 
     drive(Path("runs"), steps, size)
