@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from comparing_runs import change, results
 
+from distilkit.comparison.names import labels
 from distilkit.comparison.result import ComparisonResult
 from distilkit.data.sources import BeirSource
 from distilkit.errors import UserError
@@ -19,7 +20,6 @@ from distilkit_tui.core.changed import ABSENT, side_by_side
 from distilkit_tui.core.comparing import CORRECTIONS, Question, answer, read, with_margin
 from distilkit_tui.core.differences import differences, query_texts, sides
 from distilkit_tui.core.frontier import caveat, points
-from distilkit_tui.core.names import labels
 from distilkit_tui.core.store import RunStore
 from distilkit_tui.keys import KEYS, bindings
 from distilkit_tui.screens.compare import CompareScreen

@@ -60,7 +60,9 @@ def _draw(lines: dict[str, Line], across: str, up: str, log: bool = False) -> "F
     figure = style.figure(7.2, 3.6)
     axes = figure.subplots()
     for place, (name, line) in enumerate(lines.items()):
-        axes.plot(*zip(*line, strict=True), label=style.named(name), markersize=4, linewidth=1.3, **style.of(place))
+        axes.plot(
+            *zip(*line, strict=True), label=style.named(name, lines), markersize=4, linewidth=1.3, **style.of(place)
+        )
     if log:
         style.logarithmic(axes)
     axes.set_xlabel(across)

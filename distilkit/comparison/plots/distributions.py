@@ -69,7 +69,7 @@ def _draw(
     figure, axes = style.panels(len(found))
     for panel, (name, per_query) in zip(axes, found.items(), strict=True):
         fill(panel, per_query)
-        panel.set_title(style.named(name), fontsize=8)
+        panel.set_title(style.named(name, found), fontsize=8)
         panel.set_xlabel(across)
         panel.set_yticks([])
         panel.locator_params(axis="x", nbins=4)

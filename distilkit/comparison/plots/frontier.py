@@ -24,7 +24,9 @@ def draw(result: ComparisonResult) -> "Figure | None":
         error = (
             None if one.ci_low is None or one.ci_high is None else [[one.mean - one.ci_low], [one.ci_high - one.mean]]
         )
-        axes.errorbar(x, one.mean, yerror(error), capsize=3, markersize=7, label=style.named(one.name), **look)
+        axes.errorbar(
+            x, one.mean, yerror(error), capsize=3, markersize=7, label=style.named(one.name, result.names), **look
+        )
     best = frontier([(x, one.mean) for x, one in points])
     best.append((max(x for x, _ in points), best[-1][1]))
     axes.step(*zip(*best, strict=True), where="post", color=style.BLACK, linewidth=1, linestyle=":", label="frontier")

@@ -1,9 +1,10 @@
 """How all plots look: colours of Okabe and Ito, with a marker and a line of each system's own, readable in print."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from distilkit.comparison.names import labels
 from distilkit.comparison.render.wording import visible
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ def of(place: int) -> dict[str, Any]:
     }
 
 
-def named(text: str) -> str:
-    """Return a system's name as a label, its middle left out where it is long."""
-    text = visible(text)
+def named(text: str, among: Iterable[str] = ()) -> str:
+    """Return a system's name as a label: less what it shares with the others of its suite, short where it is long."""
+    text = visible(labels(among).get(text, text))
     return text if len(text) <= NAME else f"{text[: NAME // 2]}…{text[-(NAME // 2) :]}"
 
 

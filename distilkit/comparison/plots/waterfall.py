@@ -30,8 +30,10 @@ def draw(result: ComparisonResult) -> "Figure | None":
         panel.stairs(np.maximum(differences, 0), edges, fill=True, color=style.BLUE)
         panel.stairs(np.minimum(differences, 0), edges, fill=True, color=style.RED)
         panel.axhline(0, color=style.BLACK, linewidth=0.6)
-        panel.set_title(f"{style.named(one.system)}\n{one.wins} won, {one.ties} tied, {one.losses} lost", fontsize=8)
+        panel.set_title(
+            f"{style.named(one.system, result.names)}\n{one.wins} won, {one.ties} tied, {one.losses} lost", fontsize=8
+        )
         panel.set_xticks([])
     figure.supxlabel("queries, sorted", fontsize=8)
-    figure.supylabel(f"{result.label(column)} - {style.named(baseline)}", fontsize=8)
+    figure.supylabel(f"{result.label(column)} - {style.named(baseline, result.names)}", fontsize=8)
     return figure

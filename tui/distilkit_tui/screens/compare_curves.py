@@ -8,9 +8,9 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Static
 
+from distilkit.comparison.names import labels
 from distilkit_tui.core.changed import side_by_side
 from distilkit_tui.core.entry import Entry
-from distilkit_tui.core.names import labels
 from distilkit_tui.core.text import safe, short
 from distilkit_tui.plots import Shown, View, single_loss_plot, validation_plot
 from distilkit_tui.screens.compare_view import Pane

@@ -7,8 +7,8 @@ from pathlib import Path
 from textual.containers import Vertical
 from textual.message import Message
 
+from distilkit.comparison.names import labels
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
-from distilkit_tui.core.names import labels
 
 
 @dataclass(frozen=True)
