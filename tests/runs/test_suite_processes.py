@@ -83,7 +83,7 @@ def test_two_processes_share_a_suite(suite_recipe: Path, whole: Path, tmp_path: 
         assert first.wait() == 0, first.stderr
     assert_same(tmp_path, whole)
     for run in runs_of(tmp_path).values():
-        trained = [event["step"] for event in events(run, "train", "fine_tune")]
+        trained = [(event["key"], event["step"]) for event in events(run, "train", "fine_tune")]
         assert len(trained) == len(set(trained))
     assert len(list((tmp_path / ".artifacts" / "stage").glob("*/manifest.json"))) == 3
 
@@ -106,9 +106,8 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_trained(
         if made["stage"]["name"] == "prediction":
             (manifest.parent / "model" / "model.safetensors").write_bytes(b"broken")
     code, said = distilkit(words(suite_recipe, tmp_path), tmp_path / "said")
-    assert code in (1, 2), said
+    assert code == 1, said
     assert "Traceback" not in said
-    assert "standard_kd" in said
-    states = {name: json.loads((run / "status.json").read_text())["state"] for name, run in runs_of(tmp_path).items()}
-    assert states["simplified_tinybert"] == "done"
-    assert states["standard_kd"] == "crashed"
+    assert "1 of 3 runs failed: suite/standard_kd" in said
+    done = {name for name, run in runs_of(tmp_path).items() if (run / "eval" / "test" / "cost.json").exists()}
+    assert done == {"fine_tune", "simplified_tinybert"}
