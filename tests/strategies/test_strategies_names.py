@@ -112,7 +112,7 @@ def test_only_what_differs_is_named() -> None:
         ('fine_tune(listwise="1")', r'\[strategy\] listwise = "1": expected a number'),
         ("fine_tune(listwise=true)", r"\[strategy\] listwise = true: expected a number"),
         ("fine_tune(listwise=1979-05-27)", r'listwise = "1979-05-27": expected a number'),
-        ("fine_tune(cross_entropy=0)", r"\[strategy\]: both losses have the weight 0"),
+        ("fine_tune(cross_entropy=0)", r"\[strategy\]: every loss has the weight 0"),
         ("simplified_tinybert(weights={atention=1})", r"\[strategy.weights\] atention is no key .* 'attention'"),
         ("simplified_tinybert(weights={soft=true})", r"\[strategy.weights\] soft = true: expected a number"),
         ("simplified_tinybert(weights=3)", r"\[strategy\] weights = 3: expected a table"),
