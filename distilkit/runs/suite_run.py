@@ -84,7 +84,7 @@ def _train_all(todo: list[Member], request: Request, quiet: bool, failed: list[s
                 execute(own, quiet=quiet)
             except Busy:
                 busy.append(member)
-            except (RunFailed, UserError) as error:  # what was checked before can still go wrong, such as a damaged file
+            except (RunFailed, UserError) as error:  # after all checks something can still be damaged
                 failed.append(f"{member.recipe.name}: {error}")
         # A member that its other process gave up is taken up here in the next round.
         if len(busy) == len(left):
