@@ -5,13 +5,11 @@ from distilkit.losses.internals import attention_mse, embedding_mse, hidden_mse
 from distilkit.losses.labels import hard_cross_entropy, list_cross_entropy
 from distilkit.losses.list_ranks import adr_mse, lambda_rank
 from distilkit.losses.lists import kl_divergence, list_mle, list_net
-from distilkit.losses.logits import soft_cross_entropy
+from distilkit.losses.logits import logit_mse, soft_cross_entropy, soft_kl_divergence, soft_loss
 from distilkit.losses.masked_lists import count_lists
 from distilkit.losses.pairs import margin_mse, pointwise_mse, ranknet, weighted_ranknet
-from distilkit.losses.registry import LOSSES
 
 __all__ = [
-    "LOSSES",
     "adr_mse",
     "attention_mse",
     "count_lists",
@@ -25,9 +23,12 @@ __all__ = [
     "list_cross_entropy",
     "list_mle",
     "list_net",
+    "logit_mse",
     "margin_mse",
     "pointwise_mse",
     "ranknet",
     "soft_cross_entropy",
+    "soft_kl_divergence",
+    "soft_loss",
     "weighted_ranknet",
 ]

@@ -14,7 +14,6 @@ from torch import Tensor
 import distilkit.losses
 from distilkit.errors import UserError
 from distilkit.losses import (
-    LOSSES,
     attention_mse,
     count_pairs,
     count_tokens,
@@ -23,6 +22,7 @@ from distilkit.losses import (
     soft_cross_entropy,
 )
 from distilkit.losses.squared_error import squared_error
+from distilkit.strategies.terms import TERMS
 
 MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]])
 lengths = st.lists(st.integers(1, 6), min_size=1, max_size=4)
@@ -35,10 +35,10 @@ def test_examples_of_the_docstrings_run(name: str) -> None:
 
 
 def test_every_loss_has_an_example() -> None:
-    assert all(">>>" in (LOSSES[name].__doc__ or "") for name in LOSSES)
-    assert {*LOSSES} >= {"attention", "hidden", "embedding", "soft", "hard", "list"}
+    assert all(">>>" in (TERMS[name].loss.__doc__ or "") for name in TERMS)
+    assert {*TERMS} >= {"attention", "hidden", "embedding", "soft", "hard", "list"}
     with pytest.raises(UserError, match="did you mean 'attention'"):
-        LOSSES["attentoin"]
+        TERMS["attentoin"]
 
 
 def pad(tensor: Tensor, axes: int, more: int, filler: float) -> Tensor:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from distilkit.losses import (
-    LOSSES,
     adr_mse,
     count_lists,
     kl_divergence,
@@ -20,6 +19,7 @@ from distilkit.losses import (
     list_net,
     soft_cross_entropy,
 )
+from distilkit.strategies.terms import TERMS
 
 Loss = Callable[..., Tensor]
 
@@ -238,4 +238,4 @@ def test_bad_shapes(loss: Loss) -> None:
 
 
 def test_they_are_registered() -> None:
-    assert [LOSSES[loss.__name__] for loss in KNOWN] == KNOWN
+    assert [TERMS[loss.__name__].loss for loss in KNOWN] == KNOWN

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from distilkit.losses import LOSSES, margin_mse, pointwise_mse, ranknet, weighted_ranknet
+from distilkit.losses import margin_mse, pointwise_mse, ranknet, weighted_ranknet
+from distilkit.strategies.terms import TERMS
 
 Loss = Callable[..., Tensor]
 
@@ -129,4 +130,4 @@ def test_bad_input() -> None:
 
 
 def test_they_are_registered() -> None:
-    assert [LOSSES[name] for name in ("margin_mse", "pointwise_mse", "ranknet", "weighted_ranknet")] == ALL
+    assert [TERMS[name].loss for name in ("margin_mse", "pointwise_mse", "ranknet", "weighted_ranknet")] == ALL
