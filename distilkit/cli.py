@@ -470,17 +470,20 @@ def recipes(json_: Json = False) -> None:
     from distilkit.recipe import load_recipe, shipped_recipes
     from distilkit.tables import table
 
-    rows = []
+    rows, suites = [], {}
     for name, path in shipped_recipes().items():
         loaded = load_recipe(path)
         strategies = loaded.matrix.strategies if loaded.matrix else (loaded.strategy["name"],)
+        if loaded.matrix:
+            suites[name] = f"a suite of {len(strategies)}"
         row = {"name": name, "strategy": ", ".join(strategies), "data": loaded.data.source}
         rows.append({**row, "description": loaded.description, "path": str(path)})
     if json_:
         print(json.dumps(rows, indent=2))
         return
     columns = ["name", "strategy", "data", "description"]
-    print(table(["recipe", *columns[1:]], [[row[column] for column in columns] for row in rows]))
+    shown = [{**row, "strategy": suites.get(row["name"], row["strategy"])} for row in rows]
+    print(table(["recipe", *columns[1:]], [[row[column] for column in columns] for row in shown]))
 
 
 @app.command()
