@@ -214,7 +214,7 @@ class Experiment:
         steps = 0.0
         for job in jobs:
             _, own = self.stages.size(job)
-            # Online or not: what a teacher scored ahead for all runs, it scored for this one too.
+            # Scores that a teacher gave ahead, for all runs, count as if it had given them for this one.
             steps += own * (1 + teacher / (3 * student) if budget == "compute" and job.stage.uses_teacher else 1)
         return math.ceil(steps)
 

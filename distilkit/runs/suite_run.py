@@ -77,10 +77,10 @@ def _train_all(todo: list[Member], request: Request, quiet: bool, failed: list[s
     while left:
         busy: list[Member] = []
         for member in left:
-            console.say(f"suite: {member.recipe.name} ({todo.index(member) + 1} of {len(todo)})", log=False)
             own = Request(member.recipe, replace(request.source, overrides=()), request.runs_dir, resume=True)
             try:
                 _refuse_busy(own.folder)
+                console.say(f"suite: {member.recipe.name} ({todo.index(member) + 1} of {len(todo)})", log=False)
                 execute(own, quiet=quiet)
             except Busy:
                 busy.append(member)

@@ -40,7 +40,6 @@ def test_follow_stop_and_resume(tiny_recipe: Path, tmp_path: Path) -> None:
         await until(pilot, lambda: read_status(RunFolder(runs / "tiny")).get("step", 0) > reached + 10)
         await shows(pilot, "▶ running  tiny", f"pid {child.process.pid}")
         await pilot.press("x")
-        await shows(pilot, "running, stopping")
         await until(pilot, lambda: child.process.returncode is not None)
         await shows(pilot, "■ stopped  tiny")
 
@@ -60,6 +59,8 @@ def test_a_run_that_does_not_stop_is_killed_when_asked_again(tiny_recipe: Path, 
         os.kill(app.snapshot.entries["tiny"].status["pid"], signal.SIGSTOP)
         await pilot.press("x")
         await until(pilot, lambda: app.stopping == {"tiny"})
+        await pilot.press("enter")
+        await shows(pilot, "running, stopping")
         await pilot.press("x")
         await shows(pilot, "Kill (y)", "No (n)")
         await pilot.press("y")
