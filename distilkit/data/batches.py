@@ -1,7 +1,9 @@
 """The order of training examples: every epoch sees each once, in batches of like length, by seed and step alone."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +15,45 @@ Integers = npt.NDArray[np.int64]
 # Batches whose examples are sorted by length together; within them the batches are shuffled again.
 BLOCK = 50
 
+# What a forward and backward pass takes however few tokens it has, in tokens of a small student on a processor.
+PASS_COST = 32
+
+
+class Lengths(Protocol):
+    """The lengths of examples, [n] or [n, ways]: an array, or what counts them when it is asked."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, examples: Integers, /) -> Integers: ...
+
+
+class CountsTokens(Protocol):
+    """What knows how many tokens a pair has."""
+
+    def lengths(self, queries: Integers, passages: Integers) -> Integers: ...
+
+
+@dataclass(frozen=True)
+class PairLengths:
+    """The tokens of each pair of examples, [n, ways], counted when they are asked for: examples may be many."""
+
+    tokens: CountsTokens
+    queries: npt.NDArray[np.integer]
+    passages: npt.NDArray[np.integer]
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def __getitem__(self, examples: Integers, /) -> Integers:
+        queries, passages = (rows[examples].astype(np.int64, copy=False) for rows in (self.queries, self.passages))
+        return self.tokens.lengths(queries.ravel(), passages.ravel()).reshape(queries.shape)
+
 
 @dataclass(frozen=True)
 class Schedule:
     """Which examples each step trains on: a pure function of lengths, batch size, seed and step, so that a resumed
-    run goes on exactly where it stopped."""
+    run goes on exactly where it stopped. An example of several ways is as long as the longest of them."""
 
-    lengths: Integers
+    lengths: Lengths
     batch_size: int
     seed: int
 
@@ -28,18 +62,53 @@ class Schedule:
         """Optimiser steps of one pass over the examples."""
         return math.ceil(len(self.lengths) / self.batch_size)
 
-    def epoch(self, number: int) -> list[Integers]:
-        """Return the batches of one epoch: shuffled, cut into large blocks, sorted by length inside each block."""
+    def epoch(self, number: int) -> Sequence[Integers]:
+        """Return the batches of one epoch: shuffled, cut into large blocks, sorted by length inside each block.
+
+        A block is sorted, and its lengths are read, when a batch of it is asked for.
+        """
         rng = np.random.default_rng([self.seed, 3, number])
-        order = rng.permutation(len(self.lengths))
-        span = self.batch_size * BLOCK
-        batches: list[Integers] = []
-        for start in range(0, len(order), span):
-            block = order[start : start + span]
-            block = block[np.argsort(self.lengths[block], kind="stable")]
-            cut = [block[at : at + self.batch_size] for at in range(0, len(block), self.batch_size)]
-            batches.extend(cut[index] for index in rng.permutation(len(cut)))
-        return batches
+        # Half the memory, and the same order as of 64 bits.
+        order = np.arange(len(self.lengths), dtype=np.uint32)
+        rng.shuffle(order)
+        full, last = divmod(self.steps_per_epoch, BLOCK)
+        blocks = [BLOCK] * full + [last]
+        places = np.concatenate([rng.permutation(count).astype(np.uint8) for count in blocks])
+        return _Epoch(self.lengths, self.batch_size, order, places)
+
+
+class _Epoch(Sequence[Integers]):
+    """The batches of an epoch; only its order, and the block that was last asked for, are in memory."""
+
+    def __init__(
+        self, lengths: Lengths, batch_size: int, order: npt.NDArray[np.uint32], places: npt.NDArray[np.uint8]
+    ) -> None:
+        self._lengths, self._batch_size, self._order, self._places = lengths, batch_size, order, places
+        self._block: tuple[int, Integers] = (-1, np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Integers: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Integers]: ...
+    def __getitem__(self, index: int | slice) -> Integers | Sequence[Integers]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        block = self._sorted(index % len(self) // BLOCK)
+        at = int(self._places[index]) * self._batch_size
+        return block[at : at + self._batch_size]
+
+    def _sorted(self, number: int) -> Integers:
+        if self._block[0] != number:
+            span = self._batch_size * BLOCK
+            block = self._order[number * span : (number + 1) * span].astype(np.int64)
+            lengths = np.asarray(self._lengths[block]).reshape(len(block), -1).max(axis=1)
+            self._block = (number, block[np.argsort(lengths, kind="stable")])
+        return self._block[1]
 
 
 def total_steps(examples: int, batch_size: int, train: TrainSettings) -> int:
@@ -47,19 +116,23 @@ def total_steps(examples: int, batch_size: int, train: TrainSettings) -> int:
     return train.max_steps or math.ceil(math.ceil(examples / batch_size) * train.num_train_epochs)
 
 
-def micro_batches(lengths: Integers, waste: float = 1.15, least: int = 8) -> list[Integers]:
-    """Cut pairs into groups of like length whose padding stays below `waste` times their tokens.
+def micro_batches(lengths: Integers, pass_cost: int = PASS_COST) -> list[Integers]:
+    """Cut pairs into groups of like length, the longest first, so that padded tokens and forward passes cost the least.
 
-    No group but the last is smaller than `least`, since tiny forward passes cost more than padding does.
+    A forward pass is counted as `pass_cost` tokens: what it takes however small it is.
     """
     order = np.argsort(-lengths, kind="stable")
+    longest = lengths[order].astype(np.int64)
+    # least[end] is the cost of the first `end` pairs; first[end] is where their last group starts.
+    least, first = np.zeros(len(order) + 1, np.int64), np.zeros(len(order) + 1, np.int64)
+    starts = np.arange(len(order))
+    for end in range(1, len(order) + 1):
+        costs = least[:end] + longest[:end] * (end - starts[:end])
+        first[end] = costs.argmin()
+        least[end] = costs[first[end]] + pass_cost
     groups: list[Integers] = []
-    start, tokens = 0, 0
-    for at, pair in enumerate(order):
-        size = at - start + 1
-        tokens += int(lengths[pair])
-        if size > least and int(lengths[order[start]]) * size > waste * tokens:
-            groups.append(order[start:at])
-            start, tokens = at, int(lengths[pair])
-    groups.append(order[start:])
-    return groups
+    end = len(order)
+    while end:
+        groups.append(order[first[end] : end])
+        end = int(first[end])
+    return groups[::-1]

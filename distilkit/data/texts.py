@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
-ROWS = 4096
+# Few pieces, since opening a table reads the place of each.
+ROWS = 1 << 16
 
 
 class Texts:
@@ -66,9 +67,10 @@ class Texts:
             raise KeyError(id)
         return int(order[place])
 
-    def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
+    def find(self, ids: "Sequence[str] | pa.Array") -> NDArray[np.int64]:
         """Return the rows of many ids at once, -1 for an unknown one."""
-        rows = pc.index_in(pa.array(ids, pa.string()), value_set=self._id_column())
+        values = ids if isinstance(ids, pa.Array) else pa.array(ids, pa.string())
+        rows = pc.index_in(values, value_set=self._id_column())
         return np.asarray(pc.fill_null(rows, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
     @cached_property
@@ -82,12 +84,21 @@ class Texts:
         first = pc.index(pc.equal(ids[1:], ids[:-1]), True).as_py()
         return str(ids[first]) if first >= 0 else None
 
+    def empty(self) -> NDArray[np.int64]:
+        """Return the rows whose text is empty."""
+        lengths = [pc.binary_length(column).to_numpy() for column in self._texts]
+        return np.flatnonzero(np.concatenate(lengths) == 0) if lengths else np.empty(0, np.int64)
+
     def batches(self, size: int) -> Iterator[tuple[list[str], list[str]]]:
         """Yield (ids, texts) of consecutive rows, at most `size` at a time."""
         for batch in self._batches:
             for start in range(0, len(batch), size):
                 part = batch.slice(start, size)
                 yield part.column(0).to_pylist(), part.column(1).to_pylist()
+
+    def id_columns(self) -> list[pa.StringArray]:
+        """Return the ids, in the pieces in which they were written."""
+        return self._ids
 
     def _id_column(self) -> pa.ChunkedArray:
         return pa.chunked_array(self._ids, type=pa.string())

@@ -3,18 +3,20 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from distilkit.data.arrays import appended, mapped
 from distilkit.data.passages import Aggregation, Windows
 from distilkit.data.texts import Texts
 from distilkit.files import content_key
 
 Integers = npt.NDArray[np.int64]
-Tokens = npt.NDArray[np.int32]
+Tokens = npt.NDArray[np.integer]
 Progress = Callable[[int, int], None]
 
 BATCH = 1000
@@ -23,6 +25,8 @@ BATCH = 1000
 @dataclass(frozen=True)
 class TokenStore:
     """The tokens of every text of a table, without special tokens: one flat array and where each text starts.
+
+    Tokens have two bytes where the vocabulary allows it, as BERT's does.
 
     No text keeps more than `max_length` tokens, the most that a pair can use; `lengths` holds the lengths before that
     cut, by which the tokenizer decides which side of a pair is the longer one.
@@ -35,31 +39,41 @@ class TokenStore:
     @classmethod
     def open(cls, folder: Path) -> "TokenStore":
         """Map the arrays of a folder into memory."""
-        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("tokens", "starts", "lengths")))
+        return cls(*(mapped(folder / f"{name}.npy") for name in ("tokens", "starts", "lengths")))
 
     def __getitem__(self, index: int) -> Tokens:
         return self.tokens[self.starts[index] : self.starts[index + 1]]
 
+    def first(self, rows: Integers, counts: Integers) -> Tokens:
+        """Return the first tokens of some texts, so many of each, one text after the other."""
+        offsets = self.starts[rows] - (np.cumsum(counts) - counts)
+        found: Tokens = self.tokens[np.repeat(offsets, counts) + np.arange(counts.sum())]
+        return found
+
 
 def write_token_store(folder: Path, texts: Texts, tokenizer: Any, max_length: int, progress: Progress) -> None:
     """Tokenise a table of texts into a folder, a thousand at a time so that memory does not grow with the table."""
-    starts, lengths = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts), np.int64)
-    done = 0
-    with (folder / "tokens.bin").open("wb") as file:
+    done, end = 0, 0
+    with (
+        appended(folder / "tokens.npy", token_type(len(tokenizer))) as tokens,
+        appended(folder / "starts.npy", np.int64) as starts,
+        appended(folder / "lengths.npy", np.int64) as lengths,
+    ):
+        starts.append([0])
         for _, batch in texts.batches(BATCH):
-            for ids in tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]:
-                kept = np.asarray(ids[:max_length], np.int32)
-                file.write(kept.tobytes())
-                lengths[done] = len(ids)
-                starts[done + 1] = starts[done] + len(kept)
-                done += 1
+            ids = tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
+            kept = [one[:max_length] for one in ids]
+            ends = end + np.cumsum([len(one) for one in kept])
+            tokens.append(list(chain.from_iterable(kept)))
+            starts.append(ends)
+            lengths.append([len(one) for one in ids])
+            done, end = done + len(batch), int(ends[-1])
             progress(done, len(texts))
-    flat = folder / "tokens.bin"
-    # Mapped, so that saving copies from file to file (an empty file cannot be mapped).
-    np.save(folder / "tokens.npy", np.memmap(flat, np.int32, "r") if flat.stat().st_size else np.zeros(0, np.int32))
-    flat.unlink()
-    np.save(folder / "starts.npy", starts)
-    np.save(folder / "lengths.npy", lengths)
+
+
+def token_type(vocabulary: int) -> npt.DTypeLike:
+    """Return the smallest type of a store's tokens that holds every number of a vocabulary."""
+    return np.uint16 if vocabulary <= 1 << 16 else np.int32
 
 
 def tokenizer_identity(tokenizer: Any) -> str:
@@ -151,25 +165,37 @@ class PairTokens:
     ) -> dict[str, npt.NDArray[np.int64]]:
         """Return input_ids, attention_mask and, where the tokenizer has them, token_type_ids, each [pairs, length]."""
         template, room = self.template, self.max_length - self.template.specials
-        cuts = cut_pair(self.queries.lengths[queries], self.passages.lengths[passages], room)
-        longest = int((cuts[0] + cuts[1]).max()) + template.specials
-        shape = (len(queries), pad_to or longest)
-        ids, mask = np.full(shape, template.pad, np.int64), np.zeros(shape, np.int64)
-        types = np.full(shape, template.pad_type, np.int64)
-        for row, (query, passage, query_cut, passage_cut) in enumerate(zip(queries, passages, *cuts, strict=True)):
-            at = 0
-            parts = (
-                template.prefix,
-                self.queries[query][:query_cut],
-                template.middle,
-                self.passages[passage][:passage_cut],
-                template.suffix,
-            )
-            for number, part in enumerate(parts):
-                ids[row, at : at + len(part)] = np.asarray(part)
-                if template.types:
-                    types[row, at : at + len(part)] = template.types[number]
-                at += len(part)
-            mask[row, :at] = 1
-        columns = {"input_ids": ids, "attention_mask": mask}
-        return {**columns, "token_type_ids": types} if template.types else columns
+        query_cuts, passage_cuts = cut_pair(self.queries.lengths[queries], self.passages.lengths[passages], room)
+        longest = int((query_cuts + passage_cuts).max()) + template.specials
+        segments = _segments(template, query_cuts, passage_cuts, pad_to or longest)
+        ids = np.full(segments.shape, template.pad, np.int64)
+        ids[:, : len(template.prefix)] = template.prefix
+        ids[segments == QUERY] = self.queries.first(queries, query_cuts)
+        ids[segments == PASSAGE] = self.passages.first(passages, passage_cuts)
+        middle = len(template.prefix) + query_cuts
+        _put(ids, middle, template.middle)
+        _put(ids, middle + len(template.middle) + passage_cuts, template.suffix)
+        columns = {"input_ids": ids, "attention_mask": (segments < PADDING).astype(np.int64)}
+        if template.types:
+            columns["token_type_ids"] = np.array([*template.types, template.pad_type], np.int64)[segments]
+        return columns
+
+
+# The parts of a pair, in their order; PairTemplate.types has a type for each but the padding.
+PREFIX, QUERY, MIDDLE, PASSAGE, SUFFIX, PADDING = range(6)
+
+
+def _segments(template: PairTemplate, queries: Integers, passages: Integers, width: int) -> npt.NDArray[np.int8]:
+    """Return which part each spot belongs to, [pairs, width]."""
+    lengths = np.empty((len(queries), 6), np.int64)
+    lengths[:, PREFIX], lengths[:, MIDDLE] = len(template.prefix), len(template.middle)
+    lengths[:, QUERY], lengths[:, PASSAGE] = queries, passages
+    lengths[:, SUFFIX] = len(template.suffix)
+    lengths[:, PADDING] = width - queries - passages - template.specials
+    parts = np.tile(np.arange(6, dtype=np.int8), len(queries))
+    return np.repeat(parts, lengths.ravel()).reshape(len(queries), width)
+
+
+def _put(ids: Integers, places: Integers, tokens: tuple[int, ...]) -> None:
+    """Write the same tokens into every row, from a place of its own on."""
+    np.put_along_axis(ids, places[:, None] + np.arange(len(tokens)), np.array(tokens, np.int64)[None], axis=1)

@@ -3,11 +3,14 @@
 Nothing here imports torch.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from distilkit.data.side_format import MaskPosition, SideFormat
 from distilkit.errors import UserError, nearest
+from distilkit.files import sha256_once
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,8 @@ class TkOptions:
     def __post_init__(self) -> None:
         _positive(self, "dim", "layers", "heads", "feed_forward")
         _one_of(self, "vocabulary", ("wordpiece", "word"))
+        if not isinstance(self.embeddings, str):
+            raise UserError(f"embeddings is 'source', 'random' or the path of a file, not {self.embeddings!r}")
         if self.vocabulary == "word" and self.embeddings == "source":
             raise UserError(
                 "tk: a vocabulary of words has no embeddings in the source: embeddings is 'random' or a GloVe file"
@@ -192,6 +197,20 @@ def options_of(kind: type[Any], values: Any, where: str) -> Any:
         if name not in names:
             raise UserError(f"{where} has no option {name!r}{nearest(name, names)}")
     return kind(**values)
+
+
+def options_identity(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table of options as artifact keys hold it: a file of word embeddings is told by its sha256.
+
+    Raises UserError where there is no such file.
+    """
+    embeddings = values.get("embeddings")
+    if not isinstance(embeddings, str) or embeddings in ("source", "random"):
+        return dict(values)
+    path = Path(embeddings).expanduser()
+    if not path.is_file():
+        raise UserError(f"[student] options.embeddings = {embeddings!r}: there is no such file of word embeddings")
+    return {**values, "embeddings": sha256_once(path)}
 
 
 def _positive(options: Any, *names: str) -> None:

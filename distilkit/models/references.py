@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from distilkit.errors import UserError
-from distilkit.files import content_key, sha256_file
+from distilkit.files import content_key, sha256_once
 
 PREFIX = "package:"
 HUB_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model"]
@@ -63,7 +63,7 @@ def content_hash(reference: str) -> str:
     """Return the sha256 of what a model's scores depend on: its weights, configuration and tokenizer files."""
     folder = local_folder(reference)
     files = {file for pattern in CONTENT_PATTERNS for file in folder.glob(pattern) if file.is_file()}
-    return content_key({file.name: _sha256(file) for file in files})
+    return content_key({file.name: sha256_once(file) for file in files})
 
 
 def _package_folder(name: str) -> Path:
@@ -82,7 +82,7 @@ def _package_folder(name: str) -> Path:
     if not found:
         raise UserError(f"the package {name!r} holds no model: no config.json beside *.safetensors")
     folder = min(found, key=lambda path: (len(path.parts), path))
-    if known and _sha256(folder / "model.safetensors") != known.sha256:
+    if known and sha256_once(folder / "model.safetensors") != known.sha256:
         raise UserError(f"{folder / 'model.safetensors'} is not the published file: its sha256 is not {known.sha256}")
     return folder
 
@@ -112,15 +112,3 @@ def _fetch(hub_id: str) -> Path:
     except (OSError, http_error) as error:
         # No connection, offline mode, and a snapshot that is not cached all arrive as one of these.
         raise UserError(f"the model {hub_id!r} is no folder here, and the hub cannot be reached") from error
-
-
-_hashes: dict[tuple[Path, int, int], str] = {}
-
-
-def _sha256(file: Path) -> str:
-    """Hash a file once per process for as long as it stays as it is."""
-    status = file.stat()
-    key = (file.resolve(), status.st_size, status.st_mtime_ns)
-    if key not in _hashes:
-        _hashes[key] = sha256_file(file)
-    return _hashes[key]

@@ -62,6 +62,11 @@ class Materials:
         )
         return train, first_queries(validation, self.settings.validation_queries)
 
+    @cached_property
+    def empty_texts(self) -> dict[str, Any]:
+        """The rows of queries and of passages that have no text."""
+        return {"query": self.collection.queries.empty(), "passage": self.collection.passages.empty()}
+
     def qrels(self, split: str, limit: int | None) -> Qrels:
         """Return the judgements of a split's first `limit` queries by sha256, without those that validation took.
 
@@ -125,6 +130,19 @@ class Materials:
         import numpy as np
 
         Candidates(np.array(indices, np.int64), passages, scores.astype(np.float64)).write(folder)
+
+    def words(self) -> Path:
+        """Return a folder with a tokenizer of the collection's own words, learned if it is not there."""
+        manifest = {"collection": self.collection.fingerprint}
+
+        def build(folder: Path) -> None:
+            from distilkit.models.words import word_tokenizer
+
+            tables = (self.collection.queries, self.collection.passages)
+            texts = (text for table in tables for _, batch in table.batches(4096) for text in batch)
+            word_tokenizer(texts).save_pretrained(folder)
+
+        return self.artifacts.get(Artifact("words", manifest), build)
 
     def token_identity(
         self, model: Path, architecture: str = "bert_cat", options: dict[str, Any] | None = None
@@ -231,15 +249,25 @@ def _side_format(architecture: str, options: dict[str, Any] | None) -> Any:
     return student_options(architecture, options).sides  # type: ignore[union-attr]
 
 
+# The keys of [data] that say where a collection is, and what a source reads that takes one.
+PLACES = {"path": "folder", "dataset": "data set by its name", "splits": "splits by their names"}
+
+
 def make_source(settings: DataSettings) -> Source:
     """Return the source of a [data] table; raises UserError for keys that it lacks or does not read."""
     kind: Any = SOURCES[settings.source]
-    taken = set(inspect.signature(kind).parameters)
-    if "path" in taken and settings.path is None:
-        raise UserError(f"[data] path is missing; source = {settings.source!r} reads a folder")
-    if "path" not in taken and settings.path is not None:
-        raise UserError(f"[data] path = {settings.path!r}: source = {settings.source!r} reads no folder")
-    given = {"path": Path(settings.path) if settings.path else None, "candidates": settings.candidates}
+    taken = inspect.signature(kind).parameters
+    given = {key: value for key in (*PLACES, "candidates") if (value := getattr(settings, key))}
+    for key, what in PLACES.items():
+        if key in taken and taken[key].default is inspect.Parameter.empty and key not in given:
+            raise UserError(f"[data] {key} is missing; source = {settings.source!r} reads a {what}")
+        if key not in taken and key in given:
+            raise UserError(f"[data] {key} = {given[key]!r}: source = {settings.source!r} reads no {what}")
+    if "candidates" not in taken and given.get("candidates", "bm25") != "bm25":
+        problem = f"source = {settings.source!r} brings none; expected 'bm25', which is computed"
+        raise UserError(f"[data] candidates = {settings.candidates!r}: {problem}")
+    if "path" in given:
+        given["path"] = Path(given["path"])
     source: Source = kind(**{name: value for name, value in given.items() if name in taken})
     return source
 

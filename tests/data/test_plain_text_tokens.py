@@ -71,8 +71,8 @@ def test_what_lies_on_disk_is_a_token_store(tmp_path: Path, monkeypatch: pytest.
     assert seen == [(2, 0), (3, 0)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lengths.npy", "starts.npy", "tokens.npy"]
     store = TokenStore.open(tmp_path)
-    assert [store.tokens.dtype, store.starts.dtype, store.lengths.dtype] == [np.int32, np.int64, np.int64]
-    assert isinstance(store.tokens, np.memmap)
+    assert [store.tokens.dtype, store.starts.dtype, store.lengths.dtype] == [np.uint16, np.int64, np.int64]
+    assert isinstance(store.tokens.base, np.memmap)
 
 
 def test_no_more_is_read_than_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distilkit.data.texts import ROWS, Texts, write_texts
@@ -17,6 +17,7 @@ def table(folder, rows):
     return Texts.open(path)
 
 
+@settings(deadline=None)
 @given(rows=tables, unknown=ids, size=st.integers(1, 50))
 def test_a_table_answers_like_a_dict(tmp_path_factory, rows, unknown, size):
     texts = table(tmp_path_factory.mktemp("texts"), rows.items())

@@ -131,7 +131,8 @@ def test_the_store_keeps_what_a_pair_can_use(tmp_path: Path, table: Callable[[li
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         assert store[number].tolist() == ids[:10]
         assert store.lengths[number] == len(ids)
-    assert isinstance(store.tokens, np.memmap)
+    assert isinstance(store.tokens.base, np.memmap)
+    assert store.tokens.dtype == np.uint16
     assert seen[-1] == (len(texts), len(texts))
     assert sorted(path.name for path in tmp_path.glob("*.npy")) == ["lengths.npy", "starts.npy", "tokens.npy"]
     assert not list(tmp_path.glob("*.bin"))

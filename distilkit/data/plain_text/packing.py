@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from distilkit.data.arrays import appended
 from distilkit.data.plain_text.tokens import TextTemplate
-from distilkit.data.tokens import Tokens
+from distilkit.data.tokens import Tokens, token_type
 from distilkit.errors import UserError
 
 Progress = Callable[[int, int], None]
@@ -35,38 +36,33 @@ def write_sequences(
     room = max_length - TextTemplate.of(tokenizer).specials
     if room < LEAST:
         raise UserError(f"max_length = {max_length}: expected at least {max_length - room + LEAST} for plain text")
-    with (folder / "tokens.bin").open("wb") as tokens, (folder / "lengths.bin").open("wb") as lengths:
-        count = _write(tokens, lengths, _sequences(documents, tokenizer, room), progress, max_sequences)
-    if not count:
+    with (
+        appended(folder / "tokens.npy", token_type(len(tokenizer))) as tokens,
+        appended(folder / "lengths.npy", np.int64) as lengths,
+        appended(folder / "starts.npy", np.int64) as starts,
+    ):
+        starts.append([0])
+        for kept in _limited(_sequences(documents, tokenizer, room), max_sequences):
+            sizes = np.array([len(sequence) for sequence in kept], np.int64)
+            starts.append(tokens.count + np.cumsum(sizes))
+            tokens.append(np.concatenate(kept))
+            lengths.append(sizes)
+            progress(lengths.count, max_sequences or 0)
+    if not lengths.count:
         raise UserError(f"the plain text makes no sequence; expected a document of {LEAST} tokens or more")
-    sizes = np.fromfile(folder / "lengths.bin", np.int64)
-    # Mapped, so that saving copies from file to file.
-    np.save(folder / "tokens.npy", np.memmap(folder / "tokens.bin", np.int32, "r"))
-    np.save(folder / "lengths.npy", sizes)
-    np.save(folder / "starts.npy", np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]))
-    for name in ("tokens.bin", "lengths.bin"):
-        (folder / name).unlink()
-    return count
+    return lengths.count
 
 
-def _write(
-    tokens: IO[bytes],
-    lengths: IO[bytes],
-    batches: Iterable[list[Tokens]],
-    progress: Progress,
-    limit: int | None,
-) -> int:
+def _limited(batches: Iterable[list[Tokens]], limit: int | None) -> Iterator[list[Tokens]]:
+    """Yield the batches that are not empty, up to a number of sequences."""
     count = 0
     for batch in batches:
         kept = batch if limit is None else batch[: limit - count]
-        if kept:
-            tokens.write(np.concatenate(kept).tobytes())
-            lengths.write(np.array([len(sequence) for sequence in kept], np.int64).tobytes())
         count += len(kept)
-        progress(count, limit or 0)
+        if kept:
+            yield kept
         if count == limit:
-            break
-    return count
+            return
 
 
 def _sequences(documents: Iterable[str], tokenizer: Any, room: int) -> Iterator[list[Tokens]]:

@@ -2,7 +2,17 @@
 
 from distilkit.data.sources.base import SOURCES, Source
 from distilkit.data.sources.beir import BeirSource
+from distilkit.data.sources.huggingface import HuggingFaceSource
+from distilkit.data.sources.ir_datasets import IrDatasetsSource
 from distilkit.data.sources.msmarco import MsMarcoSource
 from distilkit.data.sources.pydocs import PydocsSource
 
-__all__ = ["SOURCES", "BeirSource", "MsMarcoSource", "PydocsSource", "Source"]
+__all__ = [
+    "SOURCES",
+    "BeirSource",
+    "HuggingFaceSource",
+    "IrDatasetsSource",
+    "MsMarcoSource",
+    "PydocsSource",
+    "Source",
+]

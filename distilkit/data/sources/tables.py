@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilkit.data.judgements import Qrels, Run
+from distilkit.data.sources.merging import judgements_of
 from distilkit.data.sources.reading import Reader
 from distilkit.errors import UserError
 from distilkit.files import sha256_file
@@ -96,14 +97,7 @@ def _texts(files: Iterable[TableFile]) -> Iterator[tuple[str, str]]:
 
 
 def _qrels(file: TableFile) -> Qrels:
-    qrels: Qrels = {}
-    for line, (query, passage), grade in file.read(file.path):
-        known = qrels.setdefault(query, {}).setdefault(passage, grade)
-        # The same judgement twice is harmless, and some published sets have it.
-        if known != grade:
-            problem = f"query {query!r} and passage {passage!r} are judged {known} above and {grade} here"
-            raise UserError(f"{file.path}:{line}: {problem}; expected one grade")
-    return qrels
+    return judgements_of(file.read(file.path), lambda line: f"{file.path}:{line}")
 
 
 def _run(file: TableFile) -> Run:

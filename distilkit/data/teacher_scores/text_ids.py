@@ -37,8 +37,8 @@ class TextIndex:
 
     def __init__(self, texts: Texts) -> None:
         self.texts = texts
-        hashes = [_hash(text) for _, batch in texts.batches(BATCH) for text in batch]
-        keys = np.array(hashes, np.uint64)
+        hashes = (_hash(text) for _, batch in texts.batches(BATCH) for text in batch)
+        keys = np.fromiter(hashes, np.uint64, len(texts))
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
 

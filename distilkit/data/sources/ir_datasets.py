@@ -1,0 +1,130 @@
+"""A collection of the library ir_datasets, by its ids, such as `msmarco-passage` or `beir/scifact`."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from distilkit.data.judgements import Run
+from distilkit.data.sources.base import SOURCES
+from distilkit.data.sources.ir_records import content, judged, library, load, place, qrels, rows, scored_documents
+from distilkit.data.sources.merging import distinct_queries
+from distilkit.errors import UserError
+
+# What a split may be called below an id; the first that has judgements is it.
+NAMES = {"train": ("train",), "dev": ("dev/small", "dev", "validation", "valid"), "test": ("test",)}
+SPLIT = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@SOURCES.register("ir_datasets")
+class IrDatasetsSource:
+    """The collection that ids of ir_datasets stand for; what is missing here, the library downloads.
+
+    `dataset` is a collection's id. Its splits are found by name: ID/train; ID/dev/small or ID/dev; ID/test; an id that
+    has judgements itself is a split of its own last name, else test. `splits` names them instead, by full ids, which
+    must all share one collection of documents. `candidates = "scoreddocs"` takes those of the splits that have some.
+    Documents and queries are the library's default text. It may read documents from its own store, a file that it
+    wrote itself.
+    """
+
+    def __init__(
+        self,
+        dataset: str | None = None,
+        splits: Mapping[str, str] | None = None,
+        candidates: str | None = None,
+    ) -> None:
+        if dataset is None and not splits:
+            raise UserError(
+                "[data] dataset is missing; source = 'ir_datasets' reads an id such as 'beir/scifact', or splits"
+            )
+        if candidates not in (None, "bm25", "scoreddocs"):
+            problem = "source = 'ir_datasets' has none of that name; expected 'scoreddocs' or 'bm25'"
+            raise UserError(f"[data] candidates = {candidates!r}: {problem}")
+        odd = next((name for name in splits or () if not SPLIT.fullmatch(name)), None)
+        if odd is not None:
+            raise UserError(f"[data] splits: {odd!r} is no split's name; expected letters, digits, _ and -")
+        self.dataset, self.chosen, self.candidates = dataset, dict(splits or {}), candidates
+
+    def key(self) -> dict[str, object]:
+        """Return what the content depends on; raises UserError for an unknown id, or where the library is missing.
+
+        For an id that comes with the library these are id and version, as it verifies what it downloads: no passage
+        is read, but a file that somebody changed in its cache is not noticed either. For an id that somebody
+        registered it is the sha256 of the content, which is read for it.
+        """
+        splits = self._splits()
+        parts = ("queries", "qrels", *(("scoreddocs",) if self.candidates == "scoreddocs" else ()))
+        return {
+            "source": "ir_datasets",
+            "format": 1,
+            "version": library().__version__,
+            "documents": [self._whole(splits), content(self._whole(splits), ("docs",))],
+            "splits": {split: [id, content(id, parts)] for split, id in splits.items()},
+            "candidates": self.candidates == "scoreddocs",
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write the collection; raises UserError for content that is wrong, or that cannot be downloaded."""
+        # Here and not above: the registry of sources must not load pyarrow.
+        from distilkit.data.writing import ContentError, write_collection
+
+        splits = self._splits()
+        whole = self._whole(splits)
+        try:
+            write_collection(
+                folder,
+                name=whole,
+                passages=((row.key[0], row.value) for row in rows(whole, "docs")),
+                queries=distinct_queries((rows(id, "queries"), place(id, "queries")) for id in splits.values()),
+                qrels={split: qrels(id) for split, id in splits.items()},
+                candidates=self._runs(splits),
+                info={"source": "ir_datasets", "version": library().__version__, "splits": splits},
+            )
+        except ContentError as error:
+            raise UserError(f"{splits.get(error.table.partition('/')[2], whole)} {error.table}: {error}") from None
+
+    def _whole(self, splits: Mapping[str, str]) -> str:
+        """Return the id whose documents are taken."""
+        return self.dataset or str(library().docs_parent_id(next(iter(splits.values()))))
+
+    def _splits(self) -> dict[str, str]:
+        """Return the id of each split; raises UserError for ids that are unknown or do not go together."""
+        whole = load(self.dataset) if self.dataset else None
+        splits = self.chosen or _found(self.dataset or "")
+        for split, id in splits.items():
+            loaded = load(id)
+            for part in ("docs", "queries", "qrels"):
+                if not loaded.has(part):
+                    raise UserError(f"[data] splits: {split} = {id!r} has no {part}; expected an id with judgements")
+            whole = whole or loaded
+            if not whole.has("docs") or loaded.docs_handler() != whole.docs_handler():
+                other = self.dataset or next(iter(splits.values()))
+                raise UserError(
+                    f"[data] splits: {split} = {id!r} has other documents than {other!r}; expected the same"
+                )
+        return splits
+
+    def _runs(self, splits: dict[str, str]) -> dict[str, Run]:
+        if self.candidates != "scoreddocs":
+            return {}
+        runs = {split: scored_documents(id) for split, id in splits.items() if load(id).has("scoreddocs")}
+        if not runs:
+            raise UserError(f"[data] candidates = 'scoreddocs': none of {', '.join(splits.values())} has any")
+        return runs
+
+
+def _found(id: str) -> dict[str, str]:
+    """Return the splits below an id by their names; raises UserError where there is none."""
+    known = set(library().registry)
+    below = {
+        split: next((f"{id}/{name}" for name in names if f"{id}/{name}" in known and judged(f"{id}/{name}")), None)
+        for split, names in NAMES.items()
+    }
+    found = {split: full for split, full in below.items() if full is not None}
+    if not found and judged(id):
+        last = id.rpartition("/")[2]
+        found = {last if last in NAMES else "test": id}
+    if not found:
+        others = sorted(one for one in known if one.startswith(f"{id}/") and judged(one))
+        also = f"; with judgements there are {', '.join(others[:8])}" if others else ""
+        raise UserError(f"ir_datasets has no {id}/train, {id}/dev or {id}/test; name them by [data] splits{also}")
+    return found
