@@ -27,8 +27,9 @@ app = typer.Typer(
 RunsDir = Annotated[Path, typer.Option("--runs-dir", envvar="DISTILKIT_RUNS", help="The folder of all runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Listed = list[str]
-MaxLength = Annotated[int, typer.Option(min=8, help="Tokens of query and passage, special tokens included.")]
+MaxLength = Annotated[int | None, typer.Option(min=8, help="Tokens of a pair read together; the model's own.")]
 Length = Annotated[int | None, typer.Option(min=3, help="Tokens of one, read apart; the model's own by default.")]
+Architecture = Annotated[str | None, typer.Option(help="Which ranker a model is that does not say so.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Pairs a forward pass.")]
 Bf16 = Annotated[Literal["auto", "true", "false"], typer.Option(help="bfloat16; auto where the device is fast at it.")]
 Margin = Literal["relative", "absolute"]
@@ -251,9 +252,14 @@ def score(
     combine: Annotated[str, typer.Option(metavar="mean|standardised", help="An ensemble's score.")] = "mean",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what a killed process left.")] = False,
     audit: Annotated[bool, typer.Option("--audit", help="Print and plot ranges, margins, ties.")] = False,
-    max_length: MaxLength = 256,
+    architecture: Architecture = None,
+    query_length: Length = None,
+    document_length: Length = None,
+    max_length: MaxLength = None,
     batch_size: BatchSize = 64,
-    bf16: Bf16 = "auto",
+    bf16: Annotated[
+        Literal["auto", "true", "false"], typer.Option(help="bfloat16: coarse scores, some equal.")
+    ] = "false",
     json_: Json = False,
 ) -> None:
     """Score triples, pairs or candidates with one teacher or several: raw logits."""
@@ -270,6 +276,9 @@ def score(
         output=output,
         combine=combine,
         resume=resume,
+        architecture=architecture,
+        query_length=query_length,
+        document_length=document_length,
         max_length=max_length,
         batch_size=batch_size,
         bf16=_TOGGLES[bf16],
@@ -289,7 +298,10 @@ def rerank(
     combine: Annotated[
         str | None, typer.Option(metavar="mean|standardised", help="Write the models' ensemble, too.")
     ] = None,
-    max_length: MaxLength = 256,
+    architecture: Architecture = None,
+    query_length: Length = None,
+    document_length: Length = None,
+    max_length: MaxLength = None,
     batch_size: BatchSize = 64,
     bf16: Bf16 = "auto",
     runs_dir: RunsDir = Path("runs"),
@@ -308,6 +320,9 @@ def rerank(
         depth=depth,
         candidates=candidates,
         combine=combine,
+        architecture=architecture,
+        query_length=query_length,
+        document_length=document_length,
         max_length=max_length,
         batch_size=batch_size,
         bf16=_TOGGLES[bf16],
@@ -342,6 +357,7 @@ def retrieve(
     index: Annotated[Path | None, typer.Option(help="Keep encoded documents in this folder, and reuse them.")] = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="Documents' vectors in float16: half the memory.")] = False,
     faiss: Annotated[str | None, typer.Option(metavar="KIND", help="Search with FAISS: Flat, HNSW32, IVF...")] = None,
+    architecture: Architecture = None,
     query_length: Length = None,
     document_length: Length = None,
     batch_size: BatchSize = 64,
@@ -363,6 +379,7 @@ def retrieve(
         index=index,
         fp16=fp16,
         faiss=faiss,
+        architecture=architecture,
         query_length=query_length,
         document_length=document_length,
         batch_size=batch_size,
@@ -437,12 +454,13 @@ def export(
         str, typer.Option("--format", metavar="cross-encoder|sentence-transformers|pylate|transformers")
     ],
     output: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
+    architecture: Architecture = None,
     json_: Json = False,
 ) -> None:
     """Write a ranker as the library of its kind loads it."""
     from distilkit.scoring.export import export as export_ranker
 
-    found = export_ranker(model, format_, output)
+    found = export_ranker(model, format_, output, architecture)
     print(json.dumps(found.to_json(), indent=2) if json_ else found.to_text())
 
 

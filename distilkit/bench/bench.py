@@ -61,10 +61,9 @@ class Measuring:
         self.device, self.reporter = device, reporter
         self.max_length = subject.opened.max_length
         self.ranker = subject.ranker
-        length = subject.opened.stored_length(self.max_length)
-        tokenizer = subject.opened.tokenizer
+        length, tokenizer = subject.opened.stored_length, subject.opened.tokenizer
         queries, documents = (store_of(texts, tokenizer, length) for texts in (workload.queries, workload.documents))
-        self.tokens: Any = subject.opened.tokens(queries, documents, self.max_length)
+        self.tokens: Any = subject.opened.tokens(queries, documents)
 
     def all(self, folder: Path) -> dict[str, Any]:
         """Measure everything; encoded documents are written to a folder, and read from it again."""
@@ -116,7 +115,7 @@ class Measuring:
     def _system(self, documents: EncodedFile | None, tokenises: bool) -> QueryTime:
         opened = self.subject.opened
         if documents is None:
-            return Reading(opened, self.workload, self.tokens, self.max_length, tokenises, self.device)
+            return Reading(opened, self.workload, self.tokens, tokenises, self.device)
         return Keeping(opened, self.workload, self.tokens, documents, tokenises, self.device)
 
     def _paper(self, documents: EncodedFile | None) -> dict[str, Any]:
@@ -141,8 +140,6 @@ class Measuring:
         return {"query_length": query, "document_length": document, "split": split, "pair": check.to_json()}
 
     def _model(self) -> dict[str, Any]:
-        opened = self.subject.opened
-        lengths = {"query_length": opened.query_length, "document_length": opened.document_length}
         return {
             "reference": self.request.model,
             "architecture": self.ranker.architecture,
@@ -150,7 +147,7 @@ class Measuring:
             "layers": self.ranker.num_layers,
             "hidden_size": self.ranker.hidden_size,
             "parameters": self.ranker.parameter_count,
-            **({"max_length": self.max_length} if opened.reads_pairs else lengths),
+            **self.subject.opened.lengths,
         }
 
     def _texts(self) -> dict[str, Any]:

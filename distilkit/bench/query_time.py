@@ -50,7 +50,6 @@ class Reading:
     opened: OpenRanker
     workload: Workload
     tokens: Any
-    max_length: int
     tokenises: bool
     device: torch.device
 
@@ -64,9 +63,8 @@ class Reading:
         return watch.part("score", lambda: score_query(ranker, tokens, 0, of, batch_size, self.device))
 
     def _tokenise(self, query: int, rows: Integers) -> Any:
-        length = self.opened.stored_length(self.max_length)
         texts = [self.workload.queries[query]], [self.workload.documents[row] for row in rows]
-        queries, documents = (store_of(some, self.opened.tokenizer, length) for some in texts)
+        queries, documents = (store_of(some, self.opened.tokenizer, self.opened.stored_length) for some in texts)
         return with_stores(self.tokens, queries, documents)
 
 
@@ -90,8 +88,7 @@ class Keeping:
         return watch.part("read and score documents", lambda: self._score(encoded, rows, batch_size))
 
     def _tokenise(self, query: int) -> Any:
-        length = self.opened.stored_length(0)
-        store = store_of([self.workload.queries[query]], self.opened.tokenizer, length)
+        store = store_of([self.workload.queries[query]], self.opened.tokenizer, self.opened.stored_length)
         return replace(self.tokens.queries, store=store)
 
     def _encode(self, side: Any, row: int) -> Encoded:

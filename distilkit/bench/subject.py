@@ -59,4 +59,4 @@ def _new(request: Bench) -> OpenRanker:
         shape=request.shape,
         tokenizer=tokenizer,
     )
-    return OpenRanker(ranker.eval(), tokenizer, folder, content_key(request.model))
+    return OpenRanker.of(ranker.eval(), tokenizer, folder, content_key(request.model))

@@ -13,7 +13,6 @@ from distilkit.data.tokens import TokenStore
 from distilkit.errors import UserError
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.materials import Materials
-from distilkit.scoring.rankers import MAX_LENGTH
 from distilkit.scoring.rerank import data_settings
 
 Integers = npt.NDArray[np.int64]
@@ -59,7 +58,7 @@ def of_collection(request: Bench, artifacts: Artifacts) -> Workload:
     Raises UserError for missing data, and a split without judgements.
     """
     assert request.data is not None
-    materials = Materials(data_settings(request.data, "bm25", MAX_LENGTH), artifacts)
+    materials = Materials(data_settings(request.data, "bm25"), artifacts)
     collection = materials.collection
     ids = sorted(collection.qrels(request.split))
     found, _ = materials.candidates(request.split, ids, request.deepest)

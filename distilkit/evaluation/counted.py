@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from distilkit.evaluation.macs import KERNELS, ranker_macs, side_macs
 from distilkit.evaluation.storage import vector_size
 from distilkit.models.batch import SideBatch, TokenBatch
+from distilkit.models.first_token import whole_layers
 
 # Linear maps that the formulas hold (layers, DOT's, ColBERT's and TK's own), and one that is no matrix product.
 IN_FORMULA = re.compile(r"(?:^|\.)(?:layers?|albert_layer_groups)\.\d|^compressor$|^projection$|\.kernel_bin_weights$")
@@ -70,7 +71,7 @@ def counted_macs(work: Callable[[], Any]) -> int:
     # Fused attention and fused layers are one operation each to the counter, which knows few of them.
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), whole_layers(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             work()
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

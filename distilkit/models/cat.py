@@ -11,9 +11,11 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from distilkit.errors import UserError
 from distilkit.models.batch import TokenBatch
-from distilkit.models.encoder import encoder_inputs, layer_count
+from distilkit.models.encoder import encoder_inputs
+from distilkit.models.first_token import able_to_read_first_token, first_token_alone
 from distilkit.models.internals import capture_scores, use_our_attention
 from distilkit.models.options import CatOptions
+from distilkit.models.sizes import EncoderSizes
 
 Head = Literal["plain", "relu"]
 
@@ -27,7 +29,7 @@ class Internals:
     states: tuple[Tensor, ...] = ()
 
 
-class BertCat(nn.Module):
+class BertCat(EncoderSizes, nn.Module):
     """A cross-encoder around any encoder of transformers with a sequence classification head of one or two labels.
 
     The score of a pair is the raw logit of a head with one label, and the log-odds z1 - z0 of one with two.
@@ -45,6 +47,7 @@ class BertCat(nn.Module):
             raise UserError(f"a ranker's head has 1 or 2 labels, not {model.config.num_labels}")
         self.model = model
         use_our_attention(model)
+        able_to_read_first_token(model)
 
     @property
     def config(self) -> PretrainedConfig:
@@ -57,29 +60,9 @@ class BertCat(nn.Module):
         return self.model.base_model
 
     @property
-    def num_layers(self) -> int:
-        """The number of layers a forward pass goes through."""
-        return layer_count(self.config)
-
-    @property
-    def num_heads(self) -> int:
-        """The number of attention heads in a layer."""
-        return int(self.config.num_attention_heads)
-
-    @property
-    def hidden_size(self) -> int:
-        """The size of a hidden state."""
-        return int(self.config.hidden_size)
-
-    @property
     def num_labels(self) -> int:
         """The number of logits: 1 or 2."""
         return int(self.config.num_labels)
-
-    @property
-    def parameter_count(self) -> int:
-        """The number of parameters, those of the head included (the papers count the encoder's alone)."""
-        return sum(parameter.numel() for parameter in self.parameters())
 
     def score(self, batch: TokenBatch) -> Tensor:
         """Return a raw score per pair, shape `[B]`: higher is better."""
@@ -119,7 +102,11 @@ class BertCat(nn.Module):
         Simplified TinyBERT trains (BERT only); `plain` is the model's own, with which it scores.
         """
         options: dict[str, Any] = {"output_hidden_states": True} if states else {}
-        with capture_scores(attention_layers) if attention_layers else nullcontext() as capture:
+        nothing_else = not attention_layers and not states
+        with (
+            first_token_alone() if nothing_else else nullcontext(),
+            capture_scores(attention_layers) if attention_layers else nullcontext() as capture,
+        ):
             outputs = (self.model if head == "plain" else self.encoder)(**encoder_inputs(self.config, batch), **options)
         logits = outputs.logits if head == "plain" else self._relu_head(outputs)
         return Internals(

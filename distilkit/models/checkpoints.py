@@ -12,8 +12,9 @@ from distilkit.files import read_json
 from distilkit.models import STUDENTS, student_options
 from distilkit.models.encoder import encoder_of
 from distilkit.models.export import ENTRY
+from distilkit.models.families import require_encoder
 from distilkit.models.internals import use_our_attention
-from distilkit.models.load import LOCAL, drawn_weights, load_cat
+from distilkit.models.load import LOCAL, drawn_weights, load_cat, require_known
 from distilkit.models.options import ColBertOptions, DotOptions, Options, TkOptions
 from distilkit.models.published import base_config, is_published_cat, published_architecture, published_options
 from distilkit.models.ranker import Ranker, SideRanker
@@ -97,9 +98,11 @@ def load_encoder(folder: Path, dropout: float | None = None) -> PreTrainedModel:
     absent = [name for name in drawn_weights(report) if not name.startswith("pooler.")]
     if absent:
         raise UserError(f"{folder} does not hold the weights that its config.json describes: {absent[0]} is missing")
+    require_known(folder, report)
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
     use_our_attention(encoder)
+    require_encoder(encoder, folder)
     return cast(PreTrainedModel, encoder)
 
 
@@ -111,6 +114,7 @@ def _around_encoder(folder: Path, name: str, options: Any, dropout: float | None
     set_dropout(config, dropout)
     ranker = cast(SideRanker, STUDENTS[name].ranker()(encoder_of(config), options))
     load_weights(ranker.to(dtype), weights, folder)
+    require_encoder(ranker.encoder.eval(), folder)
     return ranker
 
 

@@ -8,7 +8,8 @@ from transformers import PreTrainedModel
 
 from distilkit.models.batch import TokenBatch
 from distilkit.models.encoded import Encoded
-from distilkit.models.encoder import last_states
+from distilkit.models.encoder import first_states
+from distilkit.models.first_token import able_to_read_first_token
 from distilkit.models.options import DotOptions
 from distilkit.models.ranker import SideRanker, wide
 
@@ -24,11 +25,12 @@ class BertDot(SideRanker):
     def __init__(self, encoder: PreTrainedModel, options: DotOptions) -> None:
         super().__init__()
         self.encoder, self.options = encoder, options
+        able_to_read_first_token(encoder)
         self.compressor = None if options.dim is None else nn.Linear(self.hidden_size, options.dim)
 
     def encode_query(self, batch: TokenBatch) -> Encoded:
         """Return a vector per query, shape `[B, d]`."""
-        first = last_states(self.encoder, batch)[:, 0]
+        first = first_states(self.encoder, batch)
         return Encoded(first if self.compressor is None else self.compressor(first))
 
     def encode_document(self, batch: TokenBatch) -> Encoded:

@@ -6,6 +6,7 @@ from torch import Tensor
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
 from distilkit.models.batch import TokenBatch
+from distilkit.models.first_token import first_token_alone
 from distilkit.models.internals import use_our_attention
 from distilkit.models.silence import silent
 
@@ -37,3 +38,9 @@ def encoder_inputs(config: PretrainedConfig, batch: TokenBatch) -> dict[str, Ten
 def last_states(encoder: Any, batch: TokenBatch) -> Tensor:
     """Return the last layer's states, shape `[B, L, H]`."""
     return cast(Tensor, encoder(**encoder_inputs(encoder.config, batch)).last_hidden_state)
+
+
+def first_states(encoder: Any, batch: TokenBatch) -> Tensor:
+    """Return the last layer's states of the first tokens, shape `[B, H]`; the layer computes no others if it can."""
+    with first_token_alone():
+        return last_states(encoder, batch)[:, 0]

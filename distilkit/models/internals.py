@@ -69,7 +69,7 @@ def use_our_attention(model: PreTrainedModel) -> None:
         model.set_attn_implementation(ATTENTION)
 
 
-def _attention(
+def attention(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -126,6 +126,6 @@ def _attention_mask(*args: Any, **kwargs: Any) -> Tensor | None:
     return mask
 
 
-AttentionInterface.register(ATTENTION, _attention)
+AttentionInterface.register(ATTENTION, attention)
 # Without a mask function under the same name transformers hands the attention no mask, and padding is attended to.
 AttentionMaskInterface.register(ATTENTION, _attention_mask)

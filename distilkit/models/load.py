@@ -1,5 +1,6 @@
 """Loading cross-encoders and tokenizers from folders."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers import (
 
 from distilkit.errors import UserError
 from distilkit.models.cat import BertCat
+from distilkit.models.families import require_classifier
 from distilkit.models.published import base_name, is_published_cat, published_cat, published_tokenizer
 from distilkit.models.shape import set_dropout
 from distilkit.models.silence import silent
@@ -22,6 +24,9 @@ from distilkit.models.silence import silent
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # The names under which transformers' sequence classifiers keep their last layers.
 HEADS = ("classifier.", "score.")
+LAYER = re.compile(r"(?:^|\.)layers?\.\d+\.")
+# Positions are counted, not learned, and old versions of transformers stored them.
+UNREAD = ("position_ids", "token_type_ids")
 
 
 def load_cat(
@@ -63,21 +68,42 @@ def load_cat(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be loaded as a cross-encoder: {_first_line(error)}") from error
     _require_encoder(folder, model, report)
+    require_known(folder, report, (f"{model.base_model_prefix}.", *HEADS) if require_head else ())
     if require_head and not (headed and not drawn_weights(report)):
         raise UserError(f"{folder} is not a trained cross-encoder: it holds no head that scores; fine-tune it first")
     if config.num_labels > 2:
         raise UserError(f"{folder} has a head of {config.num_labels} labels: a ranker's has 1 or 2")
-    return BertCat(model).eval()
+    ranker = BertCat(model).eval()
+    require_classifier(ranker.logits, config, folder)
+    return ranker
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer of a model folder."""
+    """Load the tokenizer of a model folder; raises UserError where there is none, or one without a padding token."""
     try:
         with silent():
             base = base_name(folder)
-            return AutoTokenizer.from_pretrained(folder, **LOCAL) if base is None else published_tokenizer(folder, base)
+            tokenizer = (
+                AutoTokenizer.from_pretrained(folder, **LOCAL) if base is None else published_tokenizer(folder, base)
+            )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder} holds no tokenizer that can be loaded: {_first_line(error)}") from error
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"{folder} holds a tokenizer without a padding token, which batches of unequal texts need")
+    return tokenizer
+
+
+def require_fit(tokenizer: Any, config: PretrainedConfig, folder: Path) -> None:
+    """Raise UserError for a tokenizer that makes token ids which the model has no embeddings for."""
+    # Words that were added and are not special may never come up.
+    largest = max(
+        [*tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values(), *tokenizer.all_special_ids]
+    )
+    if largest >= config.vocab_size:
+        raise UserError(
+            f"{folder}: its tokenizer and its model are of different vocabularies: a token has the number {largest}, "
+            f"and the model has embeddings of {config.vocab_size}"
+        )
 
 
 def _has_head(folder: Path, config: PretrainedConfig) -> bool:
@@ -97,6 +123,18 @@ def _require_encoder(folder: Path, model: PreTrainedModel, report: dict[str, Any
     absent = [name for name in drawn_weights(report) if name.startswith(encoder) and ".pooler" not in name]
     if absent:
         raise UserError(f"{folder} does not hold the weights that its config.json describes: {absent[0]} is missing")
+
+
+def require_known(folder: Path, report: dict[str, Any], known: tuple[str, ...] = ()) -> None:
+    """Raise UserError if a folder holds weights of layers, or under one of some prefixes, that the model has not."""
+    strange = sorted(
+        name
+        for name in report["unexpected_keys"]
+        if (LAYER.search(name) or name.startswith(known)) and not (name.endswith(UNREAD) or ".pooler." in f".{name}")
+    )
+    if strange:
+        more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
+        raise UserError(f"{folder}: the weight {strange[0]} is unexpected{more}: its config.json describes no such one")
 
 
 def drawn_weights(report: dict[str, Any]) -> list[str]:

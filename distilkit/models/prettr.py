@@ -1,7 +1,7 @@
 """PreTTR: the lower layers read query and document apart, the upper ones together."""
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,11 @@ from distilkit.errors import UserError
 from distilkit.models.batch import SideBatch, TokenBatch
 from distilkit.models.encoded import Encoded
 from distilkit.models.options import PreTtrOptions
+from distilkit.models.positions import first_position, position_room
 from distilkit.models.ranker import SideRanker, wide
+
+# Families whose layers read states and a mask and nothing else; others add positions to each, for instance.
+SPLITTABLE = ("bert", "camembert", "distilbert", "electra", "mobilebert", "roberta", "xlm-roberta")
 
 
 class PreTtr(SideRanker):
@@ -43,14 +47,13 @@ class PreTtr(SideRanker):
 
     def layers(self) -> nn.ModuleList:
         """Return the encoder's layers; raises UserError for one whose layers cannot be run one by one."""
-        for name in ("encoder", "transformer"):
-            layers = getattr(getattr(self.encoder, name, None), "layer", None)
-            if isinstance(layers, nn.ModuleList):
-                return layers
-        raise UserError(
-            "prettr needs an encoder whose layers can be run one by one (BERT, DistilBERT, ELECTRA, RoBERTa), "
-            f"not {self.config.model_type}"
-        )
+        if self.config.model_type not in SPLITTABLE:
+            raise UserError(
+                f"prettr needs an encoder whose layers can be run one by one ({', '.join(SPLITTABLE)}), "
+                f"not {self.config.model_type}"
+            )
+        layers = getattr(self.encoder, "transformer" if self.config.model_type == "distilbert" else "encoder").layer
+        return cast(nn.ModuleList, layers)
 
     def forward(self, batch: SideBatch) -> Tensor:
         """Return the scores; each query of the batch is encoded once."""
@@ -91,13 +94,13 @@ class PreTtr(SideRanker):
 
     def _encode(self, batch: TokenBatch, offset: int) -> Encoded:
         length = batch.input_ids.shape[1]
-        room = self.config.max_position_embeddings - _first_position(self.config)
-        if offset + length > room:
+        room = position_room(self.config)
+        if room is not None and offset + length > room:
             raise UserError(
                 f"prettr: a document of {length} tokens from position {offset} on needs {offset + length} positions, "
                 f"the encoder has {room}: lower its length or document_offset"
             )
-        positions = torch.arange(offset, offset + length, device=batch.input_ids.device) + _first_position(self.config)
+        positions = torch.arange(offset, offset + length, device=batch.input_ids.device) + first_position(self.config)
         inputs: dict[str, Any] = {"input_ids": batch.input_ids, "position_ids": positions.expand(len(batch), -1)}
         if batch.token_type_ids is not None and getattr(self.config, "type_vocab_size", 0) > 1:
             inputs["token_type_ids"] = batch.token_type_ids
@@ -114,8 +117,3 @@ class PreTtr(SideRanker):
             # A tensor in new versions of transformers; indexing it would take a row of the batch.
             states = output if isinstance(output, Tensor) else output[0]
         return states
-
-
-def _first_position(config: Any) -> int:
-    # RoBERTa counts positions from behind that of its padding.
-    return int(config.pad_token_id) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0

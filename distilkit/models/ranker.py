@@ -9,10 +9,10 @@ from transformers import PretrainedConfig
 from distilkit.models.batch import SideBatch, TokenBatch
 from distilkit.models.cat import BertCat
 from distilkit.models.encoded import Encoded
-from distilkit.models.encoder import layer_count
+from distilkit.models.sizes import EncoderSizes
 
 
-class SideRanker(nn.Module):
+class SideRanker(EncoderSizes, nn.Module):
     """A ranker that encodes queries and documents apart, and scores what it encoded.
 
     `forward` is the one entry of training, so that distributed training can wrap the module.
@@ -50,26 +50,6 @@ class SideRanker(nn.Module):
         if batch.query_index is not None:
             queries = queries.rows(batch.query_index)
         return self.score_encoded(queries, self.encode_document(batch.document))
-
-    @property
-    def num_layers(self) -> int:
-        """The number of layers a text goes through."""
-        return layer_count(self.config)
-
-    @property
-    def num_heads(self) -> int:
-        """The number of attention heads in a layer."""
-        return int(self.config.num_attention_heads)
-
-    @property
-    def hidden_size(self) -> int:
-        """The size of a hidden state."""
-        return int(self.config.hidden_size)
-
-    @property
-    def parameter_count(self) -> int:
-        """The number of parameters."""
-        return sum(parameter.numel() for parameter in self.parameters())
 
 
 Ranker = BertCat | SideRanker

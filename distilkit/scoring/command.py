@@ -9,6 +9,7 @@ from distilkit.errors import UserError
 from distilkit.scoring.audit import Audit, audit
 from distilkit.scoring.audit_plot import plot_audit
 from distilkit.scoring.corpus import Corpus, of_files, of_folder
+from distilkit.scoring.finished import Finished, read_finished
 from distilkit.scoring.launched import launched
 from distilkit.scoring.rankers import named
 from distilkit.scoring.request import Request
@@ -35,14 +36,15 @@ class Report:
 
     def to_text(self) -> str:
         """Return it for people."""
-        if self.finished_before:
-            return f"{self.output} is finished already"
-        facts = self.facts
-        lines = f", {facts['triples']} triples" if facts["triples"] else ""
-        text = f"{facts['pairs']} pairs{lines} scored with {', '.join(facts['teachers'])}: {self.output}"
+        text = f"{self.output} is finished already" if self.finished_before else self._done()
         if self.audit is None:
             return text
         return f"{self.audit.to_text()}\n\n{text}\nPlots: {', '.join(str(path) for path in self.plots)}"
+
+    def _done(self) -> str:
+        facts = self.facts
+        lines = f", {facts['triples']} triples" if facts["triples"] else ""
+        return f"{facts['pairs']} pairs{lines} scored with {', '.join(facts['teachers'])}: {self.output}"
 
 
 def score_command(
@@ -70,7 +72,7 @@ def score_command(
         if not processes.is_main:
             return None
         if scored is None:
-            return Report(request.output, True, {})
+            return _report(request, True, {}, read_finished(request) if audited else None)
         triples = scored.material.triples
         facts = {
             "pairs": len(scored.score),
@@ -78,10 +80,14 @@ def score_command(
             "teachers": list(scored.teachers),
             "seconds": round(scored.seconds, 3),
         }
-        if not audited:
-            return Report(request.output, False, facts)
-        plots = plot_audit(scored.systems, triples, request.output)
-        return Report(request.output, False, facts, audit(scored.systems, triples), tuple(plots))
+        return _report(request, False, facts, Finished(scored.systems, triples) if audited else None)
+
+
+def _report(request: Request, before: bool, facts: dict[str, Any], audited: Finished | None) -> Report:
+    if audited is None:
+        return Report(request.output, before, facts)
+    plots = plot_audit(audited.systems, audited.triples, request.output)
+    return Report(request.output, before, facts, audit(audited.systems, audited.triples), tuple(plots))
 
 
 def _corpus(data: Path | None, collection: Sequence[Path], queries: Sequence[Path]) -> Corpus | None:

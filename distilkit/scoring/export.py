@@ -58,8 +58,8 @@ class Exported:
         return f"a {self.architecture} for {self.format}: {self.output}\nload it with {self.loads}"
 
 
-def export(reference: str, format_: str, output: Path) -> Exported:
-    """Write a ranker to a new folder.
+def export(reference: str, format_: str, output: Path, architecture: str | None = None) -> Exported:
+    """Write a ranker to a new folder; the architecture is for a model that does not say which ranker it is.
 
     Raises UserError for an unknown format, one that the ranker cannot be loaded in, and a folder that is not empty.
     """
@@ -67,7 +67,7 @@ def export(reference: str, format_: str, output: Path) -> Exported:
         raise UserError(f"--format {format_}: there is no such format{nearest(format_, FORMATS)}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output}: exists already; choose a new folder")
-    opened = open_ranker(reference)
+    opened = open_ranker(reference, architecture)
     ranker = opened.ranker
     fitting = [name for name, one in FORMATS.items() if one.takes(ranker)]
     if format_ not in fitting:

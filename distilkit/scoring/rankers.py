@@ -1,22 +1,32 @@
 """The rankers that a command names, opened for scoring."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH, SideTokens
 from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, tokenizer_identity
 from distilkit.errors import UserError
-from distilkit.models.checkpoints import load_ranker, ranker_entry
-from distilkit.models.load import load_tokenizer
+from distilkit.models.checkpoints import architecture_of, load_ranker, ranker_entry
+from distilkit.models.load import load_tokenizer, require_fit
+from distilkit.models.positions import position_room
+from distilkit.models.published import is_published_cat
 from distilkit.models.references import PREFIX, content_hash, local_folder
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.materials import Materials
 from distilkit.settings import DataSettings
 
 MAX_LENGTH = 256
+LENGTHS = ("max_length", "query_length", "document_length")
+# Hofstätter et al. publish these as bare encoders, which do not say that they are rankers.
+PUBLISHED = {
+    f"sebastian-hofstaetter/distilbert-dot-{name}-msmarco": "bert_dot" for name in ("margin_mse-T2", "tas_b-b256")
+}
 RESERVED = ("query_id", "doc_id", "score", "ensemble")
 
 
@@ -31,7 +41,7 @@ class Named(NamedTuple):
 class OpenRanker:
     """A ranker in evaluation mode, with its tokenizer and the lengths that it reads queries, documents or pairs to.
 
-    The lengths are those it was saved with, else the papers'.
+    The lengths are those it was saved with, else the papers', or fewer where it has no positions for them.
     """
 
     ranker: Any
@@ -42,37 +52,74 @@ class OpenRanker:
     document_length: int = DOCUMENT_LENGTH
     max_length: int = MAX_LENGTH
 
+    @classmethod
+    def of(
+        cls, ranker: Any, tokenizer: Any, folder: Path, weights: str, saved: Mapping[str, Any] | None = None
+    ) -> "OpenRanker":
+        """Return a ranker with the lengths that it was saved with, where it was."""
+        lengths = {name: saved[name] for name in LENGTHS if saved and name in saved}
+        opened = cls(ranker, tokenizer, folder, weights, **lengths)
+        return replace(opened, **{name: min(getattr(opened, name), most) for name, most in opened.rooms().items()})
+
     @property
     def reads_pairs(self) -> bool:
         """Whether queries and documents are packed into one sequence."""
         return bool(self.ranker.inputs == "pair")
 
-    def stored_length(self, max_length: int) -> int:
-        """Return how many tokens of a text are needed at most."""
-        return max_length if self.reads_pairs else max(self.query_length, self.document_length)
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The lengths that it reads texts to, by name: those of pairs, or of queries and documents."""
+        return {name: getattr(self, name) for name in (LENGTHS[:1] if self.reads_pairs else LENGTHS[1:])}
+
+    @property
+    def stored_length(self) -> int:
+        """How many tokens of a text are needed at most."""
+        return max(self.lengths.values())
+
+    def rooms(self) -> dict[str, int]:
+        """Return the most that each length can be, where the encoder's positions limit it."""
+        room, options = position_room(self.ranker.config), self.ranker.options
+        if room is None:
+            return {}
+        if self.reads_pairs:
+            return {"max_length": room}
+        masks, start = getattr(options, "query_masks", 0), getattr(options, "document_offset", 0)
+        taken = (masks if isinstance(masks, int) else 0, start if isinstance(start, int) else 0)
+        return {"query_length": room - taken[0], "document_length": room - taken[1]}
 
     def with_lengths(
-        self, query_length: int | None, document_length: int | None, max_length: int | None = None
+        self, query_length: int | None = None, document_length: int | None = None, max_length: int | None = None
     ) -> "OpenRanker":
-        """Return the ranker with other lengths, where they are given."""
-        given: dict[str, Any] = {
-            "query_length": query_length,
-            "document_length": document_length,
-            "max_length": max_length,
-        }
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+        """Return the ranker with other lengths, where they are given.
 
-    def tokens(self, queries: TokenStore, passages: TokenStore, max_length: int) -> PairTokens | SideTokens:
+        Raises UserError for more tokens than it has positions for.
+        """
+        asked = {"query_length": query_length, "document_length": document_length, "max_length": max_length}
+        given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        for name, most in self.rooms().items():
+            if given.get(name, 0) > most:
+                option = "--" + name.replace("_", "-")
+                raise UserError(f"{option} {given[name]}: {self.folder} has positions for {most} tokens")
+        return replace(self, **given)
+
+    @contextmanager
+    def on(self, device: torch.device) -> Iterator[Any]:
+        """Yield the ranker on a device, which it leaves after the block to make room for the next one."""
+        try:
+            yield self.ranker.to(device)
+        finally:
+            self.ranker.cpu()
+
+    def tokens(self, queries: TokenStore, passages: TokenStore) -> PairTokens | SideTokens:
         """Return stored tokens in the form that the ranker reads."""
         if self.reads_pairs:
-            return PairTokens(queries, passages, PairTemplate.of(self.tokenizer), max_length)
+            return PairTokens(queries, passages, PairTemplate.of(self.tokenizer), self.max_length)
         form, lengths = self.ranker.options.sides, (self.query_length, self.document_length)
         return SideTokens.of(self.tokenizer, queries, passages, form, *lengths)
 
     def materials(self, settings: DataSettings, artifacts: Artifacts) -> Materials:
         """Return a collection, cut to the ranker's lengths."""
-        lengths = {"query_length": self.query_length, "document_length": self.document_length}
-        return Materials(settings if self.reads_pairs else settings.model_copy(update=lengths), artifacts)
+        return Materials(settings.model_copy(update=self.lengths), artifacts)
 
     def collection_tokens(self, materials: Materials) -> PairTokens | SideTokens:
         """Return a collection's tokens in the form that the ranker reads; they are kept for the next time."""
@@ -81,28 +128,46 @@ class OpenRanker:
         )
         return tokens
 
-    def identity(self, max_length: int) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """Return what the ranker's scores depend on, for their provenance."""
         made_of = {
             "architecture": self.ranker.architecture,
             "weights": self.weights,
             "tokenizer": tokenizer_identity(self.tokenizer),
+            **self.lengths,
         }
         if self.reads_pairs:
-            return {**made_of, "max_length": max_length}
-        lengths = {"query_length": self.query_length, "document_length": self.document_length}
-        return {**made_of, "options": asdict(self.ranker.options), **lengths}
+            return made_of
+        # Where word embeddings came from does not matter any more: they are among the weights.
+        options = {name: value for name, value in asdict(self.ranker.options).items() if name != "embeddings"}
+        return {**made_of, "options": options}
 
 
 def open_ranker(reference: str, architecture: str | None = None) -> OpenRanker:
     """Load a trained ranker and its tokenizer from a model, or from a run's folder.
 
-    Raises UserError for a reference that holds none, and where it does not say which ranker it is.
+    The architecture is for a model that does not say which ranker it is, as a bare encoder does not. Raises UserError
+    for a reference that holds no ranker, and where neither it nor the caller says which one.
     """
     folder = model_folder(reference)
-    entry = ranker_entry(folder)
-    opened = OpenRanker(load_ranker(folder, architecture), load_tokenizer(folder), folder, content_hash(str(folder)))
-    return opened.with_lengths(entry.get("query_length"), entry.get("document_length"), entry.get("max_length"))
+    ranker, tokenizer = load_ranker(folder, architecture or PUBLISHED.get(reference)), load_tokenizer(folder)
+    require_fit(tokenizer, ranker.config, folder)
+    saved = {"max_length": QUERY_LENGTH + DOCUMENT_LENGTH} if is_published_cat(folder) else ranker_entry(folder)
+    return OpenRanker.of(ranker, tokenizer, folder, content_hash(str(folder)), saved)
+
+
+def open_all(
+    models: Sequence[Named], architecture: str | None = None, lengths: Sequence[int | None] = (None, None, None)
+) -> dict[str, OpenRanker]:
+    """Return several rankers by name, all with those lengths of queries, documents and pairs that are given.
+
+    The architecture is for those of several that do not say which ranker they are. Raises UserError as `open_ranker`.
+    """
+    opened: dict[str, OpenRanker] = {}
+    for one in models:
+        says = len(models) > 1 and architecture_of(model_folder(one.reference)) is not None
+        opened[one.name] = open_ranker(one.reference, None if says else architecture).with_lengths(*lengths)
+    return opened
 
 
 def model_folder(reference: str) -> Path:

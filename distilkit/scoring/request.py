@@ -18,7 +18,9 @@ class Request:
         corpus: where the texts of ids are; None for triples that hold their texts
         combine: how an ensemble's score is made of its teachers'
         resume: go on with what an earlier process left
-        max_length: tokens of a pair, special tokens included
+        architecture: which ranker a model is that does not say so
+        query_length, document_length, max_length: tokens of texts and pairs; by default each model's own
+        bf16: compute in bfloat16: faster on some machines, and coarse: of a query's scores some come out equal
     """
 
     models: list[Named]
@@ -28,9 +30,12 @@ class Request:
     output: Path
     combine: str = "mean"
     resume: bool = False
-    max_length: int = 256
+    architecture: str | None = None
+    query_length: int | None = None
+    document_length: int | None = None
+    max_length: int | None = None
     batch_size: int = 64
-    bf16: bool | str = "auto"
+    bf16: bool | str = False
 
     def check(self) -> None:
         """Raise UserError for what can be told to be wrong before anything is scored."""

@@ -25,7 +25,7 @@ from distilkit.models.encoded import Encoded
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.reporter import Phase, Reporter
 from distilkit.scoring.launched import launched
-from distilkit.scoring.rankers import MAX_LENGTH, OpenRanker, named, open_ranker
+from distilkit.scoring.rankers import OpenRanker, named, open_ranker
 from distilkit.scoring.rerank import data_settings
 from distilkit.tables import table
 from distilkit.training.precision import choose_precision
@@ -38,7 +38,11 @@ EVERY = "all"
 
 @dataclass(frozen=True)
 class Retrieve:
-    """What `distilkit retrieve` was asked for; `faiss` is the kind of an index of FAISS, None for exact search."""
+    """What `distilkit retrieve` was asked for.
+
+    `faiss` is the kind of an index of FAISS, None for exact search; `architecture` is that of a model that does not say
+    which ranker it is.
+    """
 
     model: str
     data: str
@@ -49,6 +53,7 @@ class Retrieve:
     index: Path | None = None
     fp16: bool = False
     faiss: str | None = None
+    architecture: str | None = None
     query_length: int | None = None
     document_length: int | None = None
     batch_size: int = 64
@@ -91,12 +96,14 @@ def retrieve(request: Retrieve, quiet: bool) -> Retrieved | None:
     tag = named([request.model])[0].name
     kept = "the same command goes on with the blocks of --index" if request.index else "nothing was kept"
     with launched(quiet, f"stopped; {kept}") as (processes, reporter), reporter.live():
-        opened = open_ranker(request.model).with_lengths(request.query_length, request.document_length)
+        opened = open_ranker(request.model, request.architecture).with_lengths(
+            request.query_length, request.document_length
+        )
         _require_search(request, opened)
         if request.faiss is not None and processes.count > 1:
             raise UserError("--faiss searches in one process: start it without a launcher")
         artifacts = Artifacts(request.runs_dir / ".artifacts", processes, reporter)
-        materials = opened.materials(data_settings(request.data, "bm25", MAX_LENGTH), artifacts)
+        materials = opened.materials(data_settings(request.data, "bm25"), artifacts)
         queries = _queries(materials.collection, request.split)
         tokens = opened.collection_tokens(materials)
         started = time.monotonic()
@@ -148,7 +155,7 @@ def _index(
 
 def _made_of(opened: OpenRanker, collection: Collection, precision: str) -> dict[str, Any]:
     """Return what encoded documents depend on."""
-    ranker = {key: value for key, value in opened.identity(MAX_LENGTH).items() if key != "query_length"}
+    ranker = {key: value for key, value in opened.identity().items() if key != "query_length"}
     return {**ranker, "precision": precision, "passages": collection.hashes["passages"]}
 
 

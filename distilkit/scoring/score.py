@@ -19,7 +19,7 @@ from distilkit.runs.reporter import Reporter
 from distilkit.scoring import shards
 from distilkit.scoring.material import Material, prepare
 from distilkit.scoring.parts import Floats, Parts
-from distilkit.scoring.rankers import OpenRanker, open_ranker
+from distilkit.scoring.rankers import OpenRanker, open_all
 from distilkit.scoring.request import Request
 from distilkit.scoring.shards import Scoring
 from distilkit.training.precision import choose_precision
@@ -52,7 +52,8 @@ def score(request: Request, processes: Processes, reporter: Reporter) -> Scored 
     started = time.monotonic()
     request.check()
     precision = choose_precision(request.bf16, False, processes.device)
-    rankers = {one.name: open_ranker(one.reference) for one in request.models}
+    lengths = request.query_length, request.document_length, request.max_length
+    rankers = open_all(request.models, request.architecture, lengths)
     asked = _asked(request, rankers, precision)
     parts = Parts.of(request.output)
     if request.resume and processes.broadcast(request.output.exists() and not parts.folder.exists()):
@@ -63,7 +64,7 @@ def score(request: Request, processes: Processes, reporter: Reporter) -> Scored 
         with reporter.live():
             processes.on_main(lambda: parts.plan({**asked, **_details(request)}))
             material = _material(request, parts, processes)
-            work = Scoring(material, parts, request.max_length, request.batch_size, precision, processes, reporter)
+            work = Scoring(material, parts, request.batch_size, precision, processes, reporter)
             teachers = {name: work.scores(name, opened) for name, opened in rankers.items()}
             combined, how = _combined(teachers, request.combine)
             made_of = {**asked, **how, "distilkit": __version__, "texts": material.facts["texts"]}
@@ -86,7 +87,7 @@ def _asked(request: Request, rankers: Mapping[str, OpenRanker], precision: str) 
     """Return what the scores depend on, as their provenance states it."""
     return {
         "format": FORMAT,
-        "teachers": [{"name": name, **opened.identity(request.max_length)} for name, opened in rankers.items()],
+        "teachers": [{"name": name, **opened.identity()} for name, opened in rankers.items()],
         "precision": precision,
         "input": {"kind": request.kind, "sha256": sha256_file(request.path)},
         **({"combine": request.combine} if len(rankers) > 1 or request.combine != "mean" else {}),

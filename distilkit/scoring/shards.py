@@ -28,7 +28,6 @@ class Scoring:
 
     material: Material
     parts: Parts
-    max_length: int
     batch_size: int
     precision: Precision
     processes: Processes
@@ -43,12 +42,14 @@ class Scoring:
             done = pairs - sum(shards[number].stop - shards[number].start for number in missing)
             tokens = self._tokens(name, opened)
             work = pair_macs(opened.ranker, tokens)
-            opened.ranker.to(self.processes.device)
-            with self.reporter.phase(f"score with {name}", pairs, done=done, work=work) as phase:
+            label = f"score with {name}"
+            with (
+                opened.on(self.processes.device),
+                self.reporter.phase(label, pairs, done=done, work=work) as phase,
+            ):
                 for number in missing:
                     scores = self._shard(opened, tokens, shards[number], _from(phase, phase.done))
                     self.processes.on_main(partial(self.parts.write, name, number, scores))
-            opened.ranker.cpu()  # makes room for the next teacher
         return self.parts.read(name, len(shards))
 
     def _shard(self, opened: OpenRanker, tokens: Any, rows: slice, progress: Callable[[int, int], None]) -> Floats:
@@ -70,7 +71,7 @@ class Scoring:
         folder = self.parts.folder / "tokens" / name
         self.processes.on_main(lambda: None if folder.exists() else self._tokenise(folder, name, opened))
         queries, passages = (TokenStore.open(folder / table) for table in TABLES)
-        return opened.tokens(queries, passages, self.max_length)
+        return opened.tokens(queries, passages)
 
     def _tokenise(self, folder: Any, name: str, opened: OpenRanker) -> None:
         with atomic_folder(folder) as temporary:
@@ -78,8 +79,7 @@ class Scoring:
                 (temporary / table).mkdir()
                 texts = getattr(self.material, table)
                 with self.reporter.phase(f"tokenise {table} for {name}", len(texts)) as phase:
-                    length = opened.stored_length(self.max_length)
-                    write_token_store(temporary / table, texts, opened.tokenizer, length, phase.reach)
+                    write_token_store(temporary / table, texts, opened.tokenizer, opened.stored_length, phase.reach)
 
 
 def _from(phase: Phase, before: int) -> Callable[[int, int], None]:

@@ -103,12 +103,12 @@ def test_what_is_timed_scores_the_documents(architecture: str, tokenises: bool, 
     """Encodings are written to disk, read back, and give the scores of texts that are read together."""
     opened = open_ranker(str(models / architecture))
     workload = made_up(Bench("", depths=(7,), text_lengths=(5, 9), queries=2), opened.tokenizer)
-    length = opened.stored_length(MAX_LENGTH)
+    length = opened.stored_length
     stores = [store_of(texts, opened.tokenizer, length) for texts in (workload.queries, workload.documents)]
-    tokens: Any = opened.tokens(stores[0], stores[1], MAX_LENGTH)
+    tokens: Any = opened.tokens(stores[0], stores[1])
     rows, watch = np.array([5, 0, 3, 6]), Stopwatch(CPU)
     with torch.no_grad():
-        reading = Reading(opened, workload, tokens, MAX_LENGTH, tokenises, CPU).scores(1, rows, 3, watch)
+        reading = Reading(opened, workload, tokens, tokenises, CPU).scores(1, rows, 3, watch)
         assert np.ptp(reading) > 0.01
         assert list(watch.seconds) == (["tokenise", "score"] if tokenises else ["score"])
         if architecture == "bert_cat":

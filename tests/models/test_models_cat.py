@@ -3,11 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
-from tiny_models import FAMILIES, tiny_batch
-from transformers import AutoModel, BertConfig, PreTrainedModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_models import FAMILIES, tiny_batch, tiny_config
+from torch.nn import functional as F
+from transformers import AutoModel, AutoModelForSequenceClassification, BertConfig, PreTrainedModel
 
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS
@@ -42,6 +46,23 @@ def test_scores_are_raw_logits(tiny: Make, family: str) -> None:
 
 def test_one_pair_keeps_its_batch_dimension(tiny: Make) -> None:
     assert BertCat(tiny()).score(tiny_batch([5])).shape == (1,)
+
+
+@settings(deadline=None, max_examples=5)
+@given(more=st.integers(0, 20), token=st.integers(0, 39))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padding_never_changes_a_score(family: str, more: int, token: int) -> None:
+    torch.manual_seed(0)
+    cat = BertCat(AutoModelForSequenceClassification.from_config(tiny_config(family))).eval()
+    short = TokenBatch(BATCH.input_ids, BATCH.attention_mask, BATCH.token_type_ids)
+    ids = F.pad(short.input_ids.masked_fill(short.attention_mask == 0, token), (0, more), value=token)
+    long = TokenBatch(ids, F.pad(short.attention_mask, (0, more)), F.pad(BATCH.token_type_ids, (0, more)))  # type: ignore[arg-type]
+    expected = cat.score(short)
+    torch.testing.assert_close(cat.score(long), expected, rtol=1e-5, atol=1e-5)
+    for row, length in enumerate((7, 4, 6)):
+        alone = TokenBatch(*(column[row : row + 1, :length] for column in (ids, long.attention_mask)))
+        alone = replace(alone, token_type_ids=BATCH.token_type_ids[row : row + 1, :length])  # type: ignore[index]
+        torch.testing.assert_close(cat.score(alone), expected[row : row + 1], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -18,6 +18,7 @@ from distilkit.errors import UserError
 from distilkit.models import internals
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat
+from distilkit.models.first_token import whole_layers
 
 Make = Callable[..., PreTrainedModel]
 BATCHES = {"full": tiny_batch([9, 9, 9]), "padded": tiny_batch([9, 4, 7], padded=12)}
@@ -100,7 +101,8 @@ def test_dropout_is_that_of_eager(tiny: Make, dtype: torch.dtype, captured: tupl
     torch.manual_seed(5)
     expected = eager_logits(eager, batch, "bert")
     torch.manual_seed(5)
-    logits = ours.forward_internals(batch, captured, ()).logits
+    with whole_layers():
+        logits = ours.forward_internals(batch, captured, ()).logits
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6 if dtype == torch.float32 else 0.1)
     assert not torch.allclose(ours.logits(batch), logits)
 
@@ -132,7 +134,7 @@ def test_kernels(
         lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs),
     )
     cat = BertCat(tiny(max_position_embeddings=256)).to(dtype)
-    with torch.set_grad_enabled(trained):
+    with torch.set_grad_enabled(trained), whole_layers():
         cat.logits(tiny_batch([length, length - 2]))
         assert len(calls) == (4 if fused else 0)
         calls.clear()
@@ -151,7 +153,7 @@ def test_scores_of_a_student_under_autocast_stay_narrow(tiny: Make) -> None:
 
 def test_the_mask_has_no_row_per_query(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     masks: list[Tensor | None] = []
-    original = internals._attention
+    original = internals.attention
     from transformers import AttentionInterface
 
     def spy(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any) -> Any:
@@ -161,8 +163,9 @@ def test_the_mask_has_no_row_per_query(tiny: Make, monkeypatch: pytest.MonkeyPat
     cat = BertCat(tiny())
     AttentionInterface.register(internals.ATTENTION, spy)
     try:
-        cat.logits(BATCHES["padded"])
-        cat.logits(BATCHES["full"])
+        with whole_layers():
+            cat.logits(BATCHES["padded"])
+            cat.logits(BATCHES["full"])
     finally:
         AttentionInterface.register(internals.ATTENTION, original)
     assert [None if mask is None else tuple(mask.shape) for mask in masks] == [(3, 1, 1, 12)] * 4 + [None] * 4

@@ -17,7 +17,7 @@ from transformers import (
 from transformers.utils import logging
 
 from distilkit.errors import UserError
-from distilkit.models.load import load_cat, load_tokenizer
+from distilkit.models.load import load_cat, load_tokenizer, require_fit
 
 Save = Callable[..., Path]
 BATCH = tiny_batch([7, 4])
@@ -146,3 +146,17 @@ def test_folders_that_cannot_be_loaded(saved: Save, tmp_path: Path) -> None:
 def test_the_tokenizer_is_the_one_saved(saved: Save) -> None:
     encoded = load_tokenizer(saved())("how many cats", "the cat sat")
     assert encoded["token_type_ids"] == [0] * 5 + [1] * 4
+
+
+def test_tokenizers_that_do_not_fit(saved: Save, tokenizer: Any) -> None:
+    folder = saved()
+    require_fit(load_tokenizer(folder), load_cat(folder).config, folder)
+    small = saved("small", vocab_size=len(tokenizer) - 1)
+    with pytest.raises(UserError, match=r"small: its tokenizer and its model are of different vocabularies"):
+        require_fit(load_tokenizer(small), load_cat(small).config, small)
+    tokenizer.add_tokens(["zebra"])  # which no text may hold
+    require_fit(tokenizer, load_cat(folder).config, folder)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(UserError, match="holds a tokenizer without a padding token"):
+        load_tokenizer(folder)

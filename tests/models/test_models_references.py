@@ -10,6 +10,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
+from distilkit import files
 from distilkit.errors import UserError
 from distilkit.models import references
 from distilkit.models.references import content_hash, local_folder, resolve
@@ -44,7 +45,7 @@ def test_a_package_with_other_weights_is_refused(packages: Path, saved: Save) ->
 
 def test_the_known_package_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     resolve(MINILM)
-    monkeypatch.setattr(references, "sha256_file", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(files, "sha256_file", lambda path: pytest.fail(f"{path} was read again"))
     resolve(MINILM)
 
 

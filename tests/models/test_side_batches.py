@@ -45,3 +45,12 @@ def test_columns_become_batches(tokenizer: Any) -> None:
     assert (len(repeated), len(repeated.query)) == (2, 1)
     pair = batch_of({"input_ids": np.array([[1, 2]]), "attention_mask": np.array([[1, 1]])})
     assert isinstance(pair, TokenBatch)
+
+
+def test_a_text_that_spells_the_padding_is_read(tokenizer: Any) -> None:
+    """Passages of MS MARCO hold "[PAD]", whose number is that of the padding: the mask tells the two apart."""
+    batch = side_batch(tokenizer, ["the [PAD] cat", "my"], ["a [PAD] mat", "a mat"], DotOptions().sides, 8, 8)
+    pad = tokenizer.pad_token_id
+    assert batch.query.input_ids[0].tolist().count(pad) == 1
+    assert batch.query.attention_mask.tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert batch.document.attention_mask.tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -214,7 +215,7 @@ def test_a_killed_scoring_goes_on(
     assert cli(*fixed, output).code == 2
     other = cli(*fixed, output, "--resume", "--max-length", 16)
     assert other.code == 2
-    assert "teachers[1].max_length is 256 there, and 16 is asked for" in other.err
+    assert "teachers[1].max_length is 64 there, and 16 is asked for" in other.err
     sizes: list[int] = []
     whole = shards.score_pairs
     monkeypatch.setattr(shards, "score_pairs", lambda *rest, **more: sizes.append(len(rest[2])) or whole(*rest, **more))
@@ -345,6 +346,17 @@ def test_a_passage_without_text(cli: Cli, teachers: list[Path], pairs: Path, tmp
     )
     assert outcome.code == 2
     assert "collection.tsv:6: 'd5' has no text" in outcome.err
+
+
+def test_progress_shows_rate_and_the_time_left(
+    teachers: list[Path], triples: Path, tiny_beir: Path, tmp_path: Path
+) -> None:
+    often = "from distilkit.runs import reporter; reporter.PLAIN_EVERY = 0.0; from distilkit.cli import main; main()"
+    call = ("--model", teachers[0], "--triples", triples, "--data", tiny_beir, "--batch-size", 8)
+    command = [sys.executable, "-c", often, "score", *map(str, call), "--output", str(tmp_path / "scores.tsv")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^score with one: 8/45, [\d,]+/s, \d+ s left", done.stderr, re.MULTILINE), done.stderr
 
 
 @pytest.mark.slow

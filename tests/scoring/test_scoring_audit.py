@@ -80,3 +80,32 @@ def test_the_command(
     assert lines[0] == "Scores of 45 pairs"
     assert "Margins of 60 triples" in lines
     assert lines[-1].startswith("Plots: ")
+
+
+@pytest.mark.parametrize("name", ["scores.tsv", "scores.parquet"])
+def test_what_is_finished_can_be_audited(
+    name: str, cli: Callable[..., Any], teachers: list[Path], triples: Path, tiny_beir: Path, tmp_path: Path
+) -> None:
+    models = ("--model", teachers[0], "--model", teachers[1])
+    fixed = ("score", *models, "--triples", triples, "--data", tiny_beir, "--output", tmp_path / name, "--json")
+    first = json.loads(cli(*fixed, "--audit").out)
+    for path in first["plots"]:
+        Path(path).unlink()
+    outcome = cli(*fixed, "--audit", "--resume")
+    assert outcome.code == 0, outcome.err
+    again = json.loads(outcome.out)
+    assert again["finished_before"]
+    # A TSV holds the ensemble's scores alone.
+    systems = first["audit"]["systems"][-1:] if name.endswith("tsv") else first["audit"]["systems"]
+    assert again["audit"]["systems"] == systems
+    assert (again["audit"]["pairs"], again["audit"]["triples"]) == (45, 60)
+    assert set(again["audit"]["warnings"]) <= set(first["audit"]["warnings"])
+    assert all(Path(path).is_file() for path in again["plots"])
+    text = cli(*fixed[:-1], "--audit", "--resume").out
+    assert "Scores of 45 pairs" in text
+    assert f"{tmp_path / name} is finished already" in text
+    (tmp_path / "scores.tsv").write_text("1\t2\tq\ta\tb\n")
+    if name.endswith("tsv"):
+        outcome = cli(*fixed, "--audit", "--resume")
+        assert outcome.code == 2
+        assert "scores.tsv: holds 1 triples, not the 60 of its input" in outcome.err

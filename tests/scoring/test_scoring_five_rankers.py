@@ -34,10 +34,10 @@ def score_alone(model: Path, data: Path, query: str, document: str) -> float:
     texts = {}
     for name in ("queries", "corpus"):
         texts |= {row["_id"]: row["text"] for row in map(json.loads, (data / f"{name}.jsonl").read_text().splitlines())}
-    stores = [store_of([texts[one]], opened.tokenizer, opened.stored_length(MAX_LENGTH)) for one in (query, document)]
+    stores = [store_of([texts[one]], opened.tokenizer, opened.stored_length) for one in (query, document)]
     row = np.zeros(1, np.int64)
     with torch.no_grad():
-        batch = batch_of(opened.tokens(stores[0], stores[1], MAX_LENGTH).batch(row, row))
+        batch = batch_of(opened.tokens(stores[0], stores[1]).batch(row, row))
         return float(opened.ranker.score(batch))
 
 
@@ -71,3 +71,26 @@ def test_score(cli: Cli, models: list[Path], pairs: Path, tiny_beir: Path, tmp_p
     (found,) = scores.lookup(["q3"], ["d3"])
     wanted = {model.name: score_alone(model, tiny_beir, "q3", "d3") for model in models}
     assert dict(zip(scores.teachers, found.tolist(), strict=True)) == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+
+
+def test_a_tk_of_whole_words(cli: Cli, tiny_checkpoint: Path, pairs: Path, tiny_beir: Path, tmp_path: Path) -> None:
+    """Its tokenizer is that of a vocabulary of words, with which it is saved and scores again."""
+    from distilkit.models.initialise import student_from
+    from distilkit.models.options import TkOptions
+    from distilkit.models.save import save_ranker
+    from distilkit.models.words import word_tokenizer
+
+    texts = [json.loads(line)["text"] for line in (tiny_beir / "corpus.jsonl").read_text().splitlines()]
+    tokenizer, options = word_tokenizer(texts), TkOptions("random", "word", dim=8, layers=1, feed_forward=8)
+    torch.manual_seed(0)
+    ranker = student_from(tiny_checkpoint, architecture="tk", options=options, tokenizer=tokenizer).eval()
+    with torch.no_grad():
+        ranker.kernels.kernel_bin_weights.weight.mul_(100)  # type: ignore[operator, union-attr]
+    lengths = {"query_length": 8, "document_length": 16}
+    save_ranker(ranker, tokenizer, tmp_path / "tk", **lengths)
+    options_ = ("--data", tiny_beir, "--output", tmp_path / "scores.parquet")
+    outcome = cli("score", "--model", tmp_path / "tk", "--pairs", pairs, *options_)
+    assert outcome.code == 0, outcome.err
+    (found,) = TeacherScores.open(tmp_path / "scores.parquet").lookup(["q3"], ["d3"])
+    assert found[0] == pytest.approx(score_alone(tmp_path / "tk", tiny_beir, "q3", "d3"), rel=1e-4, abs=1e-4)
+    assert open_ranker(str(tmp_path / "tk")).tokenizer.get_vocab() == tokenizer.get_vocab()
