@@ -3,6 +3,7 @@
 from typing import Any
 
 from distilkit.data.examples import draw_queries
+from distilkit.data.teacher_scores.provenance import require_match
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import canonical
 from distilkit.files import content_key
@@ -10,23 +11,31 @@ from distilkit.models import STUDENTS
 from distilkit.runs.experiment import Experiment
 from distilkit.runs.jobs import StageJob
 from distilkit.runs.learners import NO_LM_HEAD, start_student
+from distilkit.runs.materials import Materials
+from distilkit.runs.reporter import Reporter
 from distilkit.settings import TrainSettings
+from distilkit.strategies.terms import TERMS
+
+# What a file of margins without scores can teach.
+OF_MARGINS = ("margin_mse", "weighted_ranknet")
 
 
 def check(experiment: Experiment) -> None:
     """Raise UserError for data, judgements, measures, weights and shapes that would end the run later."""
     _check_sets(experiment)
     _check_first_stages(experiment)
-    if experiment.recipe.teacher.scores not in ("cached", "online"):
-        raise UserError(f"[teacher] scores = {experiment.recipe.teacher.scores!r}: expected 'cached' or 'online'")
     teacher = experiment.teacher_jobs()
     student = [job for point in experiment.grid() for job in point.jobs]
     for section, jobs in (("[teacher.train]", teacher), ("[train]", student)):
         for job in jobs:
             _check_metric(section, job.stage.train)
-            if job.stage.examples != "text":
+            if job.stage.examples != "text" and job.stage.train.triples is None:
                 _check_negatives(section, job, experiment)
-    _check_models(experiment, student, as_it_is=not teacher)
+            _check_teaching(job)
+    _check_scores(experiment)
+    _check_models(experiment, student)
+    for job in student:
+        experiment.stages.size(job)  # reads the files that a recipe names
 
 
 def _check_sets(experiment: Experiment) -> None:
@@ -36,7 +45,23 @@ def _check_sets(experiment: Experiment) -> None:
         if one.split not in splits:
             raise UserError(f"{section} split = {one.split!r}: the collection has judgements for {', '.join(splits)}")
         one.materials.qrels(one.split, None)
+        _check_texts(one.materials, experiment.reporter)
     _ = experiment.materials.judgements
+
+
+def _check_texts(materials: Materials, reporter: Reporter) -> None:
+    """Refuse queries and passages without a text, or count them where they are left out of training."""
+    for (kind, rows), table in zip(
+        materials.empty_texts.items(), (materials.collection.queries, materials.collection.passages), strict=True
+    ):
+        if not len(rows):
+            continue
+        said = (
+            f"{len(rows)} of {len(table)} texts are empty, the first is that of the {kind} {table.id(int(rows[0]))!r}"
+        )
+        if materials.settings.on_missing == "error":
+            raise UserError(f'{said}; expected a text for each, or [data] on_missing = "skip"')
+        reporter.say(f"{said}; they are not trained on")
 
 
 def _check_first_stages(experiment: Experiment) -> None:
@@ -65,26 +90,90 @@ def _check_negatives(section: str, job: StageJob, experiment: Experiment) -> Non
             )
 
 
-def _check_models(experiment: Experiment, jobs: list[StageJob], as_it_is: bool) -> None:
-    """Build every student once, and see whether it can learn from the teacher."""
-    from distilkit.models.load import load_cat
+def _check_teaching(job: StageJob) -> None:
+    """Refuse a stage that wants more of its teacher than there is."""
+    teacher = job.teacher
+    if teacher is None or not job.stage.uses_teacher:
+        return
+    what = "a file of scores" if teacher.file else "an ensemble"
+    if teacher.file is None and len(teacher.members) == 1:
+        return
+    if not job.stage.uses_scores_alone:
+        raise UserError(f"the stage {job.stage.name} reads more than scores of its teacher; {what} has nothing else")
+    if job.scores == "online":
+        raise UserError(f'[teacher] scores = "online": {what} teaches from scores computed before; expected "cached"')
+    if teacher.file is not None and job.selector is not None:
+        raise UserError("[teacher] scores: a file has scores of documents, none of the passages of [data.passages]")
 
-    teacher = load_cat(experiment.base.folder, require_head=as_it_is)
-    _check_positions(experiment, teacher, experiment.recipe.teacher.model)
+
+def _check_scores(experiment: Experiment) -> None:
+    """Refuse a file that was made by other rankers, or for other loss terms, than the recipe asks for."""
+    file, settings = experiment.score_file, experiment.recipe.teacher
+    if file is None:
+        return
+    where = f"[teacher] scores = {settings.scores!r}"
+    if settings.fine_tune is not None:
+        raise UserError(
+            f"{where}: what a file says of a teacher is fine-tuned no more; expected no [teacher] fine_tune"
+        )
+    scores = experiment.stages.targets.read(file)
+    for job in (job for point in experiment.grid() for job in point.jobs):
+        terms = [term.name for term in job.stage.terms if TERMS[term.name].uses_teacher]
+        if scores.margins_only and (other := [name for name in terms if name not in OF_MARGINS]):
+            raise UserError(
+                f"{where}: holds margins alone, and {other[0]} reads scores; expected {' or '.join(OF_MARGINS)}"
+            )
+    if experiment.has_ranker and scores.provenance is not None and "teachers" in scores.provenance:
+        models, length = experiment.bases, experiment.recipe.data.max_length
+        asked = [{"weights": model.identity, "max_length": length} for model in models]
+        require_match(scores.provenance, {"teachers": asked}, where)
+
+
+def _check_models(experiment: Experiment, jobs: list[StageJob]) -> None:
+    """Build every student once, and see whether it can learn from the teacher."""
+    from distilkit.models.load import load_tokenizer, require_fit
+
+    teachers = [_checked_teacher(experiment, place) for place in range(len(experiment.bases))]
     built: dict[str, Any] = {}
     for job in jobs:
         key = content_key(job.start.identity())
-        if key not in built:
-            built[key] = start_student(job.start)
-            _check_pair(job, built[key], teacher)
+        first = key not in built
+        if first:
+            built[key] = start_student(job.start, job.tokenizer)
+            require_fit(load_tokenizer(job.tokenizer), built[key].config, job.tokenizer)
+        _check_pair(job, built[key], teachers[0], experiment)
+        if first:
             _check_positions(experiment, built[key], "the student")
-        _check_pair(job, built[key], teacher)
         if job.stage.examples == "text":
             _check_text(experiment, job, built[key])
 
 
+def _checked_teacher(experiment: Experiment, place: int) -> Any:
+    """Return a teacher's checkpoint, before any fine-tuning."""
+    from distilkit.models.load import load_cat, load_tokenizer, require_fit
+
+    settings = experiment.members[place]
+    if STUDENTS.resolve(settings.architecture) != "bert_cat":
+        raise UserError(
+            f"[teacher] architecture = {settings.architecture!r}: only a bert_cat teaches in a run; the scores "
+            "of any other ranker can be written by `distilkit score` and named by [teacher] scores"
+        )
+    used = experiment.has_ranker and not experiment.teacher_chains[place]
+    folder = experiment.bases[place].folder
+    teacher = load_cat(folder, require_head=used)
+    require_fit(load_tokenizer(folder), teacher.config, folder)
+    if settings.shape is not None and not experiment.teacher_chains[place]:
+        raise UserError(f"[teacher] shape = {settings.shape!r} cuts layers away; expected a fine_tune that mends it")
+    if settings.shape is not None:
+        start_student(experiment.teacher_chains[place][0].start, experiment.bases[place].tokenizer)
+    _check_positions(experiment, teacher, settings.model)
+    return teacher
+
+
 def _check_positions(experiment: Experiment, ranker: Any, name: str) -> None:
-    most = _positions(ranker.config)
+    from distilkit.models.positions import position_room
+
+    most = position_room(ranker.config)
     keys = ("max_length",) if ranker.inputs == "pair" else ("query_length", "document_length")
     for one in experiment.sets:
         for key in keys:
@@ -93,30 +182,18 @@ def _check_positions(experiment: Experiment, ranker: Any, name: str) -> None:
                 raise UserError(f"[data] {key} = {length}: {name} has positions for {most} tokens")
 
 
-def _positions(config: Any) -> int | None:
-    """Return how many tokens a model can read, None where nothing limits them."""
-    most: int | None = getattr(config, "max_position_embeddings", None)
-    # RoBERTa and its kin number positions from behind the padding's.
-    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
-    return None if most is None else most - offset
-
-
-def _check_pair(job: StageJob, student: Any, teacher: Any) -> None:
-    if STUDENTS[job.architecture].inputs != "pair":
-        if job.stage.uses_internals:
-            raise UserError(
-                f"the stage {job.stage.name} reads the student's insides, which only a bert_cat has in common with its "
-                f"teacher; a {job.architecture} learns from scores, with margin_mse for instance"
-            )
+def _check_pair(job: StageJob, student: Any, teacher: Any, experiment: Experiment) -> None:
+    if job.teacher is None or not job.stage.reads_tokens:
         return
+    if STUDENTS[job.architecture].inputs != "pair":
+        raise UserError(
+            f"the stage {job.stage.name} reads the student's insides, which only a bert_cat has in common with its "
+            f"teacher; a {job.architecture} learns from scores, with margin_mse for instance"
+        )
     from distilkit.models.layer_map import layer_map
     from distilkit.models.projection import Projections
 
-    if student.config.vocab_size != teacher.config.vocab_size:
-        raise UserError(
-            f"student and teacher must share one vocabulary: the student has {student.config.vocab_size} entries, "
-            f"the teacher {teacher.config.vocab_size}"
-        )
+    _check_vocabulary(job, student, teacher, experiment)
     if job.stage.uses_internals:
         layer_map(job.stage.layer_map, teacher.num_layers, student.num_layers)
         Projections(student.hidden_size, teacher.hidden_size, 1, job.stage.projection)
@@ -127,11 +204,27 @@ def _check_pair(job: StageJob, student: Any, teacher: Any) -> None:
         )
 
 
+def _check_vocabulary(job: StageJob, student: Any, teacher: Any, experiment: Experiment) -> None:
+    """Refuse tokens that mean something else to the student than to its teacher, where both read the same ones."""
+    sizes = student.config.vocab_size, teacher.config.vocab_size
+    if sizes[0] != sizes[1]:
+        raise UserError(
+            f"student and teacher must share one vocabulary: the student has {sizes[0]} entries, the teacher {sizes[1]}"
+        )
+    identity = experiment.materials.token_identity
+    if identity(job.tokenizer) != identity(experiment.base.tokenizer):
+        raise UserError(
+            f"the stage {job.stage.name} compares student and teacher token by token, and their tokenizers differ; "
+            "expected one for both"
+        )
+
+
 def _check_text(experiment: Experiment, job: StageJob, student: Any) -> None:
     from distilkit.models.masked_lm import has_lm_head
+    from distilkit.models.positions import position_room
 
     general = experiment.recipe.general
-    most = _positions(student.config)
+    most = position_room(student.config)
     if most is not None and general.max_length > most:
         raise UserError(f"[general] max_length = {general.max_length}: the student has positions for {most} tokens")
     if not job.stage.reads("masked_lm"):

@@ -1,76 +1,134 @@
-"""What a stage is trained on: pairs and lists of a collection's training queries, or sequences of plain text."""
+"""What a stage is trained on: pairs, triples and lists of a collection's training queries, or triples of a file."""
 
-import hashlib
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from distilkit.data.examples import Lists, draw_lists, draw_queries
+from distilkit.data.examples import Integers, Lists, draw_lists, draw_queries
 from distilkit.data.passages import best_windows
+from distilkit.errors import UserError
 from distilkit.models import STUDENTS
 from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.runs.evaluator import Evaluator
-from distilkit.runs.jobs import Model, StageJob
+from distilkit.runs.jobs import StageJob
 from distilkit.runs.materials import Materials
-from distilkit.settings import GeneralSettings
+from distilkit.runs.targets import Targets
 from distilkit.strategies import Stage
+
+if TYPE_CHECKING:
+    from distilkit.data.triples import Triples
+    from distilkit.training.trainer import TrainingSet
 
 
 class TaskExamples:
     """Pairs and lists: every relevant passage of the drawn queries with negatives from the first stage."""
 
-    def __init__(self, materials: Materials, artifacts: Artifacts, tokenizer: Path, evaluator: Evaluator) -> None:
-        self.materials, self.artifacts, self.tokenizer, self.evaluator = materials, artifacts, tokenizer, evaluator
+    def __init__(self, materials: Materials, artifacts: Artifacts, evaluator: Evaluator) -> None:
+        self.materials, self.artifacts = materials, artifacts
+        self.targets = Targets(materials, artifacts, evaluator)
 
     def identity(self, job: StageJob) -> dict[str, Any]:
         """Return what the examples depend on, apart from the stage's own keys."""
-        stage, wanted = job.stage, self.materials.settings.passages
-        identity = {
-            "candidates": self.materials.candidate_identity("train", self._queries(stage), stage.train.negative_depth),
-            "tokens": self.materials.token_identity(self.tokenizer, job.architecture, job.options),
+        stage, settings = job.stage, self.materials.settings
+        identity: dict[str, Any] = {
+            "tokens": self.materials.token_identity(job.tokenizer, job.architecture, job.options)
         }
-        if wanted is None:
+        if stage.train.triples is not None:
+            identity["triples"] = self._triples_artifact(stage.train.triples).manifest
+        else:
+            depth = stage.train.negative_depth
+            identity["candidates"] = self.materials.candidate_identity("train", self._queries(stage), depth)
+        if self._of_a_file(job) or any(map(len, self.materials.empty_texts.values())):
+            identity["on_missing"] = settings.on_missing
+        if settings.passages is None:
             return identity
         selector = job.selector.identity if job.selector else None
-        return {**identity, "passages": {"keep": wanted.keep if selector else 1, "selector": selector}}
+        return {**identity, "passages": {"keep": settings.passages.keep if selector else 1, "selector": selector}}
 
     def count(self, job: StageJob) -> int:
         """Return how many examples a stage has."""
         stage = job.stage
+        if self._of_a_file(job):  # what has no score is left out, which the file only tells
+            return len(self.training_set(job))
         if self.materials.settings.passages is not None and stage.examples == "pairs":
             return self._window_count(job)
+        negatives = stage.train.negatives if stage.train.triples is None else 1
+        ways = {"pairs": 1 + negatives, "triples": negatives, "lists": 1}
+        if any(map(len, self.materials.empty_texts.values())):
+            return len(self._lists(stage)) * ways[stage.examples]
+        if stage.train.triples is not None:
+            return len(self._triples(stage.train.triples)) * ways[stage.examples]
         qrels, _ = self.materials.judgements
         lists = sum(sum(grade > 0 for grade in qrels[query].values()) for query in self._queries(stage))
-        negatives = stage.train.negatives
-        return lists * {"pairs": 1 + negatives, "triples": negatives, "lists": 1}[stage.examples]
+        return lists * ways[stage.examples]
 
     def tokens(self, job: StageJob) -> Any:
         """Return what turns examples into batches, in the form that the student reads."""
-        return self.materials.tokens_for(self.tokenizer, job.architecture, job.options)
+        return self.materials.tokens_for(job.tokenizer, job.architecture, job.options)
 
     def teacher_tokens(self, job: StageJob) -> Any:
-        """Return the same for the teacher, None where it reads what the student reads."""
-        return None if STUDENTS[job.architecture].inputs == "pair" else self.materials.tokens(self.tokenizer)
+        """Return the same for a teacher that is asked in every step; None where it reads what the student reads."""
+        if job.teacher is None or job.scored_ahead or job.teacher.file is not None:
+            return None
+        theirs = job.teacher.model.tokenizer
+        alike = self.materials.token_identity(theirs) == self.materials.token_identity(job.tokenizer)
+        return None if alike and STUDENTS[job.architecture].inputs == "pair" else self.materials.tokens(theirs)
 
-    def training_set(self, job: StageJob) -> Any:
-        """Return a stage's examples, with the teacher's scores where these can be computed ahead."""
+    def training_set(self, job: StageJob) -> "TrainingSet":
+        """Return a stage's examples, with the teacher's scores where these can be computed ahead.
+
+        Raises UserError for examples that a file of scores lacks, unless `[data] on_missing` leaves them out.
+        """
         examples = self._examples(job)
         if not job.scored_ahead or job.teacher is None:
             return examples
-        targets = self._scores(job.teacher, examples.queries.ravel(), examples.passages.ravel())
-        return replace(examples, targets=targets.reshape(examples.queries.shape))
+        targets = self.targets.of(job.teacher, examples.queries, examples.passages)
+        examples = replace(examples, targets=targets)
+        return self._scored(examples, job) if self._of_a_file(job) else examples
 
-    def _examples(self, job: StageJob) -> Any:
+    def _scored(self, examples: "TrainingSet", job: StageJob) -> "TrainingSet":
+        """Return the examples that a file has scores for."""
+        assert examples.targets is not None
+        assert job.teacher is not None
+        assert job.teacher.file is not None
+        missing: npt.NDArray[np.bool_] = np.isnan(examples.targets)
+        kept: npt.NDArray[np.bool_] = np.logical_not(missing.any(axis=1))
+        if kept.all():
+            return examples
+        lost, path = int((~kept).sum()), job.teacher.file.path
+        row, way = np.argwhere(missing)[0]
+        collection = self.materials.collection
+        query = collection.queries.id(int(examples.queries[row, way]))
+        passage = collection.passages.id(int(examples.passages[row, way]))
+        said = f"{lost} of {len(kept)} examples have no score in {path}, the first is query {query} with {passage}"
+        if self.materials.settings.on_missing == "error":
+            raise UserError(f'{said}; score them, or leave them out with [data] on_missing = "skip"')
+        if not kept.any():
+            raise UserError(f"{said}; expected scores of what is trained on, such as [train] triples of the same file")
+        self.artifacts.reporter.say(f"{said}; they are left out")
+        parts = {name: part[kept] for name, part in vars(examples).items()}
+        return replace(examples, **parts)
+
+    def _of_a_file(self, job: StageJob) -> bool:
+        return job.teacher is not None and job.teacher.file is not None
+
+    def _examples(self, job: StageJob) -> "TrainingSet":
         from distilkit.training.trainer import TrainingSet
 
-        lists, kind = self._lists(job.stage), job.stage.examples
-        pairs = kind == "pairs"
-        windows, wanted = self.materials.windows(self.tokenizer), self.materials.settings.passages
+        kind, windows = job.stage.examples, self.materials.windows(job.tokenizer)
+        wanted, pairs = self.materials.settings.passages, kind == "pairs"
         if windows is None or wanted is None:
-            return TrainingSet.of_lists(lists, kind)
+            if job.stage.train.triples is None or any(map(len, self.materials.empty_texts.values())):
+                return TrainingSet.of_lists(self._lists(job.stage), kind)
+            triples = self._triples(job.stage.train.triples)
+            shape = (-1, 1) if pairs else (-1, 2)
+            # Views, which take no memory where they keep their shape.
+            passages = cast(Integers, triples.passages.reshape(shape))
+            return TrainingSet(cast(Integers, triples.queries.reshape(shape)), passages, triples.labels.reshape(shape))
+        lists = self._lists(job.stage)
         documents = TrainingSet.of_lists(lists, "pairs")
         queries, labels = documents.queries.ravel(), documents.labels.ravel()
         rows, owners = windows.of(documents.passages.ravel())
@@ -78,22 +136,61 @@ class TaskExamples:
         if job.selector is None:
             kept = np.unique(owners, return_index=True)[1]  # the first of each
         else:
-            kept = best_windows(self._scores(job.selector, queries[owners], rows), owners, keep)
+            kept = best_windows(self.targets.of(job.selector, queries[owners], rows), owners, keep)
         if pairs:
             queries, labels = queries[owners[kept]], labels[owners[kept]]
             return TrainingSet(queries[:, None], rows[kept][:, None], labels[:, None])
         return TrainingSet.of_lists(Lists(lists.queries, rows[kept].reshape(lists.passages.shape)), kind)
 
     def _lists(self, stage: Stage) -> Lists:
+        """Return a stage's lists, less those with an empty text."""
+        lists, empty = self._all_lists(stage), self.materials.empty_texts
+        kept = ~(np.isin(lists.queries, empty["query"]) | np.isin(lists.passages, empty["passage"]).any(axis=1))
+        return lists if kept.all() else Lists(lists.queries[kept], lists.passages[kept])
+
+    def _all_lists(self, stage: Stage) -> Lists:
         train = stage.train
+        if train.triples is not None:
+            rows = self._triples(train.triples).rows.astype(np.int64)
+            return Lists(rows[:, 0], rows[:, 1:])
         qrels, _ = self.materials.judgements
         query_ids = self._queries(stage)
+        if lacking := sum(all(grade <= 0 for grade in passages.values()) for passages in qrels.values()):
+            self.artifacts.reporter.say(
+                f"{lacking} of {len(qrels)} training queries have no relevant passage: left out"
+            )
         candidates, _ = self.materials.candidates("train", query_ids, train.negative_depth)
         return draw_lists(self.materials.collection, qrels, query_ids, candidates, train.negatives, stage.seed)
 
+    def _triples_artifact(self, path: str) -> Artifact:
+        from distilkit.data.triples import triples_identity
+
+        settings = self.materials.settings
+        manifest = {
+            "triples": triples_identity(Path(path).expanduser()),
+            "collection": self.materials.collection.fingerprint,
+            "on_missing": settings.on_missing,
+        }
+        return Artifact("triples", manifest)
+
+    def _triples(self, path: str) -> "Triples":
+        from distilkit.data.triples import Triples, write_triples
+
+        file, artifact = Path(path).expanduser(), self._triples_artifact(path)
+
+        def build(folder: Path) -> dict[str, Any]:
+            self.artifacts.reporter.say(f"triples: reading {file}")
+            on_missing = self.materials.settings.on_missing
+            counts = write_triples(folder, file, self.materials.collection, on_missing=on_missing)
+            if counts["unknown"]:
+                self.artifacts.reporter.say(f"{counts['unknown']} of {counts['rows']} triples are unknown and left out")
+            return {"counts": counts}
+
+        return Triples.open(self.artifacts.get(artifact, build))
+
     def _window_count(self, job: StageJob) -> int:
         """Return how many windows are kept of the drawn documents, which only the draw tells."""
-        wanted, windows = self.materials.settings.passages, self.materials.windows(self.tokenizer)
+        wanted, windows = self.materials.settings.passages, self.materials.windows(job.tokenizer)
         assert wanted is not None
         assert windows is not None
         _, owners = windows.of(self._lists(job.stage).passages.ravel())
@@ -102,102 +199,3 @@ class TaskExamples:
     def _queries(self, stage: Stage) -> list[str]:
         qrels, _ = self.materials.judgements
         return draw_queries(qrels, stage.train.train_queries, stage.seed)
-
-    def _scores(self, teacher: Model, queries: Any, passages: Any) -> Any:
-        """Return the teacher's score of every pair as float32, computed once for every run that trains on them."""
-        pairs, places = np.unique(np.stack([queries, passages], axis=1), axis=0, return_inverse=True)
-        manifest = {
-            "model": teacher.identity,
-            "collection": self.materials.collection.fingerprint,
-            "pairs": hashlib.sha256(np.ascontiguousarray(pairs).tobytes()).hexdigest(),
-            "tokens": self.materials.token_identity(self.tokenizer),
-            "precision": self.evaluator.precision,
-        }
-
-        def build(folder: Path) -> None:
-            from distilkit.models.load import load_cat
-
-            ranker = load_cat(teacher.folder, require_head=True).to(self.evaluator.processes.device)
-            tokens = self.materials.tokens(self.tokenizer)
-            found = self.evaluator.score(ranker, tokens, pairs[:, 0], pairs[:, 1], "teacher scores")
-            if self.evaluator.processes.is_main:
-                np.save(folder / "pairs.npy", pairs)
-                np.save(folder / "scores.npy", found.astype(np.float32))
-
-        path = self.artifacts.get(Artifact("scores", manifest), build, alone=False)
-        return np.load(path / "scores.npy")[places.ravel()]
-
-
-class TextExamples:
-    """Sequences of plain text, for general distillation."""
-
-    def __init__(self, settings: GeneralSettings, materials: Materials, artifacts: Artifacts, tokenizer: Path) -> None:
-        self.settings, self.materials, self.artifacts, self.tokenizer = settings, materials, artifacts, tokenizer
-
-    @cached_property
-    def _artifact(self) -> Artifact:
-        from distilkit.data.plain_text import text_identity
-        from distilkit.data.tokens import tokenizer_identity
-        from distilkit.models.load import load_tokenizer
-
-        settings, collection = self.settings, self.materials.collection if self._own else None
-        text = text_identity(
-            settings.text,
-            fingerprint=collection.fingerprint if collection else None,
-            column=settings.column,
-            split=settings.split,
-        )
-        manifest = {
-            "text": text,
-            "tokenizer": tokenizer_identity(load_tokenizer(self.tokenizer)),
-            "max_length": settings.max_length,
-            "max_sequences": settings.max_sequences,
-        }
-        return Artifact("text", manifest)
-
-    @property
-    def _own(self) -> bool:
-        return self.settings.text == "collection"
-
-    @cached_property
-    def _folder(self) -> Path:
-        from distilkit.data.plain_text import read_texts, write_sequences
-        from distilkit.models.load import load_tokenizer
-
-        settings = self.settings
-
-        def build(folder: Path) -> None:
-            passages = self.materials.collection.passages if self._own else None
-            documents = read_texts(settings.text, collection=passages, column=settings.column, split=settings.split)
-            tokenizer = load_tokenizer(self.tokenizer)
-            with self.artifacts.reporter.phase("tokenise text", settings.max_sequences or 0) as phase:
-                write_sequences(folder, documents, tokenizer, settings.max_length, phase.reach, settings.max_sequences)
-
-        return self.artifacts.get(self._artifact, build)
-
-    def identity(self, job: StageJob) -> dict[str, Any]:
-        """Return what the examples depend on."""
-        return {"text": self._artifact.manifest, "masking": self.settings.masking}
-
-    def count(self, job: StageJob) -> int:
-        """Return how many sequences there are; tokenises them, once, since their number depends on their tokens."""
-        return len(self.tokens(job))
-
-    def teacher_tokens(self, job: StageJob) -> Any:
-        """Return None: a teacher reads the text that the student reads."""
-        return None
-
-    def tokens(self, job: StageJob) -> Any:
-        """Return what turns sequences into batches, masked as the stage's seed says."""
-        from distilkit.data.plain_text import TextTokens
-        from distilkit.models.load import load_tokenizer
-
-        settings = self.settings
-        tokenizer = load_tokenizer(self.tokenizer)
-        return TextTokens.open(self._folder, tokenizer, settings.max_length, settings.masking, job.stage.seed)
-
-    def training_set(self, job: StageJob) -> Any:
-        """Return the sequences by their number."""
-        from distilkit.training.trainer import TrainingSet
-
-        return TrainingSet.of_texts(self.count(job))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from distilkit.errors import UserError
 from distilkit.evaluation.macs import encoder_macs
@@ -16,11 +16,13 @@ from distilkit.models.references import content_hash, local_folder
 from distilkit.recipe import extended, grid_of, with_values
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.evaluator import Evaluator
-from distilkit.runs.jobs import Model, StageJob, Start
+from distilkit.runs.jobs import Model, ScoreFile, StageJob, Start, Teacher, chosen_options
 from distilkit.runs.materials import Materials
 from distilkit.runs.references import References
 from distilkit.runs.stages import Stages
-from distilkit.settings import Recipe, TrainSettings
+from distilkit.runs.targets import hash_of_scores
+from distilkit.runs.teachers import members
+from distilkit.settings import Recipe, StudentSettings, TeacherSettings, TrainSettings
 from distilkit.strategies import Stage, Strategy, named_table, parse_strategy, strategy_from_table
 
 STARTS = ("random", "first_layers", "every_nth_layer")
@@ -61,19 +63,28 @@ class Experiment:
             STUDENTS.resolve(architecture)
 
     @cached_property
+    def members(self) -> list[TeacherSettings]:
+        """The rankers that teach: one, or those of an ensemble."""
+        return members(self.recipe)
+
+    @cached_property
+    def bases(self) -> list[Model]:
+        """Their checkpoints, before any fine-tuning."""
+        return [reference(settings.model) for settings in self.members]
+
+    @property
     def base(self) -> Model:
-        """The teacher's checkpoint, before any fine-tuning."""
-        return reference(self.recipe.teacher.model)
+        """The first teacher's checkpoint, which the student is cut out of where it names no other source."""
+        return self.bases[0]
 
     @cached_property
     def stages(self) -> Stages:
         """Where stages are trained."""
-        general = self.recipe.general
-        return Stages(self.materials, self.artifacts, self.base.folder, self.evaluator, self.processes, general)
+        return Stages(self.materials, self.artifacts, self.evaluator, self.processes, self.recipe.general)
 
     def references_of(self, eval_set: EvalSet) -> References:
         """Return where the first stage and the teacher are evaluated on a query set."""
-        return References(self.artifacts, eval_set.evaluator, self.base.folder)
+        return References(self.artifacts, eval_set.evaluator)
 
     @cached_property
     def sets(self) -> list[EvalSet]:
@@ -88,40 +99,80 @@ class Experiment:
             sets.append(EvalSet(name, materials, Evaluator(own, self.processes, self.reporter), extra.split))
         return sets
 
-    def teacher_jobs(self) -> list[StageJob]:
-        """Return the stages that fine-tune the teacher; none where it is used as it is."""
-        settings = self.recipe.teacher
-        if settings.fine_tune is None:
+    @cached_property
+    def teacher_chains(self) -> list[list[StageJob]]:
+        """The stages that fine-tune each teacher; none for one that is used as it is."""
+        return [self._teacher_chain(settings, base) for settings, base in zip(self.members, self.bases, strict=True)]
+
+    def _teacher_chain(self, settings: TeacherSettings, base: Model) -> list[StageJob]:
+        if settings.fine_tune is None or self.score_file is not None:
             return []
         strategy = label_strategy("[teacher] fine_tune", settings.fine_tune)
         stages = strategy.stages(settings.train, settings.seed)
-        start = Start(self.base, None, settings.dropout)
-        return self._chain("teacher", stages, start, None, settings.architecture)
+        cut = StudentSettings(architecture=settings.architecture, shape=settings.shape) if settings.shape else None
+        start = Start(base, cut, settings.dropout)
+        return self._chain("teacher", stages, start, None, settings.architecture, base.tokenizer)
 
-    def teacher(self, checkpoints: Path) -> Model:
-        """Return the teacher, fine-tuned now if it must be."""
-        model = self.base
-        for job in self.teacher_jobs():
-            model = self.stages.get(job, checkpoints)
-        return model
+    def teacher_jobs(self) -> list[StageJob]:
+        """Return the stages that fine-tune the teachers."""
+        return [job for chain in self.teacher_chains for job in chain]
 
-    def teacher_validation(self, teacher: Model, metric: str) -> float:
+    @cached_property
+    def score_file(self) -> ScoreFile | None:
+        """The file that stands for the teacher, if `[teacher] scores` names one."""
+        scores = self.recipe.teacher.scores
+        if scores in ("cached", "online"):
+            return None
+        path = Path(scores).expanduser()
+        if not path.exists():
+            raise UserError(f"[teacher] scores = {scores!r}: expected 'cached', 'online' or a file, and there is none")
+        return ScoreFile(path, hash_of_scores(path))
+
+    def teacher(self, checkpoints: Path) -> Teacher | None:
+        """Return the teacher as a ranker, fine-tuned now if it must be; None where a file is all that there is."""
+        if not self.has_ranker:
+            return None
+        models = []
+        for place, (base, chain) in enumerate(zip(self.bases, self.teacher_chains, strict=True), 1):
+            self.reporter.prefix = "teacher: " if len(self.bases) == 1 else f"teacher {place}/{len(self.bases)}: "
+            models.append(base)
+            for job in chain:
+                models[-1] = self.stages.get(job, checkpoints)
+        return Teacher(tuple(models), self.recipe.teacher.combine)
+
+    @property
+    def has_ranker(self) -> bool:
+        """Whether there is a teacher that ranks: with a file of scores, one that the recipe names beside it."""
+        return self.score_file is None or bool(self.recipe.teacher.model_fields_set & {"model", "models"})
+
+    def teacher_validation(self, teacher: Teacher | None, metric: str) -> float | None:
         """Return what the teacher reaches on the validation queries by a measure's canonical name."""
-        if jobs := self.teacher_jobs():
+        if teacher is None:
+            return None
+        if len(self.teacher_chains) == 1 and (jobs := self.teacher_jobs()):
             return self.stages.validation(jobs[-1], metric)[metric]
         _, qrels = self.materials.judgements
         queries = self.materials.query_set("dev", qrels, self.evaluator.depth)
-        references = References(self.artifacts, self.evaluator, self.base.folder)
-        run, _ = references.model("teacher", teacher, self.materials, queries)
+        run, _ = self.references_of(self.sets[0]).ranker("teacher", teacher, self.materials, queries)
         return self.evaluator.measure(run, queries, [metric]).means[metric]
 
-    def planned_teacher(self) -> Model:
-        """Return the teacher as a stage's key knows it, trained or not."""
-        jobs = self.teacher_jobs()
-        if not jobs:
-            return self.base
-        artifact = self.stages.artifact(jobs[-1])
-        return Model(self.artifacts.path(artifact) / "model", artifact.key)
+    def planned_ranker(self) -> Teacher | None:
+        """Return the teacher as an artifact's key knows it, trained or not; None where a file is all that there is."""
+        if not self.has_ranker:
+            return None
+        models = [
+            self.stages.planned(chain[-1]) if chain else base
+            for base, chain in zip(self.bases, self.teacher_chains, strict=True)
+        ]
+        return Teacher(tuple(models), self.recipe.teacher.combine)
+
+    def _planned_teacher(self) -> Teacher:
+        """Return whom the student's stages learn from."""
+        if self.score_file is not None:
+            return Teacher((), self.recipe.teacher.combine, self.score_file)
+        ranker = self.planned_ranker()
+        assert ranker is not None
+        return ranker
 
     def grid(self) -> list[GridPoint]:
         """Return every combination of the grid's values with its stages; a single one without a grid.
@@ -156,22 +207,31 @@ class Experiment:
         source = self.base if student.source is None else reference(student.source)
         checkpoint = None if student.start in STARTS else content_hash(student.start)
         start = Start(source, student, student.dropout, checkpoint)
-        return self._chain("stage", stages, start, self.planned_teacher, student.architecture)
+        tokenizer = source.tokenizer if checkpoint is None else local_folder(student.start)
+        if checkpoint is None and chosen_options(student).get("vocabulary") == "word":
+            tokenizer = self.materials.words()
+        return self._chain("stage", stages, start, self._planned_teacher, student.architecture, tokenizer)
 
     def _chain(
-        self, kind: str, stages: list[Stage], start: Start, teacher: Callable[[], Model] | None, architecture: str
+        self,
+        kind: str,
+        stages: list[Stage],
+        start: Start,
+        teacher: Callable[[], Teacher] | None,
+        architecture: str,
+        tokenizer: Path,
     ) -> list[StageJob]:
         jobs: list[StageJob] = []
         before = None
-        scores = "online" if self.recipe.teacher.scores == "online" else "cached"
+        scores: Literal["cached", "online"] = "online" if self.recipe.teacher.scores == "online" else "cached"
         for stage in stages:
             taught_by = None
             if teacher is not None and stage.uses_teacher:
                 # General distillation learns from the language model, before any fine-tuning.
-                taught_by = self.base if stage.examples == "text" else teacher()
+                taught_by = Teacher((self.base,)) if stage.examples == "text" else teacher()
             selects = teacher is not None and self.recipe.data.passages is not None and stage.examples != "text"
             selector = teacher() if teacher is not None and selects else None
-            job = StageJob(kind, stage, start, before, taught_by, architecture, scores, selector)  # type: ignore[arg-type]
+            job = StageJob(kind, stage, start, before, taught_by, architecture, tokenizer, scores, selector)
             jobs.append(job)
             before = self.stages.artifact(job)
         return jobs
@@ -208,9 +268,7 @@ class Experiment:
         A trained forward pass costs three (itself and twice that for the gradients), a frozen one costs one.
         """
         length = self.recipe.data.max_length
-        student, teacher = (
-            encoder_macs(*size, length) for size in (self.student_size(), encoder_size(self.base.folder))
-        )
+        student, teacher = encoder_macs(*self.student_size(), length), sum(self.teacher_macs())
         steps = 0.0
         for job in jobs:
             _, own = self.stages.size(job)
@@ -218,20 +276,20 @@ class Experiment:
             steps += own * (1 + teacher / (3 * student) if budget == "compute" and job.stage.uses_teacher else 1)
         return math.ceil(steps)
 
+    def teacher_macs(self) -> list[float]:
+        """Return the multiply-accumulates of each teacher for a pair of the greatest length."""
+        length = self.recipe.data.max_length
+        return [
+            float(encoder_macs(*cut_size(base.folder, settings.shape), length))
+            for settings, base in zip(self.members, self.bases, strict=True)
+        ]
+
     def student_size(self) -> tuple[int, int, int]:
         """Return the student's layers, hidden and intermediate size."""
-        from distilkit.models.shape import INTERMEDIATE_SIZES, Shape
-
         student = self.recipe.student
         if student.start not in STARTS:
             return encoder_size(local_folder(student.start))
-        source = encoder_size(self.base.folder if student.source is None else local_folder(student.source))
-        if student.shape is None:
-            return source
-        shape = Shape.parse(student.shape)
-        if shape.hidden == source[1]:
-            return shape.layers, shape.hidden, source[2]
-        return shape.layers, shape.hidden, INTERMEDIATE_SIZES.get((shape.layers, shape.hidden), 4 * shape.hidden)
+        return cut_size(self.base.folder if student.source is None else local_folder(student.source), student.shape)
 
 
 def resolved_stages(recipe: Recipe) -> list[Stage]:
@@ -259,7 +317,21 @@ def label_strategy(key: str, text: str) -> Strategy:
 
 def reference(name: str) -> Model:
     """Return the weights of a model reference; raises UserError where there are none."""
-    return Model(local_folder(name), content_hash(name))
+    folder = local_folder(name)
+    return Model(folder, content_hash(name), folder)
+
+
+def cut_size(folder: Path, shape: str | None) -> tuple[int, int, int]:
+    """Return layers, hidden and intermediate size of a model that is cut to a shape; its own where there is none."""
+    from distilkit.models.shape import INTERMEDIATE_SIZES, Shape
+
+    source = encoder_size(folder)
+    if shape is None:
+        return source
+    wanted = Shape.parse(shape)
+    if wanted.hidden == source[1]:
+        return wanted.layers, wanted.hidden, source[2]
+    return wanted.layers, wanted.hidden, INTERMEDIATE_SIZES.get((wanted.layers, wanted.hidden), 4 * wanted.hidden)
 
 
 def encoder_size(folder: Path) -> tuple[int, int, int]:

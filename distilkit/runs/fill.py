@@ -1,5 +1,6 @@
 """What a run does inside its folder: teacher, references, student, evaluation."""
 
+import math
 import shutil
 from typing import Any
 
@@ -8,7 +9,7 @@ from distilkit.evaluation.trec import write_qrels
 from distilkit.files import atomic_folder, read_json, write_json
 from distilkit.runs.experiment import EvalSet, Experiment, GridPoint
 from distilkit.runs.folder import RunFolder, machine
-from distilkit.runs.jobs import Model
+from distilkit.runs.jobs import Model, Teacher
 from distilkit.runs.reporter import Reporter
 
 # "Close to the teacher" in the tables of Gao et al. (2020).
@@ -17,7 +18,6 @@ CLOSE = 0.05
 
 def train_and_evaluate(experiment: Experiment, folder: RunFolder, reporter: Reporter) -> None:
     """Do everything that is not done yet; raises RunFailed, and Stopped after a checkpoint."""
-    reporter.prefix = "teacher: "
     teacher = experiment.teacher(folder.checkpoints)
     twin = read_json(folder.run_json)["twin_of"] if experiment.processes.is_main else None
     if not experiment.processes.broadcast(twin):
@@ -69,7 +69,7 @@ def _train_chain(experiment: Experiment, folder: RunFolder, point: GridPoint) ->
     return model
 
 
-def _keep_curve(experiment: Experiment, folder: RunFolder, point: GridPoint, teacher: Model) -> None:
+def _keep_curve(experiment: Experiment, folder: RunFolder, point: GridPoint, teacher: Teacher | None) -> None:
     """Write how validation measures rose with training, and when they first came close to the teacher's."""
     facts = [experiment.artifacts.facts(experiment.stages.artifact(job)) for job in point.jobs]
     if not any(fact.get("curve") for fact in facts):
@@ -81,7 +81,8 @@ def _keep_curve(experiment: Experiment, folder: RunFolder, point: GridPoint, tea
         for found in fact.get("curve", []):
             points.append({**found, "stage": job.stage.name, "seconds": round(seconds + found["seconds"], 3)})
         seconds += fact["seconds"]
-    close = next((found for found in points if found[metric] >= (1 - CLOSE) * level), None)
+    near = math.inf if level is None else (1 - CLOSE) * level
+    close = next((found for found in points if found[metric] >= near), None)
     record = {"measure": metric, "teacher": level, "within": CLOSE, "first_within": close, "points": points}
     experiment.processes.on_main(lambda: write_json(folder.path / "curve.json", record))
 
@@ -92,16 +93,15 @@ def _keep_model(student: Model, folder: RunFolder) -> None:
             shutil.copytree(student.folder, temporary, dirs_exist_ok=True)
 
 
-def _evaluate_references(experiment: Experiment, folder: RunFolder, teacher: Model) -> None:
+def _evaluate_references(experiment: Experiment, folder: RunFolder, teacher: Teacher | None) -> None:
     for eval_set in experiment.sets:
         materials, evaluator = eval_set.materials, eval_set.evaluator
         qrels = materials.qrels(eval_set.split, evaluator.settings.queries)
         queries = materials.query_set(eval_set.split, qrels, evaluator.depth)
         references = experiment.references_of(eval_set)
-        systems = {
-            "bm25": references.first_stage(queries),
-            "teacher": references.model("teacher", teacher, materials, queries),
-        }
+        systems = {"bm25": references.first_stage(queries)}
+        if teacher is not None:
+            systems["teacher"] = references.ranker("teacher", teacher, materials, queries)
         for name, (run, cost) in systems.items():
             target = folder.eval / eval_set.name / "references" / name
             if experiment.processes.is_main and not (target / "cost.json").exists():
@@ -120,8 +120,8 @@ def _evaluate_student(
     materials, evaluator = eval_set.materials, eval_set.evaluator
     qrels = materials.qrels(eval_set.split, evaluator.settings.queries)
     queries = materials.query_set(eval_set.split, qrels, evaluator.depth)
-    settings = experiment.recipe.student
-    tokens = materials.tokens_for(experiment.base.folder, settings.architecture, settings.options)
+    last = point.jobs[-1]
+    tokens = materials.tokens_for(last.tokenizer, last.architecture, last.options)
     ranker = load_ranker(student.folder).to(experiment.processes.device)
     run = evaluator.rerank(ranker, tokens, queries, f"re-rank {eval_set.name}")
     if not experiment.processes.is_main:

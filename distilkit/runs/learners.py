@@ -5,7 +5,7 @@ from typing import Any
 
 from distilkit.errors import UserError
 from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.jobs import StageJob, Start
+from distilkit.runs.jobs import StageJob, Start, chosen_options
 from distilkit.settings import DataSettings
 
 PROJECTIONS = "projections.safetensors"
@@ -32,8 +32,8 @@ def build_objective(job: StageJob, artifacts: Artifacts, device: Any, half: bool
     return Objective(stage, student, teacher, projections, layers, _lm_heads(job, student, device))
 
 
-def start_student(start: Start) -> Any:
-    """Return a student before its first stage. Raises UserError for a start that does not fit."""
+def start_student(start: Start, tokenizer: Path) -> Any:
+    """Return a student before its first stage, for a tokenizer's folder. Raises UserError for one that does not fit."""
     from distilkit.models import student_options
     from distilkit.models.initialise import student_from
     from distilkit.models.load import load_cat, load_tokenizer
@@ -44,8 +44,8 @@ def start_student(start: Start) -> Any:
     return student_from(
         start.source.folder,
         architecture=settings.architecture,
-        options=student_options(settings.architecture, settings.options),
-        tokenizer=load_tokenizer(start.source.folder),
+        options=student_options(settings.architecture, chosen_options(settings)),
+        tokenizer=load_tokenizer(tokenizer),
         shape=settings.shape,
         start=settings.start,
         num_labels=settings.num_labels,
@@ -76,7 +76,7 @@ def _student(job: StageJob, artifacts: Artifacts) -> Any:
     from distilkit.models.checkpoints import load_ranker
 
     if job.before is None:
-        return start_student(job.start)
+        return start_student(job.start, job.tokenizer)
     return load_ranker(artifacts.path(job.before) / "model", dropout=job.start.dropout).train()
 
 
@@ -88,7 +88,7 @@ def _teacher(job: StageJob, half: bool) -> Any:
     assert job.teacher is not None
     dtype = torch.bfloat16 if half else torch.float32
     # A language model has no head that scores, and none is read of it.
-    teacher = load_cat(job.teacher.folder, dtype=dtype, require_head=job.stage.trains_scores)
+    teacher = load_cat(job.teacher.model.folder, dtype=dtype, require_head=job.stage.trains_scores)
     teacher.requires_grad_(False)
     return teacher.train() if job.stage.teacher_mode == "train" else teacher
 
@@ -131,7 +131,7 @@ def _lm_heads(job: StageJob, student: Any, device: Any) -> Any:
     from distilkit.training.objective import LmHeads
 
     assert job.teacher is not None
-    head = load_lm_head(job.teacher.folder)
+    head = load_lm_head(job.teacher.model.folder)
     if head is None:
         raise UserError(NO_LM_HEAD)
     return LmHeads(new_lm_head(student.config), head.requires_grad_(False).eval().to(device))

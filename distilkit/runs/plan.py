@@ -114,7 +114,12 @@ def plan(request: Request) -> Plan:
     artifacts = Artifacts(request.runs_dir / ".artifacts", processes, Reporter(quiet=True))
     experiment = Experiment(request.recipe, artifacts, processes)
     check(experiment)
-    steps = [_step("teacher", job, experiment) for job in experiment.teacher_jobs()]
+    chains = experiment.teacher_chains
+    steps = [
+        _step("teacher" if len(chains) == 1 else f"teacher {place}", job, experiment)
+        for place, chain in enumerate(chains, 1)
+        for job in chain
+    ]
     steps += _student_steps("student", experiment)
     twin = experiment.twin()
     if twin is not None:

@@ -9,10 +9,12 @@ from distilkit.data.batches import total_steps
 from distilkit.evaluation.macs import pair_macs, ranker_macs
 from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.runs.evaluator import Evaluator
-from distilkit.runs.examples import TaskExamples, TextExamples
+from distilkit.runs.examples import TaskExamples
 from distilkit.runs.jobs import Model, StageJob
 from distilkit.runs.learners import build_objective, save_result
 from distilkit.runs.materials import Materials
+from distilkit.runs.plain_text import TextExamples
+from distilkit.runs.targets import Targets
 from distilkit.settings import GeneralSettings
 from distilkit.strategies import Stage
 
@@ -26,15 +28,19 @@ class Stages:
         self,
         materials: Materials,
         artifacts: Artifacts,
-        tokenizer: Path,
         evaluator: Evaluator,
         processes: Any,
         general: GeneralSettings | None = None,
     ) -> None:
         self.materials, self.artifacts, self.reporter = materials, artifacts, artifacts.reporter
-        self.tokenizer, self.evaluator, self.processes = tokenizer, evaluator, processes
-        self._task = TaskExamples(materials, artifacts, tokenizer, evaluator)
-        self._text = TextExamples(general or GeneralSettings(), materials, artifacts, tokenizer)
+        self.evaluator, self.processes = evaluator, processes
+        self._task = TaskExamples(materials, artifacts, evaluator)
+        self._text = TextExamples(general or GeneralSettings(), materials, artifacts)
+
+    @property
+    def targets(self) -> Targets:
+        """Where teachers' scores are."""
+        return self._task.targets
 
     def artifact(self, job: StageJob) -> Artifact:
         """Return the artifact of a stage: its kind, and everything that its numbers depend on."""
@@ -100,7 +106,12 @@ class Stages:
         if self.processes.is_main:
             self.reporter.replay(path / "events.jsonl", artifact.key)
             shutil.rmtree(own, ignore_errors=True)
-        return Model(path / "model", artifact.key)
+        return Model(path / "model", artifact.key, job.tokenizer)
+
+    def planned(self, job: StageJob) -> Model:
+        """Return a stage's result as artifact keys know it, trained or not."""
+        artifact = self.artifact(job)
+        return Model(self.artifacts.path(artifact) / "model", artifact.key, job.tokenizer)
 
     def validation(self, job: StageJob, metric: str | None = None) -> dict[str, float]:
         """Return what a trained stage reaches on this recipe's validation queries, by its own metric or another."""
@@ -142,7 +153,7 @@ class Stages:
         self.reporter.stage_key = ""
         if self.processes.is_main:
             self.reporter.keep_events(folder / "events.jsonl", key)
-            save_result(objective, folder, load_tokenizer(self.tokenizer), self.materials.settings, stage.name)
+            save_result(objective, folder, load_tokenizer(job.tokenizer), self.materials.settings, stage.name)
         facts = {
             "seconds": round(state.seconds, 3),
             "steps": state.step,
@@ -165,7 +176,7 @@ class Stages:
         def validate(ranker: Any) -> dict[str, float]:
             _, qrels = self.materials.judgements
             queries = self.materials.query_set("dev", qrels, self.evaluator.depth)
-            tokens = self.materials.tokens_for(self.tokenizer, job.architecture, job.options)
+            tokens = self.materials.tokens_for(job.tokenizer, job.architecture, job.options)
             run = self.evaluator.rerank(ranker, tokens, queries, "validate")
             return self.evaluator.measure(run, queries, measures).means
 

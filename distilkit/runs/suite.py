@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from distilkit.errors import UserError, nearest
 from distilkit.recipe import explain
+from distilkit.runs.teachers import ITSELF, named_by, teacher_table
 from distilkit.settings import MatrixSettings, Recipe
 from distilkit.strategies import STRATEGIES, named_table, parse_strategy, strategy_from_table, with_shared
 
@@ -76,14 +77,16 @@ def _member(recipe: Recipe, matrix: MatrixSettings, strategy: str, student: str,
         raise UserError(f"[matrix] strategies: {error}") from None
     name = f"{recipe.name}/{_slug(strategy)}-{_slug(student)}-{_slug(teacher)}-seed{seed}"
     changed = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    for key in ("matrix", "teachers", "report", "plugins"):
+    for key in ("matrix", "report", "plugins"):
         changed.pop(key, None)
+    own = _teacher(recipe, teacher)
     changed.update(
         name=name,
         seed=seed,
         strategy=table,
         student={**changed.get("student", {}), **_student(student)},
-        teacher=_teacher(recipe, teacher),
+        teacher=own,
+        teachers=named_by(recipe, own),
         twin={**changed.get("twin", {}), "budget": "none"},
     )
     try:
@@ -103,15 +106,11 @@ def _student(text: str) -> dict[str, str]:
 
 
 def _teacher(recipe: Recipe, name: str) -> dict[str, Any]:
-    """Return the [teacher] of a name: the recipe's, with what [teachers.NAME] changes."""
-    base = recipe.teacher.model_dump(mode="json", exclude_unset=True)
-    if name in ("teacher", LABELS):
-        return base
-    if name not in recipe.teachers:
-        known = ["teacher", LABELS, *recipe.teachers]
-        raise UserError(f"[matrix] teachers: there is no [teachers.{name}]{nearest(name, known)}")
-    own = recipe.teachers[name].model_dump(mode="json", exclude_unset=True)
-    return {**base, **own, "train": {**base.get("train", {}), **own.get("train", {})}}
+    """Return the [teacher] of a name; labels alone are held against that of the recipe."""
+    try:
+        return teacher_table(recipe, ITSELF if name == LABELS else name)
+    except UserError as error:
+        raise UserError(f"[matrix] teachers: {error}") from None
 
 
 def _name(strategy: str) -> str:

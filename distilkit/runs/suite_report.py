@@ -58,5 +58,7 @@ def _systems(folder: Path, runs: list[dict[str, Any]]) -> list[System]:
             run["strategy"] if len(teachers) < 2 or run["teacher"] == "none" else f"{run['strategy']}, {run['teacher']}"
         )
         labels[run["name"]] = labels[run["name"].rpartition("-seed")[0]] = label
+        # Of several teachers each is called after the first run that has it.
+        labels[f"teacher-{run['name']}"] = f"teacher {run['teacher']}"
     systems = read_systems(paths, runs_dir=folder.parent, eval_set=None)
     return [replace(system, name=labels.get(system.name, system.name)) for system in systems]

@@ -1,7 +1,7 @@
 """How much work a run is, in multiply-accumulates, so that one bar can say how long the whole of it takes."""
 
 from distilkit.evaluation.macs import encoder_macs
-from distilkit.runs.experiment import Experiment, encoder_size
+from distilkit.runs.experiment import Experiment
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.jobs import StageJob
 
@@ -14,24 +14,27 @@ def remaining_work(experiment: Experiment, folder: RunFolder, twin: bool = False
     """
     length = experiment.recipe.data.max_length
     student = float(encoder_macs(*experiment.student_size(), length))
-    teacher = float(encoder_macs(*encoder_size(experiment.base.folder), length))
-    own = [] if twin else experiment.teacher_jobs()
-    work = sum(_training(experiment, job, teacher, teacher) for job in own)
+    teachers = experiment.teacher_macs()
+    teacher = sum(teachers)
+    work = 0.0
+    for macs, chain in zip(teachers, experiment.teacher_chains, strict=True):
+        work += sum(_training(experiment, job, macs, macs) for job in chain if not twin)
     points = experiment.grid()
     if experiment.retrains:
         points.append(experiment.point(points[0].values))
     jobs = {experiment.stages.artifact(job).key: job for point in points for job in point.jobs}
     work += sum(_training(experiment, job, student, teacher) for job in jobs.values())
-    planned = experiment.planned_teacher()
+    ranker = experiment.planned_ranker()
     for one in experiment.sets:
         qrels = one.materials.qrels(one.split, one.evaluator.settings.queries)
         pairs = len(qrels) * one.evaluator.depth
         if not (folder.eval / one.name / "cost.json").exists():
             work += pairs * student
         identity = one.materials.candidate_identity(one.split, sorted(qrels), one.evaluator.depth)
-        artifact = experiment.references_of(one).artifact(planned, one.materials, identity)
-        if not twin and not experiment.artifacts.has(artifact):
-            work += pairs * teacher
+        for macs, model in zip(teachers, ranker.members if ranker and not twin else (), strict=False):
+            artifact = experiment.references_of(one).artifact(model, one.materials, identity)
+            if not experiment.artifacts.has(artifact):
+                work += pairs * macs
     return work
 
 

@@ -61,6 +61,11 @@ class Stage:
         return self.reads("attention") or self.reads("states")
 
     @property
+    def reads_tokens(self) -> bool:
+        """Whether any loss compares student and teacher token by token."""
+        return self.uses_internals or self.reads("masked_lm")
+
+    @property
     def trains_scores(self) -> bool:
         """Whether any loss reads the student's scores; without one there is nothing to validate."""
         return any(TERMS[term.name].reads not in ("attention", "states", "masked_lm") for term in self.terms)
@@ -88,7 +93,8 @@ class Stage:
             del train[name]
         if train["eval_steps"] is None:  # nothing is chosen by it then
             del train["metric_for_best_model"]
-        if self.examples == "text":
+        # Of a file of triples the examples' identity knows the content.
+        if train.pop("triples") is not None or self.examples == "text":
             for name in ("train_queries", "negatives", "negative_depth"):
                 del train[name]
         fields = asdict(self)

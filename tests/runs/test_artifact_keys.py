@@ -62,6 +62,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"train.eval_examples": [8]}, STUDENT),
     ({"train.optim": "bert_adam"}, STUDENT),
     ({"train.learning_rates": {"classifier": 1e-2}}, STUDENT),
+    ({"data.on_missing": "skip"}, SAME),  # of files of triples and scores
     ({"data.query_length": 9}, SAME),  # of students that read query and passage apart
     ({"data.document_length": 9}, SAME),
     ({"strategy.layer_map": "last"}, STUDENT),
@@ -91,6 +92,8 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"teacher.seed": 2}, TEACHER),
     ({"teacher.dropout": 0.2}, TEACHER),
     ({"teacher.fine_tune": "fine_tune(listwise=2.0)"}, TEACHER),
+    ({"teacher.shape": "L3_H16"}, TEACHER),
+    ({"teacher.combine": "standardised"}, SAME),  # of one teacher there is nothing to combine
     ({"teacher.train.learning_rate": 3e-3}, TEACHER),
     ({"teacher.train.eval_steps": 5}, TEACHER),
     ({"teacher.train.negatives": 1}, TEACHER),
@@ -149,8 +152,11 @@ def test_every_setting_of_a_training_is_in_the_table() -> None:
         "train.fp16",  # needs a GPU; a precision like the other two
         "student.architecture",  # there is one
         "student.source",
+        "train.triples",  # told by its content: test_teachers_of_files.py
         "data.source",
         "data.path",
+        "data.dataset",
+        "data.splits",
         "data.candidates",
         "data.passages",
         "student.options",

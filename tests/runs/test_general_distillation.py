@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreT
 from distilkit.recipe import load_recipe
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.experiment import Experiment
+from distilkit.runs.jobs import Teacher
 from distilkit.runs.learners import PROJECTIONS, build_objective
 from distilkit.runs.plan import OneProcess
 from distilkit.runs.reporter import Reporter
@@ -98,8 +99,8 @@ def test_what_the_general_stage_leaves_the_next_one_takes_up(run: Run, runs: Pat
     student = dict(objective.student.model.named_parameters())
     assert all(torch.equal(student[name], value) for name, value in saved.items())
     # It learned from the checkpoint as it was before fine-tuning, the next stage learns from the ranker.
-    assert jobs[0].teacher == found.base
-    assert jobs[1].teacher == found.planned_teacher() != found.base
+    assert jobs[0].teacher == Teacher((found.base,))
+    assert jobs[1].teacher == found.planned_ranker() != jobs[0].teacher
 
 
 def test_its_twin_takes_as_many_steps_as_all_stages(run: Run, runs: Path) -> None:
