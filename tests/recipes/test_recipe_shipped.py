@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,15 @@ def test_a_recipe_loads(path: Path) -> None:
         assert resolved(recipe)["strategy"]["name"] == recipe.strategy["name"]
         return
     runs = members(recipe)
-    assert len(runs) == len(recipe.matrix.strategies) * len(recipe.matrix.students)
+    alone = "none" in recipe.matrix.teachers  # one run a student, whatever the strategy
+    taught = len(recipe.matrix.teachers) - alone
+    assert len(runs) == len(recipe.matrix.students) * (len(recipe.matrix.strategies) * taught + alone)
     assert {run.recipe.strategy["name"] for run in runs} == {
-        strategy.partition("(")[0] for strategy in recipe.matrix.strategies
+        strategy.partition("(")[0] for strategy in (*recipe.matrix.strategies, *(["fine_tune"] if alone else []))
     }
 
 
-def test_there_is_one_for_every_strategy_of_the_two_papers() -> None:
+def test_there_is_one_for_every_strategy_of_the_papers() -> None:
     names = {load_recipe(path).strategy.get("name") for path in BUILT_IN}
     assert names >= {
         "standard_kd",
@@ -64,6 +67,7 @@ def test_there_is_one_for_every_strategy_of_the_two_papers() -> None:
         "ranker_distill",
         "lm_distill_fine_tune",
         "lm_distill_ranker_distill",
+        "margin_mse",
     }
     for path in (*BUILT_IN, *MSMARCO):
         recipe = load_recipe(path)
@@ -101,6 +105,8 @@ def msmarco(tmp_path_factory: pytest.TempPathFactory, tiny_beir: Path) -> Path:
     folder = tmp_path_factory.mktemp("msmarco") / "tiny"
     (folder / "candidates").mkdir(parents=True)
     texts = [json.loads(line) for line in (tiny_beir / "corpus.jsonl").read_text().splitlines()]
+    words = sorted({word for one in texts for word in one["text"].split()})
+    (folder / "glove.txt").write_text("".join(f"{word} {' '.join(['0.5'] * 8)}\n" for word in words))
     texts_of = {
         one["_id"]: one["text"] for one in map(json.loads, (tiny_beir / "queries.jsonl").read_text().splitlines())
     }
@@ -116,6 +122,9 @@ def msmarco(tmp_path_factory: pytest.TempPathFactory, tiny_beir: Path) -> Path:
             ([own + query[1:], "0", text[1:], grades[query]] for query, text, _ in judged),
         )
         write_rows(folder / f"queries.{split}.tsv", ([own + query[1:], texts_of[query]] for query in grades))
+        if split == "train":
+            rows = ([query[1:], text[1:], passages[(int(text[1:]) + 5) % 40]] for query, text, _ in judged)
+            write_rows(folder / "triples.tsv", rows)
         run = [(own + query[1:], text, rank) for query in grades for rank, text in enumerate(passages)]
         (folder / "candidates" / f"top100.{split}.trec").write_text(
             "".join(f"{query} Q0 {text} {rank} {-rank} top100\n" for query, text, rank in run)
@@ -135,6 +144,8 @@ def models(table: Any, key: str = "") -> Iterator[str]:
     elif isinstance(table, list):
         for value in table:
             yield from models(value, key)
+    elif key == "students":  # of a matrix, which may say what they start from
+        yield from models(table.split(":", 2)[-1], "start")
     elif key in ("model", "models", "start", "source") and re.fullmatch(r"[\w.-]+/[\w.-]+", str(table)):
         yield table
 
@@ -149,12 +160,29 @@ def put_into_cache(cache: Path, hub_id: str, write: Callable[[Path], None]) -> N
     (folder / "refs" / "main").write_text(REVISION)
 
 
-def language_model(make_checkpoint: Callable[..., None], folder: Path, layers: int) -> None:
-    """Write a tiny masked language model, as bert-base-uncased is."""
-    from transformers import BertConfig, BertForMaskedLM
+def language_model(make_checkpoint: Callable[..., None], folder: Path, hub_id: str) -> None:
+    """Write a tiny language model of the family and depth that a hub id stands for."""
+    from transformers import (
+        AlbertConfig,
+        AlbertForMaskedLM,
+        BertConfig,
+        BertForMaskedLM,
+        DistilBertConfig,
+        DistilBertForMaskedLM,
+    )
 
-    make_checkpoint(folder, layers=layers)
-    BertForMaskedLM(BertConfig.from_pretrained(folder)).save_pretrained(folder)
+    make_checkpoint(folder, layers=12)
+    sizes = {"vocab_size": BertConfig.from_pretrained(folder).vocab_size, "max_position_embeddings": 64}
+    if "distilbert" in hub_id:
+        config: Any = DistilBertConfig(**sizes, n_layers=6, dim=16, n_heads=2, hidden_dim=64)
+        DistilBertForMaskedLM(config).save_pretrained(folder)
+    elif "albert" in hub_id:
+        config = AlbertConfig(
+            **sizes, num_hidden_layers=2, hidden_size=16, num_attention_heads=2, intermediate_size=64, embedding_size=8
+        )
+        AlbertForMaskedLM(config).save_pretrained(folder)
+    else:
+        BertForMaskedLM(BertConfig.from_pretrained(folder)).save_pretrained(folder)
 
 
 def shrunk(text: str) -> str:
@@ -167,7 +195,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, make_checkpoint: Callable[...,
     """Return the environment of a machine whose hub cache holds every model that these recipes name."""
     home = tmp_path_factory.mktemp("hub")
     for hub_id in {hub_id for path in MSMARCO for hub_id in models(load_recipe(path).model_dump(mode="json"))}:
-        put_into_cache(home / "hub", hub_id, lambda folder: language_model(make_checkpoint, folder, 12))
+        put_into_cache(home / "hub", hub_id, partial(language_model, make_checkpoint, hub_id=hub_id))
     return {"HF_HOME": str(home), "HF_HUB_CACHE": str(home / "hub"), "HF_HUB_OFFLINE": "1"}
 
 
@@ -189,6 +217,11 @@ def scaled_down(recipe: Recipe, msmarco: Path) -> list[str]:
     if recipe.matrix is not None:
         sets["matrix.students"] = json.dumps([shrunk(student) for student in recipe.matrix.students])
         sets |= {"general.text": "collection", "general.max_length": 16}
+    if recipe.train.triples is not None:
+        sets |= {"train.triples": msmarco / "triples.tsv", "teacher.train.triples": msmarco / "triples.tsv"}
+        sets |= {"data.query_length": 8, "data.document_length": 16}
+    if "tk" in recipe.student.options:
+        sets["student.options.tk.embeddings"] = msmarco / "glove.txt"
     if recipe.report.depths:
         sets["report.depths"] = [2, 5]
     for number, (key, values) in enumerate(recipe.grid.items()):
@@ -249,7 +282,8 @@ def test_a_suite_for_msmarco_is_planned(
         if stage["what"] == "student: general"
     }
     sizes = len(recipe.matrix.students) if recipe.matrix else 0
-    assert len({key for _, key in keys}) == len(set(keys)) == sizes  # one for each student, shared
+    # One for each student, shared, where there is general distillation.
+    assert len({key for _, key in keys}) == len(set(keys)) == (sizes if "general" in recipe.stages else 0)
 
 
 def test_the_papers_settings() -> None:
@@ -282,6 +316,11 @@ def test_the_papers_settings() -> None:
             assert train.max_steps * size(train) == 10_000_000
             assert train.eval_examples == (10_000, 100_000, 1_000_000, 5_000_000, 10_000_000)
     assert load_recipe("msmarco/understanding_table1").evaluate.rerank_depth == 1000
+    for (_, stage), train in {**stages("margin_mse_table2"), **stages("margin_mse_table3")}.items():
+        assert (train.learning_rate, size(train), train.metric_for_best_model) == (7e-6, 32, "nDCG@10"), stage
+        assert train.early_stopping_patience == 30
+    margin = load_recipe("msmarco/margin_mse")
+    assert (margin.data.query_length, margin.data.document_length) == (30, 200)
     grid = load_recipe("msmarco/simplified_tinybert_table1").grid
     assert grid == {"standard_kd.temperature": [1.0, 5.0, 10.0], "standard_kd.alpha": [0.2, 0.5, 0.7]}
     assert load_recipe("msmarco/simplified_tinybert_table1").data.validation.queries == 727
