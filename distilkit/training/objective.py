@@ -12,25 +12,28 @@ from distilkit.models.batch import Batch, TokenBatch
 from distilkit.models.cat import BertCat, Internals
 from distilkit.models.layer_map import LayerMap
 from distilkit.models.projection import Projections
+from distilkit.packed.batch import Packed
+from distilkit.packed.encoder import PackedInternals, packed_internals
+from distilkit.packed.transfer import QueryKey, packed_attention_mse
 from distilkit.strategies.stage import Stage, Term
 from distilkit.strategies.terms import TERMS
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Examples of like length, padded.
+    """Examples of like length, padded, or of any length, packed.
 
-    tokens [b, L], labels [b], their places [b] in the process's batch; where teacher scores were computed ahead, those
-    [b]; where words are masked, which positions [b, L] are predicted; where the teacher reads another form than the
-    student, the examples in that form.
+    tokens [b, L] (packed ones are a single row: [1, T]), labels [b], their places [b] in the process's batch; where
+    teacher scores were computed ahead, those [b]; where words are masked, which positions [b, L] are predicted; where
+    the teacher reads another form than the student, the examples in that form.
     """
 
-    tokens: Batch
+    tokens: Batch | Packed
     labels: Tensor
     places: Tensor
     targets: Tensor | None = None
     chosen: Tensor | None = None
-    teacher_tokens: Batch | None = None
+    teacher_tokens: Batch | Packed | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Outputs:
     """What one micro-batch gives of one model: class logits [b, 2], internals, the last state, logits of words."""
 
     classes: Tensor
-    attentions: tuple[Tensor, ...] = ()
+    attentions: tuple[Tensor, ...] | tuple[QueryKey, ...] = ()
     states: tuple[Tensor, ...] = ()
     words: Tensor | None = None
 
@@ -127,7 +130,7 @@ class Objective(nn.Module):
 
     def _student(self, batch: MicroBatch) -> Outputs:
         stage, tokens = self.stage, batch.tokens
-        if not isinstance(tokens, TokenBatch):
+        if not isinstance(tokens, TokenBatch | Packed):
             scores = widen(self.student(tokens))
             return Outputs(torch.stack([torch.zeros_like(scores), scores], dim=-1))
         layers = range(self.student.num_layers) if stage.reads("attention") else ()
@@ -147,22 +150,32 @@ class Objective(nn.Module):
         attention = layers.attention if layers is not None and stage.reads("attention") else ()
         states = list(layers.states) if layers is not None and stage.reads("states") else []
         with torch.no_grad():
-            tokens = cast(TokenBatch, batch.teacher_tokens or batch.tokens)
+            tokens = cast(TokenBatch | Packed, batch.teacher_tokens or batch.tokens)
             found, last = self._internals(teacher, tokens, attention, states)
             head = self._teacher_lm_head[0] if self._teacher_lm_head else None
             return self._outputs(teacher, found, batch, last, head)
 
     def _internals(
-        self, model: BertCat, tokens: TokenBatch, layers: Sequence[int], states: list[int]
-    ) -> tuple[Internals, Tensor | None]:
+        self, model: BertCat, tokens: TokenBatch | Packed, layers: Sequence[int], states: list[int]
+    ) -> tuple[Internals | PackedInternals, Tensor | None]:
         """Return a model's internals and, where words are predicted, its last state."""
+        wanted = states if self.lm_head is None else [*states, model.num_layers]
+        found: Internals | PackedInternals
+        if isinstance(tokens, Packed):
+            found = packed_internals(model, tokens, layers, wanted, self.stage.head)
+        else:
+            found = model.forward_internals(tokens, layers, wanted, head=self.stage.head)
         if self.lm_head is None:
-            return model.forward_internals(tokens, layers, states, head=self.stage.head), None
-        found = model.forward_internals(tokens, layers, [*states, model.num_layers], head=self.stage.head)
+            return found, None
         return replace(found, states=found.states[:-1]), found.states[-1]
 
     def _outputs(
-        self, model: BertCat, found: Internals, batch: MicroBatch, last: Tensor | None, head: nn.Module | None
+        self,
+        model: BertCat,
+        found: Internals | PackedInternals,
+        batch: MicroBatch,
+        last: Tensor | None,
+        head: nn.Module | None,
     ) -> Outputs:
         words = None
         if last is not None and head is not None and batch.chosen is not None:
@@ -185,8 +198,11 @@ class Objective(nn.Module):
         elif kind.reads == "masked_lm":
             given = student.words, teacher.words
             normaliser = counts.chosen
+        elif kind.reads == "attention" and isinstance(batch.tokens, Packed):
+            layers = cast(Any, student.attentions), cast(Any, teacher.attentions)
+            return packed_attention_mse(*layers, batch.tokens.offsets, batch.tokens.longest, counts.token_pairs)
         else:
-            mask = cast(TokenBatch, batch.tokens).attention_mask
+            mask = cast(TokenBatch | Packed, batch.tokens).attention_mask
             released, length = self.stage.variant == "released_code", mask.shape[1]
             if kind.reads == "attention":
                 given = student.attentions, teacher.attentions, mask

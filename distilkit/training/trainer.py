@@ -2,11 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,12 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 
-from distilkit.data.batches import Schedule, micro_batches, total_steps
+from distilkit.data.batches import PairLengths, Schedule, micro_batches, total_steps
 from distilkit.data.examples import Lists
 from distilkit.errors import RunFailed
-from distilkit.models.batch import Batch, batch_of
+from distilkit.models.batch import Batch, TokenBatch, batch_of
+from distilkit.packed.batch import Packed, pack
+from distilkit.packed.stage import packs
 from distilkit.runs.reporter import Reporter
 from distilkit.settings import TrainSettings
 from distilkit.strategies.stage import Examples, Stage
@@ -31,6 +33,8 @@ from distilkit.training.checkpoint import (
     save_checkpoint,
     weights,
 )
+from distilkit.training.embeddings import fill_rows, keep_read_rows
+from distilkit.training.memory import denormals_flushed
 from distilkit.training.objective import Counts, MicroBatch, Objective
 from distilkit.training.precision import Precision
 from distilkit.training.processes import Processes
@@ -101,6 +105,7 @@ class Trainer:
 
     `checkpoints` is a folder of this stage's own; a checkpoint found there is taken up. `validate` measures the
     student on the validation queries. `teacher_tokens` are for a teacher that reads another form than the student.
+    `packed` trains without padding where the stage allows it; by default on a GPU.
     After `train` the student holds the best weights (the last where nothing is validated on the way).
     """
 
@@ -117,29 +122,29 @@ class Trainer:
     label: str
     work: float = 0.0
     teacher_tokens: Tokens | None = None
+    packed: bool | None = None
 
     def __post_init__(self) -> None:
         train = self.stage.train
-        lengths = self.tokens.lengths(self.examples.queries.ravel(), self.examples.passages.ravel())
-        self._lengths = lengths.reshape(self.examples.queries.shape)
+        self._lengths = PairLengths(self.tokens, self.examples.queries, self.examples.passages)
         self._batch_size = train.per_device_train_batch_size * train.gradient_accumulation_steps * self.processes.count
-        self._schedule = Schedule(self._lengths.max(axis=1), self._batch_size, self.stage.seed)
+        self._schedule = Schedule(self._lengths, self._batch_size, self.stage.seed)
         self.total = total_steps(len(self.examples), self._batch_size, train)
         self.state = TrainerState()
-        self._epoch, self._batches = -1, list[Integers]()
+        packed = self.processes.device.type == "cuda" if self.packed is None else self.packed
+        self._packs = packed and packs(self.stage, self.objective.student, self.objective.teacher)
+        self._epoch = -1
+        self._batches: Sequence[Integers] = ()
 
     def train(self) -> TrainerState:
         """Run the steps that are left and return what the training came to.
 
         Raises RunFailed where a loss is not finite, Stopped (after a checkpoint) where the run is asked to stop.
         """
-        module, optimizer, accelerator = self._prepare()
+        take_step = self.prepared()
         with self.reporter.phase(self.label, self.total, done=self.state.step, training=True, work=self.work) as phase:
             while self.state.step < self.total and not self._patience_is_over:
-                started = time.monotonic()
-                values = self._step(module, optimizer, accelerator)
-                self.state.step += 1
-                self.state.seconds += time.monotonic() - started
+                values = take_step()
                 phase.advance(values)
                 step, train = self.state.step, self.stage.train
                 if step % train.logging_steps == 0 or step == self.total:
@@ -147,7 +152,7 @@ class Trainer:
                 self._validate_on_the_way()
                 stop = self.processes.broadcast(self.reporter.stop_requested())
                 if stop or (step % train.save_steps == 0 and step < self.total):
-                    self._save(optimizer)
+                    self._save()
                 if stop:
                     self.reporter.stop()
             # Inside the phase, where a request to stop waits: these steps have no checkpoint of their own.
@@ -157,6 +162,24 @@ class Trainer:
         if self.state.best_step:
             load_weights(self._best, self.objective)
         return self.state
+
+    def prepared(self) -> Callable[[], dict[str, float]]:
+        """Take up a checkpoint if there is one, and return what takes the next optimiser step and returns its losses.
+
+        `train` is these steps with all that surrounds them: reports, validation, checkpoints.
+        """
+        module, optimizer, accelerator = self._prepare()
+        self._prepared_optimizer = optimizer
+
+        def take_step() -> dict[str, float]:
+            started = time.monotonic()
+            with denormals_flushed():
+                values = self._step(module, optimizer, accelerator)
+            self.state.step += 1
+            self.state.seconds += time.monotonic() - started
+            return values
+
+        return take_step
 
     def _validate_on_the_way(self) -> None:
         """Measure the student where the curve has a point, and where a better checkpoint is looked for."""
@@ -191,6 +214,8 @@ class Trainer:
         self.objective.to(self.processes.device)
         if train.freeze_embeddings:
             _freeze_embeddings(self.objective.student)
+        if self._on_cpu and self.processes.count == 1:
+            keep_read_rows(self.objective)
         optimizer = self._optimizer()
         if checkpoint := latest_checkpoint(self.checkpoints):
             self.state = load_checkpoint(checkpoint, self.objective, optimizer)
@@ -235,6 +260,7 @@ class Trainer:
                 accelerator.backward(losses["loss"] * scale)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach() * (scale > 0)
+        fill_rows(self.objective)
         if train.max_grad_norm and train.optim == "adamw":  # the other clips for itself
             accelerator.clip_grad_norm_(self.objective.parameters(), train.max_grad_norm)
         values = self._finite(sums)
@@ -267,30 +293,39 @@ class Trainer:
         labels, lengths = self.examples.labels[part].ravel(), self._lengths[part].ravel()
         targets = None if self.examples.targets is None else self.examples.targets[part].ravel()
         released = self.stage.variant == "released_code" and self.stage.uses_internals
-        whole = [np.arange(len(queries))] if released or self.processes.device.type == "cuda" else None
+        whole = [np.arange(len(queries))] if released or self._packs or self.processes.device.type == "cuda" else None
         device, batches = self.processes.device, []
         for group in whole or micro_batches(lengths):
             # The released code pads to the full length, and its means count the padding.
             padding = {"pad_to": self.tokens.max_length} if released else {}
             columns = self.tokens.batch(queries[group], passages[group], **padding)
             chosen = columns.pop("chosen", None)
+            tokens = batch_of(columns)
+            if chosen is not None:
+                chosen = torch.from_numpy(chosen)
+                # Without padding all tokens are one row.
+                chosen = pack(chosen, cast(TokenBatch, tokens).attention_mask)[None] if self._packs else chosen
             batches.append(
                 MicroBatch(
-                    batch_of(columns).to(device),
+                    self._packed(tokens).to(device),
                     torch.from_numpy(labels[group]).to(device),
                     torch.from_numpy(group).to(device),
                     None if targets is None else torch.from_numpy(targets[group]).to(device),
-                    None if chosen is None else torch.from_numpy(chosen).to(device),
+                    None if chosen is None else chosen.to(device),
                     self._as_the_teacher_reads(queries[group], passages[group]),
                 )
             )
         return batches
 
-    def _as_the_teacher_reads(self, queries: Integers, passages: Integers) -> Batch | None:
+    def _packed(self, tokens: Batch) -> Batch | Packed:
+        """Return a batch without its padding where that is how this stage is trained."""
+        return Packed.of(cast(TokenBatch, tokens)) if self._packs else tokens
+
+    def _as_the_teacher_reads(self, queries: Integers, passages: Integers) -> Batch | Packed | None:
         """Return pairs in the teacher's form where that is another than the student's."""
         if self.teacher_tokens is None or self.objective.teacher is None:
             return None
-        return batch_of(self.teacher_tokens.batch(queries, passages)).to(self.processes.device)
+        return self._packed(batch_of(self.teacher_tokens.batch(queries, passages))).to(self.processes.device)
 
     def _finite(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
         names = list(sums)
@@ -316,11 +351,11 @@ class Trainer:
                 save_file(weights(self.objective), self._best)
         self.processes.state.wait_for_everyone()
 
-    def _save(self, optimizer: torch.optim.Optimizer) -> None:
+    def _save(self) -> None:
         if self._accelerator.scaler is not None:
             self.state.loss_scale = self._accelerator.scaler.state_dict()
         if self.processes.is_main:
-            path = save_checkpoint(self.checkpoints, self.objective, optimizer, self.state, self._best)
+            path = save_checkpoint(self.checkpoints, self.objective, self._prepared_optimizer, self.state, self._best)
             self.reporter.event("checkpoint", self.stage.name, self.state.step, {})
             self.reporter.say(f"{self.label}: checkpoint {path.name}", quiet=True)
         self.processes.state.wait_for_everyone()

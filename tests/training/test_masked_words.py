@@ -116,7 +116,7 @@ def test_a_batch_may_be_cut_up(cut: str) -> None:
 
     rows = np.arange(TEXTS)
     parts = {
-        "sorted": [micro_batches(TOKENS.lengths(rows, rows), waste=1.05, least=2)],
+        "sorted": [micro_batches(TOKENS.lengths(rows, rows), pass_cost=1)],
         "accumulated": [[part] for part in np.array_split(rows, 3)],
     }[cut]
     assert sum(len(part) for part in parts) > 1
@@ -148,7 +148,7 @@ def test_the_trainer_reads_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "cut": {},
     }.items():
         if name == "cut":
-            monkeypatch.setattr(trainer_module, "micro_batches", lambda lengths: micro_batches(lengths, 1.02, 1))
+            monkeypatch.setattr(trainer_module, "micro_batches", lambda lengths: micro_batches(lengths, 1))
         torch.testing.assert_close(trained(name, **train), whole, rtol=2e-4, atol=1e-6)
 
 

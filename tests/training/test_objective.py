@@ -96,12 +96,12 @@ def cut(strategy: str, name: str) -> Parts:
         case "one padded batch":
             return [[rows.ravel()]]
         case "sorted by length":
-            return [micro_batches(lengths, waste=1.05, least=2)]
+            return [micro_batches(lengths, pass_cost=1)]
         case "accumulated":
             return [[part.ravel()] for part in np.array_split(rows, 4)]
         case "both":
             parts = [part.ravel() for part in np.array_split(rows, 2)]
-            return [[part[group] for group in micro_batches(lengths[part], 1.05, 2)] for part in parts]
+            return [[part[group] for group in micro_batches(lengths[part], 1)] for part in parts]
     raise ValueError(name)
 
 

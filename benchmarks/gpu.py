@@ -1,0 +1,242 @@
+"""One-step distillation on a GPU: time against the floors and the original way, memory of attention transfer.
+
+    python -m benchmarks.gpu [--rounds 5] [--batch-size 256] [--json FILE]
+
+Needs CUDA, and leaves with 2 without. Nothing here has been measured on a GPU so far. Times are of CUDA events, medians
+of rounds; the variants take turns. Rates of the floors are measured first: a bfloat16 product of 8192 x 8192 matrices,
+and a copy of 2 GiB.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks import floors
+from benchmarks.harness import Goal, Row, Spread
+
+SHAPES = ("L6_H768", "L3_H384")
+MEMORY_LENGTH, MEMORY_BATCH, HEADS = 512, 128, 12
+EXAMPLES = 2048
+SIDE = 8192
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the chip was seen to do: operations a second in bfloat16, and bytes a second from memory and back."""
+
+    operations: float
+    bytes: float
+
+
+def main() -> int:
+    """Measure and print, or say that there is no GPU."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=256, help="pairs in a step")
+    parser.add_argument("--json", type=Path, help="write the rows to a file too")
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        print("this benchmark needs a CUDA GPU, and torch finds none here", file=sys.stderr)
+        return 2
+    rates = measured_rates(options.rounds)
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}")
+    print(f"bfloat16 products {rates.operations / 1e12:.0f} TFLOP/s, copies {rates.bytes / 1e9:.0f} GB/s")
+    rows = []
+    for row in (*memory_rows(), *step_rows(options.rounds, options.batch_size, rates)):
+        rows.append(row)
+        spread = f"{row.value.median:.3g} {row.unit} [{row.value.least:.3g}..{row.value.most:.3g}]"
+        reached = "" if row.reached is None else ", reached" if row.reached else ", NOT reached"
+        print(f"{row.what}: {spread}{reached}{'; ' if row.note else ''}{row.note}", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps([row.to_json() for row in rows], indent=1))
+    return 0
+
+
+def measured_rates(rounds: int) -> Rates:
+    """Measure the two rates that the floors are divided by."""
+    factor = torch.randn(SIDE, SIDE, device="cuda", dtype=torch.bfloat16)
+    source = torch.empty(2**30, device="cuda", dtype=torch.uint8)
+    target = torch.empty_like(source)
+    multiply = min(milliseconds(lambda: factor @ factor, 10) for _ in range(rounds + 1))
+    copy = min(milliseconds(lambda: target.copy_(source), 10) for _ in range(rounds + 1))
+    return Rates(2 * SIDE**3 / multiply * 1e3, 2 * 2**30 / copy * 1e3)
+
+
+def step_rows(rounds: int, batch_size: int, rates: Rates) -> Iterator[Row]:
+    """Time the product's step and the original way, for each student of a random BERT-base."""
+    from benchmarks.original import Original
+    from benchmarks.texts import make_pairs
+    from benchmarks.workload import ONE_STEP, Session, objective_of, pair_set, stage_of
+
+    with TemporaryDirectory() as folder:
+        pairs = make_pairs(Path(folder), EXAMPLES)
+        examples, stage = pair_set(pairs), stage_of(ONE_STEP, batch_size)
+        for shape in SHAPES:
+            session = Session(stage, objective_of(stage, *models(shape)), examples, pairs.tokens, "bf16")
+            # Fewer pairs at once, since all the maps of all of them are kept; what is compared is time a token.
+            old = Baseline(Original(objective_of(stage, *models(shape)), examples, pairs.tokens, min(batch_size, 64)))
+            product, original = [], []
+            for turn in range(-1, rounds):
+                found = product_step(session, turn), old.step()
+                if turn >= 0:
+                    product.append(found[0])
+                    original.append(found[1])
+            yield from rows_of_steps(shape, product, original, session, rates)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: milliseconds, and the lengths of its sequences."""
+
+    milliseconds: float
+    lengths: list[int]
+
+    @property
+    def per_token(self) -> float:
+        """Milliseconds a token that is no padding."""
+        return self.milliseconds / sum(self.lengths)
+
+
+def rows_of_steps(shape: str, product: list[Step], original: list[Step], session: Any, rates: Rates) -> Iterator[Row]:
+    """Return the share of the matrix rate, the ratio to the original way, and the distance to the floors."""
+    teacher, student = (floors.Shape.of(model) for model in (session.objective.teacher, session.objective.student))
+    work = [floors.step(teacher, student, step.lengths) for step in product]
+    limits = [one.seconds(rates.operations, rates.bytes) for one in work]
+    share = [100e3 * limit[0] / step.milliseconds for limit, step in zip(limits, product, strict=True)]
+    distance = [step.milliseconds / 1e3 / max(limit) for limit, step in zip(limits, product, strict=True)]
+    ratio = [old.per_token / new.per_token for old, new in zip(original, product, strict=True)]
+    least = " and ".join(
+        f"{1e3 * limit:.2f} ms ({name})" for limit, name in zip(limits[0], ("operations", "bytes"), strict=True)
+    )
+    tokens = Spread.of([1e3 * sum(step.lengths) / step.milliseconds for step in product])
+    yield Row(f"{shape}: real tokens a second", tokens, "tokens/s")
+    yield Row(f"{shape}: share of the matrix rate, real tokens alone", Spread.of(share), "%", Goal(at_least=40))
+    yield Row(f"{shape}: time over the higher floor", Spread.of(distance), "x", note=f"floors of a step: {least}")
+    yield Row(f"{shape}: step in bf16 over the original way in bf16", Spread.of(ratio), "x", Goal(at_least=6))
+
+
+def models(shape: str) -> tuple[Any, Any]:
+    """Return a student and a frozen teacher in bfloat16, of BERT-base's size, with random weights."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from distilkit.models.cat import BertCat
+    from distilkit.models.initialise import student_from
+
+    torch.manual_seed(0)
+    teacher = BertCat(BertForSequenceClassification(BertConfig(num_labels=1)))
+    student = student_from(teacher, architecture="bert_cat", shape=shape, start="random", dropout=0.0)
+    return student, teacher.to("cuda", torch.bfloat16).eval().requires_grad_(False)
+
+
+def product_step(session: Any, turn: int) -> Step:
+    """Take the trainer's step on one of an epoch's batches, the whole of it: data, passes, losses, update."""
+    (step,) = session.spread(1, turn)
+    take_step, rows = session.take_step, session.batches[step]
+    session.trainer.state.step = step
+    queries, passages = session.examples.queries[rows].ravel(), session.examples.passages[rows].ravel()
+    return Step(milliseconds(take_step, 1), session.tokens.lengths(queries, passages).tolist())
+
+
+@dataclass
+class Baseline:
+    """The original way under autocast in bfloat16: padded to 256, every map and state kept, loop AdamW."""
+
+    original: Any
+
+    def __post_init__(self) -> None:
+        objective = self.original.objective.cuda()
+        trained = [one for one in objective.parameters() if one.requires_grad]
+        self._optimizer = torch.optim.AdamW(trained, lr=1e-5, foreach=False, fused=False)
+        self._rng = np.random.default_rng(5)
+
+    def step(self) -> Step:
+        """Take a step on random pairs."""
+        rows = self._rng.choice(len(self.original.examples), self.original.batch_size, replace=False)
+        batch, labels = self.original.batch(rows)
+
+        def take() -> None:
+            with torch.autocast("cuda", torch.bfloat16):
+                loss = self.original.losses(batch.to("cuda"), labels.cuda())["loss"]
+            loss.backward()
+            self._optimizer.step()
+            self._optimizer.zero_grad()
+
+        return Step(milliseconds(take, 1), batch.attention_mask.sum(dim=1).tolist())
+
+
+def memory_rows() -> Iterator[Row]:
+    """Compare the peak memory of the attention loss of one layer, for both students."""
+    for size in (64, 32):
+        student, teacher = random_layer(size), random_layer(64)
+        for part in (student.query, student.key):
+            part.requires_grad_()
+        yield memory_row(f"heads of {size} under heads of 64", student, teacher)
+
+
+def memory_row(what: str, student: Any, teacher: Any) -> Row:
+    """Compare maps with tiles, forward and backward, at 128 sequences of 512 tokens."""
+    from distilkit.packed.transfer import packed_attention_mse
+
+    offsets = torch.arange(MEMORY_BATCH + 1, device="cuda", dtype=torch.int32) * MEMORY_LENGTH
+    eager = peak(lambda: maps_loss(student, teacher))
+    tiled = peak(lambda: packed_attention_mse([student], [teacher], offsets, MEMORY_LENGTH))
+    note = f"{tiled / 2**20:.0f} MiB against {eager / 2**20:.0f} MiB"
+    what = f"peak memory of the attention loss over the eager form's, {what}"
+    return Row(what, Spread.of([tiled / eager]), "x", Goal(at_most=0.1), note)
+
+
+def maps_loss(own: Any, taught: Any) -> Tensor:
+    """The eager form: both models' maps of scores, and the product's loss of them."""
+    from distilkit.losses import attention_mse
+
+    maps = []
+    for query, key, scale in (own, taught):
+        whole = [one.view(MEMORY_BATCH, MEMORY_LENGTH, HEADS, -1).transpose(1, 2) for one in (query * scale, key)]
+        maps.append(whole[0] @ whole[1].transpose(2, 3))
+    mask = torch.ones(MEMORY_BATCH, MEMORY_LENGTH, device=own.query.device)
+    return attention_mse(maps[:1], maps[1:], mask)
+
+
+def random_layer(size: int) -> Any:
+    """Return random queries and keys of a layer in bfloat16."""
+    from distilkit.packed.transfer import QueryKey
+
+    shape = (MEMORY_BATCH * MEMORY_LENGTH, HEADS, size)
+    query, key = (torch.randn(shape, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    return QueryKey(query, key, size**-0.5)
+
+
+def peak(loss: Callable[[], Tensor]) -> int:
+    """Return the most bytes that a loss and its gradient take beyond what was taken before."""
+    loss().backward()  # compilers and libraries take theirs the first time
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    loss().backward()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def milliseconds(work: Callable[[], object], times: int) -> float:
+    """Return what the work takes once, by CUDA events."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    for _ in range(times):
+        work()
+    end.record()
+    torch.cuda.synchronize()
+    return float(start.elapsed_time(end)) / times
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""Which stages can be trained on sequences without padding."""
+
+from typing import Any
+
+from distilkit.packed.encoder import can_pack
+from distilkit.strategies.stage import Stage
+
+
+def packs(stage: Stage, student: Any, teacher: Any) -> bool:
+    """Return whether a stage's models and losses have packed forms.
+
+    Models are cross-encoders on BERT or DistilBERT, on BERT alone where the head is that of the released code; the
+    losses of internals of the released code count padding, and have none.
+    """
+    if stage.variant == "released_code" and stage.uses_internals:
+        return False
+    models = [student] if teacher is None else [student, teacher]
+    return all(can_pack(model) and (stage.head == "plain" or model.config.model_type == "bert") for model in models)

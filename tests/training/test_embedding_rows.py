@@ -1,0 +1,47 @@
+"""Gradients of the rows that were read train as gradients of whole tables do."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_training import FINE_TUNE, SIMPLIFIED, stage_of, trainer_of, weights_of
+from torch import nn
+
+from distilkit.training import embeddings
+from distilkit.training.embeddings import fill_rows, keep_read_rows
+
+
+def tables(module: nn.Module) -> list[nn.Embedding]:
+    return [table for table in module.modules() if isinstance(table, nn.Embedding)]
+
+
+@pytest.mark.parametrize("strategy", [SIMPLIFIED, FINE_TUNE])
+@pytest.mark.parametrize("optim", ["adamw", "bert_adam"])
+def test_training_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, strategy: str, optim: str) -> None:
+    found = []
+    for large in (10_000, 1):
+        monkeypatch.setattr(embeddings, "LARGE", large)
+        trainer = trainer_of(stage_of(strategy, max_steps=3, optim=optim), tmp_path / str(large))
+        trainer.train()
+        assert {table.sparse for table in tables(trainer.objective.student)} == {large == 1}
+        found.append(weights_of(trainer))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_table_that_is_read_and_multiplied_gets_both_gradients() -> None:
+    """As the table of words does where masked words are predicted."""
+    gradients = []
+    for large in (False, True):
+        torch.manual_seed(0)
+        table = nn.Embedding(12_000 if large else 50, 4)
+        with torch.no_grad():
+            table.weight[:50] = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))
+        keep_read_rows(table)
+        assert table.sparse is large
+        for ids in (torch.tensor([1, 2, 2]), torch.tensor([2, 7, 9])):
+            (table(ids) @ table.weight[:50].T).square().sum().backward()
+        fill_rows(table)
+        assert table.weight.grad is not None
+        assert not table.weight.grad.is_sparse
+        gradients.append(table.weight.grad[:50])
+    torch.testing.assert_close(gradients[1], gradients[0])
