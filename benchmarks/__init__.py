@@ -1,0 +1,1 @@
+"""What distilkit costs, measured: `python -m benchmarks` lists the benchmarks."""

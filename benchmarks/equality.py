@@ -1,0 +1,93 @@
+"""The fast step computes what the original one does: losses and gradients; and what bfloat16 changes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.harness import Goal, Options, Row, Spread
+from benchmarks.original import Original
+from benchmarks.texts import make_pairs
+from benchmarks.workload import ONE_STEP, Session, objective_of, pair_set, stage_of, student_model, teacher_model
+from distilkit.data.batches import micro_batches
+from distilkit.models.batch import batch_of
+from distilkit.strategies import Stage
+from distilkit.training.objective import Counts, MicroBatch, Objective
+from distilkit.training.precision import Precision
+from distilkit.training.trainer import TrainingSet
+
+BATCH, STEPS = 16, 24
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+Values = dict[str, Tensor]
+
+
+def run(options: Options) -> Iterator[Row]:
+    """fp32 losses and gradients against the original way's; bf16 losses over 24 steps against fp32's."""
+    size, steps = (8, 3) if options.quick else (BATCH, STEPS)
+    with TemporaryDirectory() as folder:
+        pairs = make_pairs(Path(folder), steps * size)
+        stage, examples = stage_of(ONE_STEP, size, learning_rate=2e-4), pair_set(pairs)
+        objective = objective_of(stage, student_model(options), teacher_model("minilm", options))
+        old = Original(objective, examples, pairs.tokens, size)
+        rows = np.arange(size)
+        batch, labels = old.batch(rows)
+        expected = values_of(objective, lambda: old.losses(batch, labels))
+        found = values_of(objective, lambda: fast_losses(objective, examples, pairs.tokens, rows))
+        note = "the same batch, padded to 256 and cut into micro-batches of like length"
+        for what, one, other in zip(("losses", "gradients"), found, expected, strict=True):
+            gaps = [relative(one[name], other[name]) for name in other]
+            goal = Goal(at_most=1e-5)
+            yield Row(f"fp32 {what}, largest relative difference from A", Spread.of([max(gaps)]), "", goal, note)
+        gaps = precision_gaps(options, stage, examples, pairs.tokens, steps)
+        yield Row(
+            f"bf16 losses over {steps} AdamW steps", Spread.of(gaps), "", Goal(at_most=1e-2), "the largest counts"
+        )
+
+
+def values_of(objective: Objective, losses: Callable[[], Values]) -> tuple[Values, Values]:
+    """Return losses by name and the gradient of each parameter."""
+    objective.zero_grad()
+    found = losses()
+    found["loss"].backward()
+    gradients = {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
+    return {name: value.detach() for name, value in found.items()}, gradients
+
+
+def fast_losses(objective: Objective, examples: TrainingSet, tokens: Any, rows: np.ndarray) -> Values:
+    """Return the losses of the same examples as the trainer cuts them."""
+    queries, passages = examples.queries[rows].ravel(), examples.passages[rows].ravel()
+    lengths = tokens.lengths(queries, passages)
+    batches = [
+        MicroBatch(
+            batch_of(tokens.batch(queries[group], passages[group])),
+            torch.from_numpy(examples.labels[rows].ravel()[group]),
+            torch.from_numpy(group),
+        )
+        for group in micro_batches(lengths)
+    ]
+    counts = Counts(len(rows), len(rows), int(lengths.sum()), int((lengths**2).sum()))
+    return dict(objective(batches, 1, counts))
+
+
+def precision_gaps(options: Options, stage: Stage, examples: TrainingSet, tokens: Any, steps: int) -> list[float]:
+    """Train a student on the same batches in both precisions; return each step's largest loss difference."""
+    takes = []
+    for precision in PRECISIONS:
+        teacher = teacher_model("minilm", options, half=precision == "bf16")
+        objective = objective_of(stage, student_model(options), teacher)
+        takes.append(Session(stage, objective, examples, tokens, precision).take_step)
+    gaps = []
+    for _ in range(steps):
+        exact, half = (take() for take in takes)
+        gaps.append(max(abs(half[name] / exact[name] - 1) for name in exact if name != "learning_rate"))
+    return gaps
+
+
+def relative(one: Tensor, other: Tensor) -> float:
+    """Return the distance of two tensors over the norm of the second, in float64."""
+    norm = other.double().norm()
+    return float((one.double() - other.double()).norm() / norm) if norm else float(one.double().norm())

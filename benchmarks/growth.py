@@ -1,0 +1,157 @@
+"""How cost grows with the collection, the teachers, the mapped layers and the processes.
+
+    python -m benchmarks growth [--quick] [--plot FILE.svg]
+
+Every size of a collection is opened in a process of its own, which trains L3_H384 on cached scores of pairs drawn from
+all of it: seconds until the first step can be taken, milliseconds in which a step reads its data, milliseconds of a
+step, and the memory that is the process's own (mapped files left out). Up to a million passages the tokens are those of
+texts written and opened as a collection's are; ten million are generated token ids. Two processes share a batch by way
+of torch.distributed, on a core each where there are two.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TEXT_SIZES, ID_SIZES = (10**3, 10**4, 10**5, 10**6), (10**7,)
+MEAN_PIECES = 77
+STEPS = 5
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one size costs; `None` where it was not measured."""
+
+    of: str
+    size: int
+    open_seconds: float | None = None
+    data_ms: float | None = None
+    step_ms: float | None = None
+    memory_mib: float | None = None
+
+
+def main() -> int:
+    """Measure, print a table and draw it."""
+    parser = argparse.ArgumentParser(
+        "benchmarks growth", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny models and the two least sizes")
+    parser.add_argument("--plot", type=Path, metavar="FILE")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.worker is not None:
+        worker(given.worker[0], json.loads(given.worker[1]), given.quick)
+        return 0
+    print("| of | size | s to open | ms of data a step | ms a step | MiB of its own |\n|---|---|---|---|---|---|")
+    points = []
+    for point in measured(given.quick):
+        points.append(point)
+        cells = (point.open_seconds, point.data_ms, point.step_ms, point.memory_mib)
+        shown = " | ".join("–" if cell is None else f"{cell:.4g}" for cell in cells)
+        print(f"| {point.of} | {point.size:,} | {shown} |", flush=True)
+    if given.plot is not None:
+        draw(points, given.plot)
+    return 0
+
+
+def measured(quick: bool) -> Iterator[Point]:
+    """Yield every point."""
+    sizes = TEXT_SIZES[:2] if quick else (*TEXT_SIZES, *ID_SIZES)
+    with tempfile.TemporaryDirectory() as folder:
+        for size in sizes:
+            place = Path(folder) / str(size)
+            write_collection(place, size, with_text=size in TEXT_SIZES)
+            yield from started("collection", {"folder": str(place), "size": size}, quick)
+        for count in (1, 2, 4):
+            yield from started("teachers", {"folder": str(Path(folder) / str(sizes[0])), "size": count}, quick)
+        for layers in (1, 2, 3, 6):
+            yield from started("mapped layers", {"folder": str(Path(folder) / str(sizes[0])), "size": layers}, quick)
+        for count in (1, 2):
+            asked = {"folder": str(Path(folder) / str(sizes[0])), "size": count}
+            yield from started("processes", asked, quick, processes=count)
+
+
+def started(of: str, asked: dict[str, Any], quick: bool, processes: int = 1) -> Iterator[Point]:
+    """Measure a point in a fresh process, or in several that train together."""
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    command = [sys.executable, *launch, "-m", "benchmarks.growth", "--worker", of, json.dumps(asked)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *(["--quick"] if quick else [])], check=True, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    yield Point(**json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def write_collection(folder: Path, size: int, with_text: bool) -> None:
+    """Write a collection's token stores, of generated ids, and for the smaller ones its texts."""
+    from distilkit.data.texts import write_texts
+
+    rng = np.random.default_rng(size)
+    for name, count, mean in (("queries", max(100, size // 100), 9), ("passages", size, MEAN_PIECES)):
+        place = folder / name
+        place.mkdir(parents=True)
+        lengths = rng.gamma(6.8, mean / 6.8, count).astype(np.int64).clip(3, 200)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        tokens = np.lib.format.open_memmap(place / "tokens.npy", "w+", np.int32, (int(starts[-1]),))
+        for at in range(0, len(tokens), 10**7):
+            tokens[at : at + 10**7] = rng.integers(1000, 30000, len(tokens[at : at + 10**7]), np.int32)
+        tokens.flush()
+        np.save(place / "starts.npy", starts)
+        np.save(place / "lengths.npy", lengths)
+        if with_text:
+            words = " ".join(["passage"] * 56)
+            write_texts(folder / f"{name}.arrow", ((str(row), words) for row in range(count)))
+
+
+def worker(of: str, asked: dict[str, Any], quick: bool) -> None:
+    """Measure one point and print it as a line of JSON."""
+    from benchmarks.__main__ import one_thread
+
+    one_thread()
+    from benchmarks import growth_points
+
+    point = growth_points.POINTS[of](Path(asked["folder"]), asked["size"], quick)
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(json.dumps(asdict(point)), flush=True)
+
+
+def own_memory() -> float:
+    """Return the MiB that are this process's own: what it maps of files is not counted."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("RssAnon"))) / 1024
+
+
+def draw(points: list[Point], path: Path) -> None:
+    """Draw steps, data, start and memory against each size."""
+    from matplotlib.figure import Figure
+
+    kinds = list(dict.fromkeys(point.of for point in points))
+    figure = Figure(figsize=(4 * len(kinds), 3.2), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        own = [point for point in points if point.of == kind]
+        for field, label in (("open_seconds", "s to open"), ("data_ms", "ms of data"), ("step_ms", "ms a step")):
+            values = [(point.size, getattr(point, field)) for point in own if getattr(point, field) is not None]
+            if values:
+                axes.plot(*zip(*values, strict=True), marker="o", label=label)
+        axes.set(xlabel=kind, yscale="log", **({"xscale": "log"} if kind == "collection" else {}))
+        axes.legend(fontsize=8)
+    figure.savefig(path)
+
+
+def clock() -> float:
+    """Return wall time: two processes wait for each other."""
+    return time.perf_counter()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
