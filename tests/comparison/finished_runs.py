@@ -10,6 +10,10 @@ from distilkit.evaluation.trec import write_qrels
 QUERIES = [f"q{number}" for number in range(16)]
 QRELS = {query: {"d0": 2, "d3": 1, "d7": 0} for query in QUERIES}
 DEPTH = 30
+SCORES_OF = {
+    10: {"positive_score": 5.0, "negative_score": 4.0},
+    20: {"positive_score": 7.0, "negative_score": 1.0},
+}
 
 
 def ranked(skill, seed):
@@ -61,7 +65,7 @@ def _write_record(folder, name, stages):
         for step in (10, 20):
             values = {"nDCG@10": 0.3 + step / 100}
             events += [
-                {"kind": "train", "stage": stage, "step": step, "values": {"loss": 1.0}},
+                {"kind": "train", "stage": stage, "step": step, "values": {"loss": 1.0, **SCORES_OF[step]}},
                 {"kind": "validation", "stage": stage, "step": step, "values": values},
             ]
     (folder / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events) + '{"kind": "val')

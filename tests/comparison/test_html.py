@@ -71,7 +71,7 @@ def test_the_page_has_all_parts(page):
         "distilkit 0.0.9",
     ):
         assert words in text, words
-    assert page.tags.count("svg") == 6
+    assert page.tags.count("svg") == 7
 
 
 def test_it_needs_no_network(page):

@@ -9,7 +9,7 @@ from finished_runs import finished_runs
 from distilkit.comparison import plots
 from distilkit.comparison.compare import compare
 from distilkit.comparison.plots import style
-from distilkit.comparison.plots.curves import example_line, validation_line
+from distilkit.comparison.plots.curves import example_line, score_lines, validation_line
 from distilkit.comparison.plots.distributions import scores_by_relevance
 from distilkit.comparison.plots.frontier import costed, frontier
 from distilkit.comparison.systems import System, read_systems
@@ -51,6 +51,11 @@ def test_curves_follow_the_students_own_stages(result):
     assert [value for _, value in steps] == pytest.approx([0.4, 0.5, 0.4, 0.5])
     assert example_line(student, "nDCG@10") == [(1000, pytest.approx(0.3)), (3000, pytest.approx(0.5))]
     assert example_line(student, "AP") == []
+
+
+def test_the_scores_in_training_are_those_of_both_sides(result):
+    student = next(one for one in result.sources if one.name == "other")
+    assert score_lines(student) == ([(10, 5.0), (20, 7.0)], [(10, 4.0), (20, 1.0)])
 
 
 def test_scores_are_told_apart_by_relevance(result):

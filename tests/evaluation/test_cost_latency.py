@@ -25,8 +25,8 @@ TEXTS = ["the red apple", "of the old river and the old river", "engine", "slow 
 def tokens_of(opened: OpenRanker) -> object:
     from distilkit.bench.workload import store_of
 
-    stores = [store_of(texts, opened.tokenizer, opened.stored_length(24)) for texts in (TEXTS[:2], TEXTS)]
-    return opened.tokens(stores[0], stores[1], 24)
+    stores = [store_of(texts, opened.tokenizer, opened.stored_length) for texts in (TEXTS[:2], TEXTS)]
+    return opened.tokens(stores[0], stores[1])
 
 
 def test_quantiles_are_in_milliseconds() -> None:

@@ -1,4 +1,5 @@
-"""Learning curves: validation by step, and effectiveness by the number of training examples (Gao et al., figure 2)."""
+"""Curves of training: validation by step, by the number of examples (Gao et al., figure 2), and the scores given on the
+way (Margin-MSE, figure 1)."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Line = list[tuple[float, float]]
+SCORES = ("positive_score", "negative_score")
 _Read = Callable[[System, str], Line]
 
 
@@ -46,6 +48,31 @@ def example_line(system: System, measure: str) -> Line:
     points = evidence.curve(system).get("points") or [one["values"] for one in evidence.events(system, "curve")]
     line = {float(one["examples"]): float(one[measure]) for one in points if measure in one and "examples" in one}
     return sorted(line.items())
+
+
+def draw_training_scores(result: ComparisonResult) -> "Figure | None":
+    """Return the mean scores in training, negatives dashed: the range that each architecture takes."""
+    found = {name: score_lines(system) for name, system in evidence.first_set(result).items()}
+    found = {name: lines for name, lines in found.items() if all(len(line) > 1 for line in lines)}
+    if not found:
+        return None
+    figure = style.figure(7.2, 3.6)
+    axes = figure.subplots()
+    for place, (name, (positive, negative)) in enumerate(found.items()):
+        colour = style.of(place)["color"]
+        axes.plot(*zip(*positive, strict=True), label=style.named(name, found), linewidth=1.3, color=colour)
+        axes.plot(*zip(*negative, strict=True), linewidth=1.0, linestyle="--", color=colour)
+    axes.set_xlabel("training step")
+    axes.set_ylabel("mean score (dashed: negatives)")
+    style.legend(axes, len(found))
+    return figure
+
+
+def score_lines(system: System) -> tuple[Line, Line]:
+    """Return (step, mean score) of positives and of negatives, where training reads them side by side."""
+    read = [(one["step"], one["values"]) for one in evidence.events(system, "train") if SCORES[0] in one["values"]]
+    positive, negative = ([(float(step), float(values[name])) for step, values in read] for name in SCORES)
+    return positive, negative
 
 
 def _lines(result: ComparisonResult, read: _Read) -> dict[str, Line]:

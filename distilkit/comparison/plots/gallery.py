@@ -23,6 +23,7 @@ PLOTS: dict[str, tuple[str, Callable[[ComparisonResult], "Figure | None"]]] = {
     "waterfall": ("Differences by query", waterfall.draw),
     "learning-curves": ("Learning curves", curves.draw_validation),
     "training-data": ("Effectiveness by training examples", curves.draw_examples),
+    "training-scores": ("Scores in training", curves.draw_training_scores),
     "scores": ("Scores", distributions.draw_scores),
     "margins": ("Margins between relevant and other results", distributions.draw_margins),
 }

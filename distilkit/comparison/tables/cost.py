@@ -47,7 +47,7 @@ def cost(result: ComparisonResult) -> Table | None:
 def in_words(result: ComparisonResult) -> list[str]:
     """Return a sentence per trained student on its size and speed beside the teacher's, where both state them."""
     systems = evidence.first_set(result)
-    teacher = systems.get("teacher")
+    teacher = next((system for system in systems.values() if system.kind == "teacher"), None)
     told = []
     for name, system in systems.items():
         parameters = evidence.cost(system, "parameters")
@@ -58,7 +58,8 @@ def in_words(result: ComparisonResult) -> list[str]:
             own, other = evidence.cost(system, *keys), evidence.cost(teacher, *keys)
             if own and other:
                 show = _milliseconds if "ms" in unit else amount
-                parts.append(f"{show(own)} {unit} ({other / own:.3g}x less than the teacher's {show(other)})")
+                ratio = f"{other / own:.3g}x less" if own <= other else f"{own / other:.3g}x more"
+                parts.append(f"{show(own)} {unit} ({ratio} than the teacher's {show(other)})")
         told.append(f"{name} costs {', '.join(parts)}.")
     return told
 
