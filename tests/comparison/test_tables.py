@@ -1,5 +1,6 @@
 """The tables of the papers: figures that follow from known costs and rankings."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -49,6 +50,14 @@ def test_cost_in_words(result):
         "than the teacher's 22.9G).",
     ]
     assert in_words(result)[0] in " ".join(render(result).split())
+
+
+def test_a_student_that_costs_more_is_said_to(tmp_path):
+    runs = finished_runs(tmp_path / "runs")
+    path = runs / "other" / "eval" / "test" / "cost.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "ms_per_query": {"p50": 450.0}}))
+    (told,) = in_words(compare(read_systems(["other"], runs_dir=runs)))
+    assert "450 ms per query (1.5x more than the teacher's 300)" in told
 
 
 def test_training_has_stages_their_total_the_ratio_and_the_time_to_come_close(result):
