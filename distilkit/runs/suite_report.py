@@ -13,6 +13,9 @@ from distilkit.comparison.tables.build import available, build
 from distilkit.comparison.tables.table import Table
 from distilkit.files import read_json
 
+ALONE = "no teacher"
+REFERENCES = ("bm25", "teacher")
+
 
 def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> str:
     """Return the comparisons of a suite's finished runs, for a screen or as JSON."""
@@ -34,7 +37,7 @@ def suite_results(folder: Path, suite: dict[str, Any]) -> dict[str, ComparisonRe
     found = {}
     for student in dict.fromkeys(run["student"] for run in suite["runs"]):
         runs = [run for run in suite["runs"] if run["student"] == student]
-        systems = _systems(folder, runs)
+        systems = _systems(folder, runs, suite["recipe"]["matrix"]["strategies"])
         names = {system.name for system in systems}
         baselines = [name for name in settings["baselines"] if name.rpartition(":")[0] in names or name in names]
         result = compare(systems, baselines=baselines or None, correction=settings["correction"])
@@ -48,17 +51,25 @@ def _tables(result: ComparisonResult, depths: list[int]) -> list[Table]:
     return [*by_depth, *(table for table in available(result) if table.key in ("training", "curve"))]
 
 
-def _systems(folder: Path, runs: list[dict[str, Any]]) -> list[System]:
-    """Return the systems of some runs, named by what the matrix calls their strategy (and teacher, of several)."""
+def _systems(folder: Path, runs: list[dict[str, Any]], strategies: list[str]) -> list[System]:
+    """Return the systems of some runs, named by what the matrix calls their strategy (and teacher, of several).
+
+    A student whose strategy is none of the matrix, since it has no teacher to learn from, is called after that.
+    """
     teachers = {run["teacher"] for run in runs} - {"none"}
-    paths = [str(folder.parent / run["name"]) for run in runs]
+    # A teacher is called after the first run that has it, which those without one have too, to be held against.
+    taught_first = sorted(runs, key=lambda run: run["teacher"] == "none")
+    paths = [str(folder.parent / run["name"]) for run in taught_first]
     labels = {}
     for run in runs:
-        label = (
-            run["strategy"] if len(teachers) < 2 or run["teacher"] == "none" else f"{run['strategy']}, {run['teacher']}"
-        )
+        label = run["strategy"]
+        if run["teacher"] == "none" and teachers and label not in strategies:
+            label = ALONE
+        elif len(teachers) > 1 and run["teacher"] != "none":
+            label = f"{label}, {run['teacher']}"
         labels[run["name"]] = labels[run["name"].rpartition("-seed")[0]] = label
-        # Of several teachers each is called after the first run that has it.
         labels[f"teacher-{run['name']}"] = f"teacher {run['teacher']}"
     systems = read_systems(paths, runs_dir=folder.parent, eval_set=None)
-    return [replace(system, name=labels.get(system.name, system.name)) for system in systems]
+    order = list(labels.values())  # that of the matrix, behind the references
+    named = [replace(system, name=labels.get(system.name, system.name)) for system in systems]
+    return sorted(named, key=lambda system: order.index(system.name) if system.kind not in REFERENCES else -1)

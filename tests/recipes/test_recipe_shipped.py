@@ -255,6 +255,9 @@ def test_a_recipe_for_msmarco_trains(
         assert {event["step"] for event in events if event["kind"] == "train"} == {3}
     assert ("Suite folder:" if recipe.matrix else f"{recipe.name} on tiny, query set test") in outcome.out
     assert all(further in outcome.out for further in recipe.evaluate.sets)
+    for baseline in recipe.report.baselines:
+        name, letter = baseline.rsplit(":", 1)
+        assert f"{letter}/{letter.lower()} {name}" in " ".join(outcome.out.split()), baseline
 
 
 def use(hub: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
