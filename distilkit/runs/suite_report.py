@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from distilkit.comparison.arguments import REFERENCES
 from distilkit.comparison.compare import compare
 from distilkit.comparison.render import Screen, render
 from distilkit.comparison.result import ComparisonResult
@@ -14,7 +15,6 @@ from distilkit.comparison.tables.table import Table
 from distilkit.files import read_json
 
 ALONE = "no teacher"
-REFERENCES = ("bm25", "teacher")
 
 
 def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> str:
