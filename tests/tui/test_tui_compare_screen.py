@@ -1,7 +1,6 @@
 """The comparison screen driven by keys, on recorded results; `DISTILKIT_GOLDENS=write` writes its pictures anew."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 from comparing_runs import HOSTILE, change, results
 from textual.pilot import Pilot
 from textual.widgets import Input, Static, TabbedContent
-from tui_driving import app_of, drive, shows, text, until
+from tui_driving import app_of, check, drive, shows, text, until
 
 from distilkit.comparison.render import formats
 from distilkit.data.sources import BeirSource
@@ -19,21 +18,12 @@ from distilkit_tui.screens.compare_means import MeansPane
 from distilkit_tui.screens.compare_queries import QueriesPane
 from distilkit_tui.screens.compare_rankings import Rankings
 
-GOLDENS = Path(__file__).parent / "goldens"
 SIZES = [(80, 24), (120, 34)]
 
 
 @pytest.fixture
 def runs(tmp_path: Path, tiny_beir: Path) -> Path:
     return results(tmp_path / "runs", tiny_beir)
-
-
-def check(name: str, shown: str) -> None:
-    path = GOLDENS / f"{name}.txt"
-    if os.environ.get("DISTILKIT_GOLDENS") == "write":
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(shown)
-    assert shown == path.read_text()
 
 
 def screen_of(pilot: Pilot[Any]) -> CompareScreen:
@@ -64,22 +54,22 @@ def test_tabs(runs: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
         # The words below are those of the renderers, whose tests they have: the tables alone are held here.
         screen_of(pilot).query_one("#verdicts", Static).display = False
         await pilot.pause()
-        check(f"compare-means-{name}", text(app_of(pilot)))
+        await check(pilot, f"compare-means-{name}")
         await pilot.press("m", "enter")
         await shows(pilot, "what planet cold", "nDCG@10")
-        check(f"compare-queries-{name}", text(app_of(pilot)))
+        await check(pilot, f"compare-queries-{name}")
         await pilot.press("enter")
         await shows(pilot, "1 of 8", "esc back", "● relevant 1  d28")
-        check(f"compare-rankings-{name}", text(app_of(pilot)))
+        await check(pilot, f"compare-rankings-{name}")
         await pilot.press("escape", "right_square_bracket", "t")
         await shows(pilot, "MACs", "on the frontier")
-        check(f"compare-frontier-{name}", text(app_of(pilot)))
+        await check(pilot, f"compare-frontier-{name}")
         await pilot.press("right_square_bracket")
         await shows(pilot, "a distilled", "b one_layer", "validation nDCG@10")
-        check(f"compare-curves-{name}", text(app_of(pilot)))
+        await check(pilot, f"compare-curves-{name}")
         await pilot.press("right_square_bracket")
         await shows(pilot, "student.shape")
-        check(f"compare-configuration-{name}", text(app_of(pilot)))
+        await check(pilot, f"compare-configuration-{name}")
 
     drive(Path("runs"), steps, size)
 

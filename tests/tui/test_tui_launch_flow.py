@@ -1,6 +1,5 @@
 """From a recipe to its comparison without leaving the application, on real processes."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,11 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
-from tui_driving import app_of, drive, shows, text, until
+from tui_driving import app_of, check, drive, shows, text, until
 
 from distilkit_tui.screens.compare import CompareScreen
 from distilkit_tui.screens.launch import LaunchScreen
 
-GOLDENS = Path(__file__).parent / "goldens"
 SIZES = [(80, 24), (120, 34)]
 
 
@@ -125,7 +123,7 @@ def test_the_form_as_text(place: Path, size: tuple[int, int]) -> None:
         screen.recipes.go_to("tiny.toml")
         await pilot.press("enter", "slash", *"strategy", "enter", "down", "enter", "2")
         await shows(pilot, "temperature", "✓ enter takes it")
-        check(f"launch-{size[0]}x{size[1]}", text(app_of(pilot)))
+        await check(pilot, f"launch-{size[0]}x{size[1]}")
         await pilot.press("escape", "escape")
         screen.recipes.go_to(own[-1])
         await shows(pilot, "[bold]x.toml: not valid TOML")
@@ -133,13 +131,6 @@ def test_the_form_as_text(place: Path, size: tuple[int, int]) -> None:
         await shows(pilot, "[1 Runs]")
 
     drive(Path("runs"), steps, size)
-
-
-def check(name: str, shown: str) -> None:
-    path = GOLDENS / f"{name}.txt"
-    if os.environ.get("DISTILKIT_GOLDENS") == "write":
-        path.write_text(shown)
-    assert shown == path.read_text()
 
 
 def test_choices_by_key_and_by_list(place: Path) -> None:

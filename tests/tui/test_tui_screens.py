@@ -1,23 +1,13 @@
 """The screens as text, in three sizes, on recorded runs; `DISTILKIT_GOLDENS=write` writes them anew."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from tui_driving import app_of, drive, shows, text, until
+from tui_driving import app_of, check, drive, shows, until
 
-GOLDENS = Path(__file__).parent / "goldens"
 SIZES = [(80, 24), (120, 34), (170, 45)]
-
-
-def check(name: str, shown: str) -> None:
-    path = GOLDENS / f"{name}.txt"
-    if os.environ.get("DISTILKIT_GOLDENS") == "write":
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(shown)
-    assert shown == path.read_text()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -27,18 +17,18 @@ def test_screens(recorded: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[in
 
     async def steps(pilot: Pilot[Any]) -> None:
         await shows(pilot, "─ distil", "•", "q quit")
-        check(f"runs-{name}", text(app_of(pilot)))
+        await check(pilot, f"runs-{name}")
         await pilot.press("down", "down", "space", "up", "b")
         await shows(pilot, "2 marked, 1 as baseline", "a disti", "b distilled", "q quit")
-        check(f"runs-marked-{name}", text(app_of(pilot)))
+        await check(pilot, f"runs-marked-{name}")
         await pilot.press("down", "enter")
         await shows(pilot, "✓ done  ● distilled", "examples/s  ─", "q quit")
         if size[0] > 100:
             await shows(pilot, "re-rank test: 80/80")
-        check(f"run-{name}", text(app_of(pilot)))
+        await check(pilot, f"run-{name}")
         await pilot.press("1", "slash", *"state:stopped", "enter", "question_mark")
         await shows(pilot, "open the run")
-        check(f"help-{name}", text(app_of(pilot)))
+        await check(pilot, f"help-{name}")
 
     drive(Path("runs"), steps, size)
 

@@ -1,6 +1,7 @@
 """The application driven by tests: keys go in, the text on the screen comes out."""
 
 import asyncio
+import os
 import shutil
 import sys
 import time
@@ -16,6 +17,7 @@ from distilkit_tui.app import DistilkitApp
 sys.path.append(str(Path(__file__).parents[1] / "runs"))
 
 RECORDED = Path(__file__).parent / "recorded"
+GOLDENS = Path(__file__).parent / "goldens"
 SECONDS = 90.0
 
 Steps = Callable[[Pilot[Any]], Awaitable[None]]
@@ -61,6 +63,19 @@ async def says(pilot: Pilot[Any], part: str) -> None:
     """Wait until the application has said something in a corner of the screen, where it may be broken into lines."""
     app = app_of(pilot)
     await until(pilot, lambda: any(part in note.message for note in app._notifications))
+
+
+async def check(pilot: Pilot[Any], name: str) -> None:
+    """Hold the screen against its golden text, which it may reach a moment late: scroll bars come behind the rest."""
+    path, app = GOLDENS / f"{name}.txt", app_of(pilot)
+    if os.environ.get("DISTILKIT_GOLDENS") == "write":
+        await pilot.pause(1)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text(app))
+    end = time.monotonic() + 10
+    while text(app) != path.read_text() and time.monotonic() < end:
+        await pilot.pause(0.05)
+    assert text(app) == path.read_text()
 
 
 def app_of(pilot: Pilot[Any]) -> DistilkitApp:
