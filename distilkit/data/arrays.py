@@ -1,5 +1,7 @@
 """Arrays that are written as they come and mapped into memory when they are read."""
 
+import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,3 +50,25 @@ def mapped(path: Path) -> npt.NDArray[Any]:
     # A plain view: numpy's own class of mapped arrays makes every small piece of one slow.
     found: npt.NDArray[Any] = np.asarray(np.load(path, mmap_mode="r"))
     return found
+
+
+class ArrayFile:
+    """A flat .npy file that is read in pieces: unlike a mapped one it leaves no pages in the process's memory."""
+
+    def __init__(self, path: Path) -> None:
+        array = np.load(path, mmap_mode="r")
+        self.path, self.dtype, self._start = path, array.dtype, int(array.offset)
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def pieces(self, starts: npt.NDArray[np.integer], counts: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
+        """Return so many entries from each start on, one piece after the other; raises OSError for a file cut short."""
+        size = self.dtype.itemsize
+        places = zip((self._start + starts * size).tolist(), (counts * size).tolist(), strict=True)
+        found = b"".join([os.pread(self._file, length, place) for place, length in places])
+        if len(found) != size * counts.sum():
+            raise OSError(f"{self.path} is shorter than it was written")
+        return np.frombuffer(found, self.dtype)
+
+    def __reduce__(self) -> tuple[type["ArrayFile"], tuple[Path]]:
+        return ArrayFile, (self.path,)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.arrays import appended, mapped
+from distilkit.data.arrays import ArrayFile, appended, mapped
 from distilkit.data.passages import Aggregation, Windows
 from distilkit.data.texts import Texts
 from distilkit.files import content_key
@@ -35,17 +35,21 @@ class TokenStore:
     tokens: Tokens
     starts: Integers
     lengths: Integers
+    file: ArrayFile | None = None
 
     @classmethod
     def open(cls, folder: Path) -> "TokenStore":
         """Map the arrays of a folder into memory."""
-        return cls(*(mapped(folder / f"{name}.npy") for name in ("tokens", "starts", "lengths")))
+        tokens, starts, lengths = (mapped(folder / f"{name}.npy") for name in ("tokens", "starts", "lengths"))
+        return cls(tokens, starts, lengths, ArrayFile(folder / "tokens.npy"))
 
     def __getitem__(self, index: int) -> Tokens:
         return self.tokens[self.starts[index] : self.starts[index + 1]]
 
     def first(self, rows: Integers, counts: Integers) -> Tokens:
         """Return the first tokens of some texts, so many of each, one text after the other."""
+        if self.file is not None:
+            return self.file.pieces(self.starts[rows], counts)
         offsets = self.starts[rows] - (np.cumsum(counts) - counts)
         found: Tokens = self.tokens[np.repeat(offsets, counts) + np.arange(counts.sum())]
         return found

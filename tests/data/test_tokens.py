@@ -1,5 +1,7 @@
 """Pairs put together from stored tokens are those of the Hugging Face tokenizer itself."""
 
+import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,3 +163,18 @@ def test_identity_is_of_what_the_tokenizer_does_to_a_text() -> None:
     }
     identities = {name: tokenizer_identity(tokenizer) for name, tokenizer in changed.items()}
     assert len({tokenizer_identity(one), *identities.values()}) == 1 + len(changed), identities
+
+
+def test_pieces_of_a_file_are_those_of_the_mapped_array(tmp_path: Path) -> None:
+    np.save(tmp_path / "tokens.npy", np.arange(1000, dtype=np.uint16))
+    np.save(tmp_path / "starts.npy", np.arange(101) * 10)
+    np.save(tmp_path / "lengths.npy", np.full(100, 10))
+    store = TokenStore.open(tmp_path)
+    rows, counts = np.array([99, 0, 7, 7]), np.array([10, 3, 0, 1])
+    found = store.first(rows, counts)
+    expected = np.concatenate([store[row][:count] for row, count in zip(rows, counts, strict=True)])
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(store)).first(rows, counts), expected)  # noqa: S301
+    os.truncate(tmp_path / "tokens.npy", 1500)
+    with pytest.raises(OSError, match="is shorter than it was written"):
+        store.first(rows, counts)
