@@ -29,10 +29,20 @@ def keep_freed_memory() -> None:
 def denormals_flushed() -> Iterator[None]:
     """Take numbers below 1e-38 for 0 inside the block; a CPU computes them a hundred times slower than others.
 
-    A preference that is as good as certain has gradients of that size: a ranker with large scores reaches it soon.
+    A preference that is as good as certain has gradients of that size: a ranker with large scores reaches it soon. This
+    is a setting of one thread; `start_flushing_workers` is for the others.
     """
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(False)
+
+
+def start_flushing_workers() -> None:
+    """Start the threads that share torch's work so that they take such numbers for 0 too, for good.
+
+    A thread has the setting of the one that starts it, which torch does for the first large tensor that it computes.
+    """
+    with denormals_flushed():
+        torch.ones(1 << 20).add_(1)

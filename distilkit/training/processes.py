@@ -10,7 +10,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
 from distilkit.errors import RunFailed, Stopped, UserError
-from distilkit.training.memory import keep_freed_memory
+from distilkit.training.memory import keep_freed_memory, start_flushing_workers
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ class Processes:
         self.state = PartialState(cpu=on_cpus, timeout=PATIENCE)
         self._alone = False
         keep_freed_memory()
+        start_flushing_workers()
 
     @property
     def rank(self) -> int:
