@@ -45,7 +45,8 @@ def _check_sets(experiment: Experiment) -> None:
         if one.split not in splits:
             raise UserError(f"{section} split = {one.split!r}: the collection has judgements for {', '.join(splits)}")
         one.materials.qrels(one.split, None)
-        _check_texts(one.materials, experiment.reporter)
+    for materials in dict.fromkeys(one.materials for one in experiment.sets):  # as a rule they are all the same
+        _check_texts(materials, experiment.reporter)
     _ = experiment.materials.judgements
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from distilkit.data.examples import Integers, Lists, draw_lists, draw_queries
 from distilkit.data.passages import best_windows
 from distilkit.errors import UserError
+from distilkit.files import content_key
 from distilkit.models import STUDENTS
 from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.runs.evaluator import Evaluator
@@ -29,6 +30,7 @@ class TaskExamples:
     def __init__(self, materials: Materials, artifacts: Artifacts, evaluator: Evaluator) -> None:
         self.materials, self.artifacts = materials, artifacts
         self.targets = Targets(materials, artifacts, evaluator)
+        self._counts: dict[str, int] = {}
 
     def identity(self, job: StageJob) -> dict[str, Any]:
         """Return what the examples depend on, apart from the stage's own keys."""
@@ -41,7 +43,7 @@ class TaskExamples:
         else:
             depth = stage.train.negative_depth
             identity["candidates"] = self.materials.candidate_identity("train", self._queries(stage), depth)
-        if self._of_a_file(job) or any(map(len, self.materials.empty_texts.values())):
+        if self._of_a_file(job) or self.materials.has_empty_texts:
             identity["on_missing"] = settings.on_missing
         if settings.passages is None:
             return identity
@@ -51,19 +53,29 @@ class TaskExamples:
     def count(self, job: StageJob) -> int:
         """Return how many examples a stage has."""
         stage = job.stage
-        if self._of_a_file(job):  # what has no score is left out, which the file only tells
-            return len(self.training_set(job))
+        if self._of_a_file(job):
+            return self._scored_count(job)
         if self.materials.settings.passages is not None and stage.examples == "pairs":
             return self._window_count(job)
         negatives = stage.train.negatives if stage.train.triples is None else 1
         ways = {"pairs": 1 + negatives, "triples": negatives, "lists": 1}
-        if any(map(len, self.materials.empty_texts.values())):
+        if self.materials.has_empty_texts:
             return len(self._lists(stage)) * ways[stage.examples]
         if stage.train.triples is not None:
             return len(self._triples(stage.train.triples)) * ways[stage.examples]
         qrels, _ = self.materials.judgements
         lists = sum(sum(grade > 0 for grade in qrels[query].values()) for query in self._queries(stage))
         return lists * ways[stage.examples]
+
+    def _scored_count(self, job: StageJob) -> int:
+        """Return how many examples a file has scores for, which are looked up once however often a plan asks."""
+        assert job.teacher is not None
+        stage = job.stage
+        drawn = {"examples": stage.examples, "seed": stage.seed, "negatives": stage.train.negatives}
+        key = content_key({**self.identity(job), **drawn, "teacher": job.teacher.identity})
+        if key not in self._counts:
+            self._counts[key] = len(self._taught(job)[0])
+        return self._counts[key]
 
     def tokens(self, job: StageJob) -> Any:
         """Return what turns examples into batches, in the form that the student reads."""
@@ -78,26 +90,35 @@ class TaskExamples:
         return None if alike and STUDENTS[job.architecture].inputs == "pair" else self.materials.tokens(theirs)
 
     def training_set(self, job: StageJob) -> "TrainingSet":
-        """Return a stage's examples, with the teacher's scores where these can be computed ahead.
+        """Return a stage's examples, with the teacher's scores where these can be computed ahead; say what is left out.
 
         Raises UserError for examples that a file of scores lacks, unless `[data] on_missing` leaves them out.
         """
+        examples, left_out = self._taught(job)
+        if job.stage.train.triples is None:
+            qrels, _ = self.materials.judgements
+            if lacking := sum(all(grade <= 0 for grade in passages.values()) for passages in qrels.values()):
+                left_out.append(f"{lacking} of {len(qrels)} training queries have no relevant passage: left out")
+        for said in left_out:
+            self.artifacts.reporter.say(said)
+        return examples
+
+    def _taught(self, job: StageJob) -> tuple["TrainingSet", list[str]]:
+        """Return a stage's examples with what is known of the teacher's scores, and what is to be said of others."""
         examples = self._examples(job)
         if not job.scored_ahead or job.teacher is None:
-            return examples
+            return examples, []
         targets = self.targets.of(job.teacher, examples.queries, examples.passages)
-        examples = replace(examples, targets=targets)
-        return self._scored(examples, job) if self._of_a_file(job) else examples
+        return self._scored(replace(examples, targets=targets), job)
 
-    def _scored(self, examples: "TrainingSet", job: StageJob) -> "TrainingSet":
-        """Return the examples that a file has scores for."""
+    def _scored(self, examples: "TrainingSet", job: StageJob) -> tuple["TrainingSet", list[str]]:
+        """Return the examples that have scores, all but for a file's, and what is to be said of those that have not."""
         assert examples.targets is not None
         assert job.teacher is not None
-        assert job.teacher.file is not None
         missing: npt.NDArray[np.bool_] = np.isnan(examples.targets)
         kept: npt.NDArray[np.bool_] = np.logical_not(missing.any(axis=1))
-        if kept.all():
-            return examples
+        if kept.all() or job.teacher.file is None:
+            return examples, []
         lost, path = int((~kept).sum()), job.teacher.file.path
         row, way = np.argwhere(missing)[0]
         collection = self.materials.collection
@@ -108,9 +129,8 @@ class TaskExamples:
             raise UserError(f'{said}; score them, or leave them out with [data] on_missing = "skip"')
         if not kept.any():
             raise UserError(f"{said}; expected scores of what is trained on, such as [train] triples of the same file")
-        self.artifacts.reporter.say(f"{said}; they are left out")
         parts = {name: part[kept] for name, part in vars(examples).items()}
-        return replace(examples, **parts)
+        return replace(examples, **parts), [f"{said}; they are left out"]
 
     def _of_a_file(self, job: StageJob) -> bool:
         return job.teacher is not None and job.teacher.file is not None
@@ -121,7 +141,7 @@ class TaskExamples:
         kind, windows = job.stage.examples, self.materials.windows(job.tokenizer)
         wanted, pairs = self.materials.settings.passages, kind == "pairs"
         if windows is None or wanted is None:
-            if job.stage.train.triples is None or any(map(len, self.materials.empty_texts.values())):
+            if job.stage.train.triples is None or self.materials.has_empty_texts:
                 return TrainingSet.of_lists(self._lists(job.stage), kind)
             triples = self._triples(job.stage.train.triples)
             shape = (-1, 1) if pairs else (-1, 2)
@@ -155,10 +175,6 @@ class TaskExamples:
             return Lists(rows[:, 0], rows[:, 1:])
         qrels, _ = self.materials.judgements
         query_ids = self._queries(stage)
-        if lacking := sum(all(grade <= 0 for grade in passages.values()) for passages in qrels.values()):
-            self.artifacts.reporter.say(
-                f"{lacking} of {len(qrels)} training queries have no relevant passage: left out"
-            )
         candidates, _ = self.materials.candidates("train", query_ids, train.negative_depth)
         return draw_lists(self.materials.collection, qrels, query_ids, candidates, train.negatives, stage.seed)
 

@@ -21,7 +21,7 @@ from distilkit.runs.materials import Materials
 from distilkit.runs.references import References
 from distilkit.runs.stages import Stages
 from distilkit.runs.targets import hash_of_scores
-from distilkit.runs.teachers import members
+from distilkit.runs.teachers import ITSELF, members
 from distilkit.settings import Recipe, StudentSettings, TeacherSettings, TrainSettings
 from distilkit.strategies import Stage, Strategy, named_table, parse_strategy, strategy_from_table
 
@@ -70,7 +70,13 @@ class Experiment:
     @cached_property
     def bases(self) -> list[Model]:
         """Their checkpoints, before any fine-tuning."""
-        return [reference(settings.model) for settings in self.members]
+        try:
+            return [reference(settings.model) for settings in self.members]
+        except UserError as error:
+            if not self.recipe.teacher.models or not self.recipe.teachers:
+                raise
+            # What was meant may be a teacher's name.
+            raise UserError(f"{error} (names are {', '.join((ITSELF, *self.recipe.teachers))})") from None
 
     @property
     def base(self) -> Model:

@@ -67,6 +67,11 @@ class Materials:
         """The rows of queries and of passages that have no text."""
         return {"query": self.collection.queries.empty(), "passage": self.collection.passages.empty()}
 
+    @property
+    def has_empty_texts(self) -> bool:
+        """Whether any query or passage has no text."""
+        return any(map(len, self.empty_texts.values()))
+
     def qrels(self, split: str, limit: int | None) -> Qrels:
         """Return the judgements of a split's first `limit` queries by sha256, without those that validation took.
 

@@ -137,7 +137,10 @@ def test_runs_of_models_are_combined_and_their_costs_added() -> None:
     [
         (["strategy={name = 'simplified_tinybert'}"], "reads more than scores of its teacher; an ensemble"),
         (["teacher.scores=online"], "an ensemble teaches from scores computed before"),
-        (["teacher.models=['teacher', 'secnd']"], "secnd"),
+        (
+            ["teacher.models=['teacher', 'secnd']"],
+            "'secnd' is no folder here, and the hub cannot be reached (names are",
+        ),
         (["teachers.second.fine_tune=none", "teachers.second.shape=L2_H16"], "expected a fine_tune that mends it"),
         (["teacher.architecture=bert_dot"], "only a bert_cat teaches in a run"),
         (["teachers.second.models=['teacher']"], "second is an ensemble itself"),
