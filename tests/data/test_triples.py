@@ -12,9 +12,10 @@ import pytest
 from distilkit.data.arrays import appended, mapped
 from distilkit.data.collection import Collection, open_collection, write_collection
 from distilkit.data.texts import Texts, write_texts
-from distilkit.data.triples import Triples, blocks, open_triples, triples_identity, write_triples
+from distilkit.data.triples import Triples, blocks, triples_identity, write_triples
 from distilkit.data.triples.rows import IdRows
 from distilkit.errors import UserError
+from distilkit.files import atomic_folder
 
 PASSAGES = [("p7", "the red apple"), ("p3", "a river of copper"), ("p9", "ünder the sea"), ("p4", "a river of copper")]
 QUERIES = [("20", "what is red"), ("3", "where is copper"), ("11", "what swims")]
@@ -39,7 +40,13 @@ def texts(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 
 def read(path: Path, collection: Collection, **settings: str) -> Triples:
-    return open_triples(path, collection, folder=path.parent / "out", **settings)  # type: ignore[arg-type]
+    return written(path, collection, path.parent / "out", **settings)
+
+
+def written(path: Path, collection: Collection, folder: Path, **settings: str) -> Triples:
+    with atomic_folder(folder) as temporary:
+        write_triples(temporary, path, collection, **settings)  # type: ignore[arg-type]
+    return Triples.open(folder)
 
 
 FORMS = {
@@ -207,7 +214,7 @@ def test_real_triples_by_text(real_data: Callable[[str], Path], tmp_path: Path) 
         qrels={"train": {"0": {"0": 1}}},
     )
     collection = open_collection(tmp_path / "collection")
-    triples = open_triples(path, collection, folder=tmp_path / "out")
+    triples = written(path, collection, tmp_path / "out")
     found = [[collection.queries.text(query), *collection.passages.texts(pair)] for query, *pair in triples.rows]
     assert found == rows
     assert len(triples) == 100

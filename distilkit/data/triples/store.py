@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from distilkit.data.arrays import mapped
-from distilkit.data.teacher_scores.text_ids import TextTables
 from distilkit.data.triples.blocks import Integers
-from distilkit.data.triples.building import FORMAT, MANIFEST, ROWS, OnMissing, Rows, write_triples
+from distilkit.data.triples.building import FORMAT, MANIFEST, ROWS, Rows
 from distilkit.errors import UserError
-from distilkit.files import atomic_folder, read_json
+from distilkit.files import read_json
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,3 @@ class Triples:
         """Return the queries and the passages of some triples, [n, 2] each, the positive first."""
         rows = self.rows[indices].astype(np.int64)
         return np.repeat(rows[:, :1], 2, axis=1), rows[:, 1:]
-
-
-def open_triples(path: Path | str, collection: TextTables, *, on_missing: OnMissing = "error", folder: Path) -> Triples:
-    """Map the triples that a folder holds; read a file of any known format into it first where it holds none.
-
-    Which file and collection they are of is not compared: keep the folder under a key of `triples_identity`, the
-    collection's fingerprint and `on_missing`. See `write_triples` for the arguments and what is raised.
-    """
-    if not (folder / MANIFEST).exists():
-        with atomic_folder(folder) as temporary:
-            write_triples(temporary, Path(path), collection, on_missing=on_missing)
-    return Triples.open(folder)
