@@ -15,7 +15,7 @@ from benchmarks.workload import ONE_STEP, Session, objective_of, pair_set, stage
 from distilkit.data.batches import Schedule, micro_batches
 from distilkit.models.batch import TokenBatch, batch_of
 from distilkit.training.objective import Counts, MicroBatch, Objective
-from distilkit.training.trainer import TrainingSet
+from distilkit.training.training_set import TrainingSet
 
 BATCH, EXAMPLES = 32, 1600
 

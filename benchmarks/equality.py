@@ -18,7 +18,7 @@ from distilkit.models.batch import batch_of
 from distilkit.strategies import Stage
 from distilkit.training.objective import Counts, MicroBatch, Objective
 from distilkit.training.precision import Precision
-from distilkit.training.trainer import TrainingSet
+from distilkit.training.training_set import TrainingSet
 
 BATCH, STEPS = 16, 24
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +26,8 @@ from benchmarks.harness import Goal, Row, Spread
 
 SHAPES = ("L6_H768", "L3_H384")
 MEMORY_LENGTH, MEMORY_BATCH, HEADS = 512, 128, 12
-EXAMPLES = 2048
+EXAMPLES = 4096
+DEPTH = 1000
 SIDE = 8192
 
 
@@ -51,7 +53,7 @@ def main() -> int:
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}")
     print(f"bfloat16 products {rates.operations / 1e12:.0f} TFLOP/s, copies {rates.bytes / 1e9:.0f} GB/s")
     rows = []
-    for row in (*memory_rows(), *step_rows(options.rounds, options.batch_size, rates)):
+    for row in chain(memory_rows(), step_rows(options.rounds, options.batch_size, rates), rerank_rows(options.rounds)):
         rows.append(row)
         spread = f"{row.value.median:.3g} {row.unit} [{row.value.least:.3g}..{row.value.most:.3g}]"
         reached = "" if row.reached is None else ", reached" if row.reached else ", NOT reached"
@@ -72,25 +74,32 @@ def measured_rates(rounds: int) -> Rates:
 
 
 def step_rows(rounds: int, batch_size: int, rates: Rates) -> Iterator[Row]:
-    """Time the product's step and the original way, for each student of a random BERT-base."""
+    """Time the product's step, as it is and compiled, and the original way, for each student of a random BERT-base."""
     from benchmarks.original import Original
     from benchmarks.texts import make_pairs
     from benchmarks.workload import ONE_STEP, Session, objective_of, pair_set, stage_of
 
     with TemporaryDirectory() as folder:
         pairs = make_pairs(Path(folder), EXAMPLES)
-        examples, stage = pair_set(pairs), stage_of(ONE_STEP, batch_size)
+        examples = pair_set(pairs)
         for shape in SHAPES:
-            session = Session(stage, objective_of(stage, *models(shape)), examples, pairs.tokens, "bf16")
+            sessions = {}
+            for name, compiled in (("as it is", False), ("compiled", True)):
+                stage = stage_of(ONE_STEP, batch_size, torch_compile=compiled)
+                sessions[name] = Session(stage, objective_of(stage, *models(shape)), examples, pairs.tokens, "bf16")
             # Fewer pairs at once, since all the maps of all of them are kept; what is compared is time a token.
-            old = Baseline(Original(objective_of(stage, *models(shape)), examples, pairs.tokens, min(batch_size, 64)))
-            product, original = [], []
-            for turn in range(-1, rounds):
-                found = product_step(session, turn), old.step()
-                if turn >= 0:
-                    product.append(found[0])
-                    original.append(found[1])
-            yield from rows_of_steps(shape, product, original, session, rates)
+            stage = stage_of(ONE_STEP, min(batch_size, 64))
+            objective = objective_of(stage, *models(shape))
+            old = Baseline(Original(objective, examples, pairs.tokens, min(batch_size, 64)))
+            steps: dict[str, list[Step]] = {"as it is": [], "compiled": [], "A": []}
+            for _ in range(rounds + 1):
+                # The first step meets what is made once: kernels, checks, the material of its step.
+                for name, one in sessions.items():
+                    steps[name].append(product_step(one))
+                steps["A"].append(old.step())
+            steps = {name: taken[1:] for name, taken in steps.items()}
+            for name, session in sessions.items():
+                yield from rows_of_steps(f"{shape}, {name}", steps[name], steps["A"], session, rates)
 
 
 @dataclass(frozen=True)
@@ -137,13 +146,11 @@ def models(shape: str) -> tuple[Any, Any]:
     return student, teacher.to("cuda", torch.bfloat16).eval().requires_grad_(False)
 
 
-def product_step(session: Any, turn: int) -> Step:
-    """Take the trainer's step on one of an epoch's batches, the whole of it: data, passes, losses, update."""
-    (step,) = session.spread(1, turn)
-    take_step, rows = session.take_step, session.batches[step]
-    session.trainer.state.step = step
+def product_step(session: Any) -> Step:
+    """Take the trainer's next step, the whole of it: data, passes, losses, update."""
+    rows = session.batches[session.trainer.state.step]
     queries, passages = session.examples.queries[rows].ravel(), session.examples.passages[rows].ravel()
-    return Step(milliseconds(take_step, 1), session.tokens.lengths(queries, passages).tolist())
+    return Step(milliseconds(session.take_step, 1), session.tokens.lengths(queries, passages).tolist())
 
 
 @dataclass
@@ -171,6 +178,32 @@ class Baseline:
             self._optimizer.zero_grad()
 
         return Step(milliseconds(take, 1), batch.attention_mask.sum(dim=1).tolist())
+
+
+def rerank_rows(rounds: int) -> Iterator[Row]:
+    """Compare scoring a query's 1,000 passages without padding with scoring them padded, in bfloat16."""
+    import distilkit.evaluation.rerank as scoring
+    from benchmarks.texts import make_pairs
+
+    with TemporaryDirectory() as folder:
+        pairs = make_pairs(Path(folder), DEPTH)
+        student = models(SHAPES[-1])[0].to("cuda").eval()
+        rows, device = np.arange(DEPTH), torch.device("cuda")
+        passes = scoring.forward_passes(pairs.tokens.lengths(0 * rows, rows), 64, device)
+
+        def score(packed: bool) -> None:
+            with torch.no_grad(), scoring.computing("bf16", device):
+                for one in passes:
+                    scoring.score_batch(student, pairs.tokens, 0 * one, one, device, packed)
+
+        taken: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(rounds + 1):
+            for packed, times in taken.items():
+                times.append(milliseconds(lambda packed=packed: score(packed), 1))  # type: ignore[misc]
+    ratios = [padded / packed for packed, padded in zip(taken[True][1:], taken[False][1:], strict=True)]
+    yield Row(f"{SHAPES[-1]}: re-ranking {DEPTH} passages, packed over padded", Spread.of(ratios), "x")
+    speed = Spread.of([1e3 * DEPTH / one for one in taken[True][1:]])
+    yield Row(f"{SHAPES[-1]}: re-ranking {DEPTH} passages, packed", speed, "pairs/s")
 
 
 def memory_rows() -> Iterator[Row]:

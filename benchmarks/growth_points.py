@@ -23,7 +23,7 @@ from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore
 from distilkit.evaluation.rerank import score_pairs
 from distilkit.models.initialise import student_from
 from distilkit.training.processes import Processes
-from distilkit.training.trainer import TrainingSet
+from distilkit.training.training_set import TrainingSet
 
 BATCH = 32
 # [CLS] query [SEP] passage [SEP] of BERT.

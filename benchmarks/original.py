@@ -1,21 +1,32 @@
-"""The original way to take a step of Simplified TinyBERT, from the product's models and losses.
+"""The original way to take a step of Simplified TinyBERT, on the product's models, in the papers' operations.
 
-Every batch is padded to the full length, every layer of both models leaves its attention map before the softmax and
-every hidden state, and AdamW updates one tensor after the other; float32, and the C library's allocator as it is.
+Every batch is padded to the full length. Attention is a product, a division, a sum with the mask, a softmax, dropout and
+a product. Every layer of both models leaves its map before the softmax and every hidden state. A loss sets padding to 0
+in both of its sides and takes torch's mean squared error, here divided by what is no padding. AdamW updates one tensor
+after the other. All is float32, with the C library's allocator as it is.
 """
 
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AttentionInterface, AttentionMaskInterface, PretrainedConfig
+from transformers.masking_utils import sdpa_mask
 
 from benchmarks.harness import now
 from benchmarks.texts import MAX_LENGTH, Integers
-from distilkit.losses import attention_mse, embedding_mse, hard_cross_entropy, hidden_mse, soft_cross_entropy
+from distilkit.losses import hard_cross_entropy, soft_cross_entropy
 from distilkit.models.batch import TokenBatch, batch_of
+from distilkit.models.cat import BertCat, Internals
+from distilkit.models.encoder import encoder_inputs
 from distilkit.training.objective import Objective
-from distilkit.training.trainer import TrainingSet
+from distilkit.training.training_set import TrainingSet
 
 SETTING = "fp32, random batches padded to 256, all attention maps and hidden states, loop AdamW, default allocator"
 
@@ -55,21 +66,75 @@ class Original:
     def losses(self, batch: TokenBatch, labels: Tensor) -> dict[str, Tensor]:
         """Return every loss, masked as the paper's equations are, and their sum."""
         student, teacher, layers = self.objective.student, self.objective.teacher, self.objective.layers
-        projections, mask = self.objective.projections, batch.attention_mask
+        projections, mask = self.objective.projections, batch.attention_mask.bool()
         assert layers is not None
         assert projections is not None
-        own = student.forward_internals(batch, range(student.num_layers), range(student.num_layers + 1))
+        own = internals(student, batch)
         with torch.no_grad():
-            theirs = teacher.forward_internals(batch, range(teacher.num_layers), range(teacher.num_layers + 1))
+            theirs = internals(teacher, batch)
         states = projections(own.states)
         targets = [theirs.states[state] for state in layers.states]
+        maps = [theirs.attentions[layer] for layer in layers.attention]
         classes = student.class_logits(own.logits)
+        pairs = mask[:, None, :, None] & mask[:, None, None, :]
         losses = {
-            "attention": attention_mse(own.attentions, [theirs.attentions[layer] for layer in layers.attention], mask),
-            "hidden": hidden_mse(states[1:], targets[1:], mask),
-            "embedding": embedding_mse(states[0], targets[0], mask),
+            "attention": mean_squared_errors(own.attentions, maps, pairs),
+            "hidden": mean_squared_errors(states[1:], targets[1:], mask[:, :, None]),
+            "embedding": mean_squared_errors(states[:1], targets[:1], mask[:, :, None]),
             "soft": soft_cross_entropy(classes, teacher.class_logits(theirs.logits)),
             "hard": hard_cross_entropy(classes, labels),
         }
         weights = {term.name: term.weight for term in self.objective.stage.terms}
         return {**losses, "loss": torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()}
+
+
+def mean_squared_errors(student: Sequence[Tensor], teacher: Sequence[Tensor], real: Tensor) -> Tensor:
+    """Return the sum over tensors of their mean squared errors over what is no padding."""
+    total = torch.zeros((), device=real.device)
+    for own, taught in zip(student, teacher, strict=True):
+        zero = torch.zeros_like(own)
+        error = F.mse_loss(torch.where(real, own, zero), torch.where(real, taught, zero), reduction="sum")
+        total = total + error / (real.sum() * own.numel() / real.numel())
+    return total
+
+
+def internals(cat: BertCat, batch: TokenBatch) -> Internals:
+    """Return a cross-encoder's logits, every map of scores before the softmax and every state."""
+    with _attending(cat.config) as maps:
+        outputs = cat.model(**encoder_inputs(cat.config, batch), output_hidden_states=True)
+    return Internals(outputs.logits, tuple(maps), tuple(outputs.hidden_states))
+
+
+ATTENTION = "original"
+_maps: list[Tensor] = []
+
+
+@contextmanager
+def _attending(config: PretrainedConfig) -> Iterator[list[Tensor]]:
+    """Let a model attend the original way, and collect its maps."""
+    before, config._attn_implementation = config._attn_implementation, ATTENTION
+    _maps.clear()
+    try:
+        yield _maps
+    finally:
+        config._attn_implementation = before
+
+
+def _attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, dropout: float = 0.0, **_: Any
+) -> tuple[Tensor, None]:
+    scores = torch.matmul(query, key.transpose(-1, -2)) / math.sqrt(query.shape[-1])
+    _maps.append(scores)
+    probabilities = F.dropout(F.softmax(scores + attention_mask, dim=-1), dropout, module.training)
+    return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), None
+
+
+def _mask(*args: Any, **kwargs: Any) -> Tensor:
+    """Return what is added to scores, one row for all queries: 0 for tokens, -10000 for padding."""
+    seen = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False})
+    added: Tensor = (1.0 - seen[:, :, :1].float()) * -10000.0
+    return added
+
+
+AttentionInterface.register(ATTENTION, _attention)
+AttentionMaskInterface.register(ATTENTION, _mask)

@@ -165,7 +165,7 @@ class TrainSettings(Section):
     max_steps: Count | None = None
     """Optimiser steps; overrides num_train_epochs."""
     per_device_train_batch_size: Count = 32
-    """Examples a device and forward pass: pairs where the strategy trains on pairs, lists where it trains on lists."""
+    """Examples of a device's batch: pairs or lists, as the strategy trains on; GPUs cut it into passes by tokens."""
     gradient_accumulation_steps: Count = 1
     """Batches that are added up to one optimiser step."""
     lr_scheduler_type: Literal["linear", "constant", "constant_with_warmup", "cosine"] = "linear"
@@ -331,7 +331,7 @@ class EvaluateSettings(Section):
     queries: Count | None = None
     """Read no more than this many queries (the first by sha256 of their id)."""
     per_device_eval_batch_size: Count = 64
-    """Pairs a forward pass."""
+    """Pairs a forward pass; of long pairs fewer on a CPU, of short ones more on a GPU."""
     bf16: Toggle = "auto"
     """bfloat16 scoring; "auto" takes it where the device is fast at it."""
     sets: dict[Annotated[str, AfterValidator(_set_name)], EvaluationSet] = {}

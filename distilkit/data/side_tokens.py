@@ -1,6 +1,7 @@
 """Queries and documents put together apart from stored tokens, for rankers that encode each by itself."""
 
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -122,6 +123,15 @@ class SideTokens:
             return {"query": self.queries.batch(queries), "document": self.documents.batch(passages)}
         document = self.documents.batch(passages)
         return {"query": self.queries.batch(unique), "document": document, "query_index": index.astype(np.int64)}
+
+    def grouped(self, queries: Integers, passages: Integers, groups: Sequence[Integers]) -> dict[str, Any]:
+        """Return columns for `models.batch.batch_of` with every query once and the documents group by group."""
+        unique, index = np.unique(queries, return_inverse=True)
+        return {
+            "query": self.queries.batch(unique),
+            "documents": [self.documents.batch(passages[group]) for group in groups],
+            "query_indexes": [index[group].astype(np.int64) for group in groups],
+        }
 
 
 @dataclass(frozen=True)

@@ -61,12 +61,53 @@ class SideBatch:
             _moved(self.query_index, device, non_blocking),
         )
 
+    @property
+    def groups(self) -> list[tuple[TokenBatch, Tensor | None]]:
+        """The documents, with the rows of their queries."""
+        return [(self.document, self.query_index)]
 
-Batch = TokenBatch | SideBatch
+
+@dataclass(frozen=True)
+class GroupedSides:
+    """Queries, and documents in groups of like length: every query is encoded once, and hardly any document padded.
+
+    The pairs are those of the first group, then those of the second, and so on; `query_indexes` give the rows of their
+    queries, group by group.
+    """
+
+    query: TokenBatch
+    documents: tuple[TokenBatch, ...]
+    query_indexes: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return sum(len(documents) for documents in self.documents)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "GroupedSides":
+        """Return the batch on a device."""
+        return GroupedSides(
+            self.query.to(device, non_blocking),
+            tuple(documents.to(device, non_blocking) for documents in self.documents),
+            tuple(index.to(device, non_blocking=non_blocking) for index in self.query_indexes),
+        )
+
+    @property
+    def groups(self) -> list[tuple[TokenBatch, Tensor]]:
+        """The documents of each group, with the rows of their queries."""
+        return list(zip(self.documents, self.query_indexes, strict=True))
+
+
+Sides = SideBatch | GroupedSides
+Batch = TokenBatch | Sides
 
 
 def batch_of(columns: Mapping[str, Any]) -> Batch:
-    """Return the batch that `PairTokens.batch` or `SideTokens.batch` describes in numpy arrays."""
+    """Return the batch that `PairTokens.batch`, `SideTokens.batch` or `.grouped` describes in numpy arrays."""
+    if "documents" in columns:
+        return GroupedSides(
+            cast(TokenBatch, batch_of(columns["query"])),
+            tuple(cast(TokenBatch, batch_of(documents)) for documents in columns["documents"]),
+            tuple(torch.from_numpy(index) for index in columns["query_indexes"]),
+        )
     if "document" not in columns:
         return TokenBatch(**{name: torch.from_numpy(column) for name, column in columns.items()})
     index = columns.get("query_index")

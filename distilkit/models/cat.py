@@ -66,7 +66,10 @@ class BertCat(EncoderSizes, nn.Module):
 
     def score(self, batch: TokenBatch) -> Tensor:
         """Return a raw score per pair, shape `[B]`: higher is better."""
-        logits = self.logits(batch)
+        return self.scores_of(self.logits(batch))
+
+    def scores_of(self, logits: Tensor) -> Tensor:
+        """Return the raw score per pair, shape `[B]`, of logits `[B, C]`."""
         return logits[:, -1] - logits[:, 0] if self.num_labels == 2 else logits[:, 0]
 
     def logits(self, batch: TokenBatch, head: Head = "plain") -> Tensor:

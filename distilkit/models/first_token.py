@@ -3,7 +3,7 @@
 Keys and values are still made of every token; queries, the output map and the feed-forward net of one token are left.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from distilkit.models.internals import ATTENTION, attention
+from distilkit.models.layers import FAMILIES, Family, encoder_layers
 
 _alone: ContextVar[bool] = ContextVar("distilkit_first_token_alone", default=False)
 _whole: ContextVar[bool] = ContextVar("distilkit_whole_layers", default=False)
-
-# What a family's layers do for the first token; a family that is not here runs its last layer as a whole.
-Forward = Callable[[Any, Tensor, Tensor | None], Tensor]
 
 
 @contextmanager
@@ -41,18 +39,20 @@ def whole_layers() -> Iterator[None]:
         _whole.reset(token)
 
 
+def computes_whole_layers() -> bool:
+    """Return whether `whole_layers` is in force."""
+    return _whole.get()
+
+
 def able_to_read_first_token(model: PreTrainedModel) -> None:
-    """Make the last layer of an encoder follow `first_token_alone`, if it is of a family below and on our attention."""
+    """Make the last layer of an encoder follow `first_token_alone`, if it is of a known family and on our attention."""
     ours = model.config._attn_implementation == ATTENTION
-    forward = FAMILIES.get(model.config.model_type) if ours else None
-    encoder = getattr(model.base_model, "encoder", None) or getattr(model.base_model, "transformer", None)
-    layers = getattr(encoder, "layer", None)
-    if forward is not None and isinstance(layers, nn.ModuleList) and len(layers) > 0:
-        last = layers[-1]
-        # Its class is replaced, not its forward: a copy of the model must call the copy's weights.
-        if not isinstance(last, _FirstToken):
-            kind: Any = type(last)
-            last.__class__ = _following(kind, forward)
+    family = FAMILIES.get(model.config.model_type) if ours else None
+    layers = encoder_layers(model.base_model)
+    # Its class is replaced, not its forward: a copy of the model must call the copy's weights.
+    if family is not None and layers and not isinstance(layers[-1], _FirstToken):
+        kind: Any = type(layers[-1])
+        layers[-1].__class__ = _following(kind, family)
 
 
 class _FirstToken:
@@ -60,47 +60,19 @@ class _FirstToken:
 
 
 @cache
-def _following(kind: Any, first_token: Forward) -> type[nn.Module]:
+def _following(kind: Any, family: Family) -> type[nn.Module]:
     def forward(
         self: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, *args: Any, **named: Any
     ) -> Any:
-        if _alone.get():
-            return first_token(self, hidden_states, attention_mask)
-        return kind.forward(self, hidden_states, attention_mask, *args, **named)
+        if not _alone.get():
+            return kind.forward(self, hidden_states, attention_mask, *args, **named)
+
+        def attend(own: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            heads = query.shape[-1] // own.attention_head_size
+            q, k, v = (one.view(*one.shape[:2], heads, -1).transpose(1, 2) for one in (query, key, value))
+            seen, _ = attention(own, q, k, v, attention_mask, own.dropout.p, own.scaling)
+            return seen.flatten(2)
+
+        return family.forward(self, hidden_states[:, :1], hidden_states, attend)
 
     return cast(type[nn.Module], type(f"FirstToken{kind.__name__}", (_FirstToken, kind), {"forward": forward}))
-
-
-def _bert(layer: Any, states: Tensor, mask: Tensor | None) -> Tensor:
-    own, first = layer.attention.self, states[:, :1]
-    seen = _attend(own, first, states, mask, (own.query, own.key, own.value), own.dropout.p)
-    return cast(Tensor, layer.feed_forward_chunk(layer.attention.output(seen, first)))
-
-
-def _distilbert(layer: Any, states: Tensor, mask: Tensor | None) -> Tensor:
-    own, first = layer.attention, states[:, :1]
-    seen = own.out_lin(_attend(own, first, states, mask, (own.q_lin, own.k_lin, own.v_lin), own.dropout.p))
-    seen = layer.sa_layer_norm(seen + first)
-    return cast(Tensor, layer.output_layer_norm(layer.ffn(seen) + seen))
-
-
-def _attend(
-    own: Any, first: Tensor, states: Tensor, mask: Tensor | None, maps: tuple[nn.Module, ...], dropout: float
-) -> Tensor:
-    """Return what the first token sees of all, `[B, 1, H]`."""
-    query, key, value = (
-        linear(read).unflatten(-1, (-1, own.attention_head_size)).transpose(1, 2)
-        for linear, read in zip(maps, (first, states, states), strict=True)
-    )
-    seen, _ = attention(own, query, key, value, mask, dropout, own.scaling)
-    return seen.flatten(2)
-
-
-FAMILIES: dict[str, Forward] = {
-    "bert": _bert,
-    "electra": _bert,
-    "roberta": _bert,
-    "xlm-roberta": _bert,
-    "camembert": _bert,
-    "distilbert": _distilbert,
-}

@@ -87,12 +87,21 @@ def attention(
     if layer is None and not _explicit_is_faster(query):
         output = F.scaled_dot_product_attention(query, key, value, attention_mask, dropout, scale=scaling)
         return output.transpose(1, 2).contiguous(), None
-    # Scaling the queries is a pass over L x d numbers, where scaling the scores is one over L x L.
-    scores = torch.matmul(query * scaling, key.transpose(2, 3))
+    scores = _scores(query, key, scaling)
     if capture is not None and layer is not None:
         capture.scores[layer] = scores
     probabilities = F.dropout(_softmax(scores, attention_mask, keep=layer is not None), dropout)
     return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), None
+
+
+def _scores(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """Return `scaling * query @ key^T`, `[B, heads, L, L']`, with as few passes over queries and keys as can be.
+
+    A product of four dimensions would lay the transposed keys out anew, number by number, and scale in a pass apart.
+    """
+    shape = query.shape[:-1] + key.shape[-2:-1]
+    q, k = (one.reshape(-1, *one.shape[2:]) for one in (query, key))
+    return torch.baddbmm(q.new_empty(1, 1, 1), q, k.transpose(1, 2), beta=0, alpha=scaling).view(shape)
 
 
 def _softmax(scores: Tensor, mask: Tensor | None, keep: bool) -> Tensor:
@@ -120,10 +129,12 @@ def _explicit_is_faster(query: Tensor) -> bool:
 def _attention_mask(*args: Any, **kwargs: Any) -> Tensor | None:
     """Return transformers' boolean mask, with one row for all queries where padding alone is masked."""
     kwargs["allow_is_causal_skip"] = False
+    padding_alone = kwargs.get("mask_function") is bidirectional_mask_function
+    padding = kwargs.get("attention_mask")
+    if padding_alone and padding is not None and padding.device.type == "cpu" and padding.all():
+        return None  # a GPU would have to be waited for
     mask: Tensor | None = sdpa_mask(*args, **kwargs)
-    if mask is not None and kwargs.get("mask_function") is bidirectional_mask_function:
-        return mask[:, :, :1]
-    return mask
+    return mask[:, :, :1] if mask is not None and padding_alone else mask
 
 
 AttentionInterface.register(ATTENTION, attention)

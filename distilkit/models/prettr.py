@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 
 from distilkit.errors import UserError
-from distilkit.models.batch import SideBatch, TokenBatch
+from distilkit.models.batch import TokenBatch
 from distilkit.models.encoded import Encoded
 from distilkit.models.options import PreTtrOptions
 from distilkit.models.positions import first_position, position_room
@@ -55,14 +55,10 @@ class PreTtr(SideRanker):
         layers = getattr(self.encoder, "transformer" if self.config.model_type == "distilbert" else "encoder").layer
         return cast(nn.ModuleList, layers)
 
-    def forward(self, batch: SideBatch) -> Tensor:
-        """Return the scores; each query of the batch is encoded once."""
-        if self.options.document_offset != "batch":
-            return super().forward(batch)
-        queries = self.encode_query(batch.query)
-        documents = self.encode_document(batch.document, offset=batch.query.input_ids.shape[1])
-        index = batch.query_index
-        return self.score_encoded(queries if index is None else queries.rows(index), documents)
+    def encode_document_beside(self, batch: TokenBatch, queries: TokenBatch) -> Encoded:
+        """Return a document's states at the join; with the offset `batch` they start where the longest query ends."""
+        offset = queries.input_ids.shape[1] if self.options.document_offset == "batch" else None
+        return self.encode_document(batch, offset)
 
     def encode_query(self, batch: TokenBatch) -> Encoded:
         """Return a query's states at the join, shape `[B, L, H]`."""

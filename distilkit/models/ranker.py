@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
-from distilkit.models.batch import SideBatch, TokenBatch
+from distilkit.models.batch import Sides, TokenBatch
 from distilkit.models.cat import BertCat
 from distilkit.models.encoded import Encoded
 from distilkit.models.sizes import EncoderSizes
@@ -40,16 +40,22 @@ class SideRanker(EncoderSizes, nn.Module):
         """Return the raw score of each query with the document of the same row, shape `[B]`: higher is better."""
         raise NotImplementedError
 
-    def score(self, batch: SideBatch) -> Tensor:
+    def encode_document_beside(self, batch: TokenBatch, queries: TokenBatch) -> Encoded:
+        """Return documents as vectors, where a ranker's depend on how long the queries of their batch are."""
+        return self.encode_document(batch)
+
+    def score(self, batch: Sides) -> Tensor:
         """Return a raw score per pair, shape `[B]`: higher is better."""
         return cast(Tensor, self(batch))
 
-    def forward(self, batch: SideBatch) -> Tensor:
+    def forward(self, batch: Sides) -> Tensor:
         """Return the scores; each query of the batch is encoded once."""
         queries = self.encode_query(batch.query)
-        if batch.query_index is not None:
-            queries = queries.rows(batch.query_index)
-        return self.score_encoded(queries, self.encode_document(batch.document))
+        scores = []
+        for documents, index in batch.groups:
+            own = queries if index is None else queries.rows(index)
+            scores.append(self.score_encoded(own, self.encode_document_beside(documents, batch.query)))
+        return torch.cat(scores) if len(scores) > 1 else scores[0]
 
 
 Ranker = BertCat | SideRanker

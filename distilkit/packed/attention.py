@@ -1,5 +1,6 @@
 """Attention within each of the sequences that lie one after another."""
 
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from typing import cast
@@ -21,8 +22,9 @@ def packed_attention(
     longest: int,
     scale: float | None = None,
     dropout: float = 0.0,
+    firsts: bool = False,
 ) -> Tensor:
-    r"""Return attention of each sequence to itself, shape `[T, heads, d]`.
+    r"""Return attention of each sequence to itself, shape `[T, heads, d]`, or of its first token, `[B, heads, d]`.
 
     .. math:: O_b = \operatorname{softmax}(Q_b K_b^T \cdot \text{scale}) V_b
 
@@ -30,68 +32,96 @@ def packed_attention(
     dropout nor float32, for which :func:`padded` is there. Unmeasured on a GPU so far.
 
     Args:
-        query: the queries of all sequences, one after another, shape ``[T, heads, d]``; keys and values likewise
-        key: the keys
-        value: the values
+        query: the queries of all sequences, one after another, shape ``[T, heads, d]``
+        key: the keys, likewise
+        value: the values, likewise
         offsets: where each sequence starts, and the end, int32 ``[B + 1]``
         longest: the length of the longest sequence, or more
         scale: what scores are multiplied by, by default one over the square root of d
         dropout: the share of attention weights that are set to zero
+        firsts: queries are those of each sequence's first token alone, shape ``[B, heads, d]``
     """
     form = by_sequence
     if query.device.type == "cuda":
         flash = query.dtype in HALF and not dropout and _variable_length_agrees(query.device, query.dtype)
         form = variable_length if flash else padded
-    return form(query, key, value, offsets, longest, query.shape[-1] ** -0.5 if scale is None else scale, dropout)
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    return form(query, key, value, offsets, longest, scale, dropout, firsts)
 
 
 def by_sequence(
-    query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, longest: int, scale: float, dropout: float = 0.0
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    offsets: Tensor,
+    longest: int,
+    scale: float,
+    dropout: float = 0.0,
+    firsts: bool = False,
 ) -> Tensor:
     """The plain form: one call of torch's attention a sequence."""
     outputs = []
-    for start, end in pairwise(offsets.tolist()):
-        q, k, v = (one[start:end].transpose(0, 1)[None] for one in (query, key, value))
+    for number, (start, end) in enumerate(pairwise(offsets.tolist())):
+        asking = query[number : number + 1] if firsts else query[start:end]
+        q, k, v = (one.transpose(0, 1)[None] for one in (asking, key[start:end], value[start:end]))
         outputs.append(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale))
     return torch.cat(outputs, dim=2)[0].transpose(0, 1)
 
 
 def padded(
-    query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, longest: int, scale: float, dropout: float = 0.0
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    offsets: Tensor,
+    longest: int,
+    scale: float,
+    dropout: float = 0.0,
+    firsts: bool = False,
 ) -> Tensor:
     """The form that pads for the length of one call, which is quick on CUDA in any precision and with dropout."""
-    device, lengths = query.device, offsets.diff().long()
-    sequence = torch.arange(len(lengths), device=device).repeat_interleave(lengths, output_size=len(query))
-    places = sequence * longest + torch.arange(len(query), device=device) - offsets[sequence]
-    q, k, v = (
-        one.new_zeros(len(lengths) * longest, *one.shape[1:])
-        .index_copy(0, places, one)
-        .view(len(lengths), longest, *one.shape[1:])
-        .transpose(1, 2)
-        for one in (query, key, value)
-    )
+    device, lengths = key.device, offsets.diff().long()
+    sequence = torch.arange(len(lengths), device=device).repeat_interleave(lengths, output_size=len(key))
+    places = sequence * longest + torch.arange(len(key), device=device) - offsets[sequence]
+
+    def pad(rows: Tensor) -> Tensor:
+        whole = rows.new_zeros(len(lengths) * longest, *rows.shape[1:]).index_copy(0, places, rows)
+        return whole.view(len(lengths), longest, *rows.shape[1:]).transpose(1, 2)
+
     mask = (torch.arange(longest, device=device) < lengths[:, None])[:, None, None]
-    output = F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=scale)
-    return output.transpose(1, 2).flatten(0, 1)[places]
+    asking = query[:, :, None] if firsts else pad(query)
+    output = F.scaled_dot_product_attention(asking, pad(key), pad(value), mask, dropout, scale=scale)
+    return output[:, :, 0] if firsts else output.transpose(1, 2).flatten(0, 1)[places]
 
 
 def variable_length(
-    query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, longest: int, scale: float, dropout: float = 0.0
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    offsets: Tensor,
+    longest: int,
+    scale: float,
+    dropout: float = 0.0,
+    firsts: bool = False,
 ) -> Tensor:
     """The form by torch's flash attention (torch 2.10 and later, CUDA, half precision, no dropout)."""
     from torch.nn.attention.varlen import varlen_attn
 
-    return cast(Tensor, varlen_attn(query, key, value, offsets, offsets, longest, longest, scale=scale))
+    own, most = (
+        (torch.arange(len(offsets), device=offsets.device, dtype=torch.int32), 1) if firsts else (offsets, longest)
+    )
+    return cast(Tensor, varlen_attn(query, key, value, own, offsets, most, longest, scale=scale))
 
 
 @cache
 def _variable_length_agrees(device: torch.device, dtype: torch.dtype) -> bool:
     offsets, longest, scale = random_offsets(device), max(LENGTHS), 0.2
 
-    def fast(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return variable_length(query, key, value, offsets, longest, scale)
+    def both(form: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def value_of(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            rest = key, value, offsets, longest, scale
+            return torch.cat([form(query, *rest), form(query[offsets[:-1]], *rest, firsts=True)])
 
-    def plain(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return by_sequence(query, key, value, offsets, longest, scale)
+        return value_of
 
-    return agree("torch's variable-length attention", fast, plain, random_vectors(3, 2, 32, device, dtype))
+    inputs = random_vectors(3, 2, 32, device, dtype)
+    return agree("torch's variable-length attention", both(variable_length), both(by_sequence), inputs)

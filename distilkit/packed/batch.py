@@ -39,6 +39,11 @@ class Packed:
         )
 
     @property
+    def firsts(self) -> Tensor:
+        """Where the first token of each sequence lies, shape `[B]`."""
+        return self.offsets[:-1]
+
+    @property
     def attention_mask(self) -> Tensor:
         """The mask that the losses of states read: all tokens as one row without padding, shape `[1, T]`."""
         return torch.ones_like(self.input_ids)[None]

@@ -1,21 +1,20 @@
 """A cross-encoder's forward pass over sequences without padding."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, PretrainedConfig
+from torch import Tensor
 
 from distilkit.models.cat import BertCat, Head
+from distilkit.models.first_token import computes_whole_layers
+from distilkit.models.layers import FAMILIES, Attend, encoder_layers, token_wise
 from distilkit.packed.attention import packed_attention
 from distilkit.packed.batch import Packed
+from distilkit.packed.compiled import compiled_token_wise
 from distilkit.packed.transfer import QueryKey
-
-ATTENTION = "distilkit_packed"
 
 
 @dataclass(frozen=True)
@@ -41,24 +40,59 @@ def packed_internals(
     attention_layers: Sequence[int] = (),
     states: Sequence[int] = (),
     head: Head = "plain",
+    compile: bool = False,
 ) -> PackedInternals:
     """Return what `BertCat.forward_internals` returns, computed on tokens alone, with scores in the form of queries
     and keys.
 
-    The tokens go through the encoder as one row, on which everything but attention works token by token.
+    Where neither are asked for, the last layer computes first tokens alone. With `compile`, what lies between two calls
+    of attention is one compiled function; :func:`~distilkit.packed.compiled.compiled_agrees` tells where that may be.
     """
+    family = FAMILIES[ranker.config.model_type]
+    after = compiled_token_wise() if compile else token_wise
+    alone = not attention_layers and not states and not computes_whole_layers()
+    current = _embeddings(ranker, batch)
+    kept: list[Tensor] = [current]
+    seen: dict[int, QueryKey] = {}
+    layers = encoder_layers(ranker.encoder)
+    for number, layer in enumerate(layers):
+        firsts = alone and number == len(layers) - 1
+        attend = _attend(batch, firsts, partial(seen.__setitem__, number) if number in attention_layers else None)
+        current = family.forward(layer, current[batch.firsts] if firsts else current, current, attend, after)
+        kept.append(current)
+    first_states = current if alone else current[batch.firsts]
+    return PackedInternals(
+        HEADS[ranker.config.model_type](ranker.model, first_states, head),
+        tuple(seen[layer] for layer in attention_layers),
+        tuple(kept[state][None] for state in states),
+    )
+
+
+def packed_scores(ranker: BertCat, batch: Packed) -> Tensor:
+    """Return what `BertCat.score` returns: a raw score per pair, shape `[B]`."""
+    return ranker.scores_of(packed_internals(ranker, batch).logits)
+
+
+def _attend(batch: Packed, firsts: bool, keep: Callable[[QueryKey], None] | None) -> Attend:
+    """Return the attention of one layer, within the sequences of a batch; `keep` takes its queries and keys."""
+
+    def attend(own: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        q, k, v = (one.view(len(one), -1, own.attention_head_size) for one in (query, key, value))
+        if keep is not None:
+            keep(QueryKey(q, k, own.scaling))
+        dropout = own.dropout.p if own.training else 0.0
+        return packed_attention(q, k, v, batch.offsets, batch.longest, own.scaling, dropout, firsts).flatten(1)
+
+    return attend
+
+
+def _embeddings(ranker: BertCat, batch: Packed) -> Tensor:
+    """Return the embeddings' output, `[T, H]`."""
     inputs = {"input_ids": batch.input_ids[None], "position_ids": batch.positions[None]}
     if batch.token_type_ids is not None and getattr(ranker.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = batch.token_type_ids[None]
-    with _attending(ranker.config, _Pass(batch.offsets, batch.longest, tuple(attention_layers))) as passed:
-        # BERT's pooler, which is part of the encoder, pools the row's first token; the head pools those of sequences.
-        outputs = ranker.encoder(**inputs, output_hidden_states=bool(states))
-    first = outputs.last_hidden_state[0, batch.offsets[:-1]]
-    return PackedInternals(
-        HEADS[ranker.config.model_type](ranker.model, first, head),
-        tuple(passed.seen[layer] for layer in attention_layers),
-        tuple(outputs.hidden_states[state] for state in states),
-    )
+    # A copy: a compiled layer takes a view for something else than the output of the layer before.
+    return cast(Tensor, cast(Any, ranker.encoder).embeddings(**inputs))[0].clone()
 
 
 def _bert_head(model: Any, first: Tensor, head: Head) -> Tensor:
@@ -71,59 +105,3 @@ def _distilbert_head(model: Any, first: Tensor, head: Head) -> Tensor:
 
 
 HEADS: dict[str, Callable[[Any, Tensor, Head], Tensor]] = {"bert": _bert_head, "distilbert": _distilbert_head}
-
-
-@dataclass
-class _Pass:
-    """One forward pass: where the sequences lie, which layers' queries and keys are wanted, and those seen."""
-
-    offsets: Tensor
-    longest: int
-    wanted: tuple[int, ...]
-    seen: dict[int, QueryKey] = field(default_factory=dict)
-    calls: int = 0
-
-
-_active: ContextVar[_Pass] = ContextVar("distilkit_packed_pass")
-
-
-@contextmanager
-def _attending(config: PretrainedConfig, one: _Pass) -> Iterator[_Pass]:
-    """Let a model attend within sequences for one forward pass, then as before."""
-    token, before = _active.set(one), config._attn_implementation
-    config._attn_implementation = ATTENTION
-    try:
-        yield one
-    finally:
-        config._attn_implementation = before
-        _active.reset(token)
-
-
-def _attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """Attention as transformers calls for it, `[1, heads, T, d]` each, within the sequences of the pass."""
-    one = _active.get()
-    # [1, heads, T, d] is a view of [1, T, heads, d], in which the projections wrote.
-    q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
-    scaling = query.size(-1) ** -0.5 if scaling is None else scaling
-    if one.calls in one.wanted:
-        one.seen[one.calls] = QueryKey(q, k, scaling)
-    one.calls += 1
-    output = packed_attention(q, k, v, one.offsets, one.longest, scaling, dropout)
-    return output[None], None
-
-
-def _no_mask(*args: Any, **kwargs: Any) -> None:
-    """There is no padding to mask."""
-
-
-AttentionInterface.register(ATTENTION, _attention)
-AttentionMaskInterface.register(ATTENTION, _no_mask)

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import torch
+
+from distilkit.models.layers import FAMILIES, encoder_layers
+from distilkit.packed.compiled import compiled_agrees
 from distilkit.packed.encoder import can_pack
 from distilkit.strategies.stage import Stage
 
@@ -16,3 +20,14 @@ def packs(stage: Stage, student: Any, teacher: Any) -> bool:
         return False
     models = [student] if teacher is None else [student, teacher]
     return all(can_pack(model) and (stage.head == "plain" or model.config.model_type == "bert") for model in models)
+
+
+def compiles(*models: Any) -> bool:
+    """Return whether the layers of models that are trained without padding may be compiled on their device.
+
+    What was compiled before is forgotten: a process that trains many students would reach torch's limit of compilations
+    of one function, and go on uncompiled.
+    """
+    torch.compiler.reset()
+    given = [model for model in models if model is not None]
+    return all(compiled_agrees(FAMILIES[one.config.model_type], encoder_layers(one.encoder)[0]) for one in given)

@@ -96,6 +96,8 @@ class Objective(nn.Module):
         self.projections = projections
         self.layers = layers
         self.lm_head = lm_heads.student if lm_heads is not None else None
+        # Set where batches are packed and a device's compiled layers were seen to agree.
+        self.compile_layers = False
         # In a list, because the teacher's weights are neither trained nor saved with the student's.
         self._teacher = [teacher] if teacher is not None else []
         self._teacher_lm_head = [lm_heads.teacher] if lm_heads is not None else []
@@ -162,7 +164,7 @@ class Objective(nn.Module):
         wanted = states if self.lm_head is None else [*states, model.num_layers]
         found: Internals | PackedInternals
         if isinstance(tokens, Packed):
-            found = packed_internals(model, tokens, layers, wanted, self.stage.head)
+            found = packed_internals(model, tokens, layers, wanted, self.stage.head, self.compile_layers)
         else:
             found = model.forward_internals(tokens, layers, wanted, head=self.stage.head)
         if self.lm_head is None:

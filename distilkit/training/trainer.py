@@ -2,28 +2,25 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 
-from distilkit.data.batches import PairLengths, Schedule, micro_batches, total_steps
-from distilkit.data.examples import Lists
+from distilkit.data.batches import total_steps
 from distilkit.errors import RunFailed
-from distilkit.models.batch import Batch, TokenBatch, batch_of
-from distilkit.packed.batch import Packed, pack
 from distilkit.packed.stage import packs
 from distilkit.runs.reporter import Reporter
 from distilkit.settings import TrainSettings
-from distilkit.strategies.stage import Examples, Stage
+from distilkit.strategies.stage import Stage
+from distilkit.training.ahead import Ahead
 from distilkit.training.bert_adam import BertAdam
 from distilkit.training.checkpoint import (
     TrainerState,
@@ -34,69 +31,17 @@ from distilkit.training.checkpoint import (
     weights,
 )
 from distilkit.training.embeddings import fill_rows, keep_read_rows
+from distilkit.training.material import Supply
 from distilkit.training.memory import denormals_flushed
-from distilkit.training.objective import Counts, MicroBatch, Objective
+from distilkit.training.moving import on_device
+from distilkit.training.objective import Objective
+from distilkit.training.parts import TOKEN_BUDGET
 from distilkit.training.precision import Precision
 from distilkit.training.processes import Processes
 from distilkit.training.schedule import learning_rate_factor, warmup_steps
+from distilkit.training.training_set import Tokens, TrainingSet
 
-Integers = npt.NDArray[np.int64]
 Validate = Callable[[Any], dict[str, float]]
-
-
-class Tokens(Protocol):
-    """What turns examples into padded batches: pairs in one sequence, queries and passages apart, or plain text."""
-
-    @property
-    def max_length(self) -> int:
-        """The most tokens that an example has."""
-        ...
-
-    def lengths(self, queries: Integers, passages: Integers) -> Integers:
-        """Return the tokens of each example."""
-        ...
-
-    @property
-    def batch(self) -> Callable[..., dict[str, Any]]:
-        """What returns the columns of a padded batch, `batch(queries, passages)`, and takes `pad_to` where the stage
-        reads internals."""
-        ...
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """A stage's examples as arrays: queries, passages and labels, each [n, ways]; ways is 1 for pairs and for texts.
-
-    `targets` [n, ways] are the teacher's scores, where they were computed ahead.
-    """
-
-    queries: Integers
-    passages: Integers
-    labels: Integers
-    targets: npt.NDArray[np.float32] | None = None
-
-    @classmethod
-    def of_lists(cls, lists: Lists, examples: Examples) -> "TrainingSet":
-        """Take lists as they are, each positive with each of its negatives, or each passage as an example."""
-        passages = lists.passages
-        if examples == "triples":
-            negatives = passages[:, 1:].reshape(-1, 1)
-            passages = np.concatenate([np.repeat(passages[:, :1], passages.shape[1] - 1, axis=0), negatives], axis=1)
-        queries = np.repeat(lists.queries, len(passages) // max(1, len(lists)))[:, None]
-        queries = np.repeat(queries, passages.shape[1], axis=1)
-        labels = np.zeros_like(passages)
-        labels[:, 0] = 1
-        shape = (-1, 1) if examples == "pairs" else passages.shape
-        return cls(queries.reshape(shape), passages.reshape(shape), labels.reshape(shape))
-
-    @classmethod
-    def of_texts(cls, count: int) -> "TrainingSet":
-        """Take texts by their number."""
-        zeros = np.zeros((count, 1), np.int64)
-        return cls(zeros, np.arange(count)[:, None], zeros)
-
-    def __len__(self) -> int:
-        return len(self.queries)
 
 
 @dataclass
@@ -105,7 +50,9 @@ class Trainer:
 
     `checkpoints` is a folder of this stage's own; a checkpoint found there is taken up. `validate` measures the
     student on the validation queries. `teacher_tokens` are for a teacher that reads another form than the student.
-    `packed` trains without padding where the stage allows it; by default on a GPU.
+    `packed` trains without padding where the stage allows it; `ahead` makes a step's material while the one before it
+    is computed; `token_budget` cuts a process's batches by tokens, 0 by per_device_train_batch_size. All three are
+    for GPUs, the default there and nowhere else, and unmeasured on one so far.
     After `train` the student holds the best weights (the last where nothing is validated on the way).
     """
 
@@ -123,18 +70,26 @@ class Trainer:
     work: float = 0.0
     teacher_tokens: Tokens | None = None
     packed: bool | None = None
+    ahead: bool | None = None
+    token_budget: int | None = None
 
     def __post_init__(self) -> None:
-        train = self.stage.train
-        self._lengths = PairLengths(self.tokens, self.examples.queries, self.examples.passages)
-        self._batch_size = train.per_device_train_batch_size * train.gradient_accumulation_steps * self.processes.count
-        self._schedule = Schedule(self._lengths, self._batch_size, self.stage.seed)
-        self.total = total_steps(len(self.examples), self._batch_size, train)
+        on_gpu, teacher = self.processes.device.type == "cuda", self.objective.teacher
+        packed = on_gpu if self.packed is None else self.packed
+        self.supply = Supply(
+            self.stage,
+            self.examples,
+            self.tokens,
+            None if teacher is None else self.teacher_tokens,
+            rank=self.processes.rank,
+            processes=self.processes.count,
+            packed=packed and packs(self.stage, self.objective.student, teacher),
+            token_budget=TOKEN_BUDGET * on_gpu if self.token_budget is None else self.token_budget,
+            pin=on_gpu,
+        )
+        self._makes_ahead = on_gpu if self.ahead is None else self.ahead
+        self.total = total_steps(len(self.examples), self.supply.batch_size, self.stage.train)
         self.state = TrainerState()
-        packed = self.processes.device.type == "cuda" if self.packed is None else self.packed
-        self._packs = packed and packs(self.stage, self.objective.student, self.objective.teacher)
-        self._epoch = -1
-        self._batches: Sequence[Integers] = ()
 
     def train(self) -> TrainerState:
         """Run the steps that are left and return what the training came to.
@@ -142,7 +97,8 @@ class Trainer:
         Raises RunFailed where a loss is not finite, Stopped (after a checkpoint) where the run is asked to stop.
         """
         take_step = self.prepared()
-        with self.reporter.phase(self.label, self.total, done=self.state.step, training=True, work=self.work) as phase:
+        shown = self.reporter.phase(self.label, self.total, done=self.state.step, training=True, work=self.work)
+        with self._ahead or nullcontext(), shown as phase:
             while self.state.step < self.total and not self._patience_is_over:
                 values = take_step()
                 phase.advance(values)
@@ -166,10 +122,12 @@ class Trainer:
     def prepared(self) -> Callable[[], dict[str, float]]:
         """Take up a checkpoint if there is one, and return what takes the next optimiser step and returns its losses.
 
-        `train` is these steps with all that surrounds them: reports, validation, checkpoints.
+        `train` is these steps with all that surrounds them: reports, validation, checkpoints, and the end of the thread
+        that makes material ahead, which else ends with the trainer.
         """
         module, optimizer, accelerator = self._prepare()
         self._prepared_optimizer = optimizer
+        self._ahead = Ahead(self.supply, self.total) if self._makes_ahead else None
 
         def take_step() -> dict[str, float]:
             started = time.monotonic()
@@ -186,7 +144,7 @@ class Trainer:
         step, train = self.state.step, self.stage.train
         if not self.stage.trains_scores:
             return
-        pairs = self._batch_size * self.examples.queries.shape[1]
+        pairs = self.supply.batch_size * self.examples.ways
         points = [examples for examples in train.eval_examples if math.ceil(examples / pairs) == step]
         choosing = bool(train.eval_steps) and (step % (train.eval_steps or 1) == 0 or step == self.total)
         if not points and not choosing:
@@ -246,16 +204,16 @@ class Trainer:
         )
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        batch = self._batch(step)
-        counts = self._counts(batch)
+        material = (self._ahead or self.supply)(step)
         module.train()
         sums: dict[str, torch.Tensor] = {}
-        scale = self.processes.count if len(batch) > self.processes.rank else 0
-        parts = self._parts(batch)
-        for number, part in enumerate(parts):
-            last = number == len(parts) - 1
-            with accelerator.no_sync(module) if not last else nullcontext():
-                losses = module(self._micro_batches(part), self.examples.queries.shape[1], counts)
+        scale = self.processes.count if material.own else 0
+        for number, part in enumerate(material.parts, 1):
+            batches = [on_device(batch, self.processes.device) for batch in part]
+            # Processes may have unequal numbers of parts: DDP speaks to the others in a step's first forward pass and
+            # its last backward pass alone.
+            with accelerator.no_sync(module) if number < len(material.parts) else nullcontext():
+                losses = module(batches, self.examples.ways, material.counts)
                 # DDP averages gradients over processes, and the losses are shares of a sum.
                 accelerator.backward(losses["loss"] * scale)
             for name, value in losses.items():
@@ -267,65 +225,6 @@ class Trainer:
         optimizer.step()
         optimizer.zero_grad()
         return {**values, "learning_rate": train.learning_rate * factor}
-
-    def _batch(self, step: int) -> Integers:
-        epoch, index = divmod(step, self._schedule.steps_per_epoch)
-        if self._epoch != epoch:
-            self._epoch, self._batches = epoch, self._schedule.epoch(epoch)
-        return self._batches[index]
-
-    def _parts(self, batch: Integers) -> list[Integers]:
-        """Return this process's share of a batch, cut into accumulation steps."""
-        mine = batch[self.processes.rank :: self.processes.count]
-        size = self.stage.train.per_device_train_batch_size
-        # A process without an example of its own still takes part; its losses count for nothing.
-        return [mine[at : at + size] for at in range(0, len(mine), size)] or [batch[:1]]
-
-    def _counts(self, batch: Integers) -> Counts:
-        lengths = self._lengths[batch]
-        chosen = 0
-        if self.stage.reads("masked_lm"):
-            chosen = int(self.tokens.chosen_counts(self.examples.passages[batch].ravel()).sum())  # type: ignore[attr-defined]
-        return Counts(lengths.size, len(batch), int(lengths.sum()), int((lengths**2).sum()), chosen)
-
-    def _micro_batches(self, part: Integers) -> list[MicroBatch]:
-        queries, passages = self.examples.queries[part].ravel(), self.examples.passages[part].ravel()
-        labels, lengths = self.examples.labels[part].ravel(), self._lengths[part].ravel()
-        targets = None if self.examples.targets is None else self.examples.targets[part].ravel()
-        released = self.stage.variant == "released_code" and self.stage.uses_internals
-        whole = [np.arange(len(queries))] if released or self._packs or self.processes.device.type == "cuda" else None
-        device, batches = self.processes.device, []
-        for group in whole or micro_batches(lengths):
-            # The released code pads to the full length, and its means count the padding.
-            padding = {"pad_to": self.tokens.max_length} if released else {}
-            columns = self.tokens.batch(queries[group], passages[group], **padding)
-            chosen = columns.pop("chosen", None)
-            tokens = batch_of(columns)
-            if chosen is not None:
-                chosen = torch.from_numpy(chosen)
-                # Without padding all tokens are one row.
-                chosen = pack(chosen, cast(TokenBatch, tokens).attention_mask)[None] if self._packs else chosen
-            batches.append(
-                MicroBatch(
-                    self._packed(tokens).to(device),
-                    torch.from_numpy(labels[group]).to(device),
-                    torch.from_numpy(group).to(device),
-                    None if targets is None else torch.from_numpy(targets[group]).to(device),
-                    None if chosen is None else chosen.to(device),
-                    self._as_the_teacher_reads(queries[group], passages[group]),
-                )
-            )
-        return batches
-
-    def _packed(self, tokens: Batch) -> Batch | Packed:
-        """Return a batch without its padding where that is how this stage is trained."""
-        return Packed.of(cast(TokenBatch, tokens)) if self._packs else tokens
-
-    def _as_the_teacher_reads(self, queries: Integers, passages: Integers) -> Batch | Packed | None:
-        """Return pairs in the teacher's form where that is another than the student's."""
-        if self.teacher_tokens is None or self.objective.teacher is None:
-            return None
-        return self._packed(batch_of(self.teacher_tokens.batch(queries, passages))).to(self.processes.device)
 
     def _finite(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
         names = list(sums)

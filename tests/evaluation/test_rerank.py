@@ -17,7 +17,7 @@ from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, write_to
 from distilkit.errors import RunFailed
 from distilkit.evaluation.cost import measure_cost
 from distilkit.evaluation.macs import encoder_macs
-from distilkit.evaluation.rerank import score_pairs
+from distilkit.evaluation.rerank import score_batch, score_pairs
 from distilkit.evaluation.trec import read_run
 from distilkit.models.cat import BertCat
 from distilkit.models.load import load_cat, load_tokenizer
@@ -109,6 +109,17 @@ def test_scores_are_those_of_the_tokenizer_and_the_model(
         expected = ranker.model(**encoded).logits[:, 0].double().numpy()
     ranker.model.set_attn_implementation("distilkit")
     np.testing.assert_allclose(score(queries, passages), expected, rtol=0, atol=1e-5)
+
+
+def test_scores_without_padding_are_the_same(tokens: PairTokens, candidates: Candidates, ranker: BertCat) -> None:
+    queries, passages = candidates.pairs()
+    assert len(set(tokens.lengths(queries, passages).tolist())) > 3
+    given = ranker, tokens, queries, passages, torch.device("cpu")
+    with torch.no_grad():
+        padded, packed, by_default = (score_batch(*given, one) for one in (False, True, None))
+    np.testing.assert_allclose(packed, padded, rtol=0, atol=1e-5)
+    assert (packed != padded).any()
+    np.testing.assert_array_equal(by_default, padded)
 
 
 def test_progress_ends_at_all_pairs_and_the_mode_is_restored(

@@ -31,6 +31,22 @@ def test_equals_padded_attention(form: object, lengths: list[int]) -> None:
         torch.testing.assert_close(own.grad, expected.grad, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", [by_sequence, padded])
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_first_tokens_alone_see_what_they_see_among_the_others(form: object, lengths: list[int]) -> None:
+    ours, theirs = tensors(lengths), tensors(lengths)
+    offsets = offsets_of(lengths)
+    whole = form(*theirs, offsets, max(lengths), SCALE)[offsets[:-1]]
+    query, key, value = ours
+    found = form(query[offsets[:-1]], key, value, offsets, max(lengths), SCALE, firsts=True)
+    torch.testing.assert_close(found, whole, rtol=0, atol=1e-6)
+    weights = ragged([len(lengths)], 2, 8, 9)
+    (found * weights).sum().backward()
+    (whole * weights).sum().backward()
+    for own, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(own.grad, expected.grad, rtol=0, atol=1e-5)
+
+
 def test_the_scale_is_that_of_the_heads_by_default() -> None:
     lengths = [4, 2]
     given = *tensors(lengths), offsets_of(lengths), 4

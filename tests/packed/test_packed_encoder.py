@@ -10,8 +10,10 @@ from transformers import AutoModelForSequenceClassification, BertConfig, DistilB
 from distilkit.losses import attention_mse, count_pairs, hidden_mse
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat
+from distilkit.models.first_token import whole_layers
+from distilkit.models.layers import FAMILIES, encoder_layers
 from distilkit.packed.batch import Packed, pack
-from distilkit.packed.encoder import can_pack, packed_internals
+from distilkit.packed.encoder import can_pack, packed_internals, packed_scores
 from distilkit.packed.transfer import QueryKey, packed_attention_mse
 
 BATCHES = [[9, 4, 12, 1], [5], [7, 7]]
@@ -65,6 +67,33 @@ def test_equals_the_padded_model(family: str, lengths: list[int]) -> None:
             torch.testing.assert_close(scores, maps[sequence, :, :length, :length], rtol=1e-5, atol=1e-5)
     # The padded path is as it was.
     torch.testing.assert_close(cat.logits(batch), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("lengths", BATCHES)
+@pytest.mark.parametrize("family", MODELS)
+def test_where_logits_are_all_the_last_layer_computes_first_tokens(family: str, lengths: list[int]) -> None:
+    cat, batch = tiny(family).double(), batch_of(lengths)
+    widths = []
+    last = encoder_layers(cat.encoder)[-1]
+    net = FAMILIES[family].net(last)
+    net.activation.register_forward_hook(lambda *given: widths.append(len(given[2])))
+    found = packed_internals(cat, Packed.of(batch))
+    with whole_layers():
+        whole = packed_internals(cat, Packed.of(batch))
+    assert widths == [len(lengths), sum(lengths)]
+    expected = cat.logits(batch)
+    torch.testing.assert_close(found.logits, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(whole.logits, expected, rtol=0, atol=1e-12)
+    gradients = [torch.autograd.grad(one.square().sum(), [*last.parameters()]) for one in (found.logits, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_scores_are_those_of_padded_batches(labels: int) -> None:
+    cat, batch = tiny("bert"), batch_of(BATCHES[0])
+    cat.model.classifier = torch.nn.Linear(16, labels)
+    cat.config.num_labels = labels
+    torch.testing.assert_close(packed_scores(cat, Packed.of(batch)), cat.score(batch), rtol=0, atol=1e-5)
 
 
 def test_the_heads_are_those_of_the_padded_model() -> None:

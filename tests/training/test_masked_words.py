@@ -19,9 +19,10 @@ from distilkit.models.masked_lm import new_lm_head
 from distilkit.models.projection import Projections
 from distilkit.settings import TrainSettings
 from distilkit.strategies import Stage, parse_strategy
-from distilkit.training import trainer as trainer_module
+from distilkit.training import material
 from distilkit.training.objective import Counts, LmHeads, MicroBatch, Objective
-from distilkit.training.trainer import Trainer, TrainingSet
+from distilkit.training.trainer import Trainer
+from distilkit.training.training_set import TrainingSet
 
 TEXTS = 12
 MASKING = Masking("bert", 5, 4, np.arange(5, 40))
@@ -148,7 +149,7 @@ def test_the_trainer_reads_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "cut": {},
     }.items():
         if name == "cut":
-            monkeypatch.setattr(trainer_module, "micro_batches", lambda lengths: micro_batches(lengths, 1))
+            monkeypatch.setattr(material, "micro_batches", lambda lengths: micro_batches(lengths, 1))
         torch.testing.assert_close(trained(name, **train), whole, rtol=2e-4, atol=1e-6)
 
 

@@ -23,7 +23,7 @@ from distilkit.models.batch import TokenBatch
 from distilkit.models.layer_map import uniform_layer_map
 from distilkit.models.projection import Projections
 from distilkit.training.objective import Counts, MicroBatch, Objective
-from distilkit.training.trainer import TrainingSet
+from distilkit.training.training_set import TrainingSet
 
 IDS = [[2, 5, 9, 3, 7, 11, 3, 0, 0, 0], [2, 6, 3, 8, 12, 13, 14, 3, 0, 0]]
 TYPES = [[0, 0, 0, 0, 1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1, 1, 1, 0, 0]]

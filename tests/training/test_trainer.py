@@ -1,5 +1,6 @@
 """The trainer: what a step does, which weights a training ends with, and that a seed gives one result."""
 
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat
 from distilkit.settings import TrainSettings
 from distilkit.strategies import parse_strategy
-from distilkit.training import trainer as trainer_module
+from distilkit.training import material
 from distilkit.training.precision import choose_precision
 from distilkit.training.schedule import learning_rate_factor, warmup_steps
 
@@ -53,11 +54,11 @@ def test_a_step_is_the_same_however_its_batch_is_cut(
     for name, per_device, accumulation in [("4x2", 4, 2), ("2x4", 2, 4), ("1x8", 1, 8)]:
         torch.testing.assert_close(one_step(name, per_device, accumulation), expected, rtol=1e-5, atol=2e-6)
     for cost in (10**6, 0):
-        monkeypatch.setattr(trainer_module, "micro_batches", lambda lengths, cost=cost: _micro_batches(lengths, cost))
+        monkeypatch.setattr(material, "micro_batches", lambda lengths, cost=cost: _micro_batches(lengths, cost))
         torch.testing.assert_close(one_step(f"cost{cost}", 8, 1), expected, rtol=1e-5, atol=2e-6)
 
 
-_micro_batches = trainer_module.micro_batches
+_micro_batches = material.micro_batches
 
 
 def test_a_step_has_the_losses_of_its_whole_batch(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_an_epoch_sees_every_pair_once_and_the_next_one_in_another_order(tmp_pat
             steps[-1] += zip(queries.tolist(), passages.tolist(), strict=True)
             return super().batch(queries, passages, pad_to)
 
-    trainer.tokens = Spy(**vars(trainer.tokens))
+    trainer = replace(trainer, tokens=Spy(**vars(trainer.tokens)))
     recorder(trainer).on_event = lambda: steps.append([])
     trainer.train()
     steps = [step for step in steps if step]
