@@ -1,9 +1,9 @@
 """The original way to take a step of Simplified TinyBERT, on the product's models, in the papers' operations.
 
-Every batch is padded to the full length. Attention is a product, a division, a sum with the mask, a softmax, dropout and
-a product. Every layer of both models leaves its map before the softmax and every hidden state. A loss sets padding to 0
-in both of its sides and takes torch's mean squared error, here divided by what is no padding. AdamW updates one tensor
-after the other. All is float32, with the C library's allocator as it is.
+Every batch is padded to the full length. Attention is a product, a division, a sum with the mask, a softmax, dropout
+and a product. Every layer of both models leaves its map before the softmax and every hidden state. A loss sets padding
+to 0 in both of its sides and takes torch's mean squared error, here divided by what is no padding. AdamW updates one
+tensor after the other. All is float32, with the C library's allocator as it is.
 """
 
 import math

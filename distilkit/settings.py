@@ -186,6 +186,8 @@ class TrainSettings(Section):
     """bfloat16 mixed precision; "auto" takes it where the device is fast at it."""
     fp16: bool = False
     """float16 mixed precision with loss scaling (GPU only)."""
+    torch_compile: bool = False
+    """Compile the layers of cross-encoders that are trained without padding, as they are on a GPU."""
     eval_steps: Count | None = None
     """Validate every so many steps and keep the best checkpoint; at the end alone where absent."""
     early_stopping_patience: Count | None = None

@@ -10,7 +10,7 @@ from distilkit.settings import TrainSettings
 from distilkit.strategies.terms import TERMS
 
 # Keys of [train] that no result depends on.
-UNSEEN = ("logging_steps", "save_steps")
+UNSEEN = ("logging_steps", "save_steps", "torch_compile")
 
 Examples = Literal["text", "pairs", "triples", "lists"]
 Variant = Literal["paper", "released_code"]

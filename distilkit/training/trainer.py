@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from distilkit.data.batches import total_steps
 from distilkit.errors import RunFailed
-from distilkit.packed.stage import packs
+from distilkit.packed.stage import compiles, packs
 from distilkit.runs.reporter import Reporter
 from distilkit.settings import TrainSettings
 from distilkit.strategies.stage import Stage
@@ -170,6 +170,8 @@ class Trainer:
         AcceleratorState._reset_state()
         accelerator = Accelerator(mixed_precision=precision, cpu=self._on_cpu, kwargs_handlers=[unused])
         self.objective.to(self.processes.device)
+        if train.torch_compile and self.supply.packed:
+            self.objective.compile_layers = compiles(self.objective.student, self.objective.teacher)
         if train.freeze_embeddings:
             _freeze_embeddings(self.objective.student)
         if self._on_cpu and self.processes.count == 1:

@@ -7,7 +7,7 @@ import numpy as np
 from distilkit.data.side_format import SideFormat
 from distilkit.data.side_tokens import SideTokens
 from distilkit.data.tokens import TokenStore
-from distilkit.models.batch import SideBatch, TokenBatch, batch_of
+from distilkit.models.batch import GroupedSides, SideBatch, TokenBatch, batch_of
 from distilkit.models.options import ColBertOptions, DotOptions
 
 
@@ -45,6 +45,26 @@ def test_columns_become_batches(tokenizer: Any) -> None:
     assert (len(repeated), len(repeated.query)) == (2, 1)
     pair = batch_of({"input_ids": np.array([[1, 2]]), "attention_mask": np.array([[1, 1]])})
     assert isinstance(pair, TokenBatch)
+
+
+def test_grouped_sides_have_every_query_once_and_their_pairs_group_by_group(tokenizer: Any) -> None:
+    texts = ["the cat", "my"], ["a mat", "red", "my red ball", "the cat and the mat"]
+    stores = [store_of(tokenizer, one) for one in texts]
+    tokens = SideTokens.of(tokenizer, *stores, DotOptions().sides)
+    queries, documents = np.array([0, 1, 1, 0]), np.array([0, 1, 2, 3])
+    groups = [np.array([3, 2]), np.array([0, 1])]
+    grouped = batch_of(tokens.grouped(queries, documents, groups))
+    assert isinstance(grouped, GroupedSides)
+    assert (len(grouped), len(grouped.query)) == (4, 2)
+    assert [index.tolist() for _, index in grouped.groups] == [[0, 1], [0, 1]]
+    whole = batch_of(tokens.batch(queries, documents))
+    assert isinstance(whole, SideBatch)
+    found = [row[mask.bool()].tolist() for one, _ in grouped.to("cpu").groups
+             for row, mask in zip(one.input_ids, one.attention_mask, strict=True)]  # fmt: skip
+    rows = zip(whole.document.input_ids, whole.document.attention_mask, strict=True)
+    expected = [row[mask.bool()].tolist() for row, mask in rows]
+    assert found == [expected[pair] for pair in (3, 2, 0, 1)]
+    assert [one.input_ids.shape[1] for one, _ in grouped.groups] == [max(map(len, expected)), len(expected[0])]
 
 
 def test_a_text_that_spells_the_padding_is_read(tokenizer: Any) -> None:

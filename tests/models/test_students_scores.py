@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS, student_options
-from distilkit.models.batch import SideBatch, TokenBatch
+from distilkit.models.batch import GroupedSides, SideBatch, TokenBatch
 from distilkit.models.encoded import Encoded, load_encoded, save_encoded
 from distilkit.models.encoder import encoder_of
 
@@ -87,6 +87,12 @@ def test_a_repeated_query_is_encoded_once(kind: str, monkeypatch: pytest.MonkeyP
     scores = ranker.score(SideBatch(batch.query, batch.document, index))
     torch.testing.assert_close(scores, ranker.score(repeated), rtol=1e-5, atol=1e-5)
     assert widths[0] == 3
+    widths.clear()
+    tail, first = torch.tensor([1, 2]), torch.tensor([0])
+    documents = _index(batch.document, tail), _index(batch.document, first)
+    grouped = GroupedSides(batch.query, documents, (index[tail], index[first]))
+    torch.testing.assert_close(ranker.score(grouped), scores[[1, 2, 0]], rtol=1e-5, atol=1e-5)
+    assert widths == [3]
     moved = SideBatch(batch.query, batch.document, index).to("meta")
     assert moved.query_index is not None
     assert {moved.query.input_ids.device.type, moved.query_index.device.type} == {"meta"}

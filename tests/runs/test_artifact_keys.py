@@ -36,6 +36,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"description": "words"}, SAME),
     ({"train.logging_steps": 1}, SAME),
     ({"train.save_steps": 3}, SAME),
+    ({"train.torch_compile": True}, SAME),
     ({"teacher.train.logging_steps": 1}, SAME),
     ({"teacher.train.save_steps": 3}, SAME),
     ({"train.per_device_train_batch_size": 8, "train.gradient_accumulation_steps": 1}, SAME),

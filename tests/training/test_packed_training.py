@@ -10,6 +10,10 @@ from test_masked_words import objective_of as masked_words_of
 from tiny_training import FINE_TUNE, SIMPLIFIED, objective_of, stage_of, tiny_bert, trainer_of
 from torch import Tensor
 
+from distilkit.models.layers import token_wise
+from distilkit.packed import compiled as compiling
+from distilkit.packed import encoder as encoding
+from distilkit.packed import stage as staging
 from distilkit.packed.batch import Packed
 from distilkit.training.trainer import Trainer
 from distilkit.training.training_set import TrainingSet
@@ -86,3 +90,31 @@ def test_what_has_no_packed_form_is_padded(tmp_path: Path) -> None:
     trainer = trainer_of(other, tmp_path)
     trainer.objective.student = student
     assert not replace(trainer, packed=True).supply.packed
+
+
+def test_layers_are_compiled_where_that_is_asked_for_and_agrees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The functions are not really compiled here: see the tests of packed layers."""
+    called = []
+
+    def counted(*given: object) -> Tensor:
+        called.append(given)
+        return token_wise(*given)
+
+    monkeypatch.setattr(compiling, "compiled_token_wise", lambda: counted)
+    monkeypatch.setattr(encoding, "compiled_token_wise", lambda: counted)
+    losses = []
+    for number, (compile_layers, packed) in enumerate([(True, True), (False, True), (True, False)]):
+        stage = stage_of(SIMPLIFIED, max_steps=2, torch_compile=compile_layers)
+        trainer = replace(trainer_of(stage, tmp_path / str(number)), packed=packed)
+        called.clear()
+        trainer.train()
+        assert bool(called) is (compile_layers and packed)
+        losses.append([values["loss"] for values in trainer.reporter.of("train").values()])
+    assert losses[0] == losses[1] == pytest.approx(losses[2], rel=1e-4)
+    monkeypatch.setattr(staging, "compiled_agrees", lambda *given: False)
+    trainer = replace(trainer_of(stage_of(SIMPLIFIED, max_steps=1, torch_compile=True), tmp_path / "off"), packed=True)
+    called.clear()
+    trainer.train()
+    assert not called
