@@ -92,7 +92,7 @@ def test_a_repeated_query_is_encoded_once(kind: str, monkeypatch: pytest.MonkeyP
     documents = _index(batch.document, tail), _index(batch.document, first)
     grouped = GroupedSides(batch.query, documents, (index[tail], index[first]))
     torch.testing.assert_close(ranker.score(grouped), scores[[1, 2, 0]], rtol=1e-5, atol=1e-5)
-    assert widths == [3]
+    assert widths.count(3) == 1  # some encode documents as they do queries
     moved = SideBatch(batch.query, batch.document, index).to("meta")
     assert moved.query_index is not None
     assert {moved.query.input_ids.device.type, moved.query_index.device.type} == {"meta"}
