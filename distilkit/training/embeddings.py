@@ -4,20 +4,36 @@ A table's dense gradient is as large as the table, and every forward pass of a s
 the rows that the passes read are few.
 """
 
-from torch import nn
+from typing import cast
+
+import torch
+from torch import Tensor, nn
 
 LARGE = 10_000
 
 
-def keep_read_rows(module: nn.Module) -> None:
-    """Let the large tables of a module have sparse gradients; for training in one process."""
-    for table in module.modules():
-        if isinstance(table, nn.Embedding) and table.num_embeddings >= LARGE:
-            table.sparse = True
+class ReadRows:
+    """The large tables of a module, whose gradients are sparse from now on; for training in one process."""
 
+    def __init__(self, module: nn.Module) -> None:
+        modules = [one for one in module.modules() if isinstance(one, nn.Embedding) and one.num_embeddings >= LARGE]
+        for one in modules:
+            one.sparse = True
+        self._weights = [cast(nn.Parameter, one.weight) for one in modules]
+        # Of each table the dense gradient of the last step, and its rows that are not zero.
+        self._last: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
 
-def fill_rows(module: nn.Module) -> None:
-    """Make sparse gradients dense, once they are added up: the optimiser moves every row."""
-    for parameter in module.parameters():
-        if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = parameter.grad.to_dense()
+    def fill(self) -> None:
+        """Make sparse gradients dense, once they are added up: the optimiser moves every row.
+
+        The tensor of the last step is filled again, since to zero a few of its rows is cheaper than all of a new one's.
+        """
+        for weight in self._weights:
+            if weight.grad is None or not weight.grad.is_sparse:
+                continue
+            sparse = weight.grad.coalesce()
+            rows = sparse.indices()[0]
+            dense, before = self._last.get(weight) or (torch.zeros_like(weight), rows[:0])
+            dense.index_fill_(0, before, 0.0).index_copy_(0, rows, sparse.values())
+            self._last[weight] = dense, rows
+            weight.grad = dense

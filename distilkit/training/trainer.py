@@ -30,7 +30,7 @@ from distilkit.training.checkpoint import (
     save_checkpoint,
     weights,
 )
-from distilkit.training.embeddings import fill_rows, keep_read_rows
+from distilkit.training.embeddings import ReadRows
 from distilkit.training.material import Supply
 from distilkit.training.memory import denormals_flushed
 from distilkit.training.moving import on_device
@@ -174,8 +174,7 @@ class Trainer:
             self.objective.compile_layers = compiles(self.objective.student, self.objective.teacher)
         if train.freeze_embeddings:
             _freeze_embeddings(self.objective.student)
-        if self._on_cpu and self.processes.count == 1:
-            keep_read_rows(self.objective)
+        self._rows = ReadRows(self.objective) if self._on_cpu and self.processes.count == 1 else None
         optimizer = self._optimizer()
         if checkpoint := latest_checkpoint(self.checkpoints):
             self.state = load_checkpoint(checkpoint, self.objective, optimizer)
@@ -220,7 +219,8 @@ class Trainer:
                 accelerator.backward(losses["loss"] * scale)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach() * (scale > 0)
-        fill_rows(self.objective)
+        if self._rows is not None:
+            self._rows.fill()
         if train.max_grad_norm and train.optim == "adamw":  # the other clips for itself
             accelerator.clip_grad_norm_(self.objective.parameters(), train.max_grad_norm)
         values = self._finite(sums)

@@ -8,7 +8,7 @@ from tiny_training import FINE_TUNE, SIMPLIFIED, stage_of, trainer_of, weights_o
 from torch import nn
 
 from distilkit.training import embeddings
-from distilkit.training.embeddings import fill_rows, keep_read_rows
+from distilkit.training.embeddings import ReadRows
 
 
 def tables(module: nn.Module) -> list[nn.Embedding]:
@@ -36,12 +36,26 @@ def test_a_table_that_is_read_and_multiplied_gets_both_gradients() -> None:
         table = nn.Embedding(12_000 if large else 50, 4)
         with torch.no_grad():
             table.weight[:50] = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))
-        keep_read_rows(table)
+        rows = ReadRows(table)
         assert table.sparse is large
         for ids in (torch.tensor([1, 2, 2]), torch.tensor([2, 7, 9])):
             (table(ids) @ table.weight[:50].T).square().sum().backward()
-        fill_rows(table)
+        rows.fill()
         assert table.weight.grad is not None
         assert not table.weight.grad.is_sparse
         gradients.append(table.weight.grad[:50])
     torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_nothing_is_left_of_the_rows_of_the_step_before() -> None:
+    table = nn.Embedding(12_000, 4)
+    rows = ReadRows(table)
+    for ids, scale in ((torch.tensor([1, 2, 2]), 3.0), (torch.tensor([2, 9]), 1.0), (torch.tensor([4]), 2.0)):
+        (table(ids) * scale).sum().backward()
+        rows.fill()
+        gradient = table.weight.grad
+        assert gradient is not None
+        expected = torch.zeros(12_000, 4).index_add_(0, ids, torch.full((len(ids), 4), scale))
+        torch.testing.assert_close(gradient, expected, rtol=0, atol=0)
+        gradient.mul_(0.5)  # as clipping does
+        table.weight.grad = None
