@@ -12,6 +12,7 @@ from transformers.masking_utils import create_bidirectional_mask
 from distilkit.errors import UserError
 from distilkit.models.batch import TokenBatch
 from distilkit.models.encoded import Encoded
+from distilkit.models.first_token import able_to_read_first_token, first_token_alone
 from distilkit.models.options import PreTtrOptions
 from distilkit.models.positions import first_position, position_room
 from distilkit.models.ranker import SideRanker, wide
@@ -37,6 +38,7 @@ class PreTtr(SideRanker):
         super().__init__()
         self.encoder = encoder
         self.layers()
+        able_to_read_first_token(encoder)
         join = self.num_layers // 2 if options.join_layer is None else options.join_layer
         if join >= self.num_layers:
             raise UserError(f"prettr: join_layer is from 0 to {self.num_layers - 1}, so that a layer joins, not {join}")
@@ -84,7 +86,8 @@ class PreTtr(SideRanker):
         assert documents.mask is not None
         dtype = self._classification_layer.weight.dtype
         states = torch.cat([queries.states.to(dtype), documents.states.to(dtype)], dim=1)
-        states = self._run(states, torch.cat([queries.mask, documents.mask], dim=1), self.layers()[self.join :])
+        with first_token_alone():
+            states = self._run(states, torch.cat([queries.mask, documents.mask], dim=1), self.layers()[self.join :])
         with torch.autocast(states.device.type, enabled=False):
             return F.linear(wide(states[:, 0]), wide(self._classification_layer.weight))[:, 0]
 

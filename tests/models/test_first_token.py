@@ -9,11 +9,15 @@ from tiny_models import FAMILIES, tiny_batch, tiny_config
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from distilkit.models.batch import SideBatch
 from distilkit.models.cat import BertCat
 from distilkit.models.dot import BertDot
 from distilkit.models.encoder import encoder_of, first_states, last_states
 from distilkit.models.first_token import first_token_alone, whole_layers
-from distilkit.models.options import DotOptions
+from distilkit.models.layers import FAMILIES as LAYERS
+from distilkit.models.layers import encoder_layers
+from distilkit.models.options import DotOptions, PreTtrOptions
+from distilkit.models.prettr import PreTtr
 
 Make = Callable[..., PreTrainedModel]
 BATCH = tiny_batch([9, 4, 7], padded=12)
@@ -68,6 +72,30 @@ def test_vectors_are_those_of_whole_layers(family: str) -> None:
     found = dot.encode_query(BATCH).states
     torch.testing.assert_close(found, last_states(dot.encoder, BATCH)[:, 0], rtol=1e-10, atol=1e-12)
     assert torch.equal(found, first_states(dot.encoder, BATCH))
+
+
+@pytest.mark.parametrize("join", [0, 1, 3])
+@pytest.mark.parametrize("family", ABLE)
+def test_a_split_encoder_joins_for_the_first_token(family: str, join: int) -> None:
+    torch.manual_seed(0)
+    encoder = encoder_of(tiny_config(family)).double().eval()
+    ranker = PreTtr(encoder, PreTtrOptions(join_layer=join, document_offset=10)).double()
+    pairs = SideBatch(tiny_batch([4, 6, 3], seed=3), tiny_batch([7, 4, 9], seed=4))
+    widths: list[int] = []
+    net = LAYERS[encoder.config.model_type].net(encoder_layers(encoder)[-1])
+    assert isinstance(net.activation, torch.nn.Module)
+    net.activation.register_forward_hook(lambda module, given, output: widths.append(output.shape[1]))
+    found = ranker.score(pairs)
+    with whole_layers():
+        expected = ranker.score(pairs)
+    assert widths == [1, 15]
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    gradients = [torch.autograd.grad(one.square().sum(), [*encoder.parameters()], allow_unused=True)
+                 for one in (found, expected)]  # fmt: skip
+    for one, other in zip(*gradients, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
 
 
 def test_dropout_stays_on_in_training(tiny: Make) -> None:
