@@ -51,6 +51,7 @@ BENCHMARKS = {
     "cross-encoder": Benchmark("cross_encoder", "run", "CAT training over sentence-transformers' CrossEncoderTrainer"),
     "bi-encoder": Benchmark("bi_encoder", "run", "DOT Margin-MSE over SentenceTransformerTrainer"),
     "reranking": Benchmark("reranking", "run", "scoring 1,000 passages over CrossEncoder.predict"),
+    "attention-memory": Benchmark("attention_memory", "run", "peak memory of attention transfer without maps"),
     "loading": Benchmark("loading", "run", "data loading's share of a step; tokenising at second use"),
     "startup": Benchmark("startup", "run", "`distilkit --help`, and `compare` on run folders"),
 }
@@ -85,7 +86,7 @@ def main() -> int:
 def listing() -> str:
     """Return every name with what it measures."""
     known = {name: benchmark.summary for name, benchmark in BENCHMARKS.items()} | SCRIPTS
-    return "\n".join(f"{name:15} {summary}" for name, summary in known.items())
+    return "\n".join(f"{name:16} {summary}" for name, summary in known.items())
 
 
 def measure(names: list[str], options: Options, file: Path | None) -> int:

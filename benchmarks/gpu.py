@@ -29,6 +29,7 @@ MEMORY_LENGTH, MEMORY_BATCH, HEADS = 512, 128, 12
 EXAMPLES = 4096
 DEPTH = 1000
 SIDE = 8192
+DEVICE = "cuda"
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def main() -> int:
 
 def measured_rates(rounds: int) -> Rates:
     """Measure the two rates that the floors are divided by."""
-    factor = torch.randn(SIDE, SIDE, device="cuda", dtype=torch.bfloat16)
-    source = torch.empty(2**30, device="cuda", dtype=torch.uint8)
+    factor = torch.randn(SIDE, SIDE, device=DEVICE, dtype=torch.bfloat16)
+    source = torch.empty(2**30, device=DEVICE, dtype=torch.uint8)
     target = torch.empty_like(source)
     multiply = min(milliseconds(lambda: factor @ factor, 10) for _ in range(rounds + 1))
     copy = min(milliseconds(lambda: target.copy_(source), 10) for _ in range(rounds + 1))
@@ -143,7 +144,7 @@ def models(shape: str) -> tuple[Any, Any]:
     torch.manual_seed(0)
     teacher = BertCat(BertForSequenceClassification(BertConfig(num_labels=1)))
     student = student_from(teacher, architecture="bert_cat", shape=shape, start="random", dropout=0.0)
-    return student, teacher.to("cuda", torch.bfloat16).eval().requires_grad_(False)
+    return student, teacher.to(DEVICE, torch.bfloat16).eval().requires_grad_(False)
 
 
 def product_step(session: Any) -> Step:
@@ -160,7 +161,7 @@ class Baseline:
     original: Any
 
     def __post_init__(self) -> None:
-        objective = self.original.objective.cuda()
+        objective = self.original.objective.to(DEVICE)
         trained = [one for one in objective.parameters() if one.requires_grad]
         self._optimizer = torch.optim.AdamW(trained, lr=1e-5, foreach=False, fused=False)
         self._rng = np.random.default_rng(5)
@@ -171,8 +172,8 @@ class Baseline:
         batch, labels = self.original.batch(rows)
 
         def take() -> None:
-            with torch.autocast("cuda", torch.bfloat16):
-                loss = self.original.losses(batch.to("cuda"), labels.cuda())["loss"]
+            with torch.autocast(DEVICE, torch.bfloat16):
+                loss = self.original.losses(batch.to(DEVICE), labels.to(DEVICE))["loss"]
             loss.backward()
             self._optimizer.step()
             self._optimizer.zero_grad()
@@ -187,8 +188,8 @@ def rerank_rows(rounds: int) -> Iterator[Row]:
 
     with TemporaryDirectory() as folder:
         pairs = make_pairs(Path(folder), DEPTH)
-        student = models(SHAPES[-1])[0].to("cuda").eval()
-        rows, device = np.arange(DEPTH), torch.device("cuda")
+        student = models(SHAPES[-1])[0].to(DEVICE).eval()
+        rows, device = np.arange(DEPTH), torch.device(DEVICE)
         passes = scoring.forward_passes(pairs.tokens.lengths(0 * rows, rows), 64, device)
 
         def score(packed: bool) -> None:
@@ -209,7 +210,7 @@ def rerank_rows(rounds: int) -> Iterator[Row]:
 def memory_rows() -> Iterator[Row]:
     """Compare the peak memory of the attention loss of one layer, for both students."""
     for size in (64, 32):
-        student, teacher = random_layer(size), random_layer(64)
+        student, teacher = (random_layer(one, MEMORY_BATCH, MEMORY_LENGTH, DEVICE) for one in (size, 64))
         for part in (student.query, student.key):
             part.requires_grad_()
         yield memory_row(f"heads of {size} under heads of 64", student, teacher)
@@ -219,32 +220,32 @@ def memory_row(what: str, student: Any, teacher: Any) -> Row:
     """Compare maps with tiles, forward and backward, at 128 sequences of 512 tokens."""
     from distilkit.packed.transfer import packed_attention_mse
 
-    offsets = torch.arange(MEMORY_BATCH + 1, device="cuda", dtype=torch.int32) * MEMORY_LENGTH
-    eager = peak(lambda: maps_loss(student, teacher))
+    offsets = torch.arange(MEMORY_BATCH + 1, device=DEVICE, dtype=torch.int32) * MEMORY_LENGTH
+    eager = peak(lambda: maps_loss(student, teacher, MEMORY_BATCH, MEMORY_LENGTH))
     tiled = peak(lambda: packed_attention_mse([student], [teacher], offsets, MEMORY_LENGTH))
     note = f"{tiled / 2**20:.0f} MiB against {eager / 2**20:.0f} MiB"
     what = f"peak memory of the attention loss over the eager form's, {what}"
     return Row(what, Spread.of([tiled / eager]), "x", Goal(at_most=0.1), note)
 
 
-def maps_loss(own: Any, taught: Any) -> Tensor:
+def maps_loss(own: Any, taught: Any, sequences: int, length: int) -> Tensor:
     """The eager form: both models' maps of scores, and the product's loss of them."""
     from distilkit.losses import attention_mse
 
     maps = []
     for query, key, scale in (own, taught):
-        whole = [one.view(MEMORY_BATCH, MEMORY_LENGTH, HEADS, -1).transpose(1, 2) for one in (query * scale, key)]
+        whole = [one.view(sequences, length, HEADS, -1).transpose(1, 2) for one in (query * scale, key)]
         maps.append(whole[0] @ whole[1].transpose(2, 3))
-    mask = torch.ones(MEMORY_BATCH, MEMORY_LENGTH, device=own.query.device)
+    mask = torch.ones(sequences, length, device=own.query.device)
     return attention_mse(maps[:1], maps[1:], mask)
 
 
-def random_layer(size: int) -> Any:
+def random_layer(size: int, sequences: int, length: int, device: str) -> Any:
     """Return random queries and keys of a layer in bfloat16."""
     from distilkit.packed.transfer import QueryKey
 
-    shape = (MEMORY_BATCH * MEMORY_LENGTH, HEADS, size)
-    query, key = (torch.randn(shape, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    shape = (sequences * length, HEADS, size)
+    query, key = (torch.randn(shape, device=device, dtype=torch.bfloat16) for _ in range(2))
     return QueryKey(query, key, size**-0.5)
 
 

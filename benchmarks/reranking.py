@@ -35,7 +35,12 @@ def run(options: Options) -> Iterator[Row]:
             Variant("fp32 with texts", "the same, tokenising first", partial(_with_texts, student, pairs)),
         ]
         times = interleave(variants, options.rounds)
-    rows = (("bf16", "ST default", 3.5), ("bf16", "ST bf16", 1.3), ("fp32", "ST default", 3.5))
+    rows = (
+        ("bf16", "ST default", 3.5),
+        ("bf16", "ST bf16", 1.3),
+        ("fp32", "ST default", 3.5),
+        ("fp32", "ST bf16", 1.3),
+    )
     for ours, theirs, goal in rows:
         note = f"L3_H384; {times.variants[ours].setting}; predict: {times.variants[theirs].setting}"
         what = f"re-ranking {count} passages, {ours} over CrossEncoder.predict {theirs.removeprefix('ST ')}"

@@ -1,10 +1,10 @@
 """The product's trainer on the benchmarks' pairs, one optimiser step at a time."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -106,7 +106,7 @@ class Session:
     tokens: Any
     precision: Precision = "fp32"
     shared_query: bool = False
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="distilkit-benchmark-")))
+    _folder: TemporaryDirectory[str] = field(default_factory=lambda: TemporaryDirectory(prefix="distilkit-benchmark-"))
 
     def __post_init__(self) -> None:
         self.trainer = Trainer(
@@ -117,7 +117,7 @@ class Session:
             precision=self.precision,
             processes=Processes(),
             reporter=Reporter(quiet=True),
-            checkpoints=self.folder,
+            checkpoints=Path(self._folder.name),
             validate=lambda student: {},
             metric="nDCG@10",
             label="benchmark",

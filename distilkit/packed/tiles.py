@@ -39,36 +39,43 @@ class _Tiled(torch.autograd.Function):
         wide = wide_type(*inputs[:4])
         total = torch.zeros((), dtype=wide, device=inputs[0].device)
         with torch.autocast(inputs[0].device.type, enabled=False):
-            for _, _, difference in _differences(inputs[:4], inputs[4], ctx.scales, wide):
-                # Row by row: one long float32 sum of squares would lose its small terms.
-                total += torch.linalg.vector_norm(difference, dim=-1).square_().sum()
+            for sequence in _sequences(inputs[4]):
+                for _, difference in _differences(inputs[:4], sequence, ctx.scales, wide):
+                    # Row by row: one long float32 sum of squares would lose its small terms.
+                    total += torch.linalg.vector_norm(difference, dim=-1).square_().sum()
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, offsets = ctx.saved_tensors
-        wide = wide_type(*tensors)
-        query, key = (one.to(wide) for one in tensors[:2])
-        to_query, to_key = torch.zeros_like(query), torch.zeros_like(key)
-        with torch.autocast(query.device.type, enabled=False):
-            for rows, sequence, difference in _differences(tensors, offsets, ctx.scales, wide):
-                to_query[rows] = torch.einsum("hmn,nhd->mhd", difference, key[sequence])
-                to_key[sequence] += torch.einsum("hmn,mhd->nhd", difference, query[rows])
-        factor = 2.0 * ctx.scales[0] * gradient
-        return (to_query * factor).to(tensors[0].dtype), (to_key * factor).to(tensors[1].dtype), *[None] * 5
+        wide, factor = wide_type(*tensors), 2.0 * ctx.scales[0] * gradient
+        to_query, to_key = torch.empty_like(tensors[0]), torch.empty_like(tensors[1])
+        with torch.autocast(to_query.device.type, enabled=False):
+            for sequence in _sequences(offsets):
+                # Wide copies of one sequence at a time: of all of them they would be the most that is held.
+                query, key = (one[sequence].to(wide) for one in tensors[:2])
+                own_key = torch.zeros_like(key)
+                for rows, difference in _differences(tensors, sequence, ctx.scales, wide):
+                    to_query[sequence][rows] = (torch.einsum("hmn,nhd->mhd", difference, key) * factor).to(to_query)
+                    own_key += torch.einsum("hmn,mhd->nhd", difference, query[rows])
+                to_key[sequence] = (own_key * factor).to(to_key)
+        return to_query, to_key, *[None] * 5
+
+
+def _sequences(offsets: Tensor) -> list[slice]:
+    return [slice(start, end) for start, end in pairwise(offsets.tolist())]
 
 
 def _differences(
-    tensors: Any, offsets: Tensor, scales: tuple[float, float], wide: torch.dtype
-) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Yield a tile's queries and keys, and the difference of their scores `[heads, queries, keys]`."""
-    for start, end in pairwise(offsets.tolist()):
-        sequence = slice(start, end)
-        for first in range(start, end, ROWS):
-            rows = slice(first, min(first + ROWS, end))
-            student, teacher = (
-                torch.einsum("mhd,nhd->hmn", query[rows].to(wide) * scale, key[sequence].to(wide))
-                for query, key, scale in zip(tensors[::2], tensors[1::2], scales, strict=True)
-            )
-            yield rows, sequence, student.sub_(teacher)
+    tensors: Any, sequence: slice, scales: tuple[float, float], wide: torch.dtype
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield a tile's queries, counted from the sequence's start, and the difference of their scores `[heads, m, n]`."""
+    parts = [one[sequence].to(wide) for one in tensors]
+    for first in range(0, len(parts[0]), ROWS):
+        rows = slice(first, first + ROWS)
+        student, teacher = (
+            torch.einsum("mhd,nhd->hmn", query[rows] * scale, key)
+            for query, key, scale in zip(parts[::2], parts[1::2], scales, strict=True)
+        )
+        yield rows, student.sub_(teacher)

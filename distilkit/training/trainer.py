@@ -223,9 +223,10 @@ class Trainer:
             self._rows.fill()
         if train.max_grad_norm and train.optim == "adamw":  # the other clips for itself
             accelerator.clip_grad_norm_(self.objective.parameters(), train.max_grad_norm)
-        values = self._finite(sums)
         optimizer.step()
         optimizer.zero_grad()
+        # Read last: a GPU is waited for here, and has all of the step's work by now.
+        values = self._finite(sums)
         return {**values, "learning_rate": train.learning_rate * factor}
 
     def _finite(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:

@@ -1,15 +1,21 @@
 """The benchmark for GPUs: its floors, and what it says where there is no GPU."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_packed_encoder import batch_of, tiny
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig, BertForSequenceClassification
 
+from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore
+from distilkit.models.cat import BertCat
 from distilkit.models.first_token import whole_layers
 from distilkit.packed.batch import Packed
 from distilkit.packed.encoder import packed_internals
@@ -78,3 +84,41 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpu.main() == 2
     assert capsys.readouterr() == ("", "this benchmark needs a CUDA GPU, and torch finds none here\n")
+
+
+@pytest.mark.usefixtures("floors")
+def test_its_steps_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU, with tiny models: what it measures there means nothing."""
+    from benchmarks import gpu, texts
+
+    def models(shape: str) -> tuple[Any, Any]:
+        torch.manual_seed(0)
+        small = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 48, "num_labels": 1}
+        made = [
+            BertCat(BertForSequenceClassification(BertConfig(**small, num_hidden_layers=layers))) for layers in (1, 2)
+        ]
+        return made[0], made[1].eval().requires_grad_(False)
+
+    def random_pairs(folder: Path, count: int) -> texts.Pairs:
+        rng = np.random.default_rng(0)
+        stores = []
+        for longest in (9, 60):
+            lengths = rng.integers(3, longest, count)
+            tokens = rng.integers(1000, 2000, lengths.sum())
+            stores.append(TokenStore(tokens, np.concatenate([[0], np.cumsum(lengths)]), lengths))
+        template = PairTemplate((101,), (102,), (102,), (0, 0, 0, 1, 1), 0, 0)
+        return texts.Pairs([""] * count, [""] * count, PairTokens(*stores, template, 256))
+
+    def milliseconds(work: Callable[[], object], times: int) -> float:
+        work()
+        return 2.0
+
+    values = {"DEVICE": "cpu", "EXAMPLES": 32, "DEPTH": 20, "models": models, "milliseconds": milliseconds}
+    for name, value in values.items():
+        monkeypatch.setattr(gpu, name, value)
+    monkeypatch.setattr(texts, "make_pairs", random_pairs)
+    rows = [*gpu.step_rows(1, 8, gpu.Rates(1e12, 1e11)), *gpu.rerank_rows(1)]
+    shares = {row.what: row.value.median for row in rows}
+    assert len(shares) == len(rows) == 2 * 2 * 4 + 2
+    assert all(value > 0 for value in shares.values())
+    assert shares["L3_H384: re-ranking 20 passages, packed over padded"] == 1.0
