@@ -1,10 +1,12 @@
 """The product's trainer on the benchmarks' pairs, one optimiser step at a time."""
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -106,9 +108,10 @@ class Session:
     tokens: Any
     precision: Precision = "fp32"
     shared_query: bool = False
-    _folder: TemporaryDirectory[str] = field(default_factory=lambda: TemporaryDirectory(prefix="distilkit-benchmark-"))
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="distilkit-benchmark-")))
 
     def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.trainer = Trainer(
             stage=self.stage,
             objective=self.objective,
@@ -117,7 +120,7 @@ class Session:
             precision=self.precision,
             processes=Processes(),
             reporter=Reporter(quiet=True),
-            checkpoints=Path(self._folder.name),
+            checkpoints=self.folder,
             validate=lambda student: {},
             metric="nDCG@10",
             label="benchmark",
