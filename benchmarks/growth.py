@@ -3,10 +3,11 @@
     python -m benchmarks growth [--quick] [--plot FILE.svg]
 
 Every size of a collection is opened in a process of its own, which trains L3_H384 on cached scores of pairs drawn from
-all of it: seconds until the first step can be taken, milliseconds in which a step reads its data, milliseconds of a
-step, and the memory that is the process's own (mapped files left out). Up to a million passages the tokens are those of
-texts written and opened as a collection's are; ten million are generated token ids. Two processes share a batch by way
-of torch.distributed, on a core each where there are two.
+all of it: seconds until the first step is done, milliseconds in which a step reads its data, milliseconds of a step for
+1,000 tokens that are no padding (steps are of batches of like length, and so of unequal size), and the memory that is
+the process's own (mapped files left out). Up to a million passages the tokens are those of texts written and opened as a
+collection's are; ten million are generated token ids. Two processes share a batch by way of torch.distributed, on a core
+each where there are two.
 """
 
 import argparse
@@ -25,7 +26,8 @@ import numpy as np
 
 TEXT_SIZES, ID_SIZES = (10**3, 10**4, 10**5, 10**6), (10**7,)
 MEAN_PIECES = 77
-STEPS = 5
+STEPS = 10
+COLUMNS = ("of", "size", "s to the first step", "ms of data a step", "ms for 1,000 tokens", "MiB of its own")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Point:
     size: int
     open_seconds: float | None = None
     data_ms: float | None = None
-    step_ms: float | None = None
+    token_ms: float | None = None
     memory_mib: float | None = None
 
 
@@ -52,11 +54,11 @@ def main() -> int:
     if given.worker is not None:
         worker(given.worker[0], json.loads(given.worker[1]), given.quick)
         return 0
-    print("| of | size | s to open | ms of data a step | ms a step | MiB of its own |\n|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     points = []
     for point in measured(given.quick):
         points.append(point)
-        cells = (point.open_seconds, point.data_ms, point.step_ms, point.memory_mib)
+        cells = (point.open_seconds, point.data_ms, point.token_ms, point.memory_mib)
         shown = " | ".join("–" if cell is None else f"{cell:.4g}" for cell in cells)
         print(f"| {point.of} | {point.size:,} | {shown} |", flush=True)
     if given.plot is not None:
@@ -139,7 +141,11 @@ def draw(points: list[Point], path: Path) -> None:
     figure = Figure(figsize=(4 * len(kinds), 3.2), layout="constrained")
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
         own = [point for point in points if point.of == kind]
-        for field, label in (("open_seconds", "s to open"), ("data_ms", "ms of data"), ("step_ms", "ms a step")):
+        for field, label in (
+            ("open_seconds", "s to the first step"),
+            ("data_ms", "ms of data a step"),
+            ("token_ms", "ms for 1,000 tokens"),
+        ):
             values = [(point.size, getattr(point, field)) for point in own if getattr(point, field) is not None]
             if values:
                 axes.plot(*zip(*values, strict=True), marker="o", label=label)

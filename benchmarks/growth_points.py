@@ -53,14 +53,13 @@ def collection(folder: Path, size: int, quick: bool) -> Point:
     stage = stage_of(SCORES, BATCH)
     session = Session(stage, objective_of(stage, student, None), all_pairs(tokens.tokens, cached=True), tokens)
     take_step = session.take_step
-    session.trainer.state.step = 0
     take_step()
     opened = now() - start
     tokens.seconds, start = 0.0, now()
     for _ in range(STEPS):
         take_step()
-    step = (now() - start) / STEPS
-    return Point("collection", size, opened, 1000 * tokens.seconds / STEPS, 1000 * step, own_memory() - before)
+    seconds, data = now() - start, 1000 * tokens.seconds / STEPS
+    return Point("collection", size, opened, data, per_1000(seconds, session, 1), own_memory() - before)
 
 
 def teachers(folder: Path, size: int, quick: bool) -> Point:
@@ -85,8 +84,10 @@ def teachers(folder: Path, size: int, quick: bool) -> Point:
 
     score()
     start = now()
-    score()
-    return Point("teachers", size, None, None, 1000 * (now() - start), own_memory() - before)
+    for _ in range(STEPS):
+        score()
+    read = STEPS * int(tokens.lengths(rows % len(tokens.queries.lengths), rows).sum())
+    return Point("teachers", size, None, None, 1e6 * (now() - start) / read, own_memory() - before)
 
 
 def mapped_layers(folder: Path, size: int, quick: bool) -> Point:
@@ -119,7 +120,13 @@ def _stepped(of: str, size: int, session: Session, clock: Callable[[], float]) -
     start = clock()
     for _ in range(STEPS):
         take_step()
-    return Point(of, size, None, None, 1000 * (clock() - start) / STEPS, own_memory() - before)
+    return Point(of, size, None, None, per_1000(clock() - start, session, 1), own_memory() - before)
+
+
+def per_1000(seconds: float, session: Session, first: int) -> float:
+    """Return the milliseconds for 1,000 tokens of all processes, of steps that took so long together."""
+    tokens = sum(session.trainer.supply(step).counts.tokens for step in range(first, first + STEPS))
+    return 1e6 * seconds / tokens
 
 
 POINTS: dict[str, Callable[[Path, int, bool], Point]] = {
