@@ -52,14 +52,16 @@ def packed_internals(
     after = compiled_token_wise() if compile else token_wise
     alone = not attention_layers and not states and not computes_whole_layers()
     current = _embeddings(ranker, batch)
-    kept: list[Tensor] = [current]
+    # Those that are asked for alone: of all layers they would be the most that scoring holds.
+    kept = {0: current} if 0 in states else {}
     seen: dict[int, QueryKey] = {}
     layers = encoder_layers(ranker.encoder)
     for number, layer in enumerate(layers):
         firsts = alone and number == len(layers) - 1
         attend = _attend(batch, firsts, partial(seen.__setitem__, number) if number in attention_layers else None)
         current = family.forward(layer, current[batch.firsts] if firsts else current, current, attend, after)
-        kept.append(current)
+        if number + 1 in states:
+            kept[number + 1] = current
     first_states = current if alone else current[batch.firsts]
     return PackedInternals(
         HEADS[ranker.config.model_type](ranker.model, first_states, head),

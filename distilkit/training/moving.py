@@ -22,10 +22,12 @@ def pinned(batch: T) -> T:
 
 
 def _changed(part: T, change: Callable[[Tensor], Tensor]) -> T:
-    """Return a dataclass, or a part of one, with all of its tensors changed."""
+    """Return a dataclass, or a part of one, with all of its tensors changed, those in tuples too."""
     found: Any = part
     if isinstance(found, Tensor):
         found = change(found)
+    elif isinstance(found, tuple):
+        found = tuple(_changed(one, change) for one in found)
     elif is_dataclass(found) and not isinstance(found, type):
         found = replace(found, **{one.name: _changed(getattr(found, one.name), change) for one in fields(found)})
     return cast(T, found)

@@ -252,6 +252,7 @@ def supplies() -> dict[str, Supply]:
         "cached scores": replace(of_lists, examples=scored),
         "another form": replace(of_triples, teacher_tokens=random_tokens()),
         "sides": replace(of_triples, tokens=sides(), teacher_tokens=random_tokens()),
+        "grouped sides": replace(of_triples, tokens=sides()),
         "texts": replace(of_pairs, stage=general(), examples=TrainingSet.of_texts(12), tokens=TOKENS),
         "packed texts": replace(
             of_pairs, stage=general(), examples=TrainingSet.of_texts(12), tokens=TOKENS, packed=True
@@ -263,7 +264,7 @@ def tensors(part: Any) -> list[torch.Tensor]:
     if isinstance(part, torch.Tensor):
         return [part]
     inside = [getattr(part, field.name) for field in fields(part)] if is_dataclass(part) else part
-    return [found for one in inside for found in tensors(one)] if isinstance(inside, list) else []
+    return [found for one in inside for found in tensors(one)] if isinstance(inside, list | tuple) else []
 
 
 @pytest.mark.parametrize("form", supplies())
