@@ -195,7 +195,7 @@ def rerank_rows(rounds: int) -> Iterator[Row]:
         def score(packed: bool) -> None:
             with torch.no_grad(), scoring.computing("bf16", device):
                 for one in passes:
-                    scoring.score_batch(student, pairs.tokens, 0 * one, one, device, packed)
+                    scoring.launch_batch(student, pairs.tokens, 0 * one, one, device, packed)
 
         taken: dict[bool, list[float]] = {True: [], False: []}
         for _ in range(rounds + 1):

@@ -45,10 +45,17 @@ def score_pairs(
     was_training = ranker.training
     ranker.eval()
     with torch.no_grad(), computing(precision, device):
+        before: tuple[Integers, torch.Tensor] | None = None
         for batch in batches[processes.rank :: processes.count]:
-            mine.append((batch, score_batch(ranker, tokens, queries[batch], passages[batch], device)))
+            launched = launch_batch(ranker, tokens, queries[batch], passages[batch], device)
+            # A GPU is waited for once it has the next batch to compute.
+            if before is not None:
+                mine.append((before[0], on_host(before[1])))
+            before = batch, launched
             done += len(batch) * processes.count
             progress(min(done, len(queries)), len(queries))
+        if before is not None:
+            mine.append((before[0], on_host(before[1])))
     ranker.train(was_training)
     scores = np.empty(len(queries))
     for batch, values in processes.gather(mine):
@@ -81,13 +88,23 @@ def score_batch(
     ranker: Any, tokens: Any, queries: Integers, passages: Integers, device: torch.device, packed: bool | None = None
 ) -> npt.NDArray[np.float64]:
     """Return the raw logits of one batch, which is packed where it can be; by default on a GPU alone."""
+    return on_host(launch_batch(ranker, tokens, queries, passages, device, packed))
+
+
+def launch_batch(
+    ranker: Any, tokens: Any, queries: Integers, passages: Integers, device: torch.device, packed: bool | None = None
+) -> torch.Tensor:
+    """Return the logits of `score_batch` on the device, which may still be computing them."""
     batch = batch_of(tokens.batch(queries, passages))
     if (device.type == "cuda" if packed is None else packed) and can_pack(ranker):
-        found = packed_scores(ranker, Packed.of(cast(TokenBatch, batch)).to(device))
-    else:
-        found = ranker.score(batch.to(device))
-    scores: npt.NDArray[np.float64] = found.double().cpu().numpy()
-    return scores
+        return packed_scores(ranker, Packed.of(cast(TokenBatch, batch)).to(device))
+    return cast(torch.Tensor, ranker.score(batch.to(device)))
+
+
+def on_host(scores: torch.Tensor) -> npt.NDArray[np.float64]:
+    """Return computed logits as an array, once they are there."""
+    found: npt.NDArray[np.float64] = scores.double().cpu().numpy()
+    return found
 
 
 def computing(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

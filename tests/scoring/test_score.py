@@ -248,7 +248,7 @@ def test_a_finished_file_of_something_else_is_refused(
 def test_stopping_leaves_shards(
     cli: Cli, teachers: list[Path], triples: Path, tiny_beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = scoring_pairs.score_batch
+    whole = scoring_pairs.launch_batch
     output = tmp_path / "scores.parquet"
 
     def stop(*rest: Any) -> Any:
@@ -259,7 +259,7 @@ def test_stopping_leaves_shards(
     models = ("--model", teachers[0], "--model", teachers[1])
     fixed = ("score", *models, "--triples", triples, "--data", tiny_beir, *FP32, "--output")
     with monkeypatch.context() as patched:
-        patched.setattr(scoring_pairs, "score_batch", stop)
+        patched.setattr(scoring_pairs, "launch_batch", stop)
         outcome = cli(*fixed, output)
     assert outcome.code == 130
     assert outcome.err.splitlines()[-1] == "distilkit: stopped; go on with --resume"
