@@ -19,9 +19,20 @@ class ReadRows:
         modules = [one for one in module.modules() if isinstance(one, nn.Embedding) and one.num_embeddings >= LARGE]
         for one in modules:
             one.sparse = True
-        self._weights = [cast(nn.Parameter, one.weight) for one in modules]
+        self._module, self._weights = module, [cast(nn.Parameter, one.weight) for one in modules]
         # Of each table the dense gradient of the last step, and its rows that are not zero.
         self._last: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
+
+    @torch.no_grad()
+    def clip(self, max_norm: float) -> None:
+        """Scale gradients down to a norm, as torch's `clip_grad_norm_` does, without a look at rows that are zero."""
+        for weight in self._weights:
+            if weight.grad is not None and weight.grad.is_sparse:
+                weight.grad = weight.grad.coalesce()
+        gradients = [one.grad for one in self._module.parameters() if one.grad is not None]
+        parts = [one.values() if one.is_sparse else one for one in gradients]
+        norm = nn.utils.get_total_norm(parts)
+        torch._foreach_mul_(parts, torch.clamp(max_norm / (norm + 1e-6), max=1.0))
 
     def fill(self) -> None:
         """Make sparse gradients dense, once they are added up: the optimiser moves every row.

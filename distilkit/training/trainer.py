@@ -219,10 +219,13 @@ class Trainer:
                 accelerator.backward(losses["loss"] * scale)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach() * (scale > 0)
-        if self._rows is not None:
-            self._rows.fill()
-        if train.max_grad_norm and train.optim == "adamw":  # the other clips for itself
+        clips = train.max_grad_norm > 0 and train.optim == "adamw"  # the other clips for itself
+        if clips and self._rows is None:
             accelerator.clip_grad_norm_(self.objective.parameters(), train.max_grad_norm)
+        if self._rows is not None:
+            if clips:
+                self._rows.clip(train.max_grad_norm)
+            self._rows.fill()
         optimizer.step()
         optimizer.zero_grad()
         # Read last: a GPU is waited for here, and has all of the step's work by now.

@@ -59,3 +59,22 @@ def test_nothing_is_left_of_the_rows_of_the_step_before() -> None:
         torch.testing.assert_close(gradient, expected, rtol=0, atol=0)
         gradient.mul_(0.5)  # as clipping does
         table.weight.grad = None
+
+
+@pytest.mark.parametrize("scale", [0.001, 3.0])
+def test_gradients_are_clipped_as_torch_clips_them(scale: float) -> None:
+    def model() -> nn.Sequential:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Embedding(12_000, 4), nn.Linear(4, 2))
+
+    own, other = model(), model()
+    rows = ReadRows(own)
+    for one in (own, other):
+        for ids in (torch.tensor([1, 2, 2]), torch.tensor([2, 9])):
+            (one(ids) * scale).square().sum().backward()
+    norm = nn.utils.clip_grad_norm_(other.parameters(), 1.0)
+    assert (norm > 1.0) == (scale > 1.0)
+    rows.clip(1.0)
+    rows.fill()
+    gradients = ([one.grad for one in part.parameters()] for part in (own, other))
+    torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-12)
