@@ -40,6 +40,7 @@ from distilkit.training.precision import Precision
 from distilkit.training.processes import Processes
 from distilkit.training.schedule import learning_rate_factor, warmup_steps
 from distilkit.training.training_set import Tokens, TrainingSet
+from distilkit.training.unused import leaves_some_alone
 
 Validate = Callable[[Any], dict[str, float]]
 
@@ -164,16 +165,15 @@ class Trainer:
     def _prepare(self) -> tuple[torch.nn.Module, torch.optim.Optimizer, Accelerator]:
         train = self.stage.train
         precision = "no" if self.precision == "fp32" else self.precision
-        # The general stages leave pooler and head alone, which plain DDP would wait for.
-        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-        # Accelerate keeps one precision for the whole process, but each stage has its own.
-        AcceleratorState._reset_state()
-        accelerator = Accelerator(mixed_precision=precision, cpu=self._on_cpu, kwargs_handlers=[unused])
         self.objective.to(self.processes.device)
         if train.torch_compile and self.supply.packed:
             self.objective.compile_layers = compiles(self.objective.student, self.objective.teacher)
         if train.freeze_embeddings:
             _freeze_embeddings(self.objective.student)
+        unused = DistributedDataParallelKwargs(find_unused_parameters=self._leaves_some_alone())
+        # Accelerate keeps one precision for the whole process, but each stage has its own.
+        AcceleratorState._reset_state()
+        accelerator = Accelerator(mixed_precision=precision, cpu=self._on_cpu, kwargs_handlers=[unused])
         self._rows = ReadRows(self.objective) if self._on_cpu and self.processes.count == 1 else None
         optimizer = self._optimizer()
         if checkpoint := latest_checkpoint(self.checkpoints):
@@ -186,6 +186,18 @@ class Trainer:
             accelerator.scaler.load_state_dict(self.state.loss_scale)
         self._accelerator = accelerator
         return module, prepared, accelerator
+
+    def _leaves_some_alone(self) -> bool:
+        """Return whether processes that train together must look, step by step, for parameters without a gradient.
+
+        The general stages leave pooler and head alone; a batch may have no masked word.
+        """
+        if self.processes.count == 1 or self.stage.reads("masked_lm"):
+            return True
+        material = self.supply(0)
+        batches = [on_device(batch, self.processes.device) for batch in material.parts[0]]
+        losses = self.objective(batches, self.examples.ways, material.counts)
+        return leaves_some_alone(self.objective, losses["loss"])
 
     def _optimizer(self) -> torch.optim.Optimizer:
         train = self.stage.train

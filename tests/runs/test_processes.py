@@ -77,6 +77,7 @@ def two(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert code == 0, said
     assert out.count("Run folder:") == 1  # one process speaks for both
     assert said.count("collection: reading") == 1
+    assert "find_unused_parameters" not in said  # torch warns where it looks for parameters in vain
     return runs
 
 
@@ -205,7 +206,8 @@ def test_a_killed_process_takes_the_other_with_it(tiny_recipe: Path, tmp_path: P
         _, said = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
     assert said.count("Traceback") == 1, said
-    assert "lost another one" in said
+    # Unless the launcher stops it before it notices, which happens where both have one core.
+    assert "lost another one" in said or "closing signal SIGTERM" in said
     code, _, said = finish(words(tiny_recipe, tmp_path, settings, "--resume", "auto"))
     assert code == 0, said
 
