@@ -133,24 +133,32 @@ def own_memory() -> float:
     return float(next(line.split()[1] for line in lines if line.startswith("RssAnon"))) / 1024
 
 
+LABELS = {
+    "token_ms": "ms for 1,000 tokens",
+    "memory_mib": "MiB of its own",
+    "open_seconds": "s to the first step",
+    "data_ms": "ms of data a step",
+}
+
+
 def draw(points: list[Point], path: Path) -> None:
-    """Draw steps, data, start and memory against each size."""
+    """Draw every cost against each size: collections by powers of ten, all else from zero."""
     from matplotlib.figure import Figure
 
     kinds = list(dict.fromkeys(point.of for point in points))
-    figure = Figure(figsize=(4 * len(kinds), 3.2), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+    figure = Figure(figsize=(3.4 * len(kinds), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(kinds), squeeze=False)[0]
+    for axes, kind in zip(panels, kinds, strict=True):
         own = [point for point in points if point.of == kind]
-        for field, label in (
-            ("open_seconds", "s to the first step"),
-            ("data_ms", "ms of data a step"),
-            ("token_ms", "ms for 1,000 tokens"),
-        ):
+        for field, label in LABELS.items():
             values = [(point.size, getattr(point, field)) for point in own if getattr(point, field) is not None]
             if values:
                 axes.plot(*zip(*values, strict=True), marker="o", label=label)
-        axes.set(xlabel=kind, yscale="log", **({"xscale": "log"} if kind == "collection" else {}))
-        axes.legend(fontsize=8)
+        if kind == "collection":
+            axes.set(xscale="log", yscale="log", xlabel="passages of the collection")
+            axes.legend(fontsize=8)
+        else:
+            axes.set(xlabel=kind, xticks=[point.size for point in own], ylim=(0, None))
     figure.savefig(path)
 
 
