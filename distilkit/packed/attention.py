@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -12,6 +12,16 @@ from torch.nn import functional as F
 from distilkit.packed.check import LENGTHS, agree, random_offsets, random_vectors
 
 HALF = (torch.bfloat16, torch.float16)
+
+
+class Within(NamedTuple):
+    """Where sequences lie and how they attend to themselves: see :func:`packed_attention`."""
+
+    offsets: Tensor
+    longest: int
+    scale: float
+    dropout: float = 0.0
+    firsts: bool = False
 
 
 def packed_attention(
@@ -46,40 +56,23 @@ def packed_attention(
         flash = query.dtype in HALF and not dropout and _variable_length_agrees(query.device, query.dtype)
         form = variable_length if flash else padded
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    return form(query, key, value, offsets, longest, scale, dropout, firsts)
+    return form(query, key, value, Within(offsets, longest, scale, dropout, firsts))
 
 
-def by_sequence(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    offsets: Tensor,
-    longest: int,
-    scale: float,
-    dropout: float = 0.0,
-    firsts: bool = False,
-) -> Tensor:
+def by_sequence(query: Tensor, key: Tensor, value: Tensor, within: Within) -> Tensor:
     """The plain form: one call of torch's attention a sequence."""
     outputs = []
-    for number, (start, end) in enumerate(pairwise(offsets.tolist())):
-        asking = query[number : number + 1] if firsts else query[start:end]
+    for number, (start, end) in enumerate(pairwise(within.offsets.tolist())):
+        asking = query[number : number + 1] if within.firsts else query[start:end]
         q, k, v = (one.transpose(0, 1)[None] for one in (asking, key[start:end], value[start:end]))
-        outputs.append(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale))
+        outputs.append(F.scaled_dot_product_attention(q, k, v, dropout_p=within.dropout, scale=within.scale))
     return torch.cat(outputs, dim=2)[0].transpose(0, 1)
 
 
-def padded(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    offsets: Tensor,
-    longest: int,
-    scale: float,
-    dropout: float = 0.0,
-    firsts: bool = False,
-) -> Tensor:
+def padded(query: Tensor, key: Tensor, value: Tensor, within: Within) -> Tensor:
     """The form that pads for the length of one call, which is quick on CUDA in any precision and with dropout."""
-    device, lengths = key.device, offsets.diff().long()
+    device, offsets, longest = key.device, within.offsets, within.longest
+    lengths = offsets.diff().long()
     sequence = torch.arange(len(lengths), device=device).repeat_interleave(lengths, output_size=len(key))
     places = sequence * longest + torch.arange(len(key), device=device) - offsets[sequence]
 
@@ -88,38 +81,29 @@ def padded(
         return whole.view(len(lengths), longest, *rows.shape[1:]).transpose(1, 2)
 
     mask = (torch.arange(longest, device=device) < lengths[:, None])[:, None, None]
-    asking = query[:, :, None] if firsts else pad(query)
-    output = F.scaled_dot_product_attention(asking, pad(key), pad(value), mask, dropout, scale=scale)
-    return output[:, :, 0] if firsts else output.transpose(1, 2).flatten(0, 1)[places]
+    asking = query[:, :, None] if within.firsts else pad(query)
+    output = F.scaled_dot_product_attention(asking, pad(key), pad(value), mask, within.dropout, scale=within.scale)
+    return output[:, :, 0] if within.firsts else output.transpose(1, 2).flatten(0, 1)[places]
 
 
-def variable_length(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    offsets: Tensor,
-    longest: int,
-    scale: float,
-    dropout: float = 0.0,
-    firsts: bool = False,
-) -> Tensor:
+def variable_length(query: Tensor, key: Tensor, value: Tensor, within: Within) -> Tensor:
     """The form by torch's flash attention (torch 2.10 and later, CUDA, half precision, no dropout)."""
     from torch.nn.attention.varlen import varlen_attn
 
-    own, most = (
-        (torch.arange(len(offsets), device=offsets.device, dtype=torch.int32), 1) if firsts else (offsets, longest)
-    )
-    return cast(Tensor, varlen_attn(query, key, value, own, offsets, most, longest, scale=scale))
+    offsets, longest, own, most = within.offsets, within.longest, within.offsets, within.longest
+    if within.firsts:
+        own, most = torch.arange(len(offsets), device=offsets.device, dtype=torch.int32), 1
+    return cast(Tensor, varlen_attn(query, key, value, own, offsets, most, longest, scale=within.scale))
 
 
 @cache
 def _variable_length_agrees(device: torch.device, dtype: torch.dtype) -> bool:
-    offsets, longest, scale = random_offsets(device), max(LENGTHS), 0.2
+    within = Within(random_offsets(device), max(LENGTHS), 0.2)
 
     def both(form: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def value_of(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            rest = key, value, offsets, longest, scale
-            return torch.cat([form(query, *rest), form(query[offsets[:-1]], *rest, firsts=True)])
+            first = form(query[within.offsets[:-1]], key, value, within._replace(firsts=True))
+            return torch.cat([form(query, key, value, within), first])
 
         return value_of
 

@@ -231,18 +231,23 @@ class Trainer:
                 accelerator.backward(losses["loss"] * scale)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach() * (scale > 0)
-        clips = train.max_grad_norm > 0 and train.optim == "adamw"  # the other clips for itself
-        if clips and self._rows is None:
-            accelerator.clip_grad_norm_(self.objective.parameters(), train.max_grad_norm)
-        if self._rows is not None:
-            if clips:
-                self._rows.clip(train.max_grad_norm)
-            self._rows.fill()
+        self._clip(accelerator)
         optimizer.step()
         optimizer.zero_grad()
         # Read last: a GPU is waited for here, and has all of the step's work by now.
         values = self._finite(sums)
         return {**values, "learning_rate": train.learning_rate * factor}
+
+    def _clip(self, accelerator: Accelerator) -> None:
+        """Scale the step's gradients down to `max_grad_norm`, and make those of read rows whole."""
+        train = self.stage.train
+        clips = train.max_grad_norm > 0 and train.optim == "adamw"  # the other clips for itself
+        if self._rows is not None:
+            if clips:
+                self._rows.clip(train.max_grad_norm)
+            self._rows.fill()
+        elif clips:
+            accelerator.clip_grad_norm_(self.objective.parameters(), train.max_grad_norm)
 
     def _finite(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
         names = list(sums)
