@@ -1,8 +1,10 @@
 """The processes that train together: one by default, several under `accelerate launch` or `torchrun`."""
 
+import atexit
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from typing import TypeVar, cast
 
 import torch
@@ -26,6 +28,8 @@ class Processes:
         on_cpus = "LOCAL_RANK" in os.environ and not torch.accelerator.is_available()
         self.state = PartialState(cpu=on_cpus, timeout=PATIENCE)
         self._alone = False
+        if self.count > 1:
+            leave_at_exit()
         keep_freed_memory()
         start_flushing_workers()
 
@@ -87,6 +91,17 @@ class Processes:
         if failure is not None:
             raise failure
         return cast(T, value)
+
+
+@cache
+def leave_at_exit() -> None:
+    """Leave the group of processes before the interpreter ends, which aborts where threads of torch are still there."""
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _shared(problem: BaseException | None) -> BaseException | None:
