@@ -166,8 +166,13 @@ class Trainer:
         train = self.stage.train
         precision = "no" if self.precision == "fp32" else self.precision
         self.objective.to(self.processes.device)
-        if train.torch_compile and self.supply.packed:
-            self.objective.compile_layers = compiles(self.objective.student, self.objective.teacher)
+        if train.torch_compile:
+            models = self.objective.student, self.objective.teacher
+            self.objective.compile_layers = self.supply.packed and compiles(*models)
+            if not self.objective.compile_layers:
+                self.reporter.say(
+                    f"{self.label}: layers are not compiled: that is for training without padding, on a GPU"
+                )
         if train.freeze_embeddings:
             _freeze_embeddings(self.objective.student)
         unused = DistributedDataParallelKwargs(find_unused_parameters=self._leaves_some_alone())
