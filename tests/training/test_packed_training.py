@@ -104,12 +104,12 @@ def test_layers_are_compiled_where_that_is_asked_for_and_agrees(
 
     monkeypatch.setattr(compiling, "compiled_token_wise", lambda: counted)
     monkeypatch.setattr(encoding, "compiled_token_wise", lambda: counted)
-    losses = []
+    losses, said = [], []
     for number, (compile_layers, packed) in enumerate([(True, True), (False, True), (True, False)]):
         stage = stage_of(SIMPLIFIED, max_steps=2, torch_compile=compile_layers)
         trainer = replace(trainer_of(stage, tmp_path / str(number)), packed=packed)
         called.clear()
-        said: list[str] = []
+        said.clear()
         monkeypatch.setattr(trainer.reporter, "say", lambda words, **more: said.append(words))
         trainer.train()
         assert bool(called) is (compile_layers and packed)
