@@ -5,13 +5,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn, cast
+from typing import IO, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from distilkit.data.teacher_scores.blocks import refuse
 from distilkit.errors import UserError
 
 Integers = npt.NDArray[np.int64]
@@ -31,11 +32,6 @@ class Block:
     queries: pa.Array
     positives: pa.Array
     negatives: pa.Array
-
-
-def refuse(path: Path, line: int, problem: str) -> NoReturn:
-    """Raise UserError with file, line and what is wrong there."""
-    raise UserError(f"{path}:{line}: {problem}")
 
 
 def tabbed_blocks(path: Path, progress: Progress) -> Iterator[Block]:

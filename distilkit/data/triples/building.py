@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from distilkit.data.arrays import appended
+from distilkit.data.teacher_scores.blocks import refuse
 from distilkit.data.teacher_scores.text_ids import TextTables
 from distilkit.data.texts import Texts
-from distilkit.data.triples.blocks import Block, Integers, Progress, refuse
+from distilkit.data.triples.blocks import Block, Integers, Progress
 from distilkit.data.triples.formats import Format, format_of
 from distilkit.data.triples.rows import Finder, IdRows, TextRows
 from distilkit.errors import UserError

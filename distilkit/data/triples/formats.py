@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from distilkit.data.sources.reading import lines
-from distilkit.data.teacher_scores.blocks import ROWS, identifier
+from distilkit.data.teacher_scores.blocks import ROWS, identifier, refuse
 from distilkit.data.teacher_scores.head import json_rows
-from distilkit.data.triples.blocks import Block, Progress, refuse, tabbed_blocks
+from distilkit.data.triples.blocks import Block, Progress, tabbed_blocks
 from distilkit.errors import UserError, nearest
 
 HEAD = 100
