@@ -1,7 +1,7 @@
 """PreTTR: the lower layers read query and document apart, the upper ones together."""
 
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from distilkit.errors import UserError
 from distilkit.models.batch import TokenBatch
 from distilkit.models.encoded import Encoded
 from distilkit.models.first_token import able_to_read_first_token, first_token_alone
+from distilkit.models.layers import encoder_layers
 from distilkit.models.options import PreTtrOptions
 from distilkit.models.positions import first_position, position_room
 from distilkit.models.ranker import SideRanker, wide
@@ -47,15 +48,14 @@ class PreTtr(SideRanker):
         # The name and the missing bias are those of the published checkpoint.
         self._classification_layer = nn.Linear(self.hidden_size, 1, bias=False)
 
-    def layers(self) -> nn.ModuleList:
+    def layers(self) -> list[Any]:
         """Return the encoder's layers; raises UserError for one whose layers cannot be run one by one."""
         if self.config.model_type not in SPLITTABLE:
             raise UserError(
                 f"prettr needs an encoder whose layers can be run one by one ({', '.join(SPLITTABLE)}), "
                 f"not {self.config.model_type}"
             )
-        layers = getattr(self.encoder, "transformer" if self.config.model_type == "distilbert" else "encoder").layer
-        return cast(nn.ModuleList, layers)
+        return encoder_layers(self.encoder)
 
     def encode_document_beside(self, batch: TokenBatch, queries: TokenBatch) -> Encoded:
         """Return a document's states at the join; with the offset `batch` they start where the longest query ends."""
