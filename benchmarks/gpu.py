@@ -168,12 +168,14 @@ class Baseline:
 
     def step(self) -> Step:
         """Take a step on random pairs."""
+        from distilkit.models.moving import on_device
+
         rows = self._rng.choice(len(self.original.examples), self.original.batch_size, replace=False)
         batch, labels = self.original.batch(rows)
 
         def take() -> None:
             with torch.autocast(DEVICE, torch.bfloat16):
-                loss = self.original.losses(batch.to(DEVICE), labels.to(DEVICE))["loss"]
+                loss = self.original.losses(on_device(batch, DEVICE), labels.to(DEVICE))["loss"]
             loss.backward()
             self._optimizer.step()
             self._optimizer.zero_grad()

@@ -14,6 +14,7 @@ from distilkit.evaluation.memory import peak_memory, reset_peak
 from distilkit.evaluation.storage import storage_unit
 from distilkit.models.batch import TokenBatch, batch_of
 from distilkit.models.encoded import Encoded, EncodedFile
+from distilkit.models.moving import on_device
 
 CONDITIONS = (
     "one query and 1,000 documents in one batch; encoded documents in memory where the ranker can keep them; "
@@ -66,7 +67,7 @@ def paper_timing(
 
 def _read(ranker: Any, tokens: Any, rows: Any, queries: list[int], device: torch.device) -> Iterator[Callable[[], Any]]:
     for query in queries:
-        batch = batch_of(tokens.batch(np.full(len(rows), query), rows)).to(device)
+        batch = on_device(batch_of(tokens.batch(np.full(len(rows), query), rows)), device)
         yield partial(ranker.score, batch)
 
 
@@ -74,7 +75,7 @@ def _kept(
     ranker: Any, tokens: Any, documents: Encoded, queries: list[int], device: torch.device
 ) -> Iterator[Callable[[], Any]]:
     for query in queries:
-        batch = cast(TokenBatch, batch_of(tokens.queries.batch(np.array([query]))).to(device))
+        batch = cast(TokenBatch, on_device(batch_of(tokens.queries.batch(np.array([query]))), device))
         yield partial(_score_kept, ranker, batch, documents)
 
 

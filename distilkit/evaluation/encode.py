@@ -9,6 +9,7 @@ import torch
 
 from distilkit.models.batch import TokenBatch, batch_of
 from distilkit.models.encoded import Encoded
+from distilkit.models.moving import on_device
 
 Integers = npt.NDArray[np.int64]
 
@@ -36,7 +37,7 @@ def encode_rows(
     parts = []
     for at in range(0, len(order), batch_size):
         columns = side.batch(rows[order[at : at + batch_size]])
-        parts.append(encode(cast(TokenBatch, batch_of(columns).to(device))))
+        parts.append(encode(cast(TokenBatch, on_device(batch_of(columns), device))))
         progress(min(at + batch_size, len(order)))
     places = np.empty_like(order)
     places[order] = np.arange(len(order))

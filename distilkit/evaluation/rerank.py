@@ -10,6 +10,7 @@ import torch
 
 from distilkit.errors import RunFailed
 from distilkit.models.batch import TokenBatch, batch_of
+from distilkit.models.moving import on_device
 from distilkit.packed.batch import Packed
 from distilkit.packed.encoder import can_pack, packed_scores
 from distilkit.training.precision import Precision, autocast_dtype
@@ -97,8 +98,8 @@ def launch_batch(
     """Return the logits of `score_batch` on the device, which may still be computing them."""
     batch = batch_of(tokens.batch(queries, passages))
     if (device.type == "cuda" if packed is None else packed) and can_pack(ranker):
-        return packed_scores(ranker, Packed.of(cast(TokenBatch, batch)).to(device))
-    return cast(torch.Tensor, ranker.score(batch.to(device)))
+        return packed_scores(ranker, on_device(Packed.of(cast(TokenBatch, batch)), device))
+    return cast(torch.Tensor, ranker.score(on_device(batch, device)))
 
 
 def on_host(scores: torch.Tensor) -> npt.NDArray[np.float64]:

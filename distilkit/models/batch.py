@@ -29,15 +29,6 @@ class TokenBatch:
         """True for the tokens that take part in a score, shape `[B, L]`."""
         return (self.attention_mask if self.scored is None else self.scored).bool()
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "TokenBatch":
-        """Return the batch on a device."""
-        return TokenBatch(
-            self.input_ids.to(device, non_blocking=non_blocking),
-            self.attention_mask.to(device, non_blocking=non_blocking),
-            _moved(self.token_type_ids, device, non_blocking),
-            _moved(self.scored, device, non_blocking),
-        )
-
 
 @dataclass(frozen=True)
 class SideBatch:
@@ -52,14 +43,6 @@ class SideBatch:
 
     def __len__(self) -> int:
         return len(self.document)
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "SideBatch":
-        """Return the batch on a device."""
-        return SideBatch(
-            self.query.to(device, non_blocking),
-            self.document.to(device, non_blocking),
-            _moved(self.query_index, device, non_blocking),
-        )
 
     @property
     def groups(self) -> list[tuple[TokenBatch, Tensor | None]]:
@@ -81,14 +64,6 @@ class GroupedSides:
 
     def __len__(self) -> int:
         return sum(len(documents) for documents in self.documents)
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "GroupedSides":
-        """Return the batch on a device."""
-        return GroupedSides(
-            self.query.to(device, non_blocking),
-            tuple(documents.to(device, non_blocking) for documents in self.documents),
-            tuple(index.to(device, non_blocking=non_blocking) for index in self.query_indexes),
-        )
 
     @property
     def groups(self) -> list[tuple[TokenBatch, Tensor]]:
@@ -116,7 +91,3 @@ def batch_of(columns: Mapping[str, Any]) -> Batch:
         cast(TokenBatch, batch_of(columns["document"])),
         None if index is None else torch.from_numpy(index),
     )
-
-
-def _moved(part: Tensor | None, device: torch.device | str, non_blocking: bool) -> Tensor | None:
-    return None if part is None else part.to(device, non_blocking=non_blocking)

@@ -48,17 +48,6 @@ class Packed:
         """The mask that the losses of states read: all tokens as one row without padding, shape `[1, T]`."""
         return torch.ones_like(self.input_ids)[None]
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Packed":
-        """Return the batch on a device."""
-        types = self.token_type_ids
-        return Packed(
-            self.input_ids.to(device, non_blocking=non_blocking),
-            self.positions.to(device, non_blocking=non_blocking),
-            None if types is None else types.to(device, non_blocking=non_blocking),
-            self.offsets.to(device, non_blocking=non_blocking),
-            self.longest,
-        )
-
 
 def pack(padded: Tensor, mask: Tensor) -> Tensor:
     """Return what belongs to tokens, shape `[B, L, ...]` to `[T, ...]`; the mask `[B, L]` is true (or 1) for tokens."""

@@ -11,9 +11,9 @@ import torch
 from distilkit.data.batches import PairLengths, Schedule, micro_batches
 from distilkit.data.side_tokens import SideTokens
 from distilkit.models.batch import Batch, TokenBatch, batch_of
+from distilkit.models.moving import pinned
 from distilkit.packed.batch import Packed, pack
 from distilkit.strategies.stage import Stage
-from distilkit.training.moving import pinned
 from distilkit.training.objective import Counts, MicroBatch
 from distilkit.training.parts import parts_of_examples, parts_of_tokens
 from distilkit.training.training_set import Tokens, TrainingSet

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from distilkit.data.batches import total_steps
 from distilkit.errors import RunFailed
+from distilkit.models.moving import on_device
 from distilkit.packed.stage import compiles, packs
 from distilkit.runs.reporter import Reporter
 from distilkit.settings import TrainSettings
@@ -33,7 +34,6 @@ from distilkit.training.checkpoint import (
 from distilkit.training.embeddings import ReadRows
 from distilkit.training.material import Supply
 from distilkit.training.memory import denormals_flushed
-from distilkit.training.moving import on_device
 from distilkit.training.objective import Objective
 from distilkit.training.parts import TOKEN_BUDGET
 from distilkit.training.precision import Precision

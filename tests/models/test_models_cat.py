@@ -17,6 +17,7 @@ from distilkit.errors import UserError
 from distilkit.models import STUDENTS
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat
+from distilkit.models.moving import on_device
 from distilkit.models.shape import Shape, reshaped
 
 Make = Callable[..., PreTrainedModel]
@@ -112,8 +113,8 @@ def test_heads_with_other_numbers_of_labels(tiny: Make) -> None:
 
 
 def test_a_batch_moves_as_one() -> None:
-    moved = BATCH.to("meta")
+    moved = on_device(BATCH, "meta")
     assert len(moved) == 3
     assert moved.token_type_ids is not None
     assert {moved.input_ids.device.type, moved.attention_mask.device.type, moved.token_type_ids.device.type} == {"meta"}
-    assert TokenBatch(BATCH.input_ids, BATCH.attention_mask).to("cpu").token_type_ids is None
+    assert on_device(TokenBatch(BATCH.input_ids, BATCH.attention_mask), "cpu").token_type_ids is None

@@ -59,7 +59,7 @@ def test_grouped_sides_have_every_query_once_and_their_pairs_group_by_group(toke
     assert [index.tolist() for _, index in grouped.groups] == [[0, 1], [0, 1]]
     whole = batch_of(tokens.batch(queries, documents))
     assert isinstance(whole, SideBatch)
-    found = [row[mask.bool()].tolist() for one, _ in grouped.to("cpu").groups
+    found = [row[mask.bool()].tolist() for one, _ in grouped.groups
              for row, mask in zip(one.input_ids, one.attention_mask, strict=True)]  # fmt: skip
     rows = zip(whole.document.input_ids, whole.document.attention_mask, strict=True)
     expected = [row[mask.bool()].tolist() for row, mask in rows]

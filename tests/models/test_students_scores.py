@@ -20,6 +20,7 @@ from distilkit.models import STUDENTS, student_options
 from distilkit.models.batch import GroupedSides, SideBatch, TokenBatch
 from distilkit.models.encoded import Encoded, load_encoded, save_encoded
 from distilkit.models.encoder import encoder_of
+from distilkit.models.moving import on_device
 
 FAMILIES = ["bert", "distilbert", "electra", "roberta"]
 CASES = [(kind, family) for kind in KINDS for family in (["bert"] if kind.startswith("tk") else FAMILIES)]
@@ -93,7 +94,7 @@ def test_a_repeated_query_is_encoded_once(kind: str, monkeypatch: pytest.MonkeyP
     grouped = GroupedSides(batch.query, documents, (index[tail], index[first]))
     torch.testing.assert_close(ranker.score(grouped), scores[[1, 2, 0]], rtol=1e-5, atol=1e-5)
     assert widths.count(3) == 1  # some encode documents as they do queries
-    moved = SideBatch(batch.query, batch.document, index).to("meta")
+    moved = on_device(SideBatch(batch.query, batch.document, index), "meta")
     assert moved.query_index is not None
     assert {moved.query.input_ids.device.type, moved.query_index.device.type} == {"meta"}
     assert len(moved) == 3
