@@ -1,13 +1,19 @@
 """Relevance judgements and ranked candidates: their types and their files in a collection's folder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from distilkit.data.reading import Row
+from distilkit.errors import UserError
 
 Qrels = dict[str, dict[str, int]]
 """Query id -> passage id -> grade."""
 
 Run = dict[str, list[tuple[str, float]]]
 """Query id -> (passage id, score), best first."""
+
+Place = Callable[[int], str]
+"""Returns what messages call the row of a number: its file and line, or its table and row."""
 
 QRELS_HEADER = "query-id\tcorpus-id\tscore"
 
@@ -16,6 +22,26 @@ def in_order(candidates: Sequence[tuple[str, float]]) -> list[tuple[str, float]]
     """Return candidates by score descending, then by id descending as a string (the order of trec_eval)."""
     by_id = sorted(candidates, key=lambda candidate: candidate[0], reverse=True)
     return sorted(by_id, key=lambda candidate: -candidate[1])
+
+
+def judgements_of(rows: Iterable[Row], place: Place) -> Qrels:
+    """Return rows of (query, passage) and grade as judgements; raises UserError for two grades of one pair."""
+    qrels: Qrels = {}
+    for line, (query, passage), grade in rows:
+        known = qrels.setdefault(query, {}).setdefault(passage, grade)
+        # The same judgement twice is harmless, and some published sets have it.
+        if known != grade:
+            problem = f"query {query!r} and passage {passage!r} are judged {known} above and {grade} here"
+            raise UserError(f"{place(line)}: {problem}; expected one grade")
+    return qrels
+
+
+def run_of(rows: Iterable[Row]) -> Run:
+    """Return rows of (query, passage) and score as a run, in their order."""
+    run: Run = {}
+    for _, (query, passage), score in rows:
+        run.setdefault(query, []).append((passage, score))
+    return run
 
 
 def write_qrels(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:

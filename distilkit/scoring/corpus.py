@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from distilkit.data.sources.reading import jsonl_texts, tsv_texts
+from distilkit.data.reading import jsonl_texts, tsv_texts
 from distilkit.data.sources.tables import TableFile, find_file
 from distilkit.data.teacher_scores.keys import as_bytes, numbers
 from distilkit.data.texts import write_texts

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from distilkit.data.sources.reading import lines
+from distilkit.data.reading import lines
 from distilkit.errors import UserError
 
 Integers = npt.NDArray[np.int64]

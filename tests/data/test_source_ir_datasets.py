@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from distilkit.data.collection import Collection, open_collection
-from distilkit.data.sources import IrDatasetsSource, ir_records
+from distilkit.data.sources import IrDatasetsSource
+from distilkit.data.sources import ir_datasets as source
 from distilkit.errors import UserError
 from distilkit.runs.materials import make_source
 from distilkit.settings import DataSettings
@@ -204,7 +205,7 @@ def test_bad_content_is_refused_with_its_place(
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ir_records, "find_spec", lambda name: None)
+    monkeypatch.setattr(source, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'needs the package ir_datasets: pip install "distilkit\[ir_datasets\]"'):
         IrDatasetsSource("beir/scifact").key()
 

@@ -9,8 +9,7 @@ import pytest
 
 from distilkit.data.collection import open_collection
 from distilkit.data.sources import PydocsSource, docstrings
-from distilkit.data.sources.docstrings import Docstring
-from distilkit.data.sources.summaries import UnfitError, document, normalised, query_and_body
+from distilkit.data.sources.docstrings import Docstring, UnfitError, document, normalised, query_and_body
 from distilkit.errors import UserError
 
 

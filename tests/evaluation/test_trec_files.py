@@ -50,12 +50,12 @@ def test_blank_lines_carriage_returns_tabs_and_any_rank_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("q Q0 a 1 nan t", "finite number, found 'nan'"),
-        ("q Q0 a 1 -inf t", "finite number, found '-inf'"),
-        ("q Q0 a 1 1_000 t", "finite number, found '1_000'"),
-        ("q Q0 a 1 high t", "finite number, found 'high'"),
+        ("q Q0 a 1 nan t", "finite number, got 'nan'"),
+        ("q Q0 a 1 -inf t", "finite number, got '-inf'"),
+        ("q Q0 a 1 1_000 t", "finite number, got '1_000'"),
+        ("q Q0 a 1 high t", "finite number, got 'high'"),
         ("q Q0 a 1 0.5", "expected six fields"),
-        ("q Q0 a 1 0.5 my tag", "found 7"),
+        ("q Q0 a 1 0.5 my tag", "got 7"),
         ("q0 Q0 d 1 0.5 t", "document 'd' is listed twice for query 'q0'"),
     ],
 )
@@ -71,8 +71,13 @@ def test_what_is_no_text_is_named(tmp_path):
     (tmp_path / "bytes.trec").write_bytes(b"q Q0 \xff 1 1 t\n")
     (tmp_path / "cut.trec.gz").write_bytes(gzip.compress(b"q Q0 a 1 1 t\n")[:-9])
     (tmp_path / "plain.trec.gz").write_bytes(b"q Q0 a 1 1 t\n")
-    for name in ("bytes.trec", "cut.trec.gz", "plain.trec.gz", "absent.trec"):
-        with pytest.raises(UserError, match=f"{name}: cannot be read as text"):
+    for name, problem in (
+        ("bytes.trec", "not UTF-8 text, near line 1"),
+        ("cut.trec.gz", "cannot be read after line 1"),
+        ("plain.trec.gz", "cannot be read after line 0"),
+        ("absent.trec", r"cannot be read after line 0 \(No such file or directory\)"),
+    ):
+        with pytest.raises(UserError, match=f"{name}: {problem}"):
             read_run(tmp_path / name)
 
 
@@ -115,11 +120,11 @@ def test_beir_ids_may_hold_blanks(tmp_path):
     [
         ("", "holds no judgements"),
         ("query-id\tcorpus-id\tscore\n", "holds no judgements"),
-        ("q 0 d 1\nq 0 d 2\n", ":2: document 'd' has two grades for query 'q'"),
-        ("q 0 d yes\n", ":1: the grade must be a whole number, found 'yes'"),
-        ("q\td\t1\nq\te\t1.5\n", ":2: the grade must be a whole number, found '1.5'"),
+        ("q 0 d 1\nq 0 d 2\n", ":2: query 'q' and passage 'd' are judged 1 above and 2 here"),
+        ("q 0 d yes\n", ":1: expected the grade to be a whole number, got 'yes'"),
+        ("q\td\t1\nq\te\t1.5\n", ":2: expected the grade to be a whole number, got '1.5'"),
         ("q 0 d\n", ":1: expected 'query 0 document grade' (TREC) or"),
-        ("q Q0 d 1 0.5 t\n", "found 6 fields"),
+        ("q Q0 d 1 0.5 t\n", "got 6 fields"),
     ],
 )
 def test_a_bad_line_of_judgements_is_named(tmp_path: Path, text, words):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.data.plain_text.cells import document
-from distilkit.data.sources.reading import lines
+from distilkit.data.reading import lines
 from distilkit.errors import UserError, nearest
 from distilkit.files import sha256_file
 

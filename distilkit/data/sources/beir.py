@@ -1,12 +1,11 @@
 """A folder in BEIR's layout: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv and, optionally, given candidates."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
+from distilkit.data.reading import beir_qrels, jsonl_texts
 from distilkit.data.sources.base import SOURCES
-from distilkit.data.sources.reading import beir_qrels, jsonl_texts, trec_run
-from distilkit.data.sources.tables import TableFile, TableFiles, find_file, need_file
-from distilkit.errors import UserError, nearest
+from distilkit.data.sources.tables import TableFile, TableFiles, find_file, need_file, need_runs
+from distilkit.errors import UserError
 
 SPLITS = ("train", "dev", "test")
 LAYOUT = "a BEIR folder: corpus.jsonl, queries.jsonl and qrels/{train,dev,test}.tsv, each plain or as .gz"
@@ -44,22 +43,3 @@ class BeirSource:
             qrels={split: TableFile(path, beir_qrels) for split, path in qrels.items()},
             candidates=need_runs(self.path / "candidates", self.candidates, qrels) if self.candidates else {},
         )
-
-
-def find_runs(folder: Path, name: str, splits: Iterable[str]) -> dict[str, TableFile]:
-    """Return the run files NAME.SPLIT.trec that a folder has, by split."""
-    paths = {split: find_file(folder, f"{name}.{split}.trec") for split in splits}
-    return {split: TableFile(path, trec_run) for split, path in paths.items() if path}
-
-
-def need_runs(folder: Path, name: str, splits: Iterable[str]) -> dict[str, TableFile]:
-    """Return the run files NAME.SPLIT.trec that a folder has, by split; raises UserError where it has none.
-
-    Only those of BM25 may be absent: it is computed instead.
-    """
-    files = find_runs(folder, name, splits)
-    if not files and name != "bm25":
-        known = {path.name.split(".")[0] for path in folder.glob("*.*.trec*")}
-        expected = f"{name}.SPLIT.trec for one of the splits {', '.join(splits)}"
-        raise UserError(f"{folder} has no candidates called {name!r} (expected {expected}){nearest(name, known)}")
-    return files

@@ -4,13 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distilkit.data.judgements import Qrels
-from distilkit.data.sources.base import SOURCES
-from distilkit.data.sources.merging import distinct_queries, judgements_of
-from distilkit.data.sources.reading import Row
+from distilkit.data.huggingface import config_names, load_builder, split_content, split_names, streamed
+from distilkit.data.judgements import Qrels, judgements_of
+from distilkit.data.reading import Row
+from distilkit.data.sources.base import SOURCES, distinct_queries, write_source
 from distilkit.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import DatasetBuilder
 
 ROWS = 1000
 QRELS = ("qrels", "default")
@@ -32,33 +36,27 @@ class Table:
     """One table of a collection as `datasets` sees it: what messages call it, and the builder of its rows."""
 
     where: str
-    builder: Any
+    builder: "DatasetBuilder"
 
     def key(self) -> dict[str, Any]:
         """Return what tells the content of each split."""
-        from distilkit.data.huggingface import split_content
-
         return {split: split_content(self.builder, split) for split in self.splits}
 
     @property
     def splits(self) -> list[str]:
         """The splits that it has."""
-        from distilkit.data.huggingface import split_names
-
         return split_names(self.builder)
 
     def place(self, split: str, row: int) -> str:
         """Return what a row is called in messages."""
         return f"{self.where}, split {split}, row {row}"
 
-    def batches(self, split: str) -> Iterator[tuple[int, Any]]:
+    def batches(self, split: str) -> Iterator[tuple[int, "pa.Table"]]:
         """Yield (number of the first row, Arrow table) of a split."""
-        from distilkit.data.huggingface import streamed
-
         rows = self.builder.as_streaming_dataset(split=split).with_format("arrow").iter(batch_size=ROWS)
         yield from streamed(f"{self.where}, split {split}", rows, len)
 
-    def column(self, split: str, table: Any, names: Sequence[str]) -> list[Any]:
+    def column(self, split: str, table: "pa.Table", names: Sequence[str]) -> list[Any]:
         """Return the first of some columns that a table has; raises UserError where it has none of them."""
         found = next((name for name in names if name in table.column_names), None)
         if found is None:
@@ -90,52 +88,40 @@ class HuggingFaceSource:
 
     def write(self, folder: Path) -> None:
         """Write the collection; raises UserError naming the table and row of content that is wrong."""
-        # Here and not above: the registry of sources must not load pyarrow.
-        from distilkit.data.writing import ContentError, write_collection
-
         corpus, queries, qrels = self._tables()
-        try:
-            write_collection(
-                folder,
-                name=Path(self.name).resolve().name if self.local else self.name.rpartition("/")[2],
-                passages=((row.key[0], row.value) for split in corpus.splits for row in _texts(corpus, split)),
-                queries=distinct_queries(
-                    (_texts(queries, split), partial(queries.place, split)) for split in queries.splits
-                ),
-                qrels=_judgements(qrels),
-                info={"source": "huggingface", **({} if self.local else {"dataset": self.name})},
-            )
-        except ContentError as error:
-            table = {"passages": corpus, "queries": queries}.get(error.table, qrels)
-            raise UserError(f"{table.where}: {error}") from None
+        write_source(
+            folder,
+            lambda error: {"passages": corpus, "queries": queries}.get(error.table, qrels).where,
+            name=Path(self.name).resolve().name if self.local else self.name.rpartition("/")[2],
+            passages=((row.key[0], row.value) for split in corpus.splits for row in _texts(corpus, split)),
+            queries=distinct_queries(
+                (_texts(queries, split), partial(queries.place, split)) for split in queries.splits
+            ),
+            qrels=_judgements(qrels),
+            info={"source": "huggingface", **({} if self.local else {"dataset": self.name})},
+        )
 
     def _tables(self) -> tuple[Table, Table, Table]:
-        from distilkit.data.huggingface import config_names
-
         if self.local and not Path(self.name).is_dir():
             raise UserError(f"there is no folder {self.name}; expected {LAYOUT}")
         configs = config_names(self.name, self.name, self.revision)
-        if {"corpus", "queries"} <= set(configs):
-            corpus, queries = self._table(config="corpus"), self._table(config="queries")
-            qrels = next((name for name in QRELS if name in configs), None)
-            return corpus, queries, self._table(config=qrels) if qrels else self._beside()
-        if not self.local or not all((Path(self.name) / name).is_dir() for name in ("corpus", "queries")):
-            raise UserError(f"{self.name} has the configurations {', '.join(configs)}; expected {LAYOUT}")
-        corpus, queries = self._table(data_dir="corpus"), self._table(data_dir="queries")
-        qrels = next((name for name in QRELS if (Path(self.name) / name).is_dir()), None)
-        return corpus, queries, self._table(data_dir=qrels) if qrels else self._beside()
+        folders = [path.name for path in Path(self.name).iterdir() if path.is_dir()] if self.local else []
+        for names, table in ((configs, self._configuration), (folders, self._folder)):
+            if {"corpus", "queries"} <= set(names):
+                judged = next((name for name in QRELS if name in names), None)
+                return table("corpus"), table("queries"), table(judged) if judged else self._beside()
+        raise UserError(f"{self.name} has the configurations {', '.join(configs)}; expected {LAYOUT}")
 
-    def _table(self, config: str | None = None, data_dir: str | None = None) -> Table:
-        from distilkit.data.huggingface import load_builder
+    def _configuration(self, name: str) -> Table:
+        where = f"{self.name} {name}"
+        return Table(where, load_builder(where, self.name, name, revision=self.revision))
 
-        where = f"{self.name} {config or data_dir}"
-        place = {"data_dir": data_dir} if data_dir else {"revision": self.revision}
-        return Table(where, load_builder(where, self.name, config, **place))
+    def _folder(self, name: str) -> Table:
+        where = f"{self.name} {name}"
+        return Table(where, load_builder(where, self.name, data_dir=name))
 
     def _beside(self) -> Table:
         """Return the judgements of a data set (or folder) of their own, as BEIR's are on the hub."""
-        from distilkit.data.huggingface import load_builder
-
         name = f"{self.name}-qrels"
         if self.local and not Path(name).is_dir():
             raise UserError(f"{self.name} has no judgements; expected {LAYOUT}")

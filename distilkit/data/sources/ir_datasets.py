@@ -1,15 +1,24 @@
 """A collection of the library ir_datasets, by its ids, such as `msmarco-passage` or `beir/scifact`."""
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from distilkit.data.judgements import Run
-from distilkit.data.sources.base import SOURCES
-from distilkit.data.sources.ir_records import content, judged, library, load, place, qrels, rows, scored_documents
-from distilkit.data.sources.merging import distinct_queries
-from distilkit.errors import UserError
+from distilkit.data.judgements import Place, Run, judgements_of, run_of
+from distilkit.data.reading import Row
+from distilkit.data.sources.base import SOURCES, distinct_queries, write_source
+from distilkit.errors import UserError, nearest
+from distilkit.files import canonical_json
 
+if TYPE_CHECKING:
+    from ir_datasets import Dataset
+
+INSTALL = 'pip install "distilkit[ir_datasets]"'
 # What a split may be called below an id; the first that has judgements is it.
 NAMES = {"train": ("train",), "dev": ("dev/small", "dev", "validation", "valid"), "test": ("test",)}
 SPLIT = re.compile(r"[A-Za-z0-9_-]+")
@@ -64,23 +73,18 @@ class IrDatasetsSource:
 
     def write(self, folder: Path) -> None:
         """Write the collection; raises UserError for content that is wrong, or that cannot be downloaded."""
-        # Here and not above: the registry of sources must not load pyarrow.
-        from distilkit.data.writing import ContentError, write_collection
-
         splits = self._splits()
         whole = self._whole(splits)
-        try:
-            write_collection(
-                folder,
-                name=whole,
-                passages=((row.key[0], row.value) for row in rows(whole, "docs")),
-                queries=distinct_queries((rows(id, "queries"), place(id, "queries")) for id in splits.values()),
-                qrels={split: qrels(id) for split, id in splits.items()},
-                candidates=self._runs(splits),
-                info={"source": "ir_datasets", "version": library().__version__, "splits": splits},
-            )
-        except ContentError as error:
-            raise UserError(f"{splits.get(error.table.partition('/')[2], whole)} {error.table}: {error}") from None
+        write_source(
+            folder,
+            lambda error: f"{splits.get(error.table.partition('/')[2], whole)} {error.table}",
+            name=whole,
+            passages=((row.key[0], row.value) for row in rows(whole, "docs")),
+            queries=distinct_queries((rows(id, "queries"), place(id, "queries")) for id in splits.values()),
+            qrels={split: judgements_of(rows(id, "qrels"), place(id, "qrels")) for split, id in splits.items()},
+            candidates=self._runs(splits),
+            info={"source": "ir_datasets", "version": library().__version__, "splits": splits},
+        )
 
     def _whole(self, splits: Mapping[str, str]) -> str:
         """Return the id whose documents are taken."""
@@ -106,7 +110,7 @@ class IrDatasetsSource:
     def _runs(self, splits: dict[str, str]) -> dict[str, Run]:
         if self.candidates != "scoreddocs":
             return {}
-        runs = {split: scored_documents(id) for split, id in splits.items() if load(id).has("scoreddocs")}
+        runs = {split: run_of(rows(id, "scoreddocs")) for split, id in splits.items() if load(id).has("scoreddocs")}
         if not runs:
             raise UserError(f"[data] candidates = 'scoreddocs': none of {', '.join(splits.values())} has any")
         return runs
@@ -128,3 +132,75 @@ def _found(id: str) -> dict[str, str]:
         also = f"; with judgements there are {', '.join(others[:8])}" if others else ""
         raise UserError(f"ir_datasets has no {id}/train, {id}/dev or {id}/test; name them by [data] splits{also}")
     return found
+
+
+def library() -> ModuleType:
+    """Import the library; raises UserError that says how to install it."""
+    if find_spec("ir_datasets") is None:
+        raise UserError(f"source = 'ir_datasets' needs the package ir_datasets: {INSTALL}")
+    return import_module("ir_datasets")
+
+
+def load(id: str) -> "Dataset":
+    """Return a data set; raises UserError for an unknown id, with the nearest one."""
+    registry = library().registry
+    try:
+        return registry[id]
+    except KeyError:
+        close = nearest(id, registry)
+        # A list of all ids, where none is near, would help nobody.
+        advice = close if close.startswith("; did") else ""
+        raise UserError(f"ir_datasets has no data set {id!r}{advice}") from None
+
+
+def judged(id: str) -> bool:
+    """Tell whether a data set has queries with judgements."""
+    loaded = load(id)
+    return bool(loaded.has("queries") and loaded.has("qrels"))
+
+
+def content(id: str, parts: Iterable[str]) -> str:
+    """Return what tells the content of those parts of a data set that it has.
+
+    One that comes with the library needs no more than its id and the library's version.
+    """
+    loaded = load(id)
+    there = [part for part in parts if loaded.has(part)]
+    if all(getattr(loaded, f"{part}_metadata")() for part in there):
+        return "of the library"
+    digest = hashlib.sha256()
+    for part in there:
+        for row in rows(id, part):
+            digest.update(canonical_json([part, row.key, row.value]).encode())
+    return digest.hexdigest()
+
+
+def rows(id: str, part: str) -> Iterator[Row]:
+    """Yield the rows of a part of a data set; raises UserError where the library cannot read them."""
+    number = 0
+    try:
+        for number, record in enumerate(getattr(load(id), f"{part}_iter")(), start=1):
+            yield Row(number, *_key_and_value(part, record))
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{place(id, part)(number)}: ir_datasets cannot read on: {problem}") from error
+
+
+def place(id: str, part: str) -> Place:
+    """Return what tells messages where a row is."""
+    return lambda number: f"{id} {part}, number {number}"
+
+
+def _key_and_value(part: str, record: Any) -> tuple[tuple[str, ...], Any]:
+    if part == "docs":
+        return (record.doc_id,), _text(record)
+    if part == "queries":
+        return (record.query_id,), _text(record)
+    return (record.query_id, record.doc_id), record.relevance if part == "qrels" else float(record.score)
+
+
+def _text(record: Any) -> str:
+    """Return a record's default text, which joins title and text by a blank; of one that has none, the same."""
+    if hasattr(record, "default_text"):
+        return str(record.default_text()).strip()
+    return " ".join(part for name in ("title", "text") if (part := getattr(record, name, "").strip()))

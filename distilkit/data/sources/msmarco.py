@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
+from distilkit.data.reading import top_1000, trec_qrels, tsv_texts
 from distilkit.data.sources.base import SOURCES
-from distilkit.data.sources.beir import find_runs, need_runs
-from distilkit.data.sources.reading import top_1000, trec_qrels, tsv_texts
-from distilkit.data.sources.tables import TableFile, TableFiles, find_file, need_file
+from distilkit.data.sources.tables import TableFile, TableFiles, find_file, find_runs, need_file, need_runs
 from distilkit.errors import UserError
 
 SPLITS = ("train", "dev", "test")

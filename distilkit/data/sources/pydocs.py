@@ -14,8 +14,14 @@ from typing import NamedTuple
 
 from distilkit.data.judgements import Qrels
 from distilkit.data.sources.base import SOURCES
-from distilkit.data.sources.docstrings import Docstring, docstrings
-from distilkit.data.sources.summaries import UnfitError, document, normalised, query_and_body
+from distilkit.data.sources.docstrings import (
+    Docstring,
+    UnfitError,
+    docstrings,
+    document,
+    normalised,
+    query_and_body,
+)
 
 BUILDER = 1
 PACKAGES = ("stdlib", "numpy", "scipy")

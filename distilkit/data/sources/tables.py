@@ -1,14 +1,14 @@
-"""The files of one collection, with the readers that understand them: hashed, read, and blamed by line."""
+"""The files of a collection, each with its reader: found by name, hashed, read, and named in errors."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilkit.data.judgements import Qrels, Run
-from distilkit.data.sources.merging import judgements_of
-from distilkit.data.sources.reading import Reader
-from distilkit.errors import UserError
+from distilkit.data.judgements import Qrels, judgements_of, run_of
+from distilkit.data.reading import Reader, Row, trec_run
+from distilkit.data.sources.base import write_source
+from distilkit.errors import UserError, nearest
 from distilkit.files import sha256_file
 
 if TYPE_CHECKING:
@@ -38,6 +38,33 @@ class TableFile:
     path: Path
     read: Reader
 
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows; raises UserError naming the line that the reader refuses."""
+        return self.read(self.path)
+
+    def place(self, line: int) -> str:
+        """Return what messages call a line."""
+        return f"{self.path}:{line}"
+
+
+def find_runs(folder: Path, name: str, splits: Iterable[str]) -> dict[str, TableFile]:
+    """Return the run files NAME.SPLIT.trec that a folder has, by split."""
+    paths = {split: find_file(folder, f"{name}.{split}.trec") for split in splits}
+    return {split: TableFile(path, trec_run) for split, path in paths.items() if path}
+
+
+def need_runs(folder: Path, name: str, splits: Iterable[str]) -> dict[str, TableFile]:
+    """Return the run files NAME.SPLIT.trec that a folder has, by split; raises UserError where it has none.
+
+    Only those of BM25 may be absent: it is computed instead.
+    """
+    files = find_runs(folder, name, splits)
+    if not files and name != "bm25":
+        known = {path.name.split(".")[0] for path in folder.glob("*.*.trec*")}
+        expected = f"{name}.SPLIT.trec for one of the splits {', '.join(splits)}"
+        raise UserError(f"{folder} has no candidates called {name!r} (expected {expected}){nearest(name, known)}")
+    return files
+
 
 @dataclass(frozen=True)
 class TableFiles:
@@ -54,21 +81,16 @@ class TableFiles:
 
     def write(self, folder: Path, name: str, info: Mapping[str, Any]) -> None:
         """Write the collection; raises UserError naming the file and line of content that is wrong."""
-        # Here and not above: the registry of sources must not load pyarrow.
-        from distilkit.data.writing import ContentError, write_collection
-
-        try:
-            write_collection(
-                folder,
-                name=name,
-                passages=_texts([self.passages]),
-                queries=_texts(self.queries),
-                qrels={split: _qrels(file) for split, file in self.qrels.items()},
-                candidates={split: _run(file) for split, file in self.candidates.items()},
-                info=info,
-            )
-        except ContentError as error:
-            raise UserError(f"{self._place(error)}: {error}") from None
+        write_source(
+            folder,
+            self._blame,
+            name=name,
+            passages=_texts([self.passages]),
+            queries=_texts(self.queries),
+            qrels={split: _judgements(file) for split, file in self.qrels.items()},
+            candidates={split: run_of(file.rows()) for split, file in self.candidates.items()},
+            info=info,
+        )
 
     def _tables(self) -> dict[str, list[TableFile]]:
         return {
@@ -78,30 +100,17 @@ class TableFiles:
             **{f"candidates/{split}": [file] for split, file in self.candidates.items()},
         }
 
-    def _place(self, error: "ContentError") -> str:
+    def _blame(self, error: "ContentError") -> str:
+        """Return the file and line of a row that is wrong, the file alone where no row is."""
         files = self._tables()[error.table]
-        hits = (
-            f"{file.path}:{row.line}"
-            for file in files
-            for row in file.read(file.path)
-            if error.key and row.key == error.key
-        )
+        hits = (file.place(row.line) for file in files for row in file.rows() if error.key and row.key == error.key)
         places = [place for place, _ in zip(hits, range(error.occurrence), strict=False)]
         return places[-1] if places else str(files[0].path)
 
 
 def _texts(files: Iterable[TableFile]) -> Iterator[tuple[str, str]]:
-    for file in files:
-        for row in file.read(file.path):
-            yield row.key[0], row.value
+    return ((row.key[0], row.value) for file in files for row in file.rows())
 
 
-def _qrels(file: TableFile) -> Qrels:
-    return judgements_of(file.read(file.path), lambda line: f"{file.path}:{line}")
-
-
-def _run(file: TableFile) -> Run:
-    run: Run = {}
-    for _, (query, passage), score in file.read(file.path):
-        run.setdefault(query, []).append((passage, score))
-    return run
+def _judgements(file: TableFile) -> Qrels:
+    return judgements_of(file.rows(), file.place)

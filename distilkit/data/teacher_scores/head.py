@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distilkit.data.sources.reading import lines
+from distilkit.data.reading import lines
 from distilkit.errors import UserError
 
 LINES = 100

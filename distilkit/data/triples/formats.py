@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from distilkit.data.sources.reading import lines
+from distilkit.data.reading import lines
 from distilkit.data.teacher_scores.blocks import ROWS, identifier, refuse
 from distilkit.data.teacher_scores.head import json_rows
 from distilkit.data.triples.blocks import Block, Progress, tabbed_blocks

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from distilkit.data.sources.reading import lines
+from distilkit.data.reading import lines
 from distilkit.data.teacher_scores.blocks import ROWS, Block, parse_scores, refuse
 from distilkit.data.teacher_scores.formats.base import FORMATS, Format
 from distilkit.data.teacher_scores.head import Head

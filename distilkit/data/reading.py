@@ -1,0 +1,147 @@
+"""Line-by-line readers of the text files that data come in; every error names the file and the line."""
+
+import json
+import math
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from distilkit.errors import UserError
+from distilkit.files import open_text
+
+QRELS_HEADERS = ("query-id", "query_id")
+
+
+class Row(NamedTuple):
+    """A line of a file: its number, the ids that identify it, and what it says of them."""
+
+    line: int
+    key: tuple[str, ...]
+    value: Any
+
+
+Reader = Callable[[Path], Iterator[Row]]
+
+
+def refuse(path: Path | str, place: int, problem: str, unit: str = ":") -> NoReturn:
+    """Raise UserError with the file, the line (or, by `unit`, the row) and the problem."""
+    raise UserError(f"{path}{unit}{place}: {problem}")
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (number, text) of the lines that are not blank; raises UserError for a file that is not UTF-8 or gzip."""
+    number = 0
+    try:
+        with open_text(path) as file:
+            for number, line in enumerate(file, start=1):
+                text = line.rstrip("\r\n")
+                if text.strip():
+                    yield number, text.removeprefix("\ufeff") if number == 1 else text
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text, near line {number + 1}; expected UTF-8") from None
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read after line {number} ({reason}); expected a whole file") from None
+
+
+def fields(path: Path, count: int, expected: str, separator: str | None = None) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number, fields) of lines cut at a separator, by default at blanks; UserError for another number of fields.
+
+    `expected` describes the fields in the message.
+    """
+    for number, line in lines(path):
+        found = line.split(separator)
+        if len(found) != count:
+            refuse(path, number, f"expected {expected}, got {len(found)}")
+        yield number, found
+
+
+def json_lines(path: Path, expected: str = "one object a line") -> Iterator[tuple[int, Any]]:
+    """Yield (number, value) of a file of JSON lines; raises UserError for a line that is no JSON."""
+    for number, line in lines(path):
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}:{number}: broken JSON ({error}); expected {expected}") from None
+        yield number, value
+
+
+def jsonl_texts(path: Path) -> Iterator[Row]:
+    """Read BEIR texts, one JSON object a line: `_id`, `text` and, optionally, `title`."""
+    for number, entry in json_lines(path):
+        if not isinstance(entry, dict):
+            refuse(path, number, f"expected a JSON object with _id and text, got {_json_kind(entry)}")
+        for field in ("_id", "text"):
+            if field not in entry:
+                refuse(path, number, f"the field {field!r} is missing; expected _id and text")
+        id, text, title = entry["_id"], entry["text"], entry.get("title") or ""
+        if isinstance(id, bool) or not isinstance(id, str | int):
+            refuse(path, number, f"expected _id to be a string or a whole number, got {_json_kind(id)}")
+        for field, value in (("text", text), ("title", title)):
+            if not isinstance(value, str):
+                refuse(path, number, f"expected {field} to be a string, got {_json_kind(value)}")
+        yield Row(number, (str(id),), " ".join(part for part in (title, text) if part.strip()))
+
+
+def tsv_texts(path: Path) -> Iterator[Row]:
+    """Read MS MARCO texts: id, tab, text."""
+    for number, line in lines(path):
+        id, tab, text = line.partition("\t")
+        if not tab:
+            refuse(path, number, "expected an id, a tab and a text, got no tab")
+        yield Row(number, (id,), text)
+
+
+def beir_qrels(path: Path) -> Iterator[Row]:
+    """Read BEIR judgements: query id, corpus id, grade, separated by tabs, with or without a header."""
+    for number, found in fields(path, 3, "three fields separated by tabs (query-id, corpus-id, score)", "\t"):
+        query, passage, text = (field.strip() for field in found)
+        if number > 1 or query.lower() not in QRELS_HEADERS:
+            yield Row(number, (query, passage), grade(path, number, text))
+
+
+def trec_qrels(path: Path) -> Iterator[Row]:
+    """Read TREC judgements: query id, iteration, passage id, grade, separated by blanks."""
+    for number, found in fields(path, 4, "four fields (query id, 0, passage id, grade)"):
+        yield Row(number, (found[0], found[2]), grade(path, number, found[3]))
+
+
+def trec_fields(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number, fields) of a TREC run: query id, Q0, passage id, rank, score, tag."""
+    return fields(path, 6, "six fields (query id, Q0, passage id, rank, score, tag)")
+
+
+def trec_run(path: Path) -> Iterator[Row]:
+    """Read a TREC run, whose ranks and tags are not used; raises UserError for a score that is no finite number."""
+    for number, (query, _, passage, _, text, _) in trec_fields(path):
+        try:
+            score = float(text)
+        except ValueError:
+            score = math.nan
+        # Python reads 1_000 as a number; no other reader of runs does.
+        if not math.isfinite(score) or "_" in text:
+            refuse(path, number, f"expected the score to be a finite number, got {text!r}")
+        yield Row(number, (query, passage), score)
+
+
+def top_1000(path: Path) -> Iterator[Row]:
+    """Read MS MARCO's candidates: query id, passage id, and their texts (unused). They are unordered: score 0."""
+    for number, line in lines(path):
+        found = line.split("\t", 2)
+        if len(found) < 2:
+            refuse(path, number, "expected query id, passage id and texts separated by tabs, got no tab")
+        yield Row(number, (found[0], found[1]), 0.0)
+
+
+def grade(path: Path, number: int, text: str) -> int:
+    """Return the grade of a judgement; raises UserError, naming file and line, where it is no whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        refuse(path, number, f"expected the grade to be a whole number, got {text!r}")
+
+
+def _json_kind(value: object) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a number"}
+    return kinds.get(type(value), "a number" if isinstance(value, float) else "null")
