@@ -22,7 +22,8 @@ from benchmarks.workload import (
 )
 from distilkit.data import tokens as token_stores
 from distilkit.models.references import local_folder
-from distilkit.runs.artifacts import Alone, Artifacts
+from distilkit.progress import OneProcess
+from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.materials import Materials
 from distilkit.runs.reporter import Reporter
 from distilkit.settings import DataSettings
@@ -103,7 +104,7 @@ def tokenised(folder: Path, pairs: Pairs) -> Iterator[int]:
             write(place, texts, *rest)
 
         with patch.object(token_stores, "write_token_store", counting):
-            Materials(settings, Artifacts(folder / "artifacts", Alone(), Reporter(quiet=True))).tokens(
+            Materials(settings, Artifacts(folder / "artifacts", OneProcess(), Reporter(quiet=True))).tokens(
                 local_folder(MINILM)
             )
         yield seen[0]

@@ -13,8 +13,8 @@ from distilkit.models.batch import TokenBatch, batch_of
 from distilkit.models.moving import on_device
 from distilkit.packed.batch import Packed
 from distilkit.packed.encoder import can_pack, packed_scores
+from distilkit.progress import ProcessGroup
 from distilkit.training.precision import Precision, autocast_dtype
-from distilkit.training.processes import Processes
 
 Integers = npt.NDArray[np.int64]
 
@@ -32,7 +32,7 @@ def score_pairs(
     *,
     batch_size: int,
     precision: Precision,
-    processes: Processes,
+    processes: ProcessGroup,
     progress: Callable[[int, int], None],
 ) -> npt.NDArray[np.float64]:
     """Return the raw logit of every pair, in the order given; raises RunFailed where one is not finite.

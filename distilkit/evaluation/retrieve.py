@@ -9,7 +9,7 @@ from torch import Tensor
 from distilkit.errors import RunFailed
 from distilkit.evaluation.top import Top, best
 from distilkit.models.encoded import Encoded
-from distilkit.training.processes import Processes
+from distilkit.progress import ProcessGroup
 
 # Queries whose scores of a block are in memory at a time.
 QUERIES = 1024
@@ -40,7 +40,7 @@ def search(
     return Top(torch.cat([top.scores for top in tops]), torch.cat([top.places for top in tops])).to("cpu")
 
 
-def shared(top: Top, depth: int, processes: Processes) -> Top:
+def shared(top: Top, depth: int, processes: ProcessGroup) -> Top:
     """Return the best of what all processes found in their blocks, in every process."""
     tops = processes.gather([top])
     found = tops[0]

@@ -6,33 +6,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from distilkit.files import atomic_folder, content_key, read_json, write_json
+from distilkit.progress import ProcessGroup
 from distilkit.runs.lock import Lock
 from distilkit.runs.reporter import Reporter
 
-T = TypeVar("T")
-
 FORMAT = 1
-
-
-class Group(Protocol):
-    """The processes that build together (training.processes.Processes, or one alone)."""
-
-    @property
-    def is_main(self) -> bool: ...
-    def on_main(self, work: Callable[[], T]) -> T: ...
-
-
-class Alone:
-    """A group of one, for work that needs no torch."""
-
-    is_main = True
-
-    def on_main(self, work: Callable[[], T]) -> T:
-        """Do the work here."""
-        return work()
 
 
 @dataclass(frozen=True)
@@ -57,7 +38,7 @@ class Artifacts:
     """The folder `.artifacts/KIND/KEY/` beside the runs."""
 
     root: Path
-    group: Group
+    group: ProcessGroup
     reporter: Reporter
 
     def path(self, artifact: Artifact) -> Path:

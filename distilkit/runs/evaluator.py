@@ -8,6 +8,7 @@ from distilkit.data.passages import aggregate
 from distilkit.data.tokens import PairTokens
 from distilkit.evaluation.macs import pair_macs
 from distilkit.evaluation.measures import Evaluation, canonical_all, evaluate
+from distilkit.progress import ProcessGroup
 from distilkit.runs.materials import QuerySet
 from distilkit.runs.reporter import Reporter
 from distilkit.settings import EvaluateSettings
@@ -16,7 +17,7 @@ from distilkit.settings import EvaluateSettings
 class Evaluator:
     """Scores candidates with a ranker in this machine's precision."""
 
-    def __init__(self, settings: EvaluateSettings, processes: Any, reporter: Reporter) -> None:
+    def __init__(self, settings: EvaluateSettings, processes: ProcessGroup, reporter: Reporter) -> None:
         self.settings, self.processes, self.reporter = settings, processes, reporter
         self.measures = canonical_all(settings.measures)
         self.depth = settings.rerank_depth

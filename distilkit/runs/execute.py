@@ -8,6 +8,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from distilkit.errors import Busy, RunFailed, Stopped, UserError
+from distilkit.progress import ProcessGroup
 from distilkit.recipe import Source, resolved
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.checks import check
@@ -40,7 +41,7 @@ class Request:
         return RunFolder(self.runs_dir / self.recipe.name)
 
 
-def run(request: Request, reporter: Reporter, processes: Any) -> RunFolder:
+def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFolder:
     """Train and evaluate what a recipe names, and its label-only twin; return the finished run's folder.
 
     Raises UserError for wrong input (then nothing is left behind), RunFailed, and Stopped after a checkpoint.

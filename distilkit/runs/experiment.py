@@ -13,6 +13,7 @@ from distilkit.evaluation.macs import encoder_macs
 from distilkit.files import read_json
 from distilkit.models import STUDENTS
 from distilkit.models.references import content_hash, local_folder
+from distilkit.progress import ProcessGroup
 from distilkit.recipe import extended, grid_of, with_values
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.evaluator import Evaluator
@@ -54,7 +55,7 @@ class EvalSet:
 class Experiment:
     """Everything that one recipe trains and measures."""
 
-    def __init__(self, recipe: Recipe, artifacts: Artifacts, processes: Any) -> None:
+    def __init__(self, recipe: Recipe, artifacts: Artifacts, processes: ProcessGroup) -> None:
         self.recipe, self.artifacts, self.processes = recipe, artifacts, processes
         self.reporter = artifacts.reporter
         self.materials = Materials(recipe.data, artifacts)

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from distilkit.errors import UserError
+from distilkit.progress import OneProcess
 from distilkit.recipe import resolved
-from distilkit.runs.artifacts import Alone, Artifacts
+from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.checks import check
 from distilkit.runs.execute import Request
 from distilkit.runs.experiment import Experiment
@@ -92,20 +93,6 @@ class SuitePlan:
         lines.append(table(["run", "stage", "losses", "examples", "steps", ""], rows))
         lines += ["", f"{self.to_train} optimiser steps to train; nothing was trained now"]
         return "\n".join(lines)
-
-
-class OneProcess(Alone):
-    """This process alone, with the device that a run would take."""
-
-    count = 1
-    rank = 0
-
-    @property
-    def device(self) -> Any:
-        """The device that a run would compute on."""
-        import torch
-
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def plan(request: Request) -> Plan:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -322,6 +322,6 @@ class Reporter:
         if self.leads and not self._in_training and self.stop_requested():
             self.stop()
 
-    def stop(self) -> None:
+    def stop(self) -> NoReturn:
         """Raise Stopped."""
         raise Stopped("stopped; go on with --resume auto")

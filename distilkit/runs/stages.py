@@ -7,6 +7,7 @@ from typing import Any
 
 from distilkit.data.batches import total_steps
 from distilkit.evaluation.macs import pair_macs, ranker_macs
+from distilkit.progress import ProcessGroup
 from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.runs.evaluator import Evaluator
 from distilkit.runs.examples import TaskExamples
@@ -29,7 +30,7 @@ class Stages:
         materials: Materials,
         artifacts: Artifacts,
         evaluator: Evaluator,
-        processes: Any,
+        processes: ProcessGroup,
         general: GeneralSettings | None = None,
     ) -> None:
         self.materials, self.artifacts, self.reporter = materials, artifacts, artifacts.reporter

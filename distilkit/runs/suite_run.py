@@ -11,13 +11,13 @@ from typing import Any
 
 from distilkit.errors import Busy, RunFailed, UserError
 from distilkit.files import write_json
+from distilkit.progress import OneProcess
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.checks import check
 from distilkit.runs.execute import Request, execute, is_done
 from distilkit.runs.experiment import Experiment
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.lock import is_held
-from distilkit.runs.plan import OneProcess
 from distilkit.runs.reporter import Reporter
 from distilkit.runs.suite import Member, members
 

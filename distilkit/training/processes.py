@@ -54,6 +54,10 @@ class Processes:
         device: torch.device = self.state.device
         return device
 
+    def wait(self) -> None:
+        """Return once every process has come here."""
+        self.state.wait_for_everyone()
+
     def broadcast(self, value: T) -> T:
         """Return the main process's value in every process."""
         if self.count == 1:

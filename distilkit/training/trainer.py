@@ -18,7 +18,7 @@ from distilkit.data.batches import total_steps
 from distilkit.errors import RunFailed
 from distilkit.models.moving import on_device
 from distilkit.packed.stage import compiles, packs
-from distilkit.runs.reporter import Reporter
+from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.settings import TrainSettings
 from distilkit.strategies.stage import Stage
 from distilkit.training.ahead import Ahead
@@ -37,7 +37,6 @@ from distilkit.training.memory import denormals_flushed
 from distilkit.training.objective import Objective
 from distilkit.training.parts import TOKEN_BUDGET
 from distilkit.training.precision import Precision
-from distilkit.training.processes import Processes
 from distilkit.training.schedule import learning_rate_factor, warmup_steps
 from distilkit.training.training_set import Tokens, TrainingSet
 from distilkit.training.unused import leaves_some_alone
@@ -62,8 +61,8 @@ class Trainer:
     examples: TrainingSet
     tokens: Tokens
     precision: Precision
-    processes: Processes
-    reporter: Reporter
+    processes: ProcessGroup
+    reporter: ProgressReporter
     checkpoints: Path
     validate: Validate
     metric: str
@@ -276,7 +275,7 @@ class Trainer:
             if self.processes.is_main:
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
                 save_file(weights(self.objective), self._best)
-        self.processes.state.wait_for_everyone()
+        self.processes.wait()
 
     def _save(self) -> None:
         if self._accelerator.scaler is not None:
@@ -285,7 +284,7 @@ class Trainer:
             path = save_checkpoint(self.checkpoints, self.objective, self._prepared_optimizer, self.state, self._best)
             self.reporter.event("checkpoint", self.stage.name, self.state.step, {})
             self.reporter.say(f"{self.label}: checkpoint {path.name}", quiet=True)
-        self.processes.state.wait_for_everyone()
+        self.processes.wait()
 
     @property
     def _best(self) -> Path:

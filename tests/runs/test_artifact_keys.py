@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.experiment import Experiment
-from distilkit.runs.plan import OneProcess
 from distilkit.runs.reporter import Reporter
 
 Keys = Callable[..., dict[str, str]]

@@ -10,14 +10,15 @@ from cli_processes import Started, started, wait_for
 
 from distilkit.errors import RunFailed, Stopped
 from distilkit.files import content_key
-from distilkit.runs.artifacts import Alone, Artifact, Artifacts
+from distilkit.progress import OneProcess
+from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.runs.reporter import Reporter
 
 THING = Artifact("thing", {"of": "values", "number": 1})
 
 
 def artifacts(root: Path, reporter: Reporter | None = None) -> Artifacts:
-    return Artifacts(root, Alone(), reporter or Reporter(quiet=True))
+    return Artifacts(root, OneProcess(), reporter or Reporter(quiet=True))
 
 
 def write(folder: Path) -> dict[str, int]:

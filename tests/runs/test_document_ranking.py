@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from distilkit.evaluation.trec import read_run
+from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.experiment import Experiment
-from distilkit.runs.plan import OneProcess
 from distilkit.runs.reporter import Reporter
 
 PASSAGES = "data.passages={length = 3, stride = 2, aggregate = 'max', keep = 2}"

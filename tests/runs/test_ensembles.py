@@ -9,11 +9,12 @@ import pytest
 
 from distilkit.evaluation.trec import read_run
 from distilkit.files import read_json
+from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.execute import Request
 from distilkit.runs.experiment import Experiment
-from distilkit.runs.plan import OneProcess, plan
+from distilkit.runs.plan import plan
 from distilkit.runs.references import combined, total
 from distilkit.runs.reporter import Reporter
 from distilkit.runs.suite import members

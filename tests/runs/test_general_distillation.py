@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreTraining
 
+from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.experiment import Experiment
 from distilkit.runs.jobs import Teacher
 from distilkit.runs.learners import PROJECTIONS, build_objective
-from distilkit.runs.plan import OneProcess
 from distilkit.runs.reporter import Reporter
 
 Cli = Callable[..., Any]

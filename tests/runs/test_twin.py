@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from distilkit.errors import UserError
+from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.experiment import Experiment
-from distilkit.runs.plan import OneProcess
 from distilkit.runs.reporter import Reporter
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.experiment import Experiment
 from distilkit.runs.learners import build_objective
-from distilkit.runs.plan import OneProcess
 from distilkit.runs.reporter import Reporter
 
 Cli = Callable[..., Any]
