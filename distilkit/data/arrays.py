@@ -52,6 +52,17 @@ def mapped(path: Path) -> npt.NDArray[Any]:
     return found
 
 
+def ranges(starts: npt.NDArray[np.integer], counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Return the numbers from each start on, so many of each, one range after the other.
+
+    Example:
+        >>> ranges(np.array([7, 0]), np.array([3, 2]))
+        array([7, 8, 9, 0, 1])
+    """
+    found: npt.NDArray[np.int64] = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+    return found
+
+
 class ArrayFile:
     """A flat .npy file that is read in pieces: unlike a mapped one it leaves no pages in the process's memory."""
 

@@ -67,6 +67,13 @@ def json_lines(path: Path, expected: str = "one object a line") -> Iterator[tupl
         yield number, value
 
 
+def identifier(path: Path, place: int, value: object) -> str:
+    """Return a JSON value that must be an id (or a text), a string or a whole number, as a string; else UserError."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        refuse(path, place, f"expected an id or a text, got {value!r:.40}")
+    return str(value)
+
+
 def jsonl_texts(path: Path) -> Iterator[Row]:
     """Read BEIR texts, one JSON object a line: `_id`, `text` and, optionally, `title`."""
     for number, entry in json_lines(path):

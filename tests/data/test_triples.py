@@ -11,9 +11,9 @@ import pytest
 
 from distilkit.data.arrays import appended, mapped
 from distilkit.data.collection import Collection, open_collection, write_collection
+from distilkit.data.rows import IdIndex
 from distilkit.data.texts import Texts, write_texts
-from distilkit.data.triples import Triples, blocks, triples_identity, write_triples
-from distilkit.data.triples.rows import IdRows
+from distilkit.data.triples import Triples, reading, triples_identity, write_triples
 from distilkit.errors import UserError
 from distilkit.files import atomic_folder
 
@@ -97,7 +97,7 @@ def test_small_blocks_blank_lines_and_other_line_ends(
     assert whole == ROWS
     seen = []
     for size in (4, 9, 17):
-        monkeypatch.setattr(blocks, "BYTES", size)
+        monkeypatch.setattr(reading, "BYTES", size)
         (tmp_path / f"of{size}").mkdir()
         write_triples(tmp_path / f"of{size}", path, collection, progress=lambda done, total: seen.append((done, total)))
         assert Triples.open(tmp_path / f"of{size}").rows.tolist() == ROWS
@@ -180,7 +180,7 @@ def test_rows_are_found_by_any_id(tmp_path: Path, known: list[str]) -> None:
     table = Texts.open(tmp_path / "t.arrow")
     for asked in (["17", "3", "0", "3"], ["17", "x", "003"], ["99999", "-1", "2", "00", ""], ["0"]):
         expected = [known.index(id) if id in known else -1 for id in asked]
-        assert IdRows(table).find(pa.array(asked, pa.string())).tolist() == expected
+        assert IdIndex(table).find(pa.array(asked, pa.string())).tolist() == expected
 
 
 @pytest.mark.parametrize("row", [(), (3,)])

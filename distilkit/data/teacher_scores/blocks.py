@@ -1,17 +1,18 @@
-"""Some rows of a score file at a time, as columns: checked, and blamed by line."""
+"""Blocks of rows of a score file, as columns of ids and of scores that are checked."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from distilkit.errors import UserError
+from distilkit.data.reading import refuse
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -45,9 +46,20 @@ class Row(NamedTuple):
     score: float
 
 
-def blocks(path: Path, rows: Iterable[Row]) -> Iterator[Block]:
-    """Put rows of one kind together; raises UserError for one of another kind or a score that is not finite."""
-    rows = iter(rows)
+def in_blocks(rows: Callable[[Path], Iterable[Row]]) -> Callable[[Path], Iterator[Block]]:
+    """Return a reader of blocks, of scores or of margins throughout, for a reader of rows.
+
+    It raises UserError for rows of both kinds and for a score that is not finite.
+    """
+
+    @wraps(rows)
+    def read(path: Path) -> Iterator[Block]:
+        return _blocks(path, iter(rows(path)))
+
+    return read
+
+
+def _blocks(path: Path, rows: Iterator[Row]) -> Iterator[Block]:
     width = 0
     while batch := list(islice(rows, ROWS)):
         places, ids, scores = zip(*batch, strict=True)
@@ -81,25 +93,6 @@ def parse_scores(path: Path, places: Integers, texts: Sequence[str]) -> Floats:
         raise
     checked(path, places, scores)
     return scores
-
-
-def refuse(path: Path, place: int, problem: str, unit: str = ":") -> NoReturn:
-    """Raise UserError with file, line and what is wrong there."""
-    raise UserError(f"{path}{unit}{place}: {problem}")
-
-
-def number(path: Path, place: int, value: Any) -> float:
-    """Return a JSON value that must be a number; raises UserError where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        refuse(path, place, f"expected the score to be a finite number, got {value!r:.40}")
-    return float(value)
-
-
-def identifier(path: Path, place: int, value: Any) -> str:
-    """Return a JSON value that must be an id (or a text), a string or a whole number, as a string."""
-    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-        refuse(path, place, f"expected an id or a text, got {value!r:.40}")
-    return str(value)
 
 
 def _is_number(text: str) -> bool:

@@ -1,7 +1,6 @@
-"""The internal form of teacher scores, built once out of a file of any format."""
+"""Building the memory-mapped form of teacher scores out of a file of any format."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from distilkit.data.teacher_scores.blocks import Block, Floats, Integers, refuse
+from distilkit.data.arrays import ranges
+from distilkit.data.reading import refuse
+from distilkit.data.rows import TextIndex, TextTables
+from distilkit.data.teacher_scores.blocks import Block, Floats, Integers
 from distilkit.data.teacher_scores.formats import FORMATS, sniff
 from distilkit.data.teacher_scores.keys import Keys, as_bytes, joined, require_short
 from distilkit.data.teacher_scores.provenance import read_provenance
-from distilkit.data.teacher_scores.text_ids import TextIds, TextTables
 from distilkit.errors import UserError
 from distilkit.files import write_json
 
@@ -48,81 +49,101 @@ def build(
     name = FORMATS.resolve(format) if format else sniff(path)
     if not path.exists():
         raise UserError(f"{path}: there is no such file; expected teacher scores")
-    columns, scores, counts = _Columns(), _Scores(), {"unknown": 0}
-    for block in _by_ids(path, name, collection, on_unknown, counts):
-        columns.add(block)
-        scores.add(block)
-    if not len(columns):
+    ids: list[list[pa.DictionaryArray]] = []
+    scores: dict[str, list[Floats]] = {}
+    unknown = 0
+    for block, lost in _by_ids(path, name, collection, on_unknown):
+        ids.append([column.dictionary_encode() for column in block.ids])
+        for column, values in block.scores.items():
+            scores.setdefault(column, []).append(values)
+        unknown += lost
+    if not any(len(columns[0]) for columns in ids):
         raise UserError(f"{path}: holds no scores that can be used")
-    found = _write(folder, columns, scores)
+    kind = "margins" if len(ids[0]) == 3 else "scores"
+    counts = _write(folder, ids, {column: np.concatenate(parts) for column, parts in scores.items()})
     manifest = {
         "format": FORMAT,
         "file_format": name,
-        "kind": "margins" if columns.width == 3 else "scores",
-        "columns": scores.names,
-        "counts": {**found, **counts},
+        "kind": kind,
+        "columns": list(scores),
+        "counts": {**counts, "unknown": unknown},
         "provenance": read_provenance(path),
     }
     write_json(folder / MANIFEST, manifest)
     return manifest
 
 
-def _by_ids(
-    path: Path, name: str, collection: TextTables | None, on_unknown: Unknown, counts: dict[str, int]
-) -> Iterator[Block]:
-    """Yield a file's rows by ids, counting those left out."""
+def _by_ids(path: Path, name: str, collection: TextTables | None, on_unknown: Unknown) -> Iterator[tuple[Block, int]]:
+    """Yield a file's rows by ids, and how many rows were left out, as their texts are not in the collection."""
     if FORMATS[name].holds == "ids":
-        yield from FORMATS[name].read(path)
+        yield from ((block, 0) for block in FORMATS[name].read(path))
         return
     if collection is None:
         raise UserError(f"{path}: carries texts ({name}); expected a collection in which to find their ids")
-    texts = TextIds.of(collection)
+    queries, passages = TextIndex(collection.queries), TextIndex(collection.passages)
     for block in FORMATS[name].read(path):
-        resolved, unknown = texts.resolve(block)
-        if len(unknown) and on_unknown == "error":
-            refuse(path, int(unknown[0]), "a text of this row is not in the collection")
-        counts["unknown"] += len(unknown)
-        yield resolved
+        unknown: list[Integers] = []
+        for column in range(len(block.ids)):
+            block, lost = _with_ids(block, column, passages if column else queries)
+            unknown.append(lost)
+        places = np.unique(np.concatenate(unknown))
+        if len(places) and on_unknown == "error":
+            refuse(path, int(places[0]), "a text of this row is not in the collection")
+        yield block, len(places)
 
 
-class _Columns:
-    """The ids of all rows, as numbers of the distinct ids in their order."""
+def _with_ids(block: Block, column: int, index: TextIndex) -> tuple[Block, Integers]:
+    """Return the rows with ids for a column's texts, and the places of those whose text is unknown, which are left out.
 
-    def __init__(self) -> None:
-        self.width, self._chunks = 0, list[list[pa.Array]]()
-
-    def add(self, block: Block) -> None:
-        self.width = len(block.ids)
-        self._chunks.append([column.dictionary_encode() for column in block.ids])
-
-    def __len__(self) -> int:
-        return sum(len(chunk[0]) for chunk in self._chunks)
-
-    def numbered(self) -> tuple[pa.Array, pa.Array, list[Numbers]]:
-        """Return the distinct queries and documents, sorted, and the number of each row's ids among them; once only."""
-        queries, query_numbers = _numbered([chunk[0] for chunk in self._chunks])
-        each = [chunk[column] for column in range(1, self.width) for chunk in self._chunks]
-        self._chunks.clear()  # rows may be many
-        documents, document_numbers = _numbered(each)
-        return queries, documents, [query_numbers, *np.split(document_numbers, self.width - 1)]
+    A row whose text has several ids becomes several rows.
+    """
+    encoded = block.ids[column].dictionary_encode()
+    found = index.find_all(encoded.dictionary.to_pylist())
+    texts = encoded.indices.to_numpy()
+    counts = found.counts[texts]
+    kept = np.repeat(np.arange(len(block)), counts)
+    rows = found.rows[ranges(found.starts[texts], counts)]
+    ids = [one.take(pa.array(kept)) for one in block.ids]
+    ids[column] = pa.array(index.texts.ids(rows.tolist()), pa.string())
+    scores = {name: values[kept] for name, values in block.scores.items()}
+    return Block(block.places[kept], tuple(ids), scores), block.places[counts == 0]
 
 
-class _Scores:
-    """The scores of all rows, by column."""
+def _write(folder: Path, chunks: list[list[pa.DictionaryArray]], scores: dict[str, Floats]) -> dict[str, int]:
+    """Write keys and table, each pair (or triple) once, and return the counts of rows and of those that repeat one.
 
-    def __init__(self) -> None:
-        self._chunks: dict[str, list[Floats]] = {}
-
-    def add(self, block: Block) -> None:
-        for name, values in block.scores.items():
-            self._chunks.setdefault(name, []).append(values)
-
-    @property
-    def names(self) -> list[str]:
-        return list(self._chunks)
-
-    def columns(self) -> dict[str, Floats]:
-        return {name: np.concatenate(values) for name, values in self._chunks.items()}
+    The chunks of ids are emptied on the way: rows may be many.
+    """
+    width = len(chunks[0])
+    queries, query_numbers = _numbered([columns[0] for columns in chunks])
+    passages = [columns[place] for place in range(1, width) for columns in chunks]
+    chunks.clear()
+    documents, document_numbers = _numbered(passages)
+    numbers = [query_numbers, *np.split(document_numbers, width - 1)]
+    tables: list[npt.NDArray[np.uint64]] = []
+    # A row's pair among the pairs that differ, then its triple among the triples; the first of equal rows is kept.
+    group: npt.NDArray[np.integer] = query_numbers
+    for number in numbers[1:]:
+        keys, kept, group = np.unique(joined(group, number), return_index=True, return_inverse=True)
+        tables.append(keys)
+    conflicting = np.zeros(len(group), bool)
+    for values in scores.values():
+        conflicting |= values != values[kept][group]
+    Keys(as_bytes(queries), as_bytes(documents), tuple(tables)).write(folder)
+    ids = [
+        pa.DictionaryArray.from_arrays(pa.array(number[kept]), documents if place else queries)
+        for place, number in enumerate(numbers)
+    ]
+    columns = [*ids, *(pa.array(values[kept]) for values in scores.values())]
+    batch = pa.record_batch(columns, [*COLUMNS[width], *scores])
+    with pa.OSFile(str(folder / TABLE), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return {
+        "rows": len(group),
+        "kept": len(kept),
+        "repeated": len(group) - len(kept),
+        "conflicting": int(conflicting.sum()),
+    }
 
 
 def _numbered(chunks: list[pa.Array]) -> tuple[pa.Array, Numbers]:
@@ -134,67 +155,3 @@ def _numbered(chunks: list[pa.Array]) -> tuple[pa.Array, Numbers]:
     places = np.empty(len(order), np.int32)
     places[order] = np.arange(len(order))
     return ids.take(pa.array(order)), np.concatenate([places[chunk.indices.to_numpy()] for chunk in whole.chunks])
-
-
-@dataclass(frozen=True)
-class _Grouped:
-    """Rows sorted by their keys, equal ones in the order in which they came.
-
-    Attributes:
-        keys: the keys that differ, sorted
-        order: the rows, by key
-        first: where each key's rows begin in that order
-    """
-
-    keys: npt.NDArray[np.uint64]
-    order: Integers
-    first: Integers
-
-    @classmethod
-    def of(cls, keys: npt.NDArray[np.uint64]) -> "_Grouped":
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        return cls(ordered[first], order, first)
-
-    @property
-    def kept(self) -> Integers:
-        """The first row of each key."""
-        return self.order[self.first]
-
-    def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return a value of each key for each row, in sorted order."""
-        return np.repeat(values, np.diff(self.first, append=len(self.order)))
-
-    def numbers(self) -> Integers:
-        """Return the number of each row's key, in the order in which the rows came."""
-        found = np.empty(len(self.order), np.int64)
-        found[self.order] = self.spread(np.arange(len(self.keys)))
-        return found
-
-
-def _write(folder: Path, columns: _Columns, scores: _Scores) -> dict[str, int]:
-    """Write keys and table, each pair (or triple) once, and return the counts of rows and of those that repeat one."""
-    queries, documents, numbers = columns.numbered()
-    groups = [_Grouped.of(joined(numbers[0], numbers[1]))]
-    for number in numbers[2:]:
-        groups.append(_Grouped.of(joined(groups[-1].numbers(), number)))
-    group, values = groups[-1], scores.columns()
-    conflicting = np.zeros(len(group.order), bool)
-    for column in values.values():
-        conflicting |= column[group.order] != group.spread(column[group.kept])
-    Keys(as_bytes(queries), as_bytes(documents), tuple(one.keys for one in groups)).write(folder)
-    ids = [
-        pa.DictionaryArray.from_arrays(pa.array(number[group.kept]), documents if place else queries)
-        for place, number in enumerate(numbers)
-    ]
-    names = [*COLUMNS[columns.width], *values]
-    batch = pa.record_batch([*ids, *(pa.array(column[group.kept]) for column in values.values())], names)
-    with pa.OSFile(str(folder / TABLE), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return {
-        "rows": len(group.order),
-        "kept": len(group.keys),
-        "repeated": len(group.order) - len(group.keys),
-        "conflicting": int(conflicting.sum()),
-    }

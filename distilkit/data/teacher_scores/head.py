@@ -1,4 +1,4 @@
-"""The beginning of a score file, by which its format is told."""
+"""The beginning of a score file, by which its format is recognised, and reading of Parquet files."""
 
 import json
 from collections.abc import Iterator
@@ -48,10 +48,6 @@ class Head:
             return tuple(self.schema.names)
         return tuple(self.value) if isinstance(self.value, dict) else ()
 
-    def tabbed(self, count: int) -> bool:
-        """Return whether every line that was read has so many fields between tabs."""
-        return bool(self.lines) and all(line.count("\t") == count - 1 for line in self.lines)
-
 
 def parquet_files(path: Path) -> list[Path]:
     """Return the Parquet files that a path stands for: itself, or all below a folder, by name."""
@@ -82,26 +78,3 @@ def batches(path: Path, columns: list[str]) -> Iterator[tuple[Path, int, pa.Reco
                 done += len(batch)
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"{file}: cannot be read after row {done} ({str(error).splitlines()[0]})") from None
-
-
-def table_rows(path: Path) -> Iterator[tuple[Path, int, dict[str, Any]]]:
-    """Yield (file, place, row) of a table in Parquet or of objects in JSON lines."""
-    if parquet_files(path):
-        columns = Head.of(path).columns
-        for file, first, batch in batches(path, list(columns)):
-            for place, row in enumerate(batch.to_pylist(), start=first):
-                yield file, place, row
-        return
-    yield from json_rows(path, dict)
-
-
-def json_rows(path: Path, kind: type) -> Iterator[tuple[Path, int, Any]]:
-    """Yield (file, line, value) of a file of JSON lines; raises UserError for a line that is no value of the kind."""
-    for place, line in lines(path):
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}:{place}: broken JSON ({error}); expected one value a line") from None
-        if not isinstance(value, kind):
-            raise UserError(f"{path}:{place}: expected {'an object' if kind is dict else 'a list'}, got {line[:40]!r}")
-        yield path, place, value

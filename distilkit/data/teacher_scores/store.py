@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from distilkit.data.rows import TextTables
 from distilkit.data.teacher_scores.blocks import Floats, Integers
 from distilkit.data.teacher_scores.building import FORMAT, MANIFEST, TABLE, Unknown, build
 from distilkit.data.teacher_scores.combine import Statistics, statistics
 from distilkit.data.teacher_scores.keys import Ids, Keys
 from distilkit.data.teacher_scores.provenance import text_fingerprint
-from distilkit.data.teacher_scores.text_ids import TextTables
 from distilkit.errors import UserError, nearest
 from distilkit.files import atomic_folder, read_json
 
