@@ -1,6 +1,6 @@
 """Index time: documents encoded once, written to disk, before any query."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from distilkit.bench.rounds import Sweep, sweep_of
+from distilkit.bench.query_time import Sweep, sweep_of
 from distilkit.evaluation.encode import encode_rows
 from distilkit.evaluation.latency import seconds_of
 from distilkit.evaluation.memory import peak_memory, reset_peak
@@ -54,7 +54,7 @@ def index_documents(
     ranker: Any,
     tokens: Any,
     path: Path,
-    batch_sizes: tuple[int, ...],
+    batch_sizes: Sequence[int],
     device: torch.device,
     reach: Callable[[int], Any],
 ) -> IndexTime:

@@ -1,6 +1,7 @@
-"""The texts that a ranker is timed on: a collection's queries and candidates, or made-up ones of given lengths."""
+"""What is timed: a ranker, trained or drawn around an encoder, and the texts that it reads, given or made up."""
 
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.bench.request import Bench
 from distilkit.data.tokens import TokenStore
 from distilkit.errors import UserError
+from distilkit.files import content_key
+from distilkit.models import STUDENTS, student_options
+from distilkit.models.checkpoints import architecture_of
+from distilkit.models.initialise import student_from
+from distilkit.models.load import load_tokenizer
+from distilkit.options import Bench
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.materials import Materials
-from distilkit.scoring.rerank import data_settings
+from distilkit.scoring.rankers import OpenRanker, data_settings, model_folder, open_ranker
 
 Integers = npt.NDArray[np.int64]
 
@@ -38,40 +44,88 @@ class Workload:
         return self.candidates[query][:depth]
 
 
-def made_up(request: Bench, tokenizer: Any) -> Workload:
+def open_subject(asked: Bench) -> tuple[OpenRanker, bool]:
+    """Open the ranker to time, and tell whether it was trained to be one: else it is drawn around the model's encoder.
+
+    A new ranker costs what a trained one does. Raises UserError for a model without an architecture, and for options of
+    a new ranker where there is a trained one.
+    """
+    found = architecture_of(model_folder(asked.model))
+    if found is None and asked.architecture is None:
+        raise UserError(
+            f"{asked.model} is an encoder, not a ranker: name the --architecture of the one to time around it, "
+            f"{', '.join(STUDENTS)}"
+        )
+    if found is None:
+        opened = _new_ranker(asked)
+    elif asked.option or asked.shape is not None:
+        raise UserError(f"{asked.model} is a {found} already: --option and --shape are for a new ranker")
+    else:
+        opened = open_ranker(asked.model, asked.architecture)
+    return opened.with_lengths(asked.query_length, asked.document_length, asked.max_length), found is not None
+
+
+def _new_ranker(asked: Bench) -> OpenRanker:
+    assert asked.architecture is not None
+    folder = model_folder(asked.model)
+    tokenizer = load_tokenizer(folder)
+    ranker = student_from(
+        folder,
+        architecture=asked.architecture,
+        options=student_options(asked.architecture, options_table(asked.option or [])),
+        shape=asked.shape,
+        tokenizer=tokenizer,
+    )
+    return OpenRanker.of(ranker.eval(), tokenizer, folder, content_key(asked.model))
+
+
+def options_table(values: Sequence[str]) -> dict[str, Any]:
+    """Return options given as K=V, a number, true, false or a word; raises UserError for another form."""
+    table: dict[str, Any] = {}
+    for text in values:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise UserError(f"--option {text}: expected a name and a value, such as dim=128")
+        try:
+            table[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            table[name] = value
+    return table
+
+
+def made_up(tokenizer: Any, queries: int, documents: int, lengths: tuple[int, int]) -> Workload:
     """Return random words: queries of one length, and documents of one length that all of them rank."""
     words = np.array(whole_words(tokenizer))
     draw = np.random.default_rng(SEED)
-    query_length, document_length = request.text_lengths
 
     def texts(count: int, length: int) -> list[str]:
         return [" ".join(row) for row in words[draw.integers(len(words), size=(count, length))]]
 
-    queries, documents = texts(request.queries, query_length), texts(request.deepest, document_length)
-    made_of = {"source": "made up", "query_tokens": query_length, "document_tokens": document_length}
-    return Workload(queries, documents, [np.arange(request.deepest)] * len(queries), made_of)
+    made_of = {"source": "made up", "query_tokens": lengths[0], "document_tokens": lengths[1]}
+    ranked = [np.arange(documents)] * queries
+    return Workload(texts(queries, lengths[0]), texts(documents, lengths[1]), ranked, made_of)
 
 
-def of_collection(request: Bench, artifacts: Artifacts) -> Workload:
+def of_collection(asked: Bench, artifacts: Artifacts) -> Workload:
     """Return the first judged queries of a collection's split with their first-stage candidates.
 
     Raises UserError for missing data, and a split without judgements.
     """
-    assert request.data is not None
-    materials = Materials(data_settings(request.data, "bm25"), artifacts)
+    assert asked.data is not None
+    materials = Materials(data_settings(asked.data, "bm25"), artifacts)
     collection = materials.collection
-    ids = sorted(collection.qrels(request.split))
-    found, _ = materials.candidates(request.split, ids, request.deepest)
-    rows = [row for row in range(len(ids)) if (found.passages[row] >= 0).any()][: request.queries]
+    ids = sorted(collection.qrels(asked.split))
+    found, _ = materials.candidates(asked.split, ids, max(asked.depths))
+    rows = [row for row in range(len(ids)) if (found.passages[row] >= 0).any()][: asked.queries]
     if not rows:
-        raise UserError(f"--split {request.split}: none of its queries has candidates to rank")
+        raise UserError(f"--split {asked.split}: none of its queries has candidates to rank")
     kept = [passages[passages >= 0] for passages in (np.asarray(found.passages[row]) for row in rows)]
     pool = np.unique(np.concatenate(kept))
     return Workload(
         collection.queries.texts(int(found.queries[row]) for row in rows),
         collection.passages.texts(pool),
         [np.searchsorted(pool, passages) for passages in kept],
-        {"source": collection.name, "split": request.split, "fingerprint": collection.fingerprint},
+        {"source": collection.name, "split": asked.split, "fingerprint": collection.fingerprint},
     )
 
 

@@ -1,17 +1,21 @@
 """The rankers that a command names, opened for scoring."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH, SideTokens
+from distilkit.data.sources.tables import find_file
 from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, tokenizer_identity
 from distilkit.errors import UserError
+from distilkit.evaluation.rerank import score_pairs
 from distilkit.models.checkpoints import architecture_of, load_ranker, ranker_entry
 from distilkit.models.load import load_tokenizer, require_fit
 from distilkit.models.positions import position_room
@@ -19,7 +23,12 @@ from distilkit.models.published import is_published_cat
 from distilkit.models.references import PREFIX, content_hash, local_folder
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.materials import Materials
+from distilkit.runs.reporter import Reporter
 from distilkit.settings import DataSettings
+from distilkit.training.precision import Precision
+from distilkit.training.processes import Processes
+
+Integers = npt.NDArray[np.int64]
 
 MAX_LENGTH = 256
 LENGTHS = ("max_length", "query_length", "document_length")
@@ -168,6 +177,63 @@ def open_all(
         says = len(models) > 1 and architecture_of(model_folder(one.reference)) is not None
         opened[one.name] = open_ranker(one.reference, None if says else architecture).with_lengths(*lengths)
     return opened
+
+
+def score_each(
+    rankers: Mapping[str, OpenRanker],
+    tokens: Callable[[OpenRanker], Any],
+    queries: Integers,
+    passages: Integers,
+    *,
+    batch_size: int,
+    precision: Precision,
+    processes: Processes,
+    reporter: Reporter,
+) -> npt.NDArray[np.float64]:
+    """Return every ranker's raw score of every pair, shape ``[n, rankers]``, for `teacher_scores.combine.combine`.
+
+    Every process scores its share and gets all scores; one ranker at a time is on the device.
+
+    Args:
+        rankers: by name, in the order of the columns
+        tokens: returns the tokens that a ranker reads, made by its own tokenizer and cut to its own lengths
+        queries: the row of each pair's query in those tokens, shape ``[n]``
+        passages: that of its passage, shape ``[n]``
+        batch_size: pairs of a forward pass
+        precision: what is computed in
+        processes: who takes part
+        reporter: shows how far it is, ranker by ranker
+
+    Raises RunFailed where a score is not finite.
+    """
+    scores = np.empty((len(queries), len(rankers)))
+    for column, (name, opened) in enumerate(rankers.items()):
+        read = tokens(opened)
+        with opened.on(processes.device) as ranker, reporter.phase(f"re-rank with {name}", len(queries)) as phase:
+            scores[:, column] = score_pairs(
+                ranker,
+                read,
+                queries,
+                passages,
+                batch_size=batch_size,
+                precision=precision,
+                processes=processes,
+                progress=phase.reach,
+            )
+    return scores
+
+
+def data_settings(data: str, candidates: str) -> DataSettings:
+    """Return the [data] table of a folder in BEIR's or MS MARCO's layout, or of the built-in collection."""
+    if data == "pydocs":
+        return DataSettings(source=data)
+    folder = Path(data)
+    if not folder.is_dir():
+        raise UserError(
+            f"--data {data}: there is no such folder; expected one of BEIR's or MS MARCO's layout, or pydocs"
+        )
+    source = "beir" if find_file(folder, "corpus.jsonl") else "msmarco"
+    return DataSettings(source=source, path=data, candidates=candidates)
 
 
 def model_folder(reference: str) -> Path:

@@ -11,9 +11,7 @@ import torch
 from tiny_rankers import DOCUMENT_LENGTH, MAX_LENGTH, OPTIONS, QUERY_LENGTH, save_tiny
 
 from distilkit.bench.index_time import index_documents
-from distilkit.bench.query_time import Keeping, Reading, Stopwatch
-from distilkit.bench.request import Bench
-from distilkit.bench.rounds import sizes_up_to, sweep_of
+from distilkit.bench.query_time import Keeping, Reading, Stopwatch, sizes_up_to, sweep_of
 from distilkit.bench.workload import made_up, store_of
 from distilkit.errors import RunFailed
 from distilkit.models.checkpoints import load_encoder
@@ -102,7 +100,7 @@ def test_the_text_says_it_all(cli: Cli, models: Path) -> None:
 def test_what_is_timed_scores_the_documents(architecture: str, tokenises: bool, models: Path, tmp_path: Path) -> None:
     """Encodings are written to disk, read back, and give the scores of texts that are read together."""
     opened = open_ranker(str(models / architecture))
-    workload = made_up(Bench("", depths=(7,), text_lengths=(5, 9), queries=2), opened.tokenizer)
+    workload = made_up(opened.tokenizer, queries=2, documents=7, lengths=(5, 9))
     length = opened.stored_length
     stores = [store_of(texts, opened.tokenizer, length) for texts in (workload.queries, workload.documents)]
     tokens: Any = opened.tokens(stores[0], stores[1])

@@ -77,3 +77,19 @@ def test_ctrl_c_before_anything_runs(tmp_path: Path) -> None:
     assert done.returncode == 130, done.stderr
     assert done.stderr.startswith("distilkit: stopped at once")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("error", ["EOFError('cut short')", "BrokenPipeError(32, 'Broken pipe')"])
+def test_what_breaks_off_is_not_done(error: str, tmp_path: Path) -> None:
+    """A file or a connection that ends early inside a verb is a failure, unlike a reader that has seen enough."""
+    code = (
+        "import distilkit.recipe as recipe\n"
+        f"def broken():\n    raise {error}\n"
+        "recipe.shipped_recipes = broken\n"
+        "import sys; from distilkit.cli import main\n"
+        "sys.argv = ['distilkit', 'recipes']\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("distilkit: recipes broke off: ")
+    assert done.stderr.count("\n") == 1

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from distilkit.commands import rerank as module
 from distilkit.evaluation.trec import read_run
-from distilkit.scoring import rerank as module
 
 Cli = Callable[..., Any]
 

@@ -21,7 +21,7 @@ from distilkit.errors import UserError
 from distilkit.evaluation import rerank as scoring_pairs
 from distilkit.models.load import load_cat, load_tokenizer
 from distilkit.models.references import content_hash
-from distilkit.scoring import shards
+from distilkit.scoring import job
 
 Cli = Callable[..., Any]
 FP32 = ("--bf16", "false")
@@ -68,10 +68,8 @@ def test_parquet_holds_every_pair_once(
     cli: Cli, teachers: list[Path], triples: Path, tiny_beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored: list[int] = []
-    whole = shards.score_pairs
-    monkeypatch.setattr(
-        shards, "score_pairs", lambda *rest, **more: scored.append(len(rest[2])) or whole(*rest, **more)
-    )
+    whole = job.score_pairs
+    monkeypatch.setattr(job, "score_pairs", lambda *rest, **more: scored.append(len(rest[2])) or whole(*rest, **more))
     output = tmp_path / "scores.parquet"
     options = ("--model", teachers[0], "--model", f"deep={teachers[1]}", "--output", output, "--json", *FP32)
     outcome = cli("score", "--triples", triples, "--data", tiny_beir, *options)
@@ -167,20 +165,20 @@ def test_the_real_sample_of_ms_marco(
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "SHARD", 8)
+    monkeypatch.setattr(job, "SHARD", 8)
 
 
 KILLED = """
 import sys, time
 from distilkit.cli import main
 from distilkit.evaluation import rerank
-from distilkit.scoring import shards
-shards.SHARD = 8
-whole = shards.score_pairs
+from distilkit.scoring import job
+job.SHARD = 8
+whole = job.score_pairs
 def slow(*rest, **more):
     time.sleep(0.2)
     return whole(*rest, **more)
-shards.score_pairs = slow
+job.score_pairs = slow
 sys.argv = ["distilkit", *sys.argv[1:]]
 main()
 """
@@ -217,8 +215,8 @@ def test_a_killed_scoring_goes_on(
     assert other.code == 2
     assert "teachers[1].max_length is 64 there, and 16 is asked for" in other.err
     sizes: list[int] = []
-    whole = shards.score_pairs
-    monkeypatch.setattr(shards, "score_pairs", lambda *rest, **more: sizes.append(len(rest[2])) or whole(*rest, **more))
+    whole = job.score_pairs
+    monkeypatch.setattr(job, "score_pairs", lambda *rest, **more: sizes.append(len(rest[2])) or whole(*rest, **more))
     outcome = cli(*fixed, output, "--resume")
     assert outcome.code == 0, outcome.err
     assert 0 < len(sizes) <= 4  # the first teacher's shards and the second's finished ones are not computed again

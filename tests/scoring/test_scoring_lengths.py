@@ -148,8 +148,7 @@ def test_all_scores_of_an_ensemble_come_from_one_place(trained: Path, tiny_beir:
     from distilkit.evaluation.rerank import score_pairs
     from distilkit.runs.artifacts import Artifacts
     from distilkit.runs.reporter import Reporter
-    from distilkit.scoring.rerank import data_settings
-    from distilkit.scoring.together import score_each
+    from distilkit.scoring.rankers import data_settings, score_each
     from distilkit.training.processes import Processes
 
     processes, reporter = Processes(), Reporter(quiet=True)

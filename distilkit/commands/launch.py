@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from distilkit.errors import RunFailed, Stopped, UserError
+from distilkit.options import Printed
 from distilkit.runs.claim import exit_code
 from distilkit.runs.reporter import Reporter
 from distilkit.training.processes import Processes
 
 
 @contextmanager
-def launched(quiet: bool, stopped: str | None = None) -> Iterator[tuple[Processes, Reporter]]:
+def launched(asked: Printed, stopped: str | None = None) -> Iterator[tuple[Processes, Reporter]]:
     """Yield the processes and what reports for them; where all of them fail alike, the main one says why.
 
     `stopped` is what it says of a command that was asked to stop, which by default goes on as a run does.
@@ -18,7 +19,7 @@ def launched(quiet: bool, stopped: str | None = None) -> Iterator[tuple[Processe
     processes = Processes()
     main = processes.is_main
     try:
-        yield processes, Reporter(quiet=quiet or not main, leads=main)
+        yield processes, Reporter(quiet=asked.json_ or not main, leads=main)
     except (UserError, RunFailed, Stopped, KeyboardInterrupt) as error:
         if main and stopped is not None and isinstance(error, Stopped):
             raise Stopped(stopped) from None

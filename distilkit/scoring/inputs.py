@@ -1,4 +1,4 @@
-"""What is to be scored: triples, pairs or a run, as the pairs that differ and where each occurs."""
+"""Files of triples, pairs or candidates: the pairs to score, each once, and the lines on which each occurs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distilkit import options
+from distilkit.commands.output import printed
 from distilkit.errors import UserError, nearest
 from distilkit.models.save import is_stanford, save_ranker
 from distilkit.scoring.rankers import named, open_ranker
@@ -58,16 +60,17 @@ class Exported:
         return f"a {self.architecture} for {self.format}: {self.output}\nload it with {self.loads}"
 
 
-def export(reference: str, format_: str, output: Path, architecture: str | None = None) -> Exported:
-    """Write a ranker to a new folder; the architecture is for a model that does not say which ranker it is.
+def export(asked: options.Export) -> str:
+    """Write a ranker to a new folder; return where it is and how it is loaded.
 
     Raises UserError for an unknown format, one that the ranker cannot be loaded in, and a folder that is not empty.
     """
+    reference, format_, output = asked.model, asked.format_, asked.output
     if format_ not in FORMATS:
         raise UserError(f"--format {format_}: there is no such format{nearest(format_, FORMATS)}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output}: exists already; choose a new folder")
-    opened = open_ranker(reference, architecture)
+    opened = open_ranker(reference, asked.architecture)
     ranker = opened.ranker
     fitting = [name for name, one in FORMATS.items() if one.takes(ranker)]
     if format_ not in fitting:
@@ -85,4 +88,4 @@ def export(reference: str, format_: str, output: Path, architecture: str | None 
     )
     kind = "AutoModelForSequenceClassification" if ranker.architecture == "bert_cat" else "AutoModel"
     loads = FORMATS[format_].loads.format(folder=str(output), kind=f"{kind}.from_pretrained")
-    return Exported(output, format_, ranker.architecture, loads)
+    return printed(Exported(output, format_, ranker.architecture, loads), asked)

@@ -1,13 +1,15 @@
 """`distilkit evaluate`: the measures of TREC runs under the evaluation policy."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distilkit import options
+from distilkit.commands.output import printed
 from distilkit.comparison.arguments import file_name
 from distilkit.errors import UserError
-from distilkit.evaluation.measures import Evaluation, evaluate
+from distilkit.evaluation import measures
+from distilkit.evaluation.measures import Evaluation
 from distilkit.evaluation.trec import read_qrels, read_run
 from distilkit.tables import table
 
@@ -38,21 +40,21 @@ class Evaluations:
         return "\n".join(lines)
 
 
-def evaluate_runs(runs: Sequence[str], qrels: Path, measures: Sequence[str]) -> Evaluations:
+def evaluate(asked: options.Evaluate) -> str:
     """Return the measures of TREC runs, each a path or `NAME=PATH`.
 
     Raises UserError for a file that is missing or broken, equal names and an unknown measure.
     """
-    if not qrels.is_file():
-        raise UserError(f"--qrels {qrels}: there is no such file")
-    judgements = read_qrels(qrels)
+    if not asked.qrels.is_file():
+        raise UserError(f"--qrels {asked.qrels}: there is no such file")
+    judgements = read_qrels(asked.qrels)
     found: dict[str, Evaluation] = {}
-    for argument in runs:
+    for argument in asked.runs:
         name, path = _named(argument)
         if name in found:
             raise UserError(f"two runs are called {name!r}; rename one as NAME={path}")
-        found[name] = evaluate(read_run(path), judgements, measures)
-    return Evaluations(found)
+        found[name] = measures.evaluate(read_run(path), judgements, options.split(asked.measures) or [])
+    return printed(Evaluations(found), asked)
 
 
 def _named(argument: str) -> tuple[str, Path]:

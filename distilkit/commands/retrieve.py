@@ -1,7 +1,6 @@
 """`distilkit retrieve`: each query's best documents of a whole collection."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from distilkit import options
+from distilkit.commands.launch import launched
+from distilkit.commands.output import printed
 from distilkit.data.collection import Collection
 from distilkit.errors import UserError
 from distilkit.evaluation.encode import encode_rows
@@ -21,12 +23,9 @@ from distilkit.evaluation.rerank import computing
 from distilkit.evaluation.retrieve import search, shared
 from distilkit.evaluation.top import Top
 from distilkit.evaluation.trec import Run, write_run
-from distilkit.models.encoded import Encoded
 from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.reporter import Phase, Reporter
-from distilkit.scoring.launched import launched
-from distilkit.scoring.rankers import OpenRanker, named, open_ranker
-from distilkit.scoring.rerank import data_settings
+from distilkit.runs.reporter import Reporter
+from distilkit.scoring.rankers import OpenRanker, data_settings, named, open_ranker
 from distilkit.tables import table
 from distilkit.training.precision import choose_precision
 from distilkit.training.processes import Processes
@@ -34,30 +33,6 @@ from distilkit.training.processes import Processes
 Integers = npt.NDArray[np.int64]
 
 EVERY = "all"
-
-
-@dataclass(frozen=True)
-class Retrieve:
-    """What `distilkit retrieve` was asked for.
-
-    `faiss` is the kind of an index of FAISS, None for exact search; `architecture` is that of a model that does not say
-    which ranker it is.
-    """
-
-    model: str
-    data: str
-    output: Path
-    runs_dir: Path
-    split: str = "test"
-    depth: int = 1000
-    index: Path | None = None
-    fp16: bool = False
-    faiss: str | None = None
-    architecture: str | None = None
-    query_length: int | None = None
-    document_length: int | None = None
-    batch_size: int = 64
-    bf16: bool | str = "auto"
 
 
 @dataclass(frozen=True)
@@ -86,55 +61,49 @@ class Retrieved:
         return f"{table(list(means), [[f'{value:.4f}' for value in means.values()]])}\n{text}"
 
 
-def retrieve(request: Retrieve, quiet: bool) -> Retrieved | None:
+def retrieve(asked: options.Retrieve) -> str | None:
     """Write a run of each query's best documents, the evaluation policy's order throughout.
 
-    Returns None but in the main process. Raises UserError for wrong input, and for a ranker that cannot search.
+    Returns what is printed of it, None but in the main process. Raises UserError for wrong input, and for a ranker that
+    cannot search.
     """
-    if request.faiss is not None:
+    if asked.faiss is not None:
         require_faiss()
-    tag = named([request.model])[0].name
-    kept = "the same command goes on with the blocks of --index" if request.index else "nothing was kept"
-    with launched(quiet, f"stopped; {kept}") as (processes, reporter), reporter.live():
-        opened = open_ranker(request.model, request.architecture).with_lengths(
-            request.query_length, request.document_length
-        )
-        _require_search(request, opened)
-        if request.faiss is not None and processes.count > 1:
+    tag = named([asked.model])[0].name
+    kept = "the same command goes on with the blocks of --index" if asked.index else "nothing was kept"
+    with launched(asked, f"stopped; {kept}") as (processes, reporter), reporter.live():
+        opened = open_ranker(asked.model, asked.architecture).with_lengths(asked.query_length, asked.document_length)
+        _require_search(asked, opened)
+        if asked.faiss is not None and processes.count > 1:
             raise UserError("--faiss searches in one process: start it without a launcher")
-        artifacts = Artifacts(request.runs_dir / ".artifacts", processes, reporter)
-        materials = opened.materials(data_settings(request.data, "bm25"), artifacts)
-        queries = _queries(materials.collection, request.split)
+        artifacts = Artifacts(asked.runs_dir / ".artifacts", processes, reporter)
+        materials = opened.materials(data_settings(asked.data, "bm25"), artifacts)
+        queries = _queries(materials.collection, asked.split)
         tokens = opened.collection_tokens(materials)
         started = time.monotonic()
-        precision = choose_precision(request.bf16, False, processes.device)
+        precision = choose_precision(asked.wants_bf16, False, processes.device)
         opened.ranker.to(processes.device)
         with torch.no_grad(), computing(precision, processes.device):
-            index = _index(request, opened, tokens, materials.collection, processes.device)
+            index = _index(asked, opened, tokens, materials.collection, processes.device)
             processes.on_main(lambda: index.claim(_made_of(opened, materials.collection, precision)))
-            top = _search(request, opened, tokens, queries, index, processes, reporter)
+            top = _search(asked, opened, tokens, queries, index, processes, reporter)
         if not processes.is_main:
             return None
         run = _run(materials.collection, queries, index.rows, top)
-        write_run(request.output, run, tag)
-        return Retrieved(
-            request.output,
-            len(queries),
-            len(index.rows),
-            time.monotonic() - started,
-            _evaluation(materials.collection, request, run),
-        )
+        write_run(asked.output, run, tag)
+        seconds, evaluation = time.monotonic() - started, _evaluation(materials.collection, asked, run)
+        return printed(Retrieved(asked.output, len(queries), len(index.rows), seconds, evaluation), asked)
 
 
-def _require_search(request: Retrieve, opened: OpenRanker) -> None:
+def _require_search(asked: options.Retrieve, opened: OpenRanker) -> None:
     ranker = opened.ranker
     if not hasattr(ranker, "score_all"):
         raise UserError(
-            f"{request.model} is a {ranker.architecture}, which cannot search a whole collection: a bert_dot or a "
+            f"{asked.model} is a {ranker.architecture}, which cannot search a whole collection: a bert_dot or a "
             "colbert can; re-rank candidates with `distilkit rerank`"
         )
-    if request.faiss is not None and ranker.architecture != "bert_dot":
-        raise UserError(f"--faiss searches a bert_dot's single vectors: {request.model} is a {ranker.architecture}")
+    if asked.faiss is not None and ranker.architecture != "bert_dot":
+        raise UserError(f"--faiss searches a bert_dot's single vectors: {asked.model} is a {ranker.architecture}")
 
 
 def _queries(collection: Collection, split: str) -> Integers:
@@ -145,12 +114,12 @@ def _queries(collection: Collection, split: str) -> Integers:
 
 
 def _index(
-    request: Retrieve, opened: OpenRanker, tokens: Any, collection: Collection, device: torch.device
+    asked: options.Retrieve, opened: OpenRanker, tokens: Any, collection: Collection, device: torch.device
 ) -> DocumentIndex:
     # By id descending, which is how ties are broken: a lower place is the better one.
     rows = np.ascontiguousarray(collection.passages.order[::-1])
-    dtype = torch.float16 if request.fp16 else torch.float32
-    return DocumentIndex(opened.ranker, tokens.documents, rows, request.batch_size, device, dtype, request.index)
+    dtype = torch.float16 if asked.fp16 else torch.float32
+    return DocumentIndex(opened.ranker, tokens.documents, rows, asked.batch_size, device, dtype, asked.index)
 
 
 def _made_of(opened: OpenRanker, collection: Collection, precision: str) -> dict[str, Any]:
@@ -160,7 +129,7 @@ def _made_of(opened: OpenRanker, collection: Collection, precision: str) -> dict
 
 
 def _search(
-    request: Retrieve,
+    asked: options.Retrieve,
     opened: OpenRanker,
     tokens: Any,
     queries: Integers,
@@ -168,20 +137,16 @@ def _search(
     processes: Processes,
     reporter: Reporter,
 ) -> Top:
-    size, device = request.batch_size, processes.device
+    size, device = asked.batch_size, processes.device
     encoded = encode_rows(opened.ranker.encode_query, tokens.queries, queries, batch_size=size, device=device)
     mine = range(processes.rank, len(index), processes.count)
     if kept := index.kept():
-        reporter.say(f"--index {request.index}: {kept} of {len(index)} blocks are there already")
+        reporter.say(f"--index {asked.index}: {kept} of {len(index)} blocks are there already")
     with reporter.phase("search documents", len(index.rows)) as phase:
-        blocks = _counted(index, mine, phase)
-        if request.faiss is not None:
-            return search_faiss(encoded, blocks, request.depth, request.faiss)
-        return shared(search(opened.ranker, encoded, blocks, request.depth, device), request.depth, processes)
-
-
-def _counted(index: DocumentIndex, numbers: range, phase: Phase) -> Iterator[tuple[int, Encoded]]:
-    yield from index.blocks(numbers, partial(phase.reach, total=len(index.rows)))
+        blocks = index.blocks(mine, partial(phase.reach, total=len(index.rows)))
+        if asked.faiss is not None:
+            return search_faiss(encoded, blocks, asked.depth, asked.faiss)
+        return shared(search(opened.ranker, encoded, blocks, asked.depth, device), asked.depth, processes)
 
 
 def _run(collection: Collection, queries: Integers, rows: Integers, top: Top) -> Run:
@@ -192,7 +157,7 @@ def _run(collection: Collection, queries: Integers, rows: Integers, top: Top) ->
     return run
 
 
-def _evaluation(collection: Collection, request: Retrieve, run: Run) -> Evaluation | None:
-    if request.split == EVERY:
+def _evaluation(collection: Collection, asked: options.Retrieve, run: Run) -> Evaluation | None:
+    if asked.split == EVERY:
         return None
-    return evaluate(run, collection.qrels(request.split), [f"R@{request.depth}", "RR@10", "nDCG@10"])
+    return evaluate(run, collection.qrels(asked.split), [f"R@{asked.depth}", "RR@10", "nDCG@10"])

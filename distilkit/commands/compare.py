@@ -1,0 +1,67 @@
+"""`distilkit compare`: whether the differences between systems are real."""
+
+import sys
+from dataclasses import replace
+
+from distilkit import options
+from distilkit.commands.output import screen
+from distilkit.comparison.compare import compare as compare_systems
+from distilkit.comparison.render import formats, render
+from distilkit.comparison.systems import read_systems
+from distilkit.comparison.tables.build import build
+from distilkit.errors import UserError
+from distilkit.files import write_text
+
+
+def compare(asked: options.Compare) -> str | None:
+    """Return the comparison in the format that was asked for; None where it goes to a file."""
+    format_ = formats.resolve("json" if asked.json_ else asked.format_)
+    measures = options.split(asked.measures)
+    eval_set = options.split(asked.eval_set)
+    read = read_systems(asked.systems, runs_dir=asked.runs_dir, measures=measures, qrels=asked.qrels, eval_set=eval_set)
+    result = compare_systems(
+        read,
+        baselines=_baselines(asked.baseline, [system.name for system in read]),
+        measures=measures,
+        pairs=asked.pairs,
+        queries=asked.queries,
+        test=asked.test,
+        correction=asked.correction,
+        alpha=_levels(asked.alpha) or (0.05, 0.01),
+        noninferiority=asked.non_inferiority,
+        margin_kind=asked.margin_kind,
+        equivalence=asked.equivalence,
+        seeds=asked.seeds,
+    )
+    tables = [*(options.split(asked.tables) or []), *(["depth"] if asked.depths else [])]
+    depths = options.whole_numbers(asked.depths, "--depths", "10 20 50 100")
+    result = replace(result, tables=tuple(build(result, tables, depths)))
+    shown = replace(screen(asked.output is None and sys.stdout.isatty()), details=asked.details)
+    text = render(result, format_, shown)
+    if asked.plots is not None:
+        from distilkit.comparison.plots import save  # matplotlib takes a second to import
+
+        save(result, asked.plots)
+    if asked.output is None:
+        return text.rstrip("\n")
+    try:
+        write_text(asked.output, text)
+    except OSError as error:
+        raise UserError(f"--output {asked.output}: cannot be written: {error.strerror}") from None
+    return None
+
+
+def _baselines(values: list[str] | None, names: list[str]) -> list[str] | None:
+    """Split a value at its blanks unless it is a system's name, which may hold some."""
+    whole = [value for value in values or [] if value in names or value.rpartition(":")[0] in names]
+    return [part for value in values for part in ([value] if value in whole else value.split())] if values else None
+
+
+def _levels(values: list[str] | None) -> tuple[float, ...]:
+    levels = []
+    for text in options.split(values) or []:
+        try:
+            levels.append(float(text))
+        except ValueError:
+            raise UserError(f"--alpha {text}: expected a number between 0 and 1") from None
+    return tuple(levels)

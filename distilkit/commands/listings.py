@@ -1,0 +1,75 @@
+"""`distilkit runs`, `show`, `strategies`, `recipes` and `tui`: what there is to see. None of them needs torch."""
+
+import json
+from typing import Any
+
+from distilkit import options
+from distilkit.tables import table
+
+
+def runs(asked: options.Runs) -> str:
+    """Return a row a run: state, strategy, student, step and measures."""
+    from distilkit.runs.state import find_runs, summary
+
+    rows = [summary(folder, asked.runs_dir) for folder in find_runs(asked.runs_dir)]
+    if asked.json_:
+        return json.dumps(rows, indent=2)
+    if not rows:
+        return f"no runs in {asked.runs_dir}"
+    names = list(dict.fromkeys(name for row in rows for name in row["measures"]))
+    return table(["run", "state", "strategy", "student", "step", *names], [_run_row(row, names) for row in rows])
+
+
+def _run_row(row: dict[str, Any], names: list[str]) -> list[str]:
+    step = f"{row['step']}/{row['total']}" if row["total"] else ""
+    values = [f"{row['measures'][name]:.4f}" if name in row["measures"] else "" for name in names]
+    return [row["name"], row["state"], row["strategy"], row["student"], step, *values]
+
+
+def show(asked: options.Show) -> str:
+    """Return what one run's folder says."""
+    from distilkit.runs.show import describe, to_text
+    from distilkit.runs.state import locate
+
+    found = describe(locate(asked.name, asked.runs_dir))
+    return json.dumps(found, indent=2) if asked.json_ else to_text(found)
+
+
+def strategies(asked: options.Strategies) -> str:
+    """Return a row a strategy, or one in full."""
+    from distilkit.strategies.describe import explain, listing
+
+    found = listing(asked.name)
+    if asked.json_:
+        return json.dumps(found, indent=2)
+    if asked.name is not None:
+        return explain(asked.name)
+    rows = [[row["name"], ", ".join(row["stages"]), row["paper"]] for row in found]
+    return table(["strategy", "stages", "paper"], rows)
+
+
+def recipes(asked: options.Recipes) -> str:
+    """Return a row a shipped recipe."""
+    from distilkit import recipe
+
+    rows, suites = [], {}
+    for name, path in recipe.shipped_recipes().items():
+        loaded = recipe.load_recipe(path)
+        names = loaded.matrix.strategies if loaded.matrix else (loaded.strategy["name"],)
+        if loaded.matrix:
+            suites[name] = f"a suite of {len(names)}"
+        row = {"name": name, "strategy": ", ".join(names), "data": loaded.data.source}
+        rows.append({**row, "description": loaded.description, "path": str(path)})
+    if asked.json_:
+        return json.dumps(rows, indent=2)
+    columns = ["name", "strategy", "data", "description"]
+    shown = [{**row, "strategy": suites.get(row["name"], row["strategy"])} for row in rows]
+    return table(["recipe", *columns[1:]], [[row[column] for column in columns] for row in shown])
+
+
+def tui(asked: options.Tui) -> None:
+    """Open the terminal interface; returns when it is closed."""
+    options.require_runs_dir(asked.runs_dir)
+    from distilkit_tui.app import run
+
+    run(asked.runs_dir)

@@ -1,0 +1,33 @@
+"""What is printed: JSON or text, and the screen that it is made for."""
+
+import json
+import os
+import shutil
+from typing import Any, Protocol
+
+from distilkit.comparison.render import Screen
+from distilkit.options import Printed
+
+
+class Found(Protocol):
+    """What a command found, for scripts and for people."""
+
+    def to_json(self) -> Any:
+        """Return it as plain data."""
+        ...
+
+    def to_text(self) -> str:
+        """Return it for people."""
+        ...
+
+
+def printed(found: Found, asked: Printed) -> str:
+    """Return what was found as JSON or as text, whichever was asked for."""
+    return json.dumps(found.to_json(), indent=2) if asked.json_ else found.to_text()
+
+
+def screen(terminal: bool) -> Screen:
+    """Return what is printed on: bold and its own width on a terminal, plain and 120 columns elsewhere."""
+    if not terminal:
+        return Screen(width=120)
+    return Screen(max(80, shutil.get_terminal_size().columns), styled="NO_COLOR" not in os.environ)

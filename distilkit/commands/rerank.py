@@ -1,0 +1,72 @@
+"""`distilkit rerank`: the first stage's candidates of a split, in the order of one ranker or several."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from distilkit import options
+from distilkit.commands.launch import launched
+from distilkit.data.teacher_scores.combine import HOW, combine
+from distilkit.errors import UserError, nearest
+from distilkit.evaluation.trec import write_run
+from distilkit.runs.artifacts import Artifacts
+from distilkit.runs.materials import Materials
+from distilkit.scoring.rankers import data_settings, named, open_all, score_each
+from distilkit.training.precision import choose_precision
+
+ENSEMBLE = "ensemble"
+
+
+def rerank(asked: options.Rerank) -> str | None:
+    """Write a run per model, and one of their ensemble where asked; return their paths, None but in the main process.
+
+    With several runs each model's name stands before the output's suffix. Raises UserError for wrong input.
+    """
+    models = named(options.references(asked.models))
+    if asked.combine is not None and len(models) < 2:
+        raise UserError("--combine: an ensemble needs two models or more")
+    if asked.combine not in (None, *HOW):
+        raise UserError(f"--combine: there is no {asked.combine!r}{nearest(str(asked.combine), HOW)}")
+    settings = data_settings(asked.data, asked.candidates)
+    lengths = asked.query_length, asked.document_length, asked.max_length
+    with launched(asked, "stopped; nothing was written") as (processes, reporter), reporter.live():
+        rankers = open_all(models, asked.architecture, lengths)
+        artifacts = Artifacts(asked.runs_dir / ".artifacts", processes, reporter)
+        materials = Materials(settings, artifacts)
+        qrels = materials.collection.qrels(asked.split)
+        queries = materials.query_set(asked.split, qrels, asked.depth)
+        each = score_each(
+            rankers,
+            lambda opened: opened.collection_tokens(opened.materials(settings, artifacts)),
+            *queries.candidates.pairs(),
+            batch_size=asked.batch_size,
+            precision=choose_precision(asked.wants_bf16, False, processes.device),
+            processes=processes,
+            reporter=reporter,
+        )
+        scores = dict(zip(rankers, each.T, strict=True))
+        if asked.combine is not None:
+            scores[ENSEMBLE] = combine(each, asked.combine).astype(np.float64)
+        if not processes.is_main:
+            return None
+        paths = {name: inserted(asked.output, name) if len(scores) > 1 else asked.output for name in scores}
+        for name, path in paths.items():
+            write_run(path, queries.candidates.run(queries.collection, scores[name]), tag=name)
+    written = {name: str(path) for name, path in paths.items()}
+    return json.dumps(written, indent=2) if asked.json_ else "\n".join(written.values())
+
+
+def inserted(output: Path, name: str) -> Path:
+    """Return an output's path with a name before its suffix: `runs/dev.NAME.trec.gz`.
+
+    Example:
+        >>> inserted(Path("runs/dev.trec.gz"), "big").name
+        'dev.big.trec.gz'
+        >>> inserted(Path("dev"), "big").name
+        'dev.big'
+    """
+    whole = output.name.removesuffix(".gz")
+    packed = output.name[len(whole) :]
+    stem, dot, suffix = whole.rpartition(".")
+    return output.with_name(f"{stem}.{name}.{suffix}{packed}" if dot and stem else f"{whole}.{name}{packed}")
