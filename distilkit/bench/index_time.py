@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from distilkit.bench.query_time import Sweep, sweep_of
-from distilkit.evaluation.encode import encode_rows
-from distilkit.evaluation.latency import seconds_of
-from distilkit.evaluation.memory import peak_memory, reset_peak
+from distilkit.evaluation.cost import peak_memory, reset_peak, seconds_of
+from distilkit.evaluation.index import encode_rows
 from distilkit.evaluation.storage import bytes_per_document, storage_unit, vector_size
 from distilkit.models.encoded import Encoded, EncodedFile, save_encoded
 

@@ -11,9 +11,8 @@ import torch
 
 from distilkit.bench.workload import Workload, store_of
 from distilkit.errors import RunFailed
-from distilkit.evaluation.encode import encode_rows
-from distilkit.evaluation.latency import milliseconds, score_query, seconds_of, timed
-from distilkit.evaluation.memory import peak_memory, reset_peak
+from distilkit.evaluation.cost import milliseconds, peak_memory, reset_peak, score_query, seconds_of, timed
+from distilkit.evaluation.index import encode_rows
 from distilkit.models.batch import TokenBatch, batch_of
 from distilkit.models.encoded import Encoded, EncodedFile
 from distilkit.models.moving import on_device

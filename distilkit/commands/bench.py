@@ -16,9 +16,9 @@ from distilkit.bench.workload import Workload, made_up, of_collection, open_subj
 from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
 from distilkit.errors import UserError
-from distilkit.evaluation.counted import check_macs
+from distilkit.evaluation.cost import peak_kind, peak_memory, reset_peak
 from distilkit.evaluation.macs import side_macs
-from distilkit.evaluation.memory import peak_kind, peak_memory, reset_peak
+from distilkit.evaluation.macs_check import check_macs
 from distilkit.evaluation.rerank import computing
 from distilkit.evaluation.storage import keeps_documents
 from distilkit.files import write_json

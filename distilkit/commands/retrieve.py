@@ -15,13 +15,10 @@ from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
 from distilkit.data.collection import Collection
 from distilkit.errors import UserError
-from distilkit.evaluation.encode import encode_rows
-from distilkit.evaluation.faiss_search import require_faiss, search_faiss
-from distilkit.evaluation.index import DocumentIndex
+from distilkit.evaluation.index import DocumentIndex, encode_rows
 from distilkit.evaluation.measures import Evaluation, evaluate
 from distilkit.evaluation.rerank import computing
-from distilkit.evaluation.retrieve import search, shared
-from distilkit.evaluation.top import Top
+from distilkit.evaluation.search import Top, require_faiss, search, search_faiss, shared
 from distilkit.evaluation.trec import Run, write_run
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.reporter import Reporter

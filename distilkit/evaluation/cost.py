@@ -1,7 +1,12 @@
-"""What a run's ranker costs: parameters, multiply-accumulates, milliseconds a query, memory, storage."""
+"""What a ranker costs: parameters, multiply-accumulates, milliseconds a query, peak memory, storage."""
 
-from collections.abc import Callable, Iterator
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +15,14 @@ import torch
 
 from distilkit.data.candidates import Candidates
 from distilkit.data.tokens import PairTokens
-from distilkit.evaluation.latency import milliseconds, score_query, timed
 from distilkit.evaluation.macs import pair_macs
-from distilkit.evaluation.memory import peak_memory, reset_peak
-from distilkit.evaluation.rerank import computing
+from distilkit.evaluation.rerank import computing, score_batch
 from distilkit.evaluation.storage import bytes_per_document
 from distilkit.training.precision import Precision
 
 Integers = npt.NDArray[np.int64]
 
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 WARM_UP = 3
 QUERIES = 20
 # Of more documents than twice these the mean size is that of a sample.
@@ -68,3 +72,67 @@ def _documents(candidates: Candidates) -> Integers:
     found: Integers = np.unique(np.asarray(candidates.passages))
     found = found[found >= 0]
     return found[:: max(1, len(found) // DOCUMENTS)]
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for what a device was given to do; a CPU has done it already."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds_of(work: Callable[[], Any], device: torch.device) -> float:
+    """Return how long some work takes, the device's part included."""
+    synchronise(device)
+    start = time.perf_counter()
+    work()
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def timed(works: Iterable[Callable[[], Any]], warm_up: int, device: torch.device) -> list[float]:
+    """Return the seconds of each piece of work; the first `warm_up` are done and not counted."""
+    return [seconds_of(work, device) for work in works][warm_up:]
+
+
+def milliseconds(seconds: Iterable[float]) -> dict[str, float | None]:
+    """Return quantiles in milliseconds, None where nothing was timed."""
+    values = list(seconds)
+    if not values:
+        return dict.fromkeys(QUANTILES)
+    found = np.quantile(values, list(QUANTILES.values())) * 1000
+    return {name: round(float(value), 3) for name, value in zip(QUANTILES, found, strict=True)}
+
+
+def score_query(
+    ranker: Any, tokens: Any, query: int, passages: Integers, batch_size: int, device: torch.device
+) -> npt.NDArray[np.float64]:
+    """Return a query's raw scores of some passages from their tokens, in batches of texts of like length."""
+    queries = np.full(len(passages), query)
+    order = np.argsort(-tokens.lengths(queries, passages), kind="stable")
+    scores = np.empty(len(passages))
+    for at in range(0, len(order), batch_size):
+        batch = order[at : at + batch_size]
+        scores[batch] = score_batch(ranker, tokens, queries[batch], passages[batch], device)
+    return scores
+
+
+def reset_peak(device: torch.device) -> None:
+    """Forget the peak so far; only Linux and GPUs can, elsewhere it stays the process's."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif sys.platform == "linux":
+        with suppress(OSError):  # not every container lets a process do so
+            Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the peak in bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    # Linux counts kilobytes here, macOS bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def peak_kind(device: torch.device) -> str:
+    """Return what the peak counts, in words."""
+    return "allocated on the GPU" if device.type == "cuda" else "resident, the process as a whole"

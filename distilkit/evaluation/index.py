@@ -1,9 +1,9 @@
-"""A collection's documents encoded block by block, in memory or kept in a folder."""
+"""Texts encoded apart: some rows at a time, or a collection's documents in blocks that a folder may keep."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,11 @@ import torch
 
 from distilkit.data.teacher_scores.provenance import require_match
 from distilkit.errors import UserError
-from distilkit.evaluation.encode import encode_rows
 from distilkit.evaluation.storage import storage_unit, vector_size
 from distilkit.files import read_json, write_json
+from distilkit.models.batch import TokenBatch, batch_of
 from distilkit.models.encoded import Encoded, load_encoded, save_encoded
+from distilkit.models.moving import on_device
 
 Integers = npt.NDArray[np.int64]
 
@@ -103,6 +104,36 @@ class DocumentIndex:
 
     def _path(self, number: int) -> Path | None:
         return None if self.folder is None else self.folder / f"documents-{number:06}.safetensors"
+
+
+def encode_rows(
+    encode: Callable[[TokenBatch], Encoded],
+    side: Any,
+    rows: Integers,
+    *,
+    batch_size: int,
+    device: torch.device,
+    progress: Callable[[int], object] = lambda done: None,
+) -> Encoded:
+    """Return some texts of a side of `SideTokens` encoded, in the order given, on the device.
+
+    Args:
+        encode: a ranker's `encode_query` or `encode_document`
+        side: the queries or documents that it reads
+        rows: which of them
+        batch_size: how many a forward pass
+        device: where the ranker is
+        progress: told how many are done
+    """
+    order = np.argsort(-side.lengths(rows), kind="stable")
+    parts = []
+    for at in range(0, len(order), batch_size):
+        columns = side.batch(rows[order[at : at + batch_size]])
+        parts.append(encode(cast(TokenBatch, on_device(batch_of(columns), device))))
+        progress(min(at + batch_size, len(order)))
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return Encoded.concatenated(parts).rows(torch.from_numpy(places).to(device))
 
 
 def _manifest(path: Path) -> dict[str, Any]:

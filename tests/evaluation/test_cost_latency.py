@@ -10,10 +10,16 @@ import torch
 from tiny_rankers import OPTIONS, save_tiny
 
 from distilkit.data.candidates import Candidates
-from distilkit.evaluation.cost import measure_cost
-from distilkit.evaluation.encode import encode_rows
-from distilkit.evaluation.latency import milliseconds, score_query, seconds_of, timed
-from distilkit.evaluation.memory import peak_memory, reset_peak
+from distilkit.evaluation.cost import (
+    measure_cost,
+    milliseconds,
+    peak_memory,
+    reset_peak,
+    score_query,
+    seconds_of,
+    timed,
+)
+from distilkit.evaluation.index import encode_rows
 from distilkit.evaluation.storage import bytes_per_document, keeps_documents, storage_unit
 from distilkit.models.encoded import save_encoded
 from distilkit.scoring.rankers import OpenRanker, open_ranker

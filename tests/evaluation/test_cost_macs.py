@@ -13,7 +13,7 @@ from transformers import (
     RobertaConfig,
 )
 
-from distilkit.evaluation.counted import check_macs, counted_macs
+from distilkit.evaluation.macs_check import check_macs, counted_macs
 from distilkit.models import STUDENTS, student_options
 from distilkit.models.cat import BertCat
 from distilkit.models.encoder import encoder_of

@@ -13,7 +13,7 @@ import torch
 from tiny_rankers import DOCUMENT_LENGTH, QUERY_LENGTH, save_tiny
 
 from distilkit.evaluation import index as module
-from distilkit.evaluation.top import Top, best
+from distilkit.evaluation.search import Top, best
 from distilkit.evaluation.trec import read_run
 from distilkit.models.encoded import Encoded
 
@@ -225,7 +225,7 @@ def test_ties_go_to_the_lower_place(depth: int) -> None:
 
 def test_scores_that_are_not_finite_end_the_search() -> None:
     from distilkit.errors import RunFailed
-    from distilkit.evaluation.retrieve import search
+    from distilkit.evaluation.search import search
 
     class Broken:
         def score_all(self, queries: Encoded, documents: Encoded) -> torch.Tensor:
@@ -237,7 +237,7 @@ def test_scores_that_are_not_finite_end_the_search() -> None:
 
 
 def test_processes_share_what_they_found() -> None:
-    from distilkit.evaluation.retrieve import shared
+    from distilkit.evaluation.search import shared
 
     scores, places = torch.tensor([[5.0, 4.0, 4.0, 3.0, 1.0, 4.0]]), torch.arange(6)[None]
     parts = [Top(scores[:, part], places[:, part]) for part in (slice(3, 6), slice(0, 3), slice(0, 0))]
@@ -252,7 +252,7 @@ def test_processes_share_what_they_found() -> None:
 
 
 def test_blocks_full_of_ties_are_searched_in_order() -> None:
-    from distilkit.evaluation.retrieve import search
+    from distilkit.evaluation.search import search
 
     draw = np.random.default_rng(5)
     scores = torch.from_numpy(draw.integers(0, 6, (30, 60)).astype(np.float32))
