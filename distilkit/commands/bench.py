@@ -23,9 +23,9 @@ from distilkit.evaluation.rerank import computing
 from distilkit.evaluation.storage import keeps_documents
 from distilkit.files import write_json
 from distilkit.models.encoded import EncodedFile
+from distilkit.progress import ProgressReporter
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.folder import machine, versions
-from distilkit.runs.reporter import Reporter
 from distilkit.scoring.rankers import OpenRanker
 from distilkit.training.precision import choose_precision
 
@@ -67,7 +67,7 @@ class Measuring:
     opened: OpenRanker
     workload: Workload
     device: torch.device
-    reporter: Reporter
+    reporter: ProgressReporter
 
     def all(self, folder: Path) -> dict[str, Any]:
         """Measure everything; encoded documents are written to a folder, and read from it again."""

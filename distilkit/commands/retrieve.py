@@ -20,12 +20,11 @@ from distilkit.evaluation.measures import Evaluation, evaluate
 from distilkit.evaluation.rerank import computing
 from distilkit.evaluation.search import Top, require_faiss, search, search_faiss, shared
 from distilkit.evaluation.trec import Run, write_run
+from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.reporter import Reporter
 from distilkit.scoring.rankers import OpenRanker, data_settings, named, open_ranker
 from distilkit.tables import table
 from distilkit.training.precision import choose_precision
-from distilkit.training.processes import Processes
 
 Integers = npt.NDArray[np.int64]
 
@@ -131,8 +130,8 @@ def _search(
     tokens: Any,
     queries: Integers,
     index: DocumentIndex,
-    processes: Processes,
-    reporter: Reporter,
+    processes: ProcessGroup,
+    reporter: ProgressReporter,
 ) -> Top:
     size, device = asked.batch_size, processes.device
     encoded = encode_rows(opened.ranker.encode_query, tokens.queries, queries, batch_size=size, device=device)

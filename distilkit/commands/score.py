@@ -53,7 +53,7 @@ def score(asked: options.Score) -> str | None:
     Raises UserError for options that do not go together, and as `ScoreJob.build` does.
     """
     models, source = named(options.references(asked.model)), _source(asked)
-    with launched(asked) as (processes, reporter):
+    with launched(asked) as (processes, reporter), reporter.live():
         check(source, asked.output, asked.combine)
         precision = choose_precision(asked.wants_bf16, False, processes.device)
         rankers = open_all(models, asked.architecture, (asked.query_length, asked.document_length, asked.max_length))

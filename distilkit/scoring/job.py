@@ -23,13 +23,12 @@ from distilkit.errors import Stopped, UserError, nearest
 from distilkit.evaluation.macs import pair_macs
 from distilkit.evaluation.rerank import score_pairs
 from distilkit.files import atomic_folder, sha256_file
-from distilkit.runs.reporter import Phase, Reporter
+from distilkit.progress import ProcessGroup, ProgressPhase, ProgressReporter
 from distilkit.scoring.inputs import Integers, holds_texts, read_wanted
 from distilkit.scoring.parts import Floats, Parts
 from distilkit.scoring.rankers import OpenRanker
 from distilkit.scoring.texts import TABLES, Material, Source, prepare
 from distilkit.training.precision import Precision
-from distilkit.training.processes import Processes
 
 FORMAT = 1
 SHARD = 65_536
@@ -115,7 +114,7 @@ class ScoreJob:
             **({"combine": self.combine} if len(self.rankers) > 1 or self.combine != "mean" else {}),
         }
 
-    def build(self, processes: Processes, reporter: Reporter, resume: bool) -> Scored | None:
+    def build(self, processes: ProcessGroup, reporter: ProgressReporter, resume: bool) -> Scored | None:
         """Score what is not scored yet and write the output; return None where `resume` finds it finished.
 
         Raises UserError for wrong input, RunFailed for scores that are not finite, Stopped when asked to stop.
@@ -127,19 +126,18 @@ class ScoreJob:
         corpus = self.source.corpus.sizes() if self.source.corpus else []
         with ExitStack() as stack, _advice():
             processes.on_main(lambda: stack.enter_context(parts.claimed(resume)))
-            with reporter.live():
-                # The shards of one scoring must also have in common where they are cut, and which texts they read.
-                cut = {"batch_size": self.batch_size, "shard": SHARD, "corpus": corpus}
-                processes.on_main(lambda: parts.plan({**key, **cut}))
-                processes.on_main(self._prepare)
-                material = Material.open(parts.folder / "input")
-                shards = Shards(self, material, processes, reporter)
-                teachers = {name: shards.scores(name, opened) for name, opened in self.rankers.items()}
-                combined, how = _combined(teachers, self.combine)
-                made_of = {**key, **how, "distilkit": __version__, "texts": material.facts["texts"]}
-                scored = Scored(material, teachers, combined, made_of, time.monotonic() - started)
-                processes.on_main(lambda: _write(self.output, scored))
-                processes.on_main(parts.remove)
+            # The shards of one scoring must also have in common where they are cut, and which texts they read.
+            cut = {"batch_size": self.batch_size, "shard": SHARD, "corpus": corpus}
+            processes.on_main(lambda: parts.plan({**key, **cut}))
+            processes.on_main(self._prepare)
+            material = Material.open(parts.folder / "input")
+            shards = Shards(self, material, processes, reporter)
+            teachers = {name: shards.scores(name, opened) for name, opened in self.rankers.items()}
+            combined, how = _combined(teachers, self.combine)
+            made_of = {**key, **how, "distilkit": __version__, "texts": material.facts["texts"]}
+            scored = Scored(material, teachers, combined, made_of, time.monotonic() - started)
+            processes.on_main(lambda: _write(self.output, scored))
+            processes.on_main(parts.remove)
         return scored
 
     def finished(self) -> Systems:
@@ -175,8 +173,8 @@ class Shards:
 
     job: ScoreJob
     material: Material
-    processes: Processes
-    reporter: Reporter
+    processes: ProcessGroup
+    reporter: ProgressReporter
 
     def scores(self, name: str, opened: OpenRanker) -> Floats:
         """Return a teacher's raw score of every pair; shards that are there are not computed again."""
@@ -190,8 +188,9 @@ class Shards:
             label = f"score with {name}"
             with opened.on(self.processes.device), self.reporter.phase(label, pairs, done=done, work=work) as phase:
                 for number in missing:
-                    scores = self._shard(opened, tokens, shards[number], _from(phase, phase.done))
+                    scores = self._shard(opened, tokens, shards[number], _from(phase, done))
                     self.processes.on_main(partial(parts.write, name, number, scores))
+                    done += len(scores)
         return parts.read(name, len(shards))
 
     def _shard(self, opened: OpenRanker, tokens: Any, rows: slice, progress: Callable[[int, int], None]) -> Floats:
@@ -224,7 +223,7 @@ class Shards:
                     write_token_store(temporary / table, texts, opened.tokenizer, opened.stored_length, phase.reach)
 
 
-def _from(phase: Phase, before: int) -> Callable[[int, int], None]:
+def _from(phase: ProgressPhase, before: int) -> Callable[[int, int], None]:
     """Return a progress callback of a shard, which counts on from what was done before it."""
     return lambda done, _: phase.reach(before + done)
 

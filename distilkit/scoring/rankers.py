@@ -21,12 +21,11 @@ from distilkit.models.load import load_tokenizer, require_fit
 from distilkit.models.positions import position_room
 from distilkit.models.published import is_published_cat
 from distilkit.models.references import PREFIX, content_hash, local_folder
+from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.materials import Materials
-from distilkit.runs.reporter import Reporter
 from distilkit.settings import DataSettings
 from distilkit.training.precision import Precision
-from distilkit.training.processes import Processes
 
 Integers = npt.NDArray[np.int64]
 
@@ -187,8 +186,8 @@ def score_each(
     *,
     batch_size: int,
     precision: Precision,
-    processes: Processes,
-    reporter: Reporter,
+    processes: ProcessGroup,
+    reporter: ProgressReporter,
 ) -> npt.NDArray[np.float64]:
     """Return every ranker's raw score of every pair, shape ``[n, rankers]``, for `teacher_scores.combine.combine`.
 
