@@ -16,10 +16,9 @@ from distilkit.comparison.names import labels
 from distilkit.comparison.result import ComparisonResult
 from distilkit.data.sources import BeirSource
 from distilkit.errors import UserError
-from distilkit_tui.core.changed import ABSENT, side_by_side
-from distilkit_tui.core.comparing import CORRECTIONS, Question, answer, read, with_margin
-from distilkit_tui.core.differences import differences, query_texts, sides
-from distilkit_tui.core.frontier import caveat, points
+from distilkit_tui.core.comparing import CORRECTIONS, Question, answer, caveat, points, read, with_margin
+from distilkit_tui.core.facts import ABSENT, side_by_side
+from distilkit_tui.core.queries import differences, query_texts, sides
 from distilkit_tui.core.store import RunStore
 from distilkit_tui.keys import KEYS, bindings
 from distilkit_tui.screens.compare import CompareScreen

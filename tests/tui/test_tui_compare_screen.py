@@ -15,8 +15,7 @@ from distilkit.comparison.render import formats
 from distilkit.data.sources import BeirSource
 from distilkit_tui.screens.compare import CompareScreen
 from distilkit_tui.screens.compare_means import MeansPane
-from distilkit_tui.screens.compare_queries import QueriesPane
-from distilkit_tui.screens.compare_rankings import Rankings
+from distilkit_tui.screens.compare_queries import QueriesPane, Rankings
 
 SIZES = [(80, 24), (120, 34)]
 

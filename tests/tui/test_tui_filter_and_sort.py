@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from distilkit.errors import UserError
-from distilkit_tui.core.entry import Entry
+from distilkit_tui.core.entry import ORDERS, Entry, ordered
 from distilkit_tui.core.filters import compile_filter
-from distilkit_tui.core.sorting import ORDERS, ordered
 from distilkit_tui.core.store import RunStore
 
 ALL = ["distilled", "distilled-label_only", "seeds/stopped"]

@@ -14,7 +14,7 @@ def imported(statement: str) -> set[str]:
 
 def test_the_command_line_does_without_textual_and_the_application_without_torch() -> None:
     assert "textual" not in imported("import distilkit.cli, distilkit_tui")
-    core = imported("from distilkit_tui.core import control, facts, filters, log, pace, progress, sorting, store")
+    core = imported("from distilkit_tui.core import control, facts, filters, progress, store, tail")
     assert not {"textual", "torch", "scipy", "transformers"} & core
     assert not {"torch", "scipy", "transformers"} & imported("from distilkit_tui.screens import run, runs")
 

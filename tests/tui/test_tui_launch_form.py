@@ -11,10 +11,9 @@ import pytest
 from distilkit.errors import UserError
 from distilkit.recipe import load_recipe, resolved, shipped_recipes
 from distilkit.strategies import STRATEGIES
-from distilkit_tui.core.draft import Draft
 from distilkit_tui.core.fields import Field, form
 from distilkit_tui.core.planning import DryRun, past_rates, view
-from distilkit_tui.core.recipes import BROKEN, Choice, choices
+from distilkit_tui.core.recipes import BROKEN, Choice, Draft, choices
 
 
 def write(path: Path, text: str) -> Path:

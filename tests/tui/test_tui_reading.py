@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distilkit.runs.folder import RunFolder
-from distilkit_tui.core.history import History
-from distilkit_tui.core.log import Log
-from distilkit_tui.core.series import Series, envelope, smooth
-from distilkit_tui.core.tail import Tail
+from distilkit_tui.core.history import History, Series
+from distilkit_tui.core.tail import Log, Tail
+from distilkit_tui.plots import smooth
+from distilkit_tui.widgets.canvas import envelope
 
 
 def line(step: int, kind: str = "train", key: str = "k", **values: Any) -> str:

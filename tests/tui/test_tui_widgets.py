@@ -9,10 +9,9 @@ from rich.style import Style
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from distilkit_tui.core.text import fit, safe, short
-from distilkit_tui.widgets.axis import Axis, figure
+from distilkit_tui.core.text import figure, fit, safe, short
 from distilkit_tui.widgets.chart import draw
-from distilkit_tui.widgets.plot import Curve, Plot
+from distilkit_tui.widgets.plot import Axis, Curve, Plot
 from distilkit_tui.widgets.table import Column, Styled, VirtualTable
 
 X = np.arange(10.0)

@@ -19,7 +19,7 @@ from distilkit_tui.core.control import Launcher
 from distilkit_tui.core.store import RunStore, Snapshot
 from distilkit_tui.keys import KEYS, bindings, name
 from distilkit_tui.screens.base import BaseScreen
-from distilkit_tui.screens.help import Help
+from distilkit_tui.screens.dialogs import Help
 from distilkit_tui.themes import DARK, LIGHT
 
 # Seconds between two looks at the run folders.

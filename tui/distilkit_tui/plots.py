@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distilkit_tui.core.figures import duration
-from distilkit_tui.core.history import OTHERS, History, StageCurves
-from distilkit_tui.core.series import WINDOWS, Floats, Series, smooth
-from distilkit_tui.widgets.axis import figure
+from distilkit_tui.core.history import OTHERS, Floats, History, Series, StageCurves
+from distilkit_tui.core.text import duration
 from distilkit_tui.widgets.plot import Curve, Plot
+
+# Values of smoothing, as the number of points that weigh in; 0 shows the points as they are.
+WINDOWS = (0, 10, 50, 200)
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,36 @@ def _plot(title: str, curves: list[Curve], view: View, zero: bool = False, note:
         x_label="time" if view.by_time else "step",
         log_y=view.log_y,
         zero=zero,
-        x_figure=duration if view.by_time else figure,
+        x_figure=duration if view.by_time else None,
         note=note or "nothing to draw yet",
     )
+
+
+def smooth(values: Floats, window: int) -> Floats:
+    """Return the exponential moving average of `values` [n], without the pull of its start and blind to gaps.
+
+    The average of a step weighs the points before it by (1 - a)^distance, a = 2 / (window + 1), and divides by the sum
+    of the weights. Gaps stay gaps.
+    """
+    if window < 2 or not len(values):
+        return values
+    finite = np.isfinite(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        averages = _decayed_sum(np.where(finite, values, 0.0), window) / _decayed_sum(finite.astype(float), window)
+    return np.where(finite, averages, np.nan)
+
+
+def _decayed_sum(values: Floats, window: int) -> Floats:
+    """Return s with s[t] = (1 - a)·s[t - 1] + values[t], in blocks, within which it is a scaled running sum."""
+    keep = 1 - 2 / (window + 1)
+    size = max(1, min(len(values), int(25 / -np.log(keep))))  # the scale stays below e^25
+    blocks = -(-len(values) // size)
+    padded = np.zeros(blocks * size)
+    padded[: len(values)] = values
+    scale = keep ** np.arange(size)
+    sums = np.cumsum(padded.reshape(blocks, size) / scale, axis=1) * scale
+    carry = 0.0
+    for block in sums:
+        block += carry * keep * scale
+        carry = block[-1]
+    return np.asarray(sums.ravel()[: len(values)])

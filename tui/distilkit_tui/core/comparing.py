@@ -1,4 +1,4 @@
-"""Runs compared: what is asked, the systems as they were read, and the result, the very one of the command line."""
+"""Runs compared: what is asked, the systems as they were read, the command line's own result, the frontier."""
 
 import shlex
 from collections.abc import Sequence
@@ -11,14 +11,18 @@ from distilkit.comparison.arguments import evaluated_sets
 from distilkit.comparison.compare import compare
 from distilkit.comparison.options import TESTS
 from distilkit.comparison.queries import choose
-from distilkit.comparison.result import Comparison, ComparisonResult
+from distilkit.comparison.result import Column, Comparison, ComparisonResult
 from distilkit.comparison.system import System
 from distilkit.comparison.systems import read_systems
 from distilkit.comparison.tests import MarginKind
 from distilkit.errors import UserError
+from distilkit_tui.core.entry import table
 
 CORRECTIONS = ("holm", "none", "bonferroni", "bh")
 STEP, WIDEST = 0.005, 0.5
+# Cost -> its name on an axis, and where cost.json states it.
+AXES = {"ms": "ms/query", "macs": "MACs/pair"}
+KEYS = {"ms": ("ms_per_query", "p50"), "macs": ("macs_per_pair",)}
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,7 @@ class Question:
 
     def next_correction(self) -> "Question":
         """Return the question with the next correction."""
-        place = CORRECTIONS.index(self.correction) + 1
-        return replace(self, correction=CORRECTIONS[place % len(CORRECTIONS)])
+        return replace(self, correction=CORRECTIONS[(CORRECTIONS.index(self.correction) + 1) % len(CORRECTIONS)])
 
     def command(self, runs: Sequence[str], runs_dir: Path) -> str:
         """Return the command line that prints the same."""
@@ -124,3 +127,56 @@ def with_margin(result: ComparisonResult, question: Question) -> ComparisonResul
 
     found = tuple(anew(one) for one in result.comparisons)
     return replace(result, margin=question.margin, margin_kind=question.margin_kind, comparisons=found)
+
+
+@dataclass(frozen=True)
+class CostPoint:
+    """A system: its mean and interval, its costs (None where it states none), and who dominates it ("": nobody)."""
+
+    name: str
+    mean: float
+    low: float | None
+    high: float | None
+    costs: dict[str, float | None]
+    parameters: float | None
+    dominated: str = ""
+
+
+def points(result: ComparisonResult, column: Column, axis: str) -> list[CostPoint]:
+    """Return the systems of a column, the cheapest first; those without a cost come last."""
+    found = []
+    for name, system in evidence.of_set(result, column[0]).items():
+        mean = result.find(name, column)
+        if mean is not None:
+            costs = {one: evidence.cost(system, *keys) for one, keys in KEYS.items()}
+            parameters = evidence.cost(system, "parameters")
+            found.append(CostPoint(name, mean.mean, mean.ci_low, mean.ci_high, costs, parameters))
+    marked = [replace(one, dominated=_dominator(one, found, axis)) for one in found]
+    return sorted(marked, key=lambda one: (not one.costs[axis], one.costs[axis] or 0.0, -one.mean))
+
+
+def _dominator(one: CostPoint, others: list[CostPoint], axis: str) -> str:
+    """Return the best system that is no dearer and no worse than a point, and better in one of the two."""
+    cost = one.costs[axis]
+    if not cost:
+        return ""
+    better = [
+        other
+        for other in others
+        if (price := other.costs[axis])
+        and price <= cost
+        and other.mean >= one.mean
+        and (price < cost or other.mean > one.mean)
+    ]
+    return max(better, key=lambda other: other.mean).name if better else ""
+
+
+def caveat(result: ComparisonResult, column: Column) -> str:
+    """Return why times cannot be held against each other, "" where they can."""
+    costs = [evidence.costs(system) for system in evidence.of_set(result, column[0]).values()]
+    timed = [one for one in costs if table(one, "ms_per_query").get("p50")]
+    depths = {one.get("depth") for one in timed}
+    hosts = {str(table(one, "machine").get("host")) for one in timed}
+    parts = [f"depths {', '.join(map(str, sorted(depths, key=str)))}"] if len(depths) > 1 else []
+    parts += [f"{len(hosts)} machines"] if len(hosts) > 1 else []
+    return f"timed at {' and on '.join(parts)}: t shows multiply-accumulates, which compare" if parts else ""

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from distilkit.errors import UserError
@@ -16,7 +15,7 @@ from distilkit.files import write_text
 from distilkit.runs.folder import RunFolder, boot_id, process_start
 from distilkit.runs.lock import Lock
 from distilkit_tui.core.entry import Entry
-from distilkit_tui.core.toml import recipe_toml
+from distilkit_tui.core.text import recipe_toml
 
 # Beside the runs: what was started from here, and what it said before it had a folder of its own.
 LAUNCHES = ".launch"
@@ -154,14 +153,9 @@ def delete(folder: RunFolder) -> None:
 def memory(entry: Entry) -> dict[str, int] | None:
     """Return the bytes that a run's process holds now and held at most, None where it is not on this machine."""
     pid = local_pid(entry)
-    if pid is None:
-        return None
     try:
-        lines: list[list[str]] = [line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
-    except OSError:
+        text = Path(f"/proc/{pid}/status").read_text() if pid is not None else ""
+        kibibytes = [int(text.partition(f"\n{name}:")[2].split()[0]) for name in ("VmRSS", "VmHWM")]
+    except (OSError, ValueError, IndexError):
         return None
-    found: dict[str, Any] = {words[0]: words[1] for words in lines if len(words) > 1}
-    try:
-        return {"now": 1024 * int(found["VmRSS:"]), "most": 1024 * int(found["VmHWM:"])}
-    except (KeyError, ValueError):
-        return None
+    return {"now": 1024 * kibibytes[0], "most": 1024 * kibibytes[1]}

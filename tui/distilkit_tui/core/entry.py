@@ -1,5 +1,7 @@
-"""One run as the table of runs shows it."""
+"""One run as the table of runs shows it, and the orders that the table can be sorted in."""
 
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,6 +19,28 @@ STATES = {
     "lost": ("?", "error"),
     "damaged": ("!", "error"),
 }
+
+
+def table(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the table under a key of what a file says, empty where there is none or it is no table."""
+    found = parent.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def number(value: object) -> float | None:
+    """Return what a file says if it is a finite number, else None."""
+    return float(value) if isinstance(value, int | float) and type(value) is not bool and math.isfinite(value) else None
+
+
+def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested table with dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, dict) and value:
+            found.update(flat(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 @dataclass(frozen=True)
@@ -51,6 +75,16 @@ class Entry:
         return str(self.record.get("student", ""))
 
     @property
+    def resolved(self) -> dict[str, Any]:
+        """The whole configuration."""
+        return table(self.record, "resolved")
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The whole configuration, flat: `train.learning_rate` -> 0.0002."""
+        return flat(self.resolved)
+
+    @property
     def step(self) -> tuple[int, int] | None:
         """Steps done and steps in all of the stage under way, None before the first."""
         done, total = number(self.status.get("step")), number(self.status.get("total"))
@@ -59,20 +93,17 @@ class Entry:
     @property
     def loss(self) -> float | None:
         """The last loss."""
-        values = self.status.get("values")
-        return number(values.get("loss")) if isinstance(values, dict) else None
+        return number(table(self.status, "values").get("loss"))
 
     @property
     def measure(self) -> str:
         """The measure that chooses between results."""
-        train = self.resolved.get("train")
-        return str(train.get("metric_for_best_model", "nDCG@10")) if isinstance(train, dict) else "nDCG@10"
+        return str(table(self.resolved, "train").get("metric_for_best_model", "nDCG@10"))
 
     @property
     def validation(self) -> dict[str, float]:
         """The last validation."""
-        values = self.status.get("validation")
-        found = {str(name): number(value) for name, value in values.items()} if isinstance(values, dict) else {}
+        found = {str(name): number(value) for name, value in table(self.status, "validation").items()}
         return {name: value for name, value in found.items() if value is not None}
 
     @property
@@ -91,29 +122,29 @@ class Entry:
         done, total = self.step
         return (total - done) / self.rate
 
-    @property
-    def resolved(self) -> dict[str, Any]:
-        """The whole configuration."""
-        found = self.record.get("resolved")
-        return found if isinstance(found, dict) else {}
 
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """The whole configuration, flat: `train.learning_rate` -> 0.0002."""
-        return flat(self.resolved)
+# Order of the table of runs -> what it looks at; None stands last either way.
+ORDERS: dict[str, Callable[[Entry], Any]] = {
+    "started": lambda entry: str(entry.record.get("created", "")) or None,
+    "name": lambda entry: entry.key,
+    "state": lambda entry: list(STATES).index(entry.state) if entry.state in STATES else len(STATES),
+    "strategy": lambda entry: entry.strategy or None,
+    "student": lambda entry: entry.student or None,
+    "step": lambda entry: entry.step[0] / entry.step[1] if entry.step else None,
+    "loss": lambda entry: entry.loss,
+    "validation": lambda entry: entry.validation.get(entry.measure),
+    "test": lambda entry: entry.measures.get(entry.measure),
+    "rate": lambda entry: entry.rate,
+    "eta": lambda entry: entry.eta,
+}
+# Those that begin with the greatest.
+DESCENDING = {"started", "step", "validation", "test", "rate"}
 
 
-def number(value: Any) -> float | None:
-    """Return what a file says if it is a finite number, else None."""
-    return float(value) if type(value) in (int, float) and abs(value) < float("inf") else None
-
-
-def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a nested table with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            found.update(flat(value, f"{prefix}{key}."))
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
+def ordered(entries: Iterable[Entry], order: str, reverse: bool = False) -> list[Entry]:
+    """Return runs in an order, by name where it says nothing, those without a value last."""
+    value = ORDERS[order]
+    named = sorted(entries, key=lambda entry: entry.key)
+    known = [entry for entry in named if value(entry) is not None]
+    unknown = [entry for entry in named if value(entry) is None]
+    return sorted(known, key=value, reverse=(order in DESCENDING) != reverse) + unknown

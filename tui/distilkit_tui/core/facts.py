@@ -1,16 +1,20 @@
-"""The lists of the screen of one run: configuration, checkpoints, results, alerts."""
+"""The lists of the screen of one run: configuration, checkpoints, results, alerts; and configurations side by side."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from distilkit.errors import UserError
 from distilkit.evaluation.results import read_measures
 from distilkit.files import read_json
-from distilkit_tui.core.entry import Entry, flat, number
-from distilkit_tui.core.figures import duration, size
+from distilkit_tui.core.entry import Entry, flat, number, table
 from distilkit_tui.core.history import History
-from distilkit_tui.core.progress import GLYPHS, parts
+from distilkit_tui.core.text import duration, shown, size
+
+# What stands in a run.json beside the configuration, and a value that a run does not have.
+SECTIONS = ("data", "versions", "host")
+ABSENT = "–"
 
 
 class Row(NamedTuple):
@@ -23,20 +27,30 @@ class Row(NamedTuple):
 
 def configuration(entry: Entry) -> list[Row]:
     """Return every key with its value and who set it, what was set first, then where and with what it was run."""
-    given = flat(entry.record["recipe"]) if isinstance(entry.record.get("recipe"), dict) else {}
+    given = flat(table(entry.record, "recipe"))
     overrides = entry.record.get("overrides")
     typed = {str(text).partition("=")[0].strip() for text in overrides} if isinstance(overrides, list) else set()
     rows = [
-        Row(key, _shown(value), "--set" if key in typed else "recipe" if key in given else "")
+        Row(key, _plain(value), "--set" if key in typed else "recipe" if key in given else "")
         for key, value in entry.settings.items()
     ]
     rows.sort(key=lambda row: not row.more)
-    for section in ("data", "versions", "host"):
-        found = entry.record.get(section)
-        if isinstance(found, dict):
-            rows += [Row(f"{section}: {key}", _shown(value)) for key, value in flat(found).items()]
-    rows += [Row(key, _shown(entry.record[key])) for key in ("created", "git", "argv") if entry.record.get(key)]
-    return rows
+    for section in SECTIONS:
+        rows += [Row(f"{section}: {key}", _plain(value)) for key, value in flat(table(entry.record, section)).items()]
+    return rows + [Row(key, _plain(entry.record[key])) for key in ("created", "git", "argv") if entry.record.get(key)]
+
+
+def side_by_side(entries: Sequence[Entry], only_changed: bool) -> dict[str, list[str]]:
+    """Return each key's value in every run; of one run, or where asked, all keys, else those that differ."""
+    tables = []
+    for entry in entries:
+        values = dict(entry.settings)
+        for section in SECTIONS:
+            values |= {f"{section}: {key}": value for key, value in flat(table(entry.record, section)).items()}
+        tables.append({key: shown(value) for key, value in values.items()})
+    keys = dict.fromkeys(key for one in tables for key in one if key not in ("name", "description"))
+    rows = {key: [one.get(key, ABSENT) for one in tables] for key in keys}
+    return {key: row for key, row in rows.items() if not only_changed or len(entries) < 2 or len(set(row)) > 1}
 
 
 def checkpoints(entry: Entry, history: History) -> list[Row]:
@@ -44,10 +58,10 @@ def checkpoints(entry: Entry, history: History) -> list[Row]:
     rows = []
     for path in sorted(Path(entry.folder.checkpoints).glob("*/checkpoint-*")):
         try:
-            files = [file.stat().st_size for file in path.iterdir()]
+            taken = sum(file.stat().st_size for file in path.iterdir())
         except OSError:
             continue
-        rows.append(Row(f"{path.parent.name}/{path.name}", size(sum(files)), "on disk"))
+        rows.append(Row(f"{path.parent.name}/{path.name}", size(taken), "on disk"))
     with history.lock:
         notes = list(reversed(history.checkpoints))
     return rows + [Row(f"{note.stage}, step {note.step}", "", clock(note.time)) for note in notes]
@@ -57,46 +71,35 @@ def results(entry: Entry) -> list[Row]:
     """Return each system's measures and cost on each query set; raises nothing, whatever the files hold."""
     rows = []
     for place in sorted(Path(entry.folder.eval).glob("*")):
-        systems = {entry.key: place}
-        systems |= {path.name: path for path in sorted((place / "references").glob("*"))}
+        systems = {entry.key: place, **{path.name: path for path in sorted((place / "references").glob("*"))}}
         for name, path in systems.items():
-            if row := _result(f"{place.name} · {name}", path):
-                rows.append(row)
+            try:
+                measures = read_measures(path / "measures.json")["measures"]
+                cost = read_json(path / "cost.json") if (path / "cost.json").exists() else {}
+            except (UserError, OSError, ValueError):
+                continue
+            cost = cost if isinstance(cost, dict) else {}
+            values = {measure: number(value) for measure, value in measures.items()}
+            said = "  ".join(f"{measure} {value:.4f}" for measure, value in values.items() if value is not None)
+            spent, parameters = number(table(cost, "ms_per_query").get("p50")), number(cost.get("parameters"))
+            more = [f"{spent:.1f} ms/query"] if spent else []
+            more += [f"{parameters:,.0f} parameters"] if parameters else []
+            rows.append(Row(f"{place.name} · {name}", said, "  ".join(more)))
     return rows
-
-
-def _result(name: str, path: Path) -> Row | None:
-    try:
-        found = read_measures(path / "measures.json")
-        cost = read_json(path / "cost.json") if (path / "cost.json").exists() else {}
-    except (UserError, OSError, ValueError):
-        return None
-    measures = "  ".join(f"{measure} {value:.4f}" for measure, value in found["measures"].items())
-    cost = cost if isinstance(cost, dict) else {}
-    per_query = cost.get("ms_per_query")
-    spent = number(per_query.get("p50")) if isinstance(per_query, dict) else None
-    parameters = number(cost.get("parameters"))
-    more = [f"{spent:.1f} ms/query"] if spent else []
-    more += [f"{parameters:,.0f} parameters"] if parameters else []
-    return Row(name, measures, "  ".join(more))
 
 
 def alerts(entry: Entry, history: History, stopping: bool) -> list[Row]:
     """Return what deserves attention: how the run ended, silence, damage, and what its events tell."""
-    rows = []
-    silent = silence(entry)
-    ended = entry.status.get("exit")
-    said = str(ended["error"]) if isinstance(ended, dict) and ended.get("error") else ""
-    if entry.problem:
-        rows.append(Row("damaged", entry.problem))
-    if entry.state == "crashed":
-        rows.append(Row("crashed", said or "its process has ended without a word: killed, or out of memory"))
-    if entry.state == "stopped":
-        rows.append(Row("stopped", said or "on request"))
-    if entry.state == "stalled":
-        rows.append(Row("stalled", f"no sign of life for {duration(silent)}; its process is still there"))
-    if entry.state == "lost":
-        rows.append(Row("lost", f"no sign of life from its machine for {duration(silent)}"))
+    silent = duration(silence(entry))
+    said = str(table(entry.status, "exit").get("error") or "")
+    states = {
+        "crashed": said or "its process has ended without a word: killed, or out of memory",
+        "stopped": said or "on request",
+        "stalled": f"no sign of life for {silent}; its process is still there",
+        "lost": f"no sign of life from its machine for {silent}",
+    }
+    rows = [Row("damaged", entry.problem)] if entry.problem else []
+    rows += [Row(entry.state, states[entry.state])] if entry.state in states else []
     if stopping and entry.live:
         rows.append(Row("stopping", "it was asked to stop, and will behind the next checkpoint"))
     with history.lock:
@@ -120,10 +123,5 @@ def clock(seconds: float) -> str:
         return ""
 
 
-def progress_line(entry: Entry, twin: Entry | None) -> str:
-    """Return a run's parts in a line: `✓ teacher: fine_tune  ▶ student: distil  ○ evaluation`."""
-    return "  ".join(f"{GLYPHS[part.state]} {part.label}" for part in parts(entry, twin))
-
-
-def _shown(value: Any) -> str:
-    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def _plain(value: object) -> str:
+    return ABSENT if value is None else str(value).lower() if isinstance(value, bool) else str(value)

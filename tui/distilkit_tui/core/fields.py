@@ -11,10 +11,10 @@ from pydantic.fields import FieldInfo
 
 from distilkit.data.sources import SOURCES
 from distilkit.models import STUDENTS
-from distilkit.problems import to_toml
 from distilkit.registry import Registry
 from distilkit.settings import Recipe, Section
 from distilkit.strategies import STRATEGIES
+from distilkit_tui.core.text import shown
 
 NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", tuple: "list", dict: "table"}
 # Sections in the order in which one fills them in; the others follow.
@@ -53,13 +53,6 @@ def form(strategy: str | None, suite: bool) -> list[Field]:
     sections = list(dict.fromkeys(field.section for field in found))
     sections.sort(key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
     return [field for section in sections for field in found if field.section == section]
-
-
-def shown(value: Any) -> str:
-    """Return a value as one types it: TOML, with words bare and `none` for what is absent."""
-    if value is None:
-        return "none"
-    return value if isinstance(value, str) else to_toml(value)
 
 
 def _of_model(model: type[BaseModel], prefix: str) -> Iterator[Field]:

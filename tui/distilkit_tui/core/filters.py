@@ -7,18 +7,32 @@ configuration such as train.learning_rate or the end of one.
 Terms side by side must all hold; or, not, - before a term, brackets and quotes work as one expects.
 """
 
+import operator
 import re
+from collections import deque
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
 from distilkit.errors import UserError
-from distilkit_tui.core.entry import Entry
+from distilkit_tui.core.entry import Entry, table
 
 Predicate = Callable[[Entry], bool]
 
 _TOKEN = re.compile(r"""\s*(?:(?P<bracket>[()])|(?P<term>-?(?:"[^"]*"|'[^']*'|[^\s()"'])+))""")
 _TERM = re.compile(r"(?P<field>[\w@.()=]+?)(?P<sign>!=|<=|>=|:|=|<|>)(?P<value>.*)", re.DOTALL)
+_ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_FIELDS: dict[str, Callable[[Entry], Any]] = {
+    "name": lambda entry: entry.key,
+    "state": lambda entry: entry.state,
+    "strategy": lambda entry: entry.strategy,
+    "student": lambda entry: entry.student,
+    "seed": lambda entry: entry.record.get("seed"),
+    "step": lambda entry: entry.step[0] if entry.step else None,
+    "loss": lambda entry: entry.loss,
+    "rate": lambda entry: entry.rate,
+    "eta": lambda entry: entry.eta,
+}
 
 
 def compile_filter(text: str) -> Predicate:
@@ -26,14 +40,14 @@ def compile_filter(text: str) -> Predicate:
     tokens = _tokens(text)
     if not tokens:
         return lambda entry: True
-    found, rest = _either(tokens)
-    if rest:
-        raise UserError(f"filter: {rest[0]!r} has no bracket to close")
+    found = _either(tokens)
+    if tokens:
+        raise UserError(f"filter: {tokens[0]!r} has no bracket to close")
     return found
 
 
-def _tokens(text: str) -> list[str]:
-    tokens, at, text = [], 0, text.strip()
+def _tokens(text: str) -> deque[str]:
+    tokens, at, text = deque[str](), 0, text.strip()
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
@@ -43,45 +57,46 @@ def _tokens(text: str) -> list[str]:
     return tokens
 
 
-def _either(tokens: list[str]) -> tuple[Predicate, list[str]]:
-    parts, rest = [], tokens
-    while True:
-        part, rest = _all(rest)
-        parts.append(part)
-        if not rest or rest[0].lower() not in ("or", "|"):
-            return (parts[0] if len(parts) == 1 else lambda entry: any(part(entry) for part in parts)), rest
-        rest = rest[1:]
+def _either(tokens: deque[str]) -> Predicate:
+    """Take alternatives off the front: `a b or c`."""
+    parts = [_all(tokens)]
+    while tokens and tokens[0].lower() in ("or", "|"):
+        tokens.popleft()
+        parts.append(_all(tokens))
+    return lambda entry: any(part(entry) for part in parts)
 
 
-def _all(tokens: list[str]) -> tuple[Predicate, list[str]]:
+def _all(tokens: deque[str]) -> Predicate:
+    """Take terms that must all hold off the front: `a -b and c`."""
     parts: list[Predicate] = []
     while tokens and tokens[0] != ")" and tokens[0].lower() not in ("or", "|"):
         if tokens[0].lower() == "and" and parts:
-            tokens = tokens[1:]
-            continue
-        part, tokens = _one(tokens)
-        parts.append(part)
+            tokens.popleft()
+        else:
+            parts.append(_one(tokens))
     if not parts:
         raise UserError(f"filter: expected a term{f' before {tokens[0]!r}' if tokens else ' at the end'}")
-    return (lambda entry: all(part(entry) for part in parts)), tokens
+    return lambda entry: all(part(entry) for part in parts)
 
 
-def _one(tokens: list[str]) -> tuple[Predicate, list[str]]:
-    head, rest = tokens[0], tokens[1:]
-    if head.lower() in ("not", "-", "!"):
-        if not rest:
-            raise UserError(f"filter: expected a term behind {head!r}")
-        part, rest = _one(rest)
-        return (lambda entry: not part(entry)), rest
+def _one(tokens: deque[str]) -> Predicate:
+    """Take one term off the front, or one in brackets, either of them negated."""
+    head = tokens.popleft()
     if head == "(":
-        part, rest = _either(rest)
-        if not rest:
+        part = _either(tokens)
+        if not tokens:
             raise UserError("filter: a bracket is not closed")
-        return part, rest[1:]
-    if head.startswith("-") and len(head) > 1:
+        tokens.popleft()
+        return part
+    if head.lower() not in ("not", "-", "!") and not head.startswith("-"):
+        return _term(head)
+    if head[1:] and head.startswith("-"):
         part = _term(head[1:])
-        return (lambda entry: not part(entry)), rest
-    return _term(head), rest
+    elif tokens:
+        part = _one(tokens)
+    else:
+        raise UserError(f"filter: expected a term behind {head!r}")
+    return lambda entry: not part(entry)
 
 
 def _term(text: str) -> Predicate:
@@ -95,34 +110,21 @@ def _term(text: str) -> Predicate:
     if sign == ":":
         pattern = value.lower() if any(sign in value for sign in "*?") else f"*{value.lower()}*"
         return lambda entry: fnmatchcase(_shown(lookup(entry, name)).lower(), pattern)
-    if sign in ("=", "!="):
-        return lambda entry: _equal(lookup(entry, name), value) == (sign == "=")
     limit = _number(value)
+    if sign in ("=", "!="):
+        return lambda entry: _equal(lookup(entry, name), value, limit) == (sign == "=")
     if limit is None:
         raise UserError(f"filter: {text!r}: expected a number behind {sign!r}")
-    return lambda entry: _ordered(lookup(entry, name), sign, limit)
+    return lambda entry: _is_number(found := lookup(entry, name)) and _ORDER[sign](found, limit)
 
 
 def lookup(entry: Entry, name: str) -> Any:
     """Return a run's value of a field, None where it has none."""
-    simple: dict[str, Any] = {
-        "name": entry.key,
-        "state": entry.state,
-        "strategy": entry.strategy,
-        "student": entry.student,
-        "seed": entry.record.get("seed"),
-        "step": entry.step[0] if entry.step else None,
-        "loss": entry.loss,
-        "rate": entry.rate,
-        "eta": entry.eta,
-    }
-    if name.lower() in simple:
-        return simple[name.lower()]
+    if (simple := _FIELDS.get(name.lower())) is not None:
+        return simple(entry)
     if name == "data":
-        data = entry.record.get("data")
-        return data.get("name") if isinstance(data, dict) else None
-    measures = {**entry.validation, **entry.measures}
-    for key, value in measures.items():
+        return table(entry.record, "data").get("name")
+    for key, value in {**entry.validation, **entry.measures}.items():
         if key.lower() == name.lower():
             return value
     settings = entry.settings
@@ -137,7 +139,7 @@ def _unquoted(text: str) -> str:
     return re.sub(r"\"([^\"]*)\"|'([^']*)'", lambda match: match[1] or match[2] or "", text)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -148,14 +150,11 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _equal(value: Any, text: str) -> bool:
-    wanted = _number(text)
-    if wanted is not None and type(value) in (int, float):
-        return bool(value == wanted)
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
+def _equal(value: object, text: str, number: float | None) -> bool:
+    if number is not None and _is_number(value):
+        return value == number
     return _shown(value).lower() == text.lower()
-
-
-def _ordered(value: Any, sign: str, limit: float) -> bool:
-    if type(value) not in (int, float):
-        return False
-    return bool({"<": value < limit, "<=": value <= limit, ">": value > limit, ">=": value >= limit}[sign])

@@ -6,12 +6,67 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from distilkit.runs.folder import RunFolder
-from distilkit_tui.core.series import Series
 from distilkit_tui.core.tail import CHUNK, Tail
+
+Floats = npt.NDArray[np.float64]
 
 # What is logged beside the loss and its terms.
 OTHERS = ("learning_rate", "positive_score", "negative_score", "margin", "pairwise_accuracy")
+# How many numbers wait before they go into an array, into which one by one is slow.
+BATCH = 768
+
+
+class Series:
+    """Points of one curve: step, seconds since the epoch, value; not a number where there is a gap."""
+
+    def __init__(self) -> None:
+        self._points, self._count = np.empty((3, 256)), 0
+        self._rows: list[float] = []
+
+    def __len__(self) -> int:
+        return self._count + len(self._rows) // 3
+
+    def append(self, step: float, time: float, value: float) -> None:
+        """Add a point behind the others."""
+        self._rows += (step, time, value)
+        if len(self._rows) >= BATCH:
+            self._settle()
+
+    def rewind(self, step: float) -> None:
+        """Forget the points at and behind a step: a resumed run does them again."""
+        self._count = int(np.searchsorted(self.steps, step))
+
+    @property
+    def steps(self) -> Floats:
+        """The steps [n]."""
+        return self._settle()[0, :]
+
+    @property
+    def times(self) -> Floats:
+        """The seconds since the epoch [n]."""
+        return self._settle()[1, :]
+
+    @property
+    def values(self) -> Floats:
+        """The values [n]."""
+        return self._settle()[2, :]
+
+    def _settle(self) -> Floats:
+        """Return the points [3, n], with those that were added since the last look."""
+        if self._rows:
+            fresh = np.array(self._rows).reshape(-1, 3).T
+            self._rows = []
+            if (count := self._count + fresh.shape[1]) > self._points.shape[1]:
+                grown = np.empty((3, 2 * count))
+                grown[:, : self._count] = self._points[:, : self._count]
+                self._points = grown
+            self._points[:, self._count : count] = fresh
+            self._count = count
+        return self._points[:, : self._count]
 
 
 @dataclass
@@ -104,15 +159,14 @@ class History:
                     continue
                 if (series := curves.get(key)) is None:
                     series = curves[key] = Series()
-                figure = float(value) if type(value) in (int, float) else math.nan
-                series.append(step, time, figure)
-                if not math.isfinite(figure):
+                value = float(value) if type(value) in (int, float) else math.nan
+                series.append(step, time, value)
+                if not math.isfinite(value):
                     self.alerts.append(Note(time, name, step, f"{key} is not finite"))
         elif kind == "checkpoint":
             self.checkpoints.append(Note(time, name, step))
         elif kind == "alert":
-            text = "; ".join(str(value) for value in values.values())
-            self.alerts.append(Note(time, name, step, text))
+            self.alerts.append(Note(time, name, step, "; ".join(map(str, values.values()))))
 
     def _stage(self, name: str, trial: str, key: str) -> StageCurves:
         """Return the stage an event belongs to; a stage that goes on after a break is the one from before."""

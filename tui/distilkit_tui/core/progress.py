@@ -1,12 +1,12 @@
 """How far a run is: which stages it has, which is under way, what comes then."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from distilkit.errors import UserError
 from distilkit.settings import TrainSettings
-from distilkit.strategies import parse_strategy, strategy_from_table
-from distilkit_tui.core.entry import Entry, number
+from distilkit.strategies import Strategy, parse_strategy, strategy_from_table
+from distilkit_tui.core.entry import Entry, number, table
 
 GLYPHS = {"done": "✓", "now": "▶", "later": "○", "failed": "✗", "stopped": "■"}
 
@@ -20,29 +20,44 @@ class Part:
     trained: bool = True
 
 
+class Work(NamedTuple):
+    """A piece of work: how much of how much, how fast, how many seconds the rest takes."""
+
+    name: str
+    done: float
+    total: float
+    rate: float | None
+    left: float | None
+
+
 def parts(entry: Entry, twin: Entry | None = None) -> list[Part]:
     """Return a run's parts: its teacher's stages, its own (times the points of the grid), evaluation and twin.
 
     Stages come from the configuration, the place among them from the phase that the run says it is in.
     """
-    teacher, student = teacher_stages(entry), student_stages(entry)
-    own = "label-only" if entry.record.get("twin_of") else "student"
-    points = _points(entry)
-    names = [("teacher", stage) for stage in ([] if own == "label-only" else teacher)]
-    names += [(own if points == 1 else f"{own} {point}/{points}", s) for point in range(1, points + 1) for s in student]
-    at = _place(str(entry.status.get("phase", "")), names)
+    is_twin, points = bool(entry.record.get("twin_of")), _points(entry)
+    own = "label-only" if is_twin else "student"
+    roles = [own] if points == 1 else [f"{own} {point}/{points}" for point in range(1, points + 1)]
+    names = [] if is_twin else [("teacher", stage) for stage in teacher_stages(entry)]
+    names += [(role, stage) for role in roles for stage in student_stages(entry)]
     ended = {"crashed": "failed", "stopped": "stopped", "lost": "failed"}.get(entry.state, "now")
-    done = entry.state == "done" or bool(twin is not None and twin.status)
-    at = len(names) + 1 if done else at
+    twin_began = twin is not None and bool(twin.status)
+    trained = entry.state == "done" or twin_began
+    at = len(names) + 1 if trained else _place(str(entry.status.get("phase", "")), names)
     labels = [": ".join(name) for name in names] + ["evaluation"]
     found = [
         Part(label, "done" if place < at else ended if place == at else "later", place < len(names))
         for place, label in enumerate(labels)
     ]
     if entry.record.get("twin"):
-        state = "done" if entry.state == "done" else ended if twin is not None and twin.status else "later"
+        state = "done" if entry.state == "done" else ended if twin_began else "later"
         found.append(Part("label-only twin", state, False))
     return found
+
+
+def progress_line(found: list[Part]) -> str:
+    """Return a run's parts in a line: `✓ teacher: fine_tune  ▶ student: distil  ○ evaluation`."""
+    return "  ".join(f"{GLYPHS[part.state]} {part.label}" for part in found)
 
 
 def headline(entry: Entry, found: list[Part]) -> str:
@@ -53,16 +68,6 @@ def headline(entry: Entry, found: list[Part]) -> str:
             return f"stage {place} of {len(trained)}: {part.label}"
     current = next((part.label for part in found if part.state not in ("done", "later")), "")
     return "finished" if entry.state == "done" else current or str(entry.status.get("phase", ""))
-
-
-class Work(NamedTuple):
-    """A piece of work: how much of how much, how fast, how many seconds the rest takes."""
-
-    name: str
-    done: float
-    total: float
-    rate: float | None
-    left: float | None
 
 
 def work_under_way(entry: Entry) -> Work | None:
@@ -79,11 +84,11 @@ def work_under_way(entry: Entry) -> Work | None:
 def examples_per_step(entry: Entry, stage: str) -> int:
     """Return how many examples an optimiser step of a stage reads, on one process."""
     of_teacher = stage in teacher_stages(entry) and stage not in student_stages(entry)
-    section = entry.resolved.get("teacher", {}).get("train") if of_teacher else entry.resolved.get("train")
-    if not isinstance(section, dict):
-        return 1
-    sizes = section.get("per_device_train_batch_size"), section.get("gradient_accumulation_steps")
-    return int(sizes[0] or 1) * int(sizes[1] or 1) if all(isinstance(size, int) for size in sizes) else 1
+    section = table(table(entry.resolved, "teacher") if of_teacher else entry.resolved, "train")
+    count = 1
+    for key in ("per_device_train_batch_size", "gradient_accumulation_steps"):
+        count *= int(number(section.get(key)) or 1)
+    return count
 
 
 def student_stages(entry: Entry) -> list[str]:
@@ -103,13 +108,14 @@ def teacher_stages(entry: Entry) -> list[str]:
         return []
 
 
-def _names(strategy: Any) -> list[str]:
+def _names(strategy: Strategy) -> list[str]:
     return [stage.name for stage in strategy.stages(TrainSettings(), 1)]
 
 
 def _points(entry: Entry) -> int:
-    grid, count = entry.resolved.get("grid"), 1
-    for values in grid.values() if isinstance(grid, dict) else ():
+    """Return how many points the run's grid has."""
+    count = 1
+    for values in table(entry.resolved, "grid").values():
         count *= len(values) if isinstance(values, list) and values else 1
     return count
 

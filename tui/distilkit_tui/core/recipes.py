@@ -1,13 +1,20 @@
-"""The recipes that can be started: those that come with distilkit, and the files beside."""
+"""The recipes that can be started, and a draft: one of them with the keys that were changed in the form."""
 
+import json
+import shlex
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from distilkit.errors import UserError
-from distilkit.recipe import load_recipe, shipped_recipes
+from distilkit.recipe import load_recipe, load_with_source, resolved, shipped_recipes
 from distilkit.settings import Recipe
 from distilkit.strategies import STRATEGIES, parse_strategy
+from distilkit_tui.core.fields import Field, form
+from distilkit_tui.core.text import recipe_toml, shown
 
 # What a TOML file has at its top if it is a recipe, and where files beside are looked for, how many at most.
 SIGNS = ("extends", "strategy", "matrix")
@@ -43,7 +50,11 @@ def choices(beside: Path) -> list[Choice]:
 
 def paper(strategy: str) -> str:
     """Return the paper that a strategy is from, the first where several have it; raises UserError."""
-    return str(getattr(STRATEGIES[strategy], "paper", "")).partition(";")[0].strip() or OWN
+    return _paper(STRATEGIES[strategy])
+
+
+def _paper(strategy: object) -> str:
+    return str(getattr(strategy, "paper", "")).partition(";")[0].strip() or OWN
 
 
 def _choice(name: str, path: Path) -> Choice:
@@ -55,15 +66,11 @@ def _choice(name: str, path: Path) -> Choice:
 
 
 def _group(recipe: Recipe) -> str:
+    """Return the paper of a recipe's strategy, that of most strategies of a suite."""
     if recipe.matrix is None:
         return paper(recipe.strategy["name"])
-    papers = [paper(_name(text)) for text in recipe.matrix.strategies]
+    papers = [_paper(parse_strategy(text)) for text in recipe.matrix.strategies]
     return max(dict.fromkeys(papers), key=papers.count)
-
-
-def _name(text: str) -> str:
-    kind = type(parse_strategy(text))
-    return next(name for name in STRATEGIES if STRATEGIES[name] is kind)
 
 
 def _argument(path: Path, beside: Path) -> str:
@@ -80,3 +87,86 @@ def _is_recipe(path: Path) -> bool:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return path.is_file()
     return any(sign in table for sign in SIGNS)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A choice and its overrides, by dotted key as text; `problem` is the command line's own sentence, "" if right."""
+
+    choice: Choice
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong."""
+        return self._checked[0]
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Every key's value as text; the recipe's own where the overrides cannot be read."""
+        return self._checked[1]
+
+    @property
+    def given(self) -> set[str]:
+        """The keys that the recipe or an override sets."""
+        return self._checked[2]
+
+    @cached_property
+    def fields(self) -> list[Field]:
+        """The form: the keys of the strategy that is chosen among them."""
+        return form(None if self.choice.suite else self.values.get("strategy.name"), self.choice.suite)
+
+    @property
+    def name(self) -> str:
+        """The name of the run, or of the suite."""
+        return self.values.get("name", "")
+
+    def with_value(self, key: str, text: str | None) -> "Draft":
+        """Return the draft with a key set, or left to the recipe again."""
+        kept = {name: value for name, value in self.overrides.items() if name != key}
+        if key == "strategy.name":  # another strategy's keys mean nothing to a new one
+            kept = {name: value for name, value in kept.items() if not name.startswith("strategy.")}
+        return Draft(self.choice, kept if text is None else {**kept, key: text})
+
+    def named_freely(self, runs_dir: Path) -> "Draft":
+        """Return the draft under a name that no run has yet: NAME-2 where NAME is taken."""
+        name, number = self.name, 1
+        while name and (runs_dir / name).exists():
+            number += 1
+            name = f"{self.name}-{number}"
+        return self if name == self.name else self.with_value("name", name)
+
+    def arguments(self, runs_dir: Path) -> list[str]:
+        """Return the command line behind `distilkit`."""
+        words = ["run", self.choice.name]
+        for key, value in self.overrides.items():
+            words += [f"--name={value}"] if key == "name" else ["--set", f"{key}={value}"]
+        return [*words, "--runs-dir", str(runs_dir)]
+
+    def command(self, runs_dir: Path) -> str:
+        """Return the command line as one types it."""
+        return shlex.join(["distilkit", *self.arguments(runs_dir)])
+
+    @cached_property
+    def _checked(self) -> tuple[str, dict[str, str], set[str]]:
+        overrides = [f"{key}={json.dumps(text) if key == 'name' else text}" for key, text in self.overrides.items()]
+        try:
+            recipe, _ = load_with_source(self.choice.path, overrides)
+        except (UserError, OSError) as error:
+            if not self.overrides:
+                return str(error), {}, set()
+            bare = Draft(self.choice)
+            return str(error), bare.values, bare.given
+        values = dict(_texts(resolved(recipe), ""))
+        given = {key for key, _ in _texts(recipe.model_dump(mode="json", by_alias=True, exclude_unset=True), "")}
+        return "", values, given
+
+
+def _texts(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield every key's value as one types it, that of whole tables too."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield f"{prefix}{key}", recipe_toml({"table": value}).removeprefix("table = ").strip()
+            yield from _texts(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", shown(value)

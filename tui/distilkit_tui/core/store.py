@@ -1,6 +1,7 @@
 """All runs under one folder, kept up to date by looking: what is live often, the rest now and then."""
 
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,10 +11,9 @@ from distilkit.errors import UserError
 from distilkit.evaluation.results import read_measures
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.state import derive, find_runs, read_record, read_status
-from distilkit_tui.core.entry import Entry
+from distilkit_tui.core.entry import Entry, number
 from distilkit_tui.core.history import History
-from distilkit_tui.core.log import Log
-from distilkit_tui.core.pace import Paces
+from distilkit_tui.core.tail import Log
 
 # Seconds between two searches for new, vanished and resumed runs.
 SCAN_EVERY = 2.5
@@ -21,6 +21,8 @@ SCAN_EVERY = 2.5
 BUDGET = 0.1
 # How many runs' curves are kept in memory.
 KEPT = 100
+# Seconds over which a run's pace is taken.
+WINDOW = 60.0
 
 Stamp = tuple[int, int, int]
 
@@ -49,7 +51,7 @@ class RunStore:
         self._log: tuple[str, Log] | None = None
         self._snapshot = Snapshot()
         self._stamps: dict[str, tuple[Stamp, ...]] = {}
-        self._paces = Paces()
+        self._steps: dict[str, deque[tuple[float, float]]] = {}
         self._histories: dict[str, History] = {}
         self._scanned = -SCAN_EVERY
 
@@ -87,11 +89,12 @@ class RunStore:
         grown = self._read_events(renewed)
         if followed := self._log:
             grown = followed[1].read() or grown
-        version = before.version + (changed or bool(grown))
+        version = before.version + (changed or grown)
         self._snapshot = Snapshot(renewed if changed else before.entries, problem, version)
         return self._snapshot
 
     def _scan(self) -> tuple[dict[str, Entry], str]:
+        """Return the runs that there are, those known already as they were, and why there are none."""
         self._scanned = time.monotonic()
         if not self.runs_dir.is_dir():
             self._histories.clear()
@@ -110,7 +113,7 @@ class RunStore:
         for key in self._stamps.keys() - found.keys():
             del self._stamps[key]
             self._histories.pop(key, None)
-            self._paces.forget(key)
+            self._steps.pop(key, None)
         return found, ""
 
     def _renewed(self, entry: Entry, scan: bool) -> Entry:
@@ -126,7 +129,21 @@ class RunStore:
             return entry if state == entry.state else replace(entry, state=state)
         self._stamps[entry.key] = stamps
         found = read_entry(entry.key, folder)
-        return replace(found, pace=self._paces.take(entry.key, found.status)) if found.live else found
+        return replace(found, pace=self._pace(entry.key, found.status)) if found.live else found
+
+    def _pace(self, key: str, status: dict[str, Any]) -> float | None:
+        """Return a run's steps a second by the clock, validation included, by what it reported lately."""
+        now, step = number(status.get("hb_t")), number(status.get("step"))
+        if now is None or step is None:
+            return None
+        seen = self._steps.setdefault(key, deque())
+        if seen and (step < seen[-1][1] or now < seen[-1][0]):
+            seen.clear()  # another stage, or begun anew
+        seen.append((now, step))
+        while seen[0][0] < now - WINDOW:
+            seen.popleft()
+        since, first = seen[0]
+        return (step - first) / (now - since) if now > since and step > first else None
 
     def _read_events(self, entries: dict[str, Entry]) -> bool:
         """Read on in the watched runs' events; return whether there were any."""
@@ -149,10 +166,9 @@ class RunStore:
 def read_entry(key: str, folder: RunFolder) -> Entry:
     """Return a run as its files tell it; what cannot be read makes it `damaged`, with the reason."""
     try:
-        record = read_record(folder)
-        status = read_status(folder)
-        measures = _measures(folder)
-        return Entry(key, folder, _state(folder, record, status), record, status, measures)
+        record, status, measures = read_record(folder), read_status(folder), _measures_path(folder)
+        values = read_measures(measures)["measures"] if measures.exists() else {}
+        return Entry(key, folder, _state(folder, record, status), record, status, values)
     except UserError as error:
         return Entry(key, folder, "damaged", problem=str(error))
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -170,12 +186,6 @@ def _state(folder: RunFolder, record: dict[str, Any], status: dict[str, Any]) ->
 
 def _measures_path(folder: RunFolder) -> Path:
     return Path(folder.eval) / "test" / "measures.json"
-
-
-def _measures(folder: RunFolder) -> dict[str, float]:
-    path = _measures_path(folder)
-    found: dict[str, float] = read_measures(path)["measures"] if path.exists() else {}
-    return found
 
 
 def _stamp(path: Path) -> Stamp:

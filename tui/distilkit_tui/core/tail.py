@@ -1,9 +1,13 @@
-"""A file that grows, read from where the last reading ended."""
+"""Files that grow, read from where the last reading ended: whole new lines, and the log of a run."""
 
 import os
 from pathlib import Path
+from threading import Lock
 
 CHUNK = 1 << 18
+# What is read of a log that is longer when it is opened, and how many of its lines are kept.
+LAST_BYTES = 1 << 20
+KEPT = 20_000
 
 
 class Tail:
@@ -50,3 +54,35 @@ class Tail:
         if self._skip:
             found, self._skip = found[1:], False
         return found
+
+
+class Log:
+    """The last lines of a run's log.
+
+    `read` belongs to one thread; `lines` grows at its end, and `dropped` counts the lines forgotten at its beginning.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.lock = Lock()
+        try:
+            size = path.stat().st_size
+        except OSError:
+            size = 0
+        self._tail = Tail(path, max(0, size - LAST_BYTES))
+        self.lines: list[str] = []
+        self.dropped = 0
+
+    def read(self) -> bool:
+        """Take in new lines; return whether there were any."""
+        found = self._tail.lines()
+        if not found and not self._tail.restarted:
+            return False
+        lines = [line.decode(errors="replace") for line in found]
+        with self.lock:
+            if self._tail.restarted:
+                self.lines, self.dropped = [], 0
+            self.lines += lines
+            if (over := len(self.lines) - KEPT) > 0:
+                del self.lines[:over]
+                self.dropped += over
+        return True

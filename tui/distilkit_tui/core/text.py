@@ -1,7 +1,12 @@
-"""Text from files and names, made fit for a terminal."""
+"""Texts and figures fit for a terminal: names cut to a width, numbers, durations and sizes in few characters."""
+
+import math
+import re
+from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
+from distilkit.problems import to_toml
 from distilkit.tables import plain
 
 LONGEST = 2000
@@ -33,3 +38,83 @@ def short(text: str, width: int) -> str:
     while cell_len(tail) > width - 1 - head:
         tail = tail[1:]
     return f"{set_cell_size(text, head).rstrip()}…{tail}" if width > 1 else "…"
+
+
+def shown(value: object) -> str:
+    """Return a value as one types it: TOML, with words bare and `none` for what is absent."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else to_toml(value)
+
+
+def recipe_toml(table: dict[str, Any]) -> str:
+    """Return a table of JSON values as TOML, inner tables inline; None is left out."""
+    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if value is not None)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{_key(key)} = {_value(inner)}" for key, inner in value.items() if inner is not None)
+        return f"{{ {', '.join(pairs)} }}" if value else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(_value(inner) for inner in value)}]"
+    return to_toml(value)
+
+
+def _key(key: str) -> str:
+    bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
+    return key if bare else to_toml(key)
+
+
+def figure(value: float, step: float = 0.0) -> str:
+    """Return a number in few characters: 0.025, 1.5, 12k, 3e-05; `step` says how fine its neighbours are."""
+    if not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    if not size:
+        return "0"
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if size >= unit * (1 if unit > 1e3 else 10):
+            return f"{value / unit:.4g}{name}"
+    if not step or step < 1e-5:
+        return re.sub(r"e([+-])0", r"e\1", f"{value:.3g}" if step or size < 1e-3 else f"{value:.4g}")
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    digits += abs(round(step * 10**digits) - step * 10**digits) > 1e-6  # 0.25 needs one more than 0.2
+    return f"{value:.{digits}f}"
+
+
+def optional(value: float | None) -> str:
+    """Return a measure's value with four digits, or nothing where there is none."""
+    return "" if value is None else f"{value:.4f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds in a few characters: 50s, 4m10s, 2h05m, 3d04h."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+
+
+def rate(per_second: float | None) -> str:
+    """Return how much is done a second."""
+    if per_second is None:
+        return ""
+    return f"{per_second:.3g}/s" if per_second < 1000 else f"{per_second / 1000:.3g}k/s"
+
+
+def size(count: float) -> str:
+    """Return bytes for people."""
+    if count < 1024:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= 1024
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1024:.1f} TiB"

@@ -1,16 +1,67 @@
-"""What every screen of a mode has: the line at the top, the keys at the bottom, and news of the runs."""
+"""What screens share: the lines at top and bottom, news of the runs, the keys of a run and of its curves."""
 
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
+from textual.containers import Container
+from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Footer
 
+from distilkit.errors import UserError
+from distilkit_tui.core.control import delete, kill, request_stop
+from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.store import Snapshot
-from distilkit_tui.widgets.top_bar import TopBar
+from distilkit_tui.core.text import safe, short
+from distilkit_tui.plots import Shown, View, single_loss_plot, validation_plot
+from distilkit_tui.screens.dialogs import Confirm
+from distilkit_tui.widgets.chart import Chart
 
 if TYPE_CHECKING:
     from distilkit_tui.app import DistilkitApp
+
+TITLES = {"runs": "Runs", "run": "Run", "launch": "Launch", "compare": "Compare"}
+
+
+def app_of(node: DOMNode) -> "DistilkitApp":
+    """Return the application, with what the screens share: runs, marks, baselines, the run that is looked at."""
+    return cast("DistilkitApp", node.app)
+
+
+class TopBar(Widget, can_focus=False):
+    """The line at the top: the screens by their keys, the shown one in brackets, and how many runs go on."""
+
+    DEFAULT_CSS = """
+    TopBar { dock: top; height: 1; background: $panel; color: $foreground; }
+    """
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self._mode = mode
+        self._facts = ""
+
+    def tell(self, facts: str) -> None:
+        """Show something at the right."""
+        if facts != self._facts:
+            self._facts = facts
+            self.refresh()
+
+    def render(self) -> Text:
+        """Return the line."""
+        line = Text(" distilkit ", style="bold", no_wrap=True, overflow="ellipsis")
+        for number, (mode, title) in enumerate(TITLES.items(), 1):
+            here = mode == self._mode
+            line.append(f"[{number} {title}]" if here else f" {number} {title} ", style="bold reverse" if here else "")
+        room = self.size.width - line.cell_len - 2
+        facts = short(safe(self._facts), max(room, 0)) if room > 4 else ""
+        line.append(facts.rjust(room + 1) if facts else "")
+        return line
 
 
 class BaseScreen(Screen[None]):
@@ -21,8 +72,8 @@ class BaseScreen(Screen[None]):
 
     @property
     def main(self) -> "DistilkitApp":
-        """The application, with what the screens share: runs, marks, baselines, the run that is looked at."""
-        return cast("DistilkitApp", self.app)
+        """The application."""
+        return app_of(self)
 
     def compose(self) -> ComposeResult:
         """Put the body between the two lines."""
@@ -47,3 +98,135 @@ class BaseScreen(Screen[None]):
 
     def runs_changed(self, snapshot: Snapshot) -> None:
         """Show the runs as they are now."""
+
+    def warn(self, text: str) -> None:
+        """Say why something is not done."""
+        self.app.notify(text, severity="warning", markup=False)
+
+    def copy(self, text: str) -> None:
+        """Copy a text to the clipboard, and say so."""
+        self.app.copy_to_clipboard(text)
+        self.app.notify(text, title="copied", markup=False)
+
+
+class CurveActions:
+    """Changes how curves are shown: measure, smoothing and axes."""
+
+    view: View = View()
+
+    def draw(self) -> None:
+        """Draw the curves as `view` says."""
+        raise NotImplementedError
+
+    def _look(self, view: View) -> None:
+        self.view = view
+        self.draw()
+
+    def action_measure(self) -> None:
+        """Show the next measure."""
+        self._look(replace(self.view, measure=self.view.measure + 1))
+
+    def action_smooth(self) -> None:
+        """Smooth more, or not at all."""
+        self._look(replace(self.view, window=self.view.smoother()))
+
+    def action_log_y(self) -> None:
+        """Change between an even and a logarithmic axis of losses."""
+        self._look(replace(self.view, log_y=not self.view.log_y))
+
+    def action_axis(self) -> None:
+        """Change between steps and time."""
+        self._look(replace(self.view, by_time=not self.view.by_time))
+
+
+class RunCurves(Container):
+    """Loss and validation of several runs, in one chart each."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._drawn: object = None
+
+    def compose(self) -> ComposeResult:
+        """Two charts."""
+        yield Chart(id="loss")
+        yield Chart(id="validation")
+
+    def draw(self, names: Mapping[str, str], view: View, first: str) -> None:
+        """Draw runs by key under the names given, where they have changed; `first` is the measure to begin with."""
+        main = app_of(self)
+        main.store.watch(names)
+        shown = [Shown(name, main.store.history(key), main.colour(key)) for key, name in names.items()]
+        drawn = (view, [(run.name, run.history.version, run.colour) for run in shown])
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        self.query_one("#loss", Chart).show(single_loss_plot(shown, view))
+        self.query_one("#validation", Chart).show(validation_plot(shown, view, first))
+
+
+class RunActions(CurveActions, BaseScreen):
+    """A screen about the run of `key`, with what can be done with it: stop, resume, delete, copy its name."""
+
+    @property
+    def key(self) -> str | None:
+        """The run that this screen is about."""
+        raise NotImplementedError
+
+    @property
+    def entry(self) -> Entry | None:
+        """That run as it is now."""
+        return self.main.snapshot.entries.get(self.key) if self.key is not None else None
+
+    def action_copy(self) -> None:
+        """Copy the run's name."""
+        if self.key is not None:
+            self.copy(self.key)
+
+    @work
+    async def action_stop(self) -> None:
+        """Ask the run to stop; asked again, kill it after a question."""
+        entry = self.entry
+        if entry is None:
+            return
+        if not entry.live:
+            self.warn(f"{entry.key} is {entry.state}; there is nothing to stop")
+        elif entry.key not in self.main.stopping:
+            twin = self.main.snapshot.entries.get(str(entry.record.get("twin")))
+            if await self._attempt(lambda: request_stop(entry, twin), f"{entry.key} stops after a checkpoint"):
+                self.main.stopping.add(entry.key)
+        elif await self.app.push_screen_wait(
+            Confirm(f"{entry.key} has been asked to stop. Kill it now, back to its last checkpoint?", "Kill")
+        ):
+            await self._attempt(lambda: kill(entry))
+
+    @work
+    async def action_resume(self) -> None:
+        """Go on with the run."""
+        if (entry := self.entry) is not None:
+            said = f"{entry.key} goes on in a process of its own"
+            await self._attempt(lambda: self.main.launcher.resume(entry), said)
+
+    @work
+    async def action_delete(self) -> None:
+        """Delete the run's folder, after a question."""
+        entry = self.entry
+        if entry is None:
+            return
+        if entry.live:
+            self.warn(f"{entry.key} is {entry.state}; stop it first")
+            return
+        question = Confirm(f"Delete {entry.folder.path} and all that is in it?", "Delete")
+        if await self.app.push_screen_wait(question):
+            await self._attempt(lambda: delete(entry.folder), f"{entry.key} is deleted")
+
+    async def _attempt(self, act: Callable[[], object], said: str = "") -> bool:
+        """Do something in a thread, since a disk may be slow, and say that it is done, or why it is refused."""
+        try:
+            await asyncio.to_thread(act)
+        except UserError as error:
+            self.warn(str(error))
+            return False
+        if said:
+            self.app.notify(said, markup=False)
+        self.main.store.hurry()
+        return True

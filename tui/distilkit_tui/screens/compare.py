@@ -1,24 +1,22 @@
 """Compares the marked runs: is the difference real, on which queries, at which cost, and what was done differently?"""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.message import Message
-from textual.widget import Widget
 from textual.widgets import Static, TabbedContent, TabPane
 
 from distilkit.comparison.render import wording
 from distilkit.comparison.result import ComparisonResult
 from distilkit.errors import UserError
 from distilkit_tui.core.comparing import Question, Reading, answer, read, with_margin
-from distilkit_tui.core.entry import Entry
-from distilkit_tui.core.sorting import ordered
+from distilkit_tui.core.entry import Entry, ordered
 from distilkit_tui.core.store import Snapshot
 from distilkit_tui.core.text import safe
 from distilkit_tui.keys import bindings
@@ -26,10 +24,10 @@ from distilkit_tui.screens.base import BaseScreen
 from distilkit_tui.screens.compare_curves import ConfigurationPane, CurvesPane
 from distilkit_tui.screens.compare_frontier import FrontierPane
 from distilkit_tui.screens.compare_means import MeansPane
-from distilkit_tui.screens.compare_queries import QueriesPane
-from distilkit_tui.screens.compare_rankings import Rankings
-from distilkit_tui.screens.compare_view import Pane, View
+from distilkit_tui.screens.compare_queries import QueriesPane, Rankings
+from distilkit_tui.screens.compare_view import ComparisonView, Pane
 from distilkit_tui.screens.export import Export
+from distilkit_tui.widgets.table import VirtualTable
 
 TABS: dict[str, Callable[[], Pane]] = {
     "means": MeansPane,
@@ -53,22 +51,17 @@ class CompareScreen(BaseScreen):
     }
     """
 
-    class Came(Message):
-        """A comparison is there, or why not; `number` tells which question it answers."""
-
-        def __init__(self, number: int, reading: Reading | None, found: ComparisonResult | str) -> None:
-            super().__init__()
-            self.number, self.reading, self.found = number, reading, found
-
     def __init__(self) -> None:
         super().__init__()
         self._question = Question()
         self._reading: Reading | None = None
-        self._view: View | None = None
+        self._view: ComparisonView | None = None
         self._problem = ""
-        self._number = 0
-        self._asked: Any = None
+        # What the runs were when they were compared last, the marks that the question's baselines are from, and
+        # whether an answer is awaited.
+        self._asked: object = None
         self._based_on: tuple[str, ...] | None = None
+        self._waiting = False
 
     def body(self) -> ComposeResult:
         """What is asked, and the tabs."""
@@ -102,66 +95,49 @@ class CompareScreen(BaseScreen):
         """The runs compared: the marked ones; without a mark the latest that is finished."""
         known = self.main.snapshot.entries
         marked = [known[key] for key in self.main.marks if key in known]
-        if marked:
-            return marked
         done = [entry for entry in known.values() if entry.state == "done" and not entry.record.get("twin_of")]
-        return ordered(done, "started")[:1]
+        return marked or ordered(done, "started")[:1]
 
     def runs_changed(self, snapshot: Snapshot) -> None:
         """Compare anew where marks or results have changed, and let curves grow."""
-        entries = self.entries
-        asked = [(entry.key, entry.state, tuple(entry.measures.items())) for entry in entries]
+        asked = [(entry.key, entry.state, tuple(entry.measures.items())) for entry in self.entries]
         asked_of = (asked, tuple(self.main.baselines))
         if asked_of != self._asked:
             self._asked = asked_of
             self._reading = None
-            self._ask()
-        elif self.tab in ("curves", "configuration"):
-            self._show_runs()
-
-    def _ask(self) -> None:
-        """Have the question answered in a thread; answers to older questions are dropped."""
-        self._number += 1
-        keys = [entry.key for entry in self.entries]
-        baselines = tuple(self.main.baselines)
-        renewed = baselines != self._based_on
-        self._based_on = baselines
-        self._compute(self._number, self._question, keys, self._reading, baselines if renewed else None)
-        self._tell()
-        self._show_runs()
-
-    @work(thread=True, group="compare", exit_on_error=False)
-    def _compute(
-        self,
-        number: int,
-        question: Question,
-        keys: list[str],
-        reading: Reading | None,
-        baselines: tuple[str, ...] | None,
-    ) -> None:
-        try:
-            reading = reading or read(keys, self.main.store.runs_dir)
-            if baselines is not None:
-                names = tuple(dict.fromkeys(reading.names[key] for key in baselines if key in reading.names))
-                question = replace(question, baselines=names)
-            self.post_message(self.Came(number, reading, answer(reading, question)))
-        except (UserError, OSError) as error:
-            self.post_message(self.Came(number, reading, str(error)))
-
-    def on_compare_screen_came(self, message: Came) -> None:
-        """Show the answer, unless another question has been asked meanwhile."""
-        if message.number != self._number:
-            return
-        if message.reading is not None:
-            self._reading = message.reading
-        if isinstance(message.found, str):
-            self._problem, self._view = message.found, None
+            self._ask(self._question)
         else:
-            self._problem = ""
-            self._question = replace(self._question, baselines=message.found.baselines)
-            old = self._view
-            kept = (old.column_number, old.baseline_number, old.chosen) if old is not None else ()
-            self._view = View(message.found, self.main.store.runs_dir, *kept)
+            self.pane.show(self.entries)
+
+    def _ask(self, question: Question) -> None:
+        """Have a question answered; an older one that is not answered yet is dropped."""
+        self._question, self._waiting = question, True
+        self._answer()
+        self._tell()
+        self.pane.show(self.entries)
+
+    @work(exclusive=True, group="compare", exit_on_error=False)
+    async def _answer(self) -> None:
+        """Read and compare the runs in a thread, and show what it comes to."""
+        keys, baselines, question = [entry.key for entry in self.entries], tuple(self.main.baselines), self._question
+        try:
+            if self._reading is None:
+                self._reading = await asyncio.to_thread(read, keys, self.main.store.runs_dir)
+            if baselines != self._based_on:
+                names = self._reading.names
+                chosen = tuple(dict.fromkeys(names[key] for key in baselines if key in names))
+                question = replace(question, baselines=chosen)
+            result = await asyncio.to_thread(answer, self._reading, question)
+        except (UserError, OSError) as error:
+            self._problem, self._view = str(error), None
+        else:
+            self._problem, self._based_on = "", baselines
+            self._question = replace(question, baselines=result.baselines)
+            if self._view is None:
+                self._view = ComparisonView(result, self.main.store.runs_dir)
+            else:
+                self._view = replace(self._view, result=result)
+        self._waiting = False
         self._show()
 
     def _show(self) -> None:
@@ -169,13 +145,7 @@ class CompareScreen(BaseScreen):
         self._tell()
         if self._view is not None:
             self.pane.look(self._view)
-        if self.tab in ("curves", "configuration"):
-            self._show_runs()
-
-    def _show_runs(self) -> None:
-        pane = self.pane
-        if isinstance(pane, CurvesPane | ConfigurationPane):
-            pane.show(self.entries)
+        self.pane.show(self.entries)
 
     def _tell(self) -> None:
         """Write what is asked, of which runs, and what was left out or went wrong."""
@@ -196,7 +166,7 @@ class CompareScreen(BaseScreen):
                 line.append(safe(f" · without results yet, left out: {left}"), self.app.theme_variables["warning"])
         self.query_one("#asked", Static).update(line)
 
-    def _choices(self, view: View | None) -> str:
+    def _choices(self, view: ComparisonView | None) -> str:
         if view is None:
             return "comparing …"
         result = view.result
@@ -206,23 +176,17 @@ class CompareScreen(BaseScreen):
         kind = "relative" if result.margin_kind == "relative" else "absolute"
         return f"{against} · {wording.test_name(result)} · {family} · margin {wording.amount(result)} {kind}{both}"
 
-    def _change(self, **changes: Any) -> None:
-        """Ask another question."""
-        self._question = replace(self._question, **changes)
-        self._ask()
-
-    def _look(self, **changes: Any) -> None:
+    def _look(self, view: ComparisonView) -> None:
         """Look at something else in the same answer."""
-        if self._view is not None:
-            self._view = replace(self._view, **changes)
-            self._show()
+        self._view = view
+        self._show()
 
     @on(TabbedContent.TabActivated)
     def _tab_shown(self) -> None:
         self._show()
-        table = getattr(self.pane, "table", None)
-        if isinstance(table, Widget):
+        for table in self.pane.query(VirtualTable).results():
             table.focus()
+            break
 
     @on(Pane.Chosen)
     def _chosen(self, event: Pane.Chosen) -> None:
@@ -244,11 +208,16 @@ class CompareScreen(BaseScreen):
         names = list(TABS)
         self.query_one(TabbedContent).active = names[(names.index(self.tab) + by) % len(names)]
 
+    def action_pane(self, action: str) -> None:
+        """Do what a key means on the tab in sight, if it means anything there."""
+        act: Callable[[], None] = getattr(self.pane, f"action_{action}", lambda: None)
+        act()
+
     def action_open(self) -> None:
         """Open what is under the cursor."""
-        table = getattr(self.pane, "table", None)
-        if table is not None:
+        for table in self.pane.query(VirtualTable).results():
             table.action_select()
+            break
 
     def action_baseline(self) -> None:
         """Make the system that is looked at a baseline, or none any more; one baseline stays."""
@@ -259,34 +228,32 @@ class CompareScreen(BaseScreen):
             name = key
         named.remove(name) if name in named else named.append(name)
         if named:
-            self._change(baselines=tuple(named), pairs="baseline")
+            self._ask(replace(self._question, baselines=tuple(named), pairs="baseline"))
 
     def action_against(self) -> None:
         """Look against the next baseline."""
         if self._view is not None:
-            self._look(baseline_number=self._view.baseline_number + 1)
+            self._look(replace(self._view, baseline_number=self._view.baseline_number + 1))
 
     def action_all_pairs(self) -> None:
         """Compare all with all, or with the baselines alone."""
         if self._question.pairs == "all":
             self._based_on = None  # the marked baselines again
-            self._change(pairs="baseline", baselines=())
+            self._ask(replace(self._question, pairs="baseline", baselines=()))
         else:
-            self._change(pairs="all")
+            self._ask(replace(self._question, pairs="all"))
 
     def action_measure(self) -> None:
         """Show the next measure."""
-        if self.tab == "curves":
-            curves = self.query_one(CurvesPane)
-            curves.change(measure=curves.view.measure + 1)
+        if isinstance(pane := self.pane, CurvesPane):
+            pane.action_measure()
         elif self._view is not None:
-            self._look(column_number=self._view.column_number + 1)
+            self._look(replace(self._view, column_number=self._view.column_number + 1))
 
     def action_system(self, by: int) -> None:
         """Look at the next system."""
         if self._view is not None:
-            self._view = self._view.step(by)
-            self._show()
+            self._look(self._view.step(by))
 
     def action_margin(self, by: int) -> None:
         """Change the margin; what depends on it changes at once."""
@@ -298,52 +265,30 @@ class CompareScreen(BaseScreen):
         self._margin(replace(self._question, margin_kind=other))
 
     def _margin(self, question: Question) -> None:
-        self._question = question
-        if self._view is not None:
-            self._number += 1  # an answer with the old margin comes too late
-            self._view = replace(self._view, result=with_margin(self._view.result, question))
-            self._show()
+        """Take another margin, without a new comparison where there is one already."""
+        if self._view is None or self._waiting:
+            self._ask(question)
+        else:
+            self._question = question
+            self._look(replace(self._view, result=with_margin(self._view.result, question)))
 
     def action_equivalence(self) -> None:
         """Test equivalence, too."""
-        self._change(equivalence=not self._question.equivalence)
+        self._ask(replace(self._question, equivalence=not self._question.equivalence))
 
     def action_test(self) -> None:
         """Take the next test."""
-        self._change(test=self._question.next_test().test)
+        self._ask(self._question.next_test())
 
     def action_correction(self) -> None:
         """Take the next correction."""
-        self._change(correction=self._question.next_correction().correction)
-
-    def action_only_changed(self) -> None:
-        """Show all of the configurations, or what differs."""
-        if isinstance(pane := self.pane, ConfigurationPane):
-            pane.turn()
-
-    def action_axis(self) -> None:
-        """Take the other cost, or time instead of steps."""
-        pane = self.pane
-        if isinstance(pane, FrontierPane):
-            pane.turn()
-        elif isinstance(pane, CurvesPane):
-            pane.change(by_time=not pane.view.by_time)
-
-    def action_smooth(self) -> None:
-        """Smooth the curves more, or not at all."""
-        if isinstance(pane := self.pane, CurvesPane):
-            pane.change(window=pane.view.smoother())
-
-    def action_log_y(self) -> None:
-        """Change between an even and a logarithmic axis of losses."""
-        if isinstance(pane := self.pane, CurvesPane):
-            pane.change(log_y=not pane.view.log_y)
+        self._ask(self._question.next_correction())
 
     @work
     async def action_export(self) -> None:
         """Write the comparison to a file."""
         if self._view is None:
-            self.app.notify("there is no comparison to write yet", severity="warning")
+            self.warn("there is no comparison to write yet")
             return
         path = await self.app.push_screen_wait(Export(self._view.result, Path.cwd()))
         if path is not None:
@@ -352,9 +297,7 @@ class CompareScreen(BaseScreen):
     def action_copy(self) -> None:
         """Copy the command line that prints the same."""
         if self._reading is not None:
-            command = self._question.command(self._reading.runs, self.main.store.runs_dir)
-            self.app.copy_to_clipboard(command)
-            self.app.notify(command, title="copied", markup=False)
+            self.copy(self._question.command(self._reading.runs, self.main.store.runs_dir))
 
     async def action_back(self) -> None:
         """Go back to the means, then to all runs."""

@@ -6,11 +6,10 @@ import numpy as np
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from distilkit_tui.core.frontier import AXES, Point, caveat, points
-from distilkit_tui.core.series import Floats
-from distilkit_tui.core.text import safe
-from distilkit_tui.screens.compare_view import Pane, View
-from distilkit_tui.widgets.axis import figure
+from distilkit_tui.core.comparing import AXES, CostPoint, caveat, points
+from distilkit_tui.core.history import Floats
+from distilkit_tui.core.text import figure, safe
+from distilkit_tui.screens.compare_view import ComparisonView, Pane
 from distilkit_tui.widgets.chart import Chart
 from distilkit_tui.widgets.plot import Curve, Plot
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
@@ -42,7 +41,7 @@ class FrontierPane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self._axis = "ms"
-        self._view: View | None = None
+        self._view: ComparisonView | None = None
 
     def compose(self) -> ComposeResult:
         """Chart, warning, table."""
@@ -50,19 +49,13 @@ class FrontierPane(Pane):
         yield Static("", id="caveat", markup=False)
         yield VirtualTable(COLUMNS)
 
-    @property
-    def table(self) -> VirtualTable:
-        """The table of costs."""
-        return self.query_one(VirtualTable)
-
-    def turn(self) -> None:
+    def action_axis(self) -> None:
         """Take the other cost."""
-        names = list(AXES)
-        self._axis = names[(names.index(self._axis) + 1) % len(names)]
+        self._axis = "macs" if self._axis == "ms" else "ms"
         if self._view is not None:
             self.look(self._view)
 
-    def look(self, view: View) -> None:
+    def look(self, view: ComparisonView) -> None:
         """Show the systems of a measure."""
         self._view = view
         found = points(view.result, view.column, self._axis)
@@ -72,7 +65,7 @@ class FrontierPane(Pane):
         self.table.show(list(rows), lambda key: self._cells(rows[key], view.names))
         self.table.go_to(view.system)
 
-    def _plot(self, view: View, found: list[Point]) -> Plot:
+    def _plot(self, view: ComparisonView, found: list[CostPoint]) -> Plot:
         costed = [one for one in found if one.costs[self._axis]]
         free = [one for one in found if not one.costs[self._axis]]
         edge, hollow = ([one for one in costed if bool(one.dominated) is beaten] for beaten in (False, True))
@@ -91,20 +84,13 @@ class FrontierPane(Pane):
         lines = tuple(one.mean for one in free)
         return Plot(title, tuple(curves), self._axis, log_x=True, lines=lines, note=note)
 
-    def _steps(self, edge: list[Point]) -> tuple[Floats, Floats]:
-        """Return the frontier as a staircase."""
-        x: list[float] = []
-        y: list[float] = []
-        for one in edge:
-            cost = float(one.costs[self._axis] or 0)
-            if y:
-                x.append(cost)
-                y.append(y[-1])
-            x.append(cost)
-            y.append(one.mean)
-        return np.array(x), np.array(y)
+    def _steps(self, edge: list[CostPoint]) -> tuple[Floats, Floats]:
+        """Return the frontier as a staircase: each point, and the corner before it, at its cost and the last mean."""
+        x = np.repeat([float(one.costs[self._axis] or 0) for one in edge], 2)[1:]
+        y = np.repeat([one.mean for one in edge], 2)[:-1]
+        return x, y
 
-    def _cells(self, one: Point, names: Mapping[str, str]) -> list[Cell]:
+    def _cells(self, one: CostPoint, names: Mapping[str, str]) -> list[Cell]:
         cost = one.costs[self._axis]
         if not cost:
             sign, word = Styled("·", "text-muted"), "states no cost"

@@ -1,5 +1,9 @@
 """The tab of means: the table with its letters, every figure against one baseline, and what it comes to in words."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from rich.cells import cell_len
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -12,10 +16,9 @@ from distilkit.comparison.tables.means import comparisons
 from distilkit.comparison.tables.means import means as means_table
 from distilkit.comparison.tables.table import Cell as ReportCell
 from distilkit.comparison.tables.table import Head, Table
-from distilkit_tui.core.text import safe
-from distilkit_tui.screens.compare_view import Pane, View
-from distilkit_tui.widgets.report_table import ReportTable
-from distilkit_tui.widgets.table import Cell, Styled, VirtualTable
+from distilkit_tui.core.text import safe, short
+from distilkit_tui.screens.compare_view import ComparisonView, Pane
+from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 VERDICTS = {"better": ("▲", "success"), "worse": ("▼", "error"), "not shown to differ": ("≈", "text-muted")}
 # Which columns of the comparisons go first where the screen is narrow; the others stay.
@@ -24,6 +27,44 @@ RANKS = {
     "W/T/L": 6,
 }  # fmt: skip
 INTERVAL = 7
+# The widest that a name may be, on a narrow screen and on others.
+NARROW, NAMES = 100, (22, 36)
+MARKS = {"yes": ("✓ yes", "success"), "no": ("✗ no", "error")}
+
+
+class ReportTable(VirtualTable):
+    """Shows a Table of the report; the names of its rows are the keys."""
+
+    def show_table(
+        self,
+        table: Table,
+        names: Mapping[str, str],
+        ranks: Mapping[str, int],
+        first: Mapping[str, Cell],
+        selected: str = "",
+        empty: str = "",
+    ) -> None:
+        """Show a table with its rows under their short `names`.
+
+        `ranks` says which columns go first where it is narrow, `first` has a cell before each row.
+        """
+        rows = {str(row[0].value): _under(row, names) for row in table.rows}
+        heads = [f"{head.group} {head.name}".strip() for head in table.heads]
+        widest = NAMES[self.app.size.width >= NARROW]
+        widths = [
+            max([cell_len(safe(head)), *(cell_len(_text(row[place])) for row in rows.values())])
+            for place, head in enumerate(heads)
+        ]
+        columns = [Column("", 1), Column(heads[0], min(widest, widths[0]))]
+        for head, width in list(zip(heads, widths, strict=True))[1:]:
+            title = f"▸{head}" if head == selected else head
+            # Letters behind means: numbers stand in line from the left alone.
+            align = "left" if table.key == "means" else "right"
+            columns.append(Column(title, max(width, cell_len(safe(title))), align, rank=ranks.get(head, 9)))
+        # What is left over stays empty, so that numbers stand near their names.
+        self.columns = (*columns, Column("", 0, grow=1))
+        self.show(list(rows), lambda key: [first.get(key, ""), *_cells(rows[key], widest), ""], empty or None)
+        self.styles.height = len(rows) + 1 if rows else 3
 
 
 class MeansPane(Pane):
@@ -47,23 +88,18 @@ class MeansPane(Pane):
         with VerticalScroll(id="words"):
             yield Static("", id="verdicts", markup=False)
 
-    @property
-    def table(self) -> ReportTable:
-        """The table of means."""
-        return self.query_one("#means", ReportTable)
-
-    def look(self, view: View) -> None:
+    def look(self, view: ComparisonView) -> None:
         """Show a result."""
         result = view.result
         marks: dict[str, Cell] = {name: Styled("◆", "accent") for name in result.baselines}
         ranks = {_head(result, number): max(2, 8 - number) for number in range(len(result.columns))}
-        ranks[view.label] = 9
-        self.table.show_table(_means(view), view.names, {**ranks, _level(result): INTERVAL}, marks, view.label)
+        ranks |= {view.label: 9, _level(result): INTERVAL}
+        self.query_one("#means", ReportTable).show_table(_means(view), view.names, ranks, marks, view.label)
         self.table.go_to(view.system)
         self._compare(view)
         self.query_one("#verdicts", Static).update(words(view))
 
-    def _compare(self, view: View) -> None:
+    def _compare(self, view: ComparisonView) -> None:
         result = view.result
         against = (
             f"{view.label} against {view.names[view.baseline]}: {wording.test_name(result)}, {wording.family(result)}"
@@ -94,7 +130,7 @@ class MeansPane(Pane):
         self.post_message(self.Opened(event.key))
 
 
-def words(view: View) -> Text:
+def words(view: ComparisonView) -> Text:
     """Return what the comparison comes to, how to read it, and by which policy it was made."""
     text, result = Text(), view.result
 
@@ -109,7 +145,7 @@ def words(view: View) -> Text:
     return text
 
 
-def _means(view: View) -> Table:
+def _means(view: ComparisonView) -> Table:
     """Return the table of means, with the interval of the measure that is looked at behind it."""
     result, made = view.result, means_table(view.result)
     heads = (*made.heads, Head(_level(result)))
@@ -131,8 +167,31 @@ def _level(result: ComparisonResult) -> str:
     return f"{wording.level(result)} interval"
 
 
-def _interval(view: View, name: str) -> ReportCell:
+def _interval(view: ComparisonView, name: str) -> ReportCell:
     one = view.result.find(name, view.column)
     if one is None or one.ci_low is None or one.ci_high is None:
         return ReportCell(None, "-")
     return ReportCell(one.ci_low, f"[{one.ci_low:.4f}, {one.ci_high:.4f}]")
+
+
+def _cells(row: Sequence[ReportCell], width: int) -> list[Cell]:
+    found: list[Cell] = []
+    for place, cell in enumerate(row):
+        text = _text(cell) if place else short(safe(cell.text), width)
+        if text in MARKS:
+            found.append(Styled(*MARKS[text]))
+        else:
+            found.append(Styled(text, bold=True) if cell.bold else text)
+    return found
+
+
+def _under(row: Sequence[ReportCell], names: Mapping[str, str]) -> tuple[ReportCell, ...]:
+    """Return a row under its short name; what the text says behind the name (its seeds) stays."""
+    name = str(row[0].value)
+    text = names.get(name, name) + row[0].text.removeprefix(name)
+    return (replace(row[0], text=text), *row[1:])
+
+
+def _text(cell: ReportCell) -> str:
+    """Return a cell with its star and letters; those without any keep their place, so that numbers stand in line."""
+    return safe(f"{cell.text}{'*' if cell.star else ''}{f' {cell.marks}' if cell.marks else ''}")

@@ -1,17 +1,23 @@
-"""The tab of queries: where the system wins and loses, and by how much."""
+"""The tab of queries: where the system wins and loses, and by how much; and one query in depth."""
 
-from typing import Any
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import ClassVar
 
 import numpy as np
+from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
-from textual.message import Message
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from distilkit.errors import UserError
-from distilkit_tui.core.differences import Difference, differences, query_texts
+from distilkit_tui.core.queries import Difference, Hit, Side, differences, query_texts, sides
 from distilkit_tui.core.text import safe
-from distilkit_tui.screens.compare_view import Pane, View
+from distilkit_tui.screens.compare_view import ComparisonView, Pane
 from distilkit_tui.widgets.chart import Chart
 from distilkit_tui.widgets.plot import Curve, Plot
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
@@ -19,6 +25,21 @@ from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 # Points that a chart of bars is drawn with: two per cell of a wide screen.
 POINTS = 600
 WON, TIED, LOST = ("▲", "success"), ("=", "text-muted"), ("▼", "error")
+QUERIES = (
+    Column("", 1),
+    Column("query", 10, grow=1),
+    Column("text", 16, grow=4),
+    Column("system", 8, align="right", rank=2),
+    Column("baseline", 8, align="right", rank=1),
+    Column("Δ", 8, align="right"),
+)
+RANKING = (
+    Column("", 3, align="right"),
+    Column("moved", 5, align="right", rank=3),
+    Column("", 1),
+    Column("document", 10, grow=1),
+    Column("text", 10, grow=3, rank=2),
+)
 
 
 class QueriesPane(Pane):
@@ -32,67 +53,44 @@ class QueriesPane(Pane):
     }
     """
 
-    class Texts(Message):
-        """The queries' texts are there."""
-
-        def __init__(self, about: Any, texts: dict[str, str]) -> None:
-            super().__init__()
-            self.about, self.texts = about, texts
-
     def __init__(self) -> None:
         super().__init__()
-        self._shown: Any = None
+        self._shown: object = None
+        self._read: object = None
         self._found: dict[str, Difference] = {}
-        self._places: dict[str, int] = {}
         self._texts: dict[str, str] = {}
-        self._read: Any = None
 
     def compose(self) -> ComposeResult:
-        """Waterfall, count, queries."""
+        """Waterfall, counts, queries."""
         yield Chart(Plot("per query", note="comparing …"))
         yield Static("", id="count", markup=False)
-        yield VirtualTable(id="queries")
-
-    @property
-    def table(self) -> VirtualTable:
-        """The table of queries."""
-        return self.query_one(VirtualTable)
+        yield VirtualTable(QUERIES, id="queries")
 
     @property
     def queries(self) -> list[str]:
         """The queries in their order."""
         return list(self._found)
 
-    def look(self, view: View) -> None:
+    def look(self, view: ComparisonView) -> None:
         """Show the differences of a system and a baseline."""
         about = (view.result.sources, view.column, view.pair)
-        if self._shown is not None and about == self._shown:
+        if about == self._shown:
             return
         self._shown = about
         found = differences(view.result, view.column, *view.pair)
         self._found = {one.query: one for one in found}
-        self._places = {query: place for place, query in enumerate(self._found)}
-        self._tell(view, found)
-        self.table.columns = (
-            Column("", 1), Column("query", 10, grow=1), Column("text", 16, grow=4),
-            Column("system", 8, align="right", rank=2), Column("baseline", 8, align="right", rank=1),
-            Column("Δ", 8, align="right"),
-        )  # fmt: skip
+        won, lost = sum(one.amount > 0 for one in found), sum(one.amount < 0 for one in found)
+        system, baseline = (view.names[name] for name in view.pair)
+        counts = f"{won} won ▲, {len(found) - won - lost} tied =, {lost} lost ▼ of {len(found)}"
+        self.query_one("#count", Static).update(safe(f"{counts}: {system} − {baseline} on {view.label}"))
         self._draw()
         self._fill()
         if self._read != (view.result.sources, view.column[0]):
             self._read, self._texts = (view.result.sources, view.column[0]), {}
-            self._look_up(view, self._read)
-
-    def _tell(self, view: View, found: list[Difference]) -> None:
-        won, lost = sum(one.amount > 0 for one in found), sum(one.amount < 0 for one in found)
-        system, baseline = (view.names[name] for name in view.pair)
-        tied = len(found) - won - lost
-        counts = f"{won} won ▲, {tied} tied =, {lost} lost ▼ of {len(found)}"
-        self.query_one("#count", Static).update(safe(f"{counts}: {system} − {baseline} on {view.label}"))
+            self._look_up(view)
 
     def _fill(self) -> None:
-        self.table.show(list(self._found), self._cells, "no query was answered by both")
+        self.table.show(self.queries, self._cells, "no query was answered by both")
 
     def _cells(self, query: str) -> list[Cell]:
         one = self._found[query]
@@ -109,24 +107,17 @@ class QueriesPane(Pane):
         heights = np.repeat(amounts, wide)
         gains, losses = (np.where(keep, heights, np.nan) for keep in (heights > 0, heights < 0))
         curves = [Curve("won", places, gains, 2, "bars"), Curve("lost", places, losses, 5, "bars")]
-        here = self._places.get(self.table.cursor_key or "")
-        if here is not None:
+        if (key := self.table.cursor_key) in self._found:
+            here = self.queries.index(str(key))
             curves.append(Curve("here", np.array([here + 1.0]), amounts[here : here + 1], 3, "points", glyph="◆"))
         self.query_one(Chart).show(Plot("difference per query", tuple(curves), x_label="queries", note="no query"))
 
-    @work(thread=True, group="texts", exit_on_error=False)
-    def _look_up(self, view: View, about: Any) -> None:
-        try:
-            self.post_message(
-                self.Texts(about, query_texts(view.result, view.column, list(self._found), view.runs_dir))
-            )
-        except UserError:
-            return
-
-    def on_queries_pane_texts(self, message: Texts) -> None:
-        """Show the queries' texts."""
-        if message.about == self._read:
-            self._texts = message.texts
+    @work(exclusive=True, group="texts", exit_on_error=False)
+    async def _look_up(self, view: ComparisonView) -> None:
+        """Read the queries' texts in a thread, and show them."""
+        with suppress(UserError):
+            about = (view.result, view.column, self.queries, view.runs_dir)
+            self._texts = await asyncio.to_thread(query_texts, *about)
             self._fill()
 
     @on(VirtualTable.Highlighted)
@@ -136,3 +127,129 @@ class QueriesPane(Pane):
     @on(VirtualTable.Selected)
     def _open(self, event: VirtualTable.Selected) -> None:
         self.post_message(self.Opened(event.key))
+
+
+class Rankings(ModalScreen[None]):
+    """The rankings of the system and the baseline for a query, side by side, and of those before and after it."""
+
+    DEFAULT_CSS = """
+    Rankings { align: center middle; background: $background; }
+    Rankings > Vertical { width: 100%; height: 100%; }
+    Rankings #query { height: auto; max-height: 4; padding: 0 1; background: $panel; }
+    Rankings #lists { height: 3fr; }
+    Rankings #lists Vertical { width: 1fr; margin-right: 1; }
+    Rankings .side { height: 1; padding: 0 1; text-style: bold; }
+    Rankings VirtualTable { height: 1fr; }
+    Rankings #passage { height: 2fr; min-height: 4; padding: 0 1; background: $panel; }
+    Rankings #passage Static { width: 100%; }
+    Rankings #keys { height: 1; padding: 0 1; color: $foreground-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "dismiss", show=False),
+        Binding("right_square_bracket,n", "step(1)", show=False),
+        Binding("left_square_bracket,N", "step(-1)", show=False),
+        Binding("tab,left,right", "other", show=False),
+    ]
+
+    def __init__(self, view: ComparisonView, queries: Sequence[str], query: str) -> None:
+        super().__init__()
+        self._view, self._queries = view, list(queries)
+        self._place = self._queries.index(query)
+        self._hits: list[dict[str, Hit]] = [{}, {}]
+
+    def compose(self) -> ComposeResult:
+        """Query, two lists, the passage under the cursor."""
+        with Vertical():
+            yield Static("", id="query", markup=False)
+            with Horizontal(id="lists"):
+                for number in range(2):
+                    with Vertical():
+                        yield Static("", id=f"side-{number}", classes="side", markup=False)
+                        yield VirtualTable(RANKING, "reading …", id=f"ranking-{number}")
+            with VerticalScroll(id="passage", can_focus=False):
+                yield Static("", id="text", markup=False)
+            keys = "● relevant ○ not relevant · unjudged  tab other list  [ ] next query  esc back"
+            yield Static(keys, id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Read the rankings."""
+        self._table(0).focus()
+        self._read()
+
+    def _table(self, number: int) -> VirtualTable:
+        return self.query_one(f"#ranking-{number}", VirtualTable)
+
+    @work(exclusive=True, group="rankings", exit_on_error=False)
+    async def _read(self) -> None:
+        """Read the rankings of the query in a thread, and show them, or why they cannot be read."""
+        view, query = self._view, self._queries[self._place]
+        head = Text(f"{self._place + 1} of {len(self._queries)}  {safe(query)}  ", style="bold")
+        try:
+            texts = await asyncio.to_thread(query_texts, view.result, view.column, [query], view.runs_dir)
+            found = await asyncio.to_thread(sides, view.result, view.column, view.pair, query, view.runs_dir)
+        except UserError as error:
+            self.query_one("#query", Static).update(head)
+            self._hits = [{}, {}]
+            for number in range(2):
+                self._table(number).show([], lambda key: [], "no ranking")
+            self.query_one("#text", Static).update(Text(f"✗ {safe(error)}", style=self.app.theme_variables["error"]))
+            return
+        self.query_one("#query", Static).update(head.append(safe(texts.get(query, "")), style="not bold"))
+        for number, side in enumerate(found):
+            self._fill(number, side)
+        self._tell()
+
+    def _fill(self, number: int, side: Side) -> None:
+        value = f"{self._view.label} {side.value:.4f}"
+        self.query_one(f"#side-{number}", Static).update(safe(f"{value}  {self._view.names[side.name]}"))
+        hits = {hit.document: hit for hit in side.hits or ()}
+        self._hits[number] = hits
+        nothing = "there is no run.trec to read" if side.hits is None else "this query has no results"
+        self._table(number).show(list(hits), lambda key: _cells(hits[key]), nothing)
+        relevant = [hit.document for hit in hits.values() if hit.grade]
+        self._table(number).go_to(relevant[0] if relevant else next(iter(hits), ""))
+
+    @on(VirtualTable.Highlighted)
+    def _moved(self) -> None:
+        self._tell()
+
+    def on_descendant_focus(self) -> None:
+        """Show the passage of the list that has the keys now."""
+        self._tell()
+
+    @property
+    def _side(self) -> int:
+        """The number of the list that has the keys."""
+        return 1 if self._table(1).has_focus else 0
+
+    def _tell(self) -> None:
+        """Show the passage under the cursor in full."""
+        hit = self._hits[self._side].get(self._table(self._side).cursor_key or "")
+        text = Text()
+        if hit is not None:
+            place = f"rank {hit.other} in the other" if hit.other is not None else "not in the other"
+            text.append(f"{hit.judged}  {safe(hit.document)}  score {hit.score:.4f}  {place}\n", style="bold")
+            text.append(safe(hit.text))
+        self.query_one("#text", Static).update(text)
+
+    def action_step(self, by: int) -> None:
+        """Show the next query."""
+        self._place = (self._place + by) % len(self._queries)
+        self._read()
+
+    def action_other(self) -> None:
+        """Give the keys to the other list, at the same document where it is there."""
+        now = self._side
+        document = self._table(now).cursor_key
+        other = self._table(1 - now)
+        other.focus()
+        if document is not None:
+            other.go_to(document)
+        self._tell()
+
+
+def _cells(hit: Hit) -> list[Cell]:
+    sign, _, _ = hit.judged.partition(" ")
+    colour = {"●": "success", "○": "error"}.get(sign, "text-muted")
+    moved = "new" if hit.other is None else f"{hit.other - hit.rank:+d}" if hit.other != hit.rank else "="
+    return [str(hit.rank), moved, Styled(sign, colour, bold=True), hit.document, hit.text]

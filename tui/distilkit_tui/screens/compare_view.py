@@ -1,5 +1,6 @@
 """What the tabs of the comparison share: the answer, and which measure, baseline and system are looked at."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +10,12 @@ from textual.message import Message
 
 from distilkit.comparison.names import labels
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
+from distilkit_tui.core.entry import Entry
+from distilkit_tui.widgets.table import VirtualTable
 
 
 @dataclass(frozen=True)
-class View:
+class ComparisonView:
     """A result, and what of it is looked at: the numbers of a column and a baseline, and a system's name."""
 
     result: ComparisonResult
@@ -40,26 +43,26 @@ class View:
     @property
     def baseline(self) -> str:
         """The baseline that systems are held against: those that none is compared with are passed over."""
-        named = [name for name in self.result.baselines if any(one.baseline == name for one in self.result.comparisons)]
-        named = named or list(self.result.baselines)
+        compared = {one.baseline for one in self.result.comparisons}
+        named = [name for name in self.result.baselines if name in compared] or self.result.baselines
         return named[self.baseline_number % len(named)]
+
+    @property
+    def others(self) -> list[str]:
+        """The systems but the baseline."""
+        return [name for name in self.result.names if name != self.baseline]
 
     @property
     def system(self) -> str:
         """The system that is looked at: the chosen one, else the last that is no baseline."""
         names = self.result.names
-        if self.chosen in names:
-            return self.chosen
-        others = [name for name in names if name != self.baseline]
-        return others[-1] if others else names[-1]
+        return self.chosen if self.chosen in names else (self.others or names)[-1]
 
     @property
     def pair(self) -> tuple[str, str]:
         """The system and the baseline; the baseline itself is held against another system."""
-        if self.system != self.baseline:
-            return self.system, self.baseline
-        others = [name for name in self.result.names if name != self.baseline]
-        return (others[-1], self.baseline) if others else (self.system, self.baseline)
+        system = (self.others or [self.baseline])[-1] if self.system == self.baseline else self.system
+        return system, self.baseline
 
     @property
     def comparisons(self) -> list[Comparison]:
@@ -67,34 +70,38 @@ class View:
         here = [one for one in self.result.comparisons if (one.set, one.measure) == self.column]
         return [one for one in here if one.baseline == self.baseline]
 
-    def step(self, by: int) -> "View":
+    def step(self, by: int) -> "ComparisonView":
         """Return the view of the next system but the baseline."""
-        names = [name for name in self.result.names if name != self.baseline]
+        names = self.others
         place = (names.index(self.pair[0]) + by) % len(names) if self.pair[0] in names else 0
         return replace(self, chosen=names[place]) if names else self
 
 
 class Pane(Vertical):
-    """A tab of the comparison; `look` shows a view and is called when it, or the tab, comes into sight."""
+    """A tab of the comparison; `look` and `show` are called when it, or what it shows, comes into sight."""
 
     DEFAULT_CSS = """
     Pane { height: 1fr; }
     """
 
-    class Chosen(Message):
+    class _About(Message):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    class Chosen(_About):
         """Another system is looked at."""
 
-        def __init__(self, name: str) -> None:
-            super().__init__()
-            self.name = name
-
-    class Opened(Message):
+    class Opened(_About):
         """What is under the cursor is to be opened: a system, or a query."""
 
-        def __init__(self, name: str) -> None:
-            super().__init__()
-            self.name = name
+    @property
+    def table(self) -> VirtualTable:
+        """The table, where the tab has one."""
+        return self.query_one(VirtualTable)
 
-    def look(self, view: View) -> None:
-        """Show a view."""
-        raise NotImplementedError
+    def look(self, view: ComparisonView) -> None:
+        """Show what the comparison comes to."""
+
+    def show(self, entries: Sequence[Entry]) -> None:
+        """Show the runs compared as they are now."""

@@ -1,15 +1,12 @@
-"""Writes the comparison to a file, in one of the formats of the command line."""
+"""The dialog that writes a comparison to a file."""
 
+import asyncio
 from pathlib import Path
-from typing import ClassVar
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
 from distilkit.comparison.render import Screen, formats, render
@@ -17,32 +14,26 @@ from distilkit.comparison.result import ComparisonResult
 from distilkit.errors import UserError
 from distilkit.files import write_text
 from distilkit_tui.core.text import safe
+from distilkit_tui.screens.dialogs import Dialog
 from distilkit_tui.widgets.table import Column, VirtualTable
 
+# What the files of a format end in where that is not the format's name; the formats that come first; how wide text is.
 SUFFIXES = {"markdown": ".md", "latex": ".tex", "text": ".txt"}
 FIRST = ("markdown", "latex", "html", "json")
 WIDTH = 120
 
 
-class Export(ModalScreen[Path | None]):
-    """Asks for format and file; a file that is there is replaced after a second enter alone."""
+class Export(Dialog[Path]):
+    """Writes a comparison in one of the command line's formats; a file that is there is replaced after a second enter.
+
+    It is dismissed with the file that was written.
+    """
 
     DEFAULT_CSS = """
-    Export { align: center middle; background: $background 60%; }
-    Export > Vertical { width: 70; max-width: 96%; height: auto; padding: 1 2; background: $panel;
-        border: round $primary; }
-    Export Label { width: 100%; }
+    Export > Vertical { width: 70; }
     Export Input, Export Input:focus { height: 1; border: none; padding: 0 1; background: $surface; margin: 1 0; }
-    Export Static { width: 100%; height: auto; }
+    Export Static { height: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
-
-    class Written(Message):
-        """It has been written, or why not."""
-
-        def __init__(self, path: Path, problem: str) -> None:
-            super().__init__()
-            self.path, self.problem = path, problem
 
     def __init__(self, result: ComparisonResult, folder: Path) -> None:
         super().__init__()
@@ -82,28 +73,19 @@ class Export(ModalScreen[Path | None]):
         self._say("writing …", "")
         self._write(path, self.query_one(VirtualTable).cursor_key or "markdown")
 
-    @work(thread=True, group="export", exclusive=True, exit_on_error=False)
-    def _write(self, path: Path, name: str) -> None:
-        problem = ""
+    @work(exclusive=True, exit_on_error=False)
+    async def _write(self, path: Path, name: str) -> None:
+        """Write the file in a thread, then leave, or say why it cannot be written."""
         try:
-            write_text(path, render(self._result, name, Screen(width=WIDTH, details=True)))
+            text = await asyncio.to_thread(render, self._result, name, Screen(width=WIDTH, details=True))
+            await asyncio.to_thread(write_text, path, text)
         except UserError as error:
-            problem = str(error)
+            self._say(f"✗ {error}", "error")
         except OSError as error:
-            problem = f"{path}: cannot be written: {error.strerror}"
-        self.post_message(self.Written(path, problem))
-
-    def on_export_written(self, message: Written) -> None:
-        """Leave, or say why it could not be written."""
-        if message.problem:
-            self._say(f"✗ {message.problem}", "error")
+            self._say(f"✗ {path}: cannot be written: {error.strerror}", "error")
         else:
-            self.dismiss(message.path)
+            self.dismiss(path)
 
     def _say(self, text: str, colour: str) -> None:
         style = self.app.theme_variables.get(colour, "")
         self.query_one("#say", Static).update(Text(safe(text), style=style))
-
-    def action_leave(self) -> None:
-        """Write nothing."""
-        self.dismiss(None)

@@ -14,14 +14,13 @@ from textual.widgets import Static
 
 from distilkit.errors import UserError
 from distilkit_tui.core.control import Child
-from distilkit_tui.core.draft import Draft
 from distilkit_tui.core.planning import DryRun, PlanView, view
-from distilkit_tui.core.recipes import Choice, choices, paper
+from distilkit_tui.core.recipes import Choice, Draft, choices, paper
 from distilkit_tui.core.store import Snapshot
 from distilkit_tui.core.text import safe
 from distilkit_tui.keys import bindings
 from distilkit_tui.screens.base import BaseScreen
-from distilkit_tui.screens.pick import Pick
+from distilkit_tui.screens.dialogs import Pick
 from distilkit_tui.widgets.form import Form
 from distilkit_tui.widgets.plan import PlanPane
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable

@@ -1,8 +1,6 @@
 """One run: its curves as they grow, how far it is, its log, configuration, checkpoints and alerts."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on
@@ -13,19 +11,16 @@ from textual.widgets import Static, TabbedContent, TabPane
 
 from distilkit_tui.core import facts
 from distilkit_tui.core.control import memory
-from distilkit_tui.core.entry import STATES, Entry
-from distilkit_tui.core.figures import duration, rate, size
-from distilkit_tui.core.progress import examples_per_step, headline, parts, work_under_way
-from distilkit_tui.core.sorting import ordered
+from distilkit_tui.core.entry import STATES, Entry, ordered
+from distilkit_tui.core.progress import examples_per_step, headline, parts, progress_line, work_under_way
 from distilkit_tui.core.store import Snapshot
-from distilkit_tui.core.text import safe, short
+from distilkit_tui.core.text import duration, figure, rate, safe, short, size
 from distilkit_tui.keys import bindings
-from distilkit_tui.plots import Shown, View, learning_rate_plot, loss_plot, speed_plot, validation_plot
-from distilkit_tui.screens.actions import RunActions
-from distilkit_tui.widgets.axis import figure
+from distilkit_tui.plots import Shown, learning_rate_plot, loss_plot, speed_plot, validation_plot
+from distilkit_tui.screens.base import RunActions
 from distilkit_tui.widgets.chart import Chart
 from distilkit_tui.widgets.log_view import LogView
-from distilkit_tui.widgets.table import Column, Styled, VirtualTable
+from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 LISTS = {
     "configuration": (Column("key", 22, grow=1), Column("value", 20, grow=3), Column("set by", 7)),
@@ -58,10 +53,9 @@ class RunScreen(RunActions):
 
     def __init__(self) -> None:
         super().__init__()
-        self._view = View()
         self._stage, self._zoom = -1, 0
-        self._drawn: Any = None
-        self._listed: tuple[str, Any] = ("", None)
+        self._drawn: object = None
+        self._listed: object = None
 
     def body(self) -> ComposeResult:
         """Facts, curves, lists."""
@@ -98,7 +92,7 @@ class RunScreen(RunActions):
             self.query_one("#head", Static).update(safe(text))
             return
         self.main.store.watch([entry.key], log=entry.key)
-        self._draw(entry)
+        self.draw()
         self._tell(entry)
         self.query_one(LogView).show(self.main.store.log(entry.key))
         self._list(entry)
@@ -122,7 +116,7 @@ class RunScreen(RunActions):
         head.append(f"  {marked}{short(safe(entry.key), max(width // 2, 12))}", style="bold")
         about = [entry.strategy, entry.student, f"seed {entry.record.get('seed', '?')}"]
         head.append("  " + safe(" · ".join(text for text in about if text)))
-        lines = [head, self._bar(entry, headline(entry, found)), Text(safe(facts.progress_line(entry, twin)))]
+        lines = [head, self._bar(entry, headline(entry, found)), Text(safe(progress_line(found)))]
         lines.append(Text(safe(" · ".join(self._figures(entry)))))
         for line in lines:
             line.truncate(width, overflow="ellipsis")
@@ -159,15 +153,16 @@ class RunScreen(RunActions):
             found.append(entry.problem)
         return found
 
-    def _draw(self, entry: Entry) -> None:
+    def draw(self) -> None:
         """Draw the curves, where they have changed."""
+        entry, view, stage = self.entry, self.view, self._stage
+        if entry is None:
+            return
         history = self.main.store.history(entry.key)
-        drawn = (entry.key, history.version, self._view, self._stage)
+        drawn = (entry.key, history.version, view, stage)
         if drawn == self._drawn:
             return
         self._drawn = drawn
-        shown = [Shown(entry.key, history, 1)]
-        view, stage = self._view, self._stage
         with history.lock:
             name = history.stages[stage].name if -len(history.stages) <= stage < len(history.stages) else ""
             plots = {
@@ -175,7 +170,7 @@ class RunScreen(RunActions):
                 "learning-rate": learning_rate_plot(history, stage, view),
                 "speed": speed_plot(history, stage, examples_per_step(entry, name), view),
             }
-        plots["validation"] = validation_plot(shown, view, entry.measure, stage)
+        plots["validation"] = validation_plot([Shown(entry.key, history, 1)], view, entry.measure, stage)
         for chart, plot in plots.items():
             self.query_one(f"#{chart}", Chart).show(plot)
 
@@ -186,23 +181,24 @@ class RunScreen(RunActions):
         tabs = self.query_one("#details", TabbedContent)
         tabs.get_tab("alerts").label = f"Alerts ({len(alerts)})" if alerts else "Alerts"
         name = tabs.active
-        now = (entry, history.version, entry.key in self.main.stopping)
-        if name not in LISTS or self._listed == (name, now):
+        now = (name, entry, history.version, entry.key in self.main.stopping)
+        if name not in LISTS or self._listed == now:
             return
-        self._listed = (name, now)
+        self._listed = now
         makers = {
             "configuration": lambda: facts.configuration(entry),
             "results": lambda: facts.results(entry),
             "checkpoints": lambda: facts.checkpoints(entry, history),
             "alerts": lambda: alerts,
         }
-        rows = makers[name]()
-        keys = [f"{number} {row.name}" for number, row in enumerate(rows)]
-        cells = dict(zip(keys, rows, strict=True))
+        rows = {f"{number} {row.name}": row for number, row in enumerate(makers[name]())}
         colour = "error" if name == "alerts" else ""
-        self.query_one(f"#{name}-list", VirtualTable).show(
-            keys, lambda key: _cells(cells[key], colour), "none" if name == "alerts" else "nothing yet"
-        )
+
+        def cells(key: str) -> list[Cell]:
+            return [Styled(rows[key].name, colour, bold=bool(colour)), rows[key].text, rows[key].more]
+
+        nothing = "none" if name == "alerts" else "nothing yet"
+        self.query_one(f"#{name}-list", VirtualTable).show(list(rows), cells, nothing)
 
     @on(TabbedContent.TabActivated)
     def _tab_shown(self) -> None:
@@ -242,8 +238,10 @@ class RunScreen(RunActions):
 
     def action_zoom(self) -> None:
         """Show curves and details, or one of them alone."""
-        step = 2 if self.has_class("-narrow") else 1
-        self._set_zoom((self._zoom + step) % (4 if step == 2 else len(ZOOMS)))
+        if self.has_class("-narrow"):
+            self._set_zoom(0 if self._zoom == 2 else 2)
+        else:
+            self._set_zoom((self._zoom + 1) % len(ZOOMS))
 
     def _set_zoom(self, zoom: int) -> None:
         self._zoom = zoom
@@ -257,34 +255,9 @@ class RunScreen(RunActions):
             return
         count = len(self.main.store.history(self.key).stages)
         self._stage = (self._stage + 1) % count if count and self._stage >= 0 else 0
-        self._look()
-
-    def action_measure(self) -> None:
-        """Show the next measure."""
-        self._look(measure=self._view.measure + 1)
-
-    def action_smooth(self) -> None:
-        """Smooth more, or not at all."""
-        self._look(window=self._view.smoother())
-
-    def action_log_y(self) -> None:
-        """Change between an even and a logarithmic axis of losses."""
-        self._look(log_y=not self._view.log_y)
-
-    def action_time(self) -> None:
-        """Change between steps and time."""
-        self._look(by_time=not self._view.by_time)
+        self.draw()
 
     def action_mark(self) -> None:
         """Mark the run."""
         if self.key is not None:
             self.main.toggle_mark(self.key)
-
-    def _look(self, **changes: Any) -> None:
-        self._view = replace(self._view, **changes)
-        if (entry := self.entry) is not None:
-            self._draw(entry)
-
-
-def _cells(row: facts.Row, colour: str) -> Sequence[str | Styled]:
-    return [Styled(row.name, colour, bold=bool(colour)), row.text, row.more]

@@ -1,26 +1,20 @@
 """All runs: a table that can be filtered, sorted and marked, and the curves of the run under the cursor."""
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
 from distilkit.errors import UserError
-from distilkit_tui.core.entry import STATES, Entry
-from distilkit_tui.core.figures import duration, optional, rate, steps
+from distilkit_tui.core.entry import DESCENDING, ORDERS, STATES, Entry, ordered
 from distilkit_tui.core.filters import compile_filter
-from distilkit_tui.core.sorting import DESCENDING, ORDERS, ordered
 from distilkit_tui.core.store import Snapshot
-from distilkit_tui.core.text import safe
+from distilkit_tui.core.text import duration, figure, optional, rate, safe
 from distilkit_tui.keys import bindings
-from distilkit_tui.plots import Shown, View, single_loss_plot, validation_plot
-from distilkit_tui.screens.actions import RunActions
-from distilkit_tui.widgets.axis import figure
-from distilkit_tui.widgets.chart import Chart
+from distilkit_tui.screens.base import RunActions, RunCurves
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 # Order -> its column; the marks have none.
@@ -50,7 +44,7 @@ class RunsScreen(RunActions):
         #facts { height: 1; padding: 0 1; color: $foreground-muted; }
         #filter { height: 1; border: none; padding: 0 1; background: $panel; display: none; }
         #filter.shown { display: block; }
-        #preview { height: 2fr; min-height: 8; max-height: 18; }
+        #preview { layout: horizontal; height: 2fr; min-height: 8; max-height: 18; }
         #preview Chart { width: 1fr; }
         #validation { margin-left: 1; }
     }
@@ -59,17 +53,13 @@ class RunsScreen(RunActions):
     def __init__(self) -> None:
         super().__init__()
         self._filter, self._order, self._reverse = "", "started", False
-        self._view = View()
-        self._drawn: Any = None
 
     def body(self) -> ComposeResult:
         """Table, filter, curves."""
         yield VirtualTable(list(COLUMNS.values()), id="runs")
         yield Static("", id="facts", markup=False)
         yield Input(placeholder="state:running nDCG@10>0.4 -tiny", id="filter")
-        with Horizontal(id="preview"):
-            yield Chart(id="loss")
-            yield Chart(id="validation")
+        yield RunCurves(id="preview")
 
     def on_mount(self) -> None:
         """Give the keys to the table."""
@@ -97,7 +87,7 @@ class RunsScreen(RunActions):
         self.table.columns = self._columns()
         self.table.show(keys, lambda key: self._cells(snapshot.entries[key]), self._empty(snapshot))
         self._tell(len(keys), len(snapshot.entries), problem)
-        self._draw()
+        self.draw()
 
     def _columns(self) -> list[Column]:
         down = (self._order in DESCENDING) != self._reverse
@@ -116,7 +106,7 @@ class RunsScreen(RunActions):
             Styled(f"{glyph} {entry.state}", colour),
             entry.strategy,
             entry.student,
-            steps(entry),
+            "/".join(map(str, entry.step or ())),
             figure(entry.loss) if entry.loss is not None else "",
             optional(validation),
             optional(test),
@@ -143,23 +133,15 @@ class RunsScreen(RunActions):
             parts.append(f"{len(self.main.marks)} marked{baselines}")
         self.query_one("#facts", Static).update(safe(" · ".join(parts)))
 
-    def _draw(self) -> None:
-        """Draw the curves of the run under the cursor and of the marked ones, where they have changed."""
+    def draw(self) -> None:
+        """Draw the curves of the run under the cursor and of the marked ones, the former on top."""
         keys = [*(key for key in self.main.marks if key != self.key), *([self.key] if self.key else [])]
-        self.main.store.watch(keys)
-        shown = [Shown(key, self.main.store.history(key), self.main.colour(key)) for key in keys]
-        drawn = (self._view, [(run.name, run.history.version, run.colour) for run in shown])
-        if drawn == self._drawn:
-            return
-        self._drawn = drawn
-        self.query_one("#loss", Chart).show(single_loss_plot(shown, self._view))
-        entry = self.entry
-        first = entry.measure if entry is not None else ""
-        self.query_one("#validation", Chart).show(validation_plot(shown, self._view, first))
+        first = self.entry.measure if self.entry is not None else ""
+        self.query_one(RunCurves).draw({key: key for key in keys}, self.view, first)
 
     @on(VirtualTable.Highlighted)
     def _highlighted(self) -> None:
-        self._draw()
+        self.draw()
 
     @on(VirtualTable.Selected)
     async def _selected(self, event: VirtualTable.Selected) -> None:
@@ -236,23 +218,3 @@ class RunsScreen(RunActions):
     async def action_launch(self) -> None:
         """Start a new run."""
         await self.main.action_mode("launch")
-
-    def action_measure(self) -> None:
-        """Show the next measure."""
-        self._look(measure=self._view.measure + 1)
-
-    def action_smooth(self) -> None:
-        """Smooth more, or not at all."""
-        self._look(window=self._view.smoother())
-
-    def action_log_y(self) -> None:
-        """Change between an even and a logarithmic axis of losses."""
-        self._look(log_y=not self._view.log_y)
-
-    def action_time(self) -> None:
-        """Change between steps and time."""
-        self._look(by_time=not self._view.by_time)
-
-    def _look(self, **changes: Any) -> None:
-        self._view = replace(self._view, **changes)
-        self._draw()

@@ -11,13 +11,12 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from distilkit_tui.core.text import fit, safe
+from distilkit_tui.core.text import figure, fit, safe, short
 from distilkit_tui.themes import series_colours
-from distilkit_tui.widgets.axis import Axis, figure
-from distilkit_tui.widgets.canvas import Canvas
-from distilkit_tui.widgets.legend import DIM, heading
-from distilkit_tui.widgets.paint import LINES, paint
-from distilkit_tui.widgets.plot import Curve, Plot
+from distilkit_tui.widgets.canvas import LINES, Canvas, letters, paint
+from distilkit_tui.widgets.plot import Axis, Curve, Plot
+
+DIM, BOLD = Style(dim=True), Style(bold=True)
 
 
 class Chart(Widget, can_focus=False):
@@ -27,8 +26,8 @@ class Chart(Widget, can_focus=False):
     Chart { height: 1fr; min-height: 4; background: $surface; color: $foreground; }
     """
 
-    def __init__(self, plot: Plot | None = None, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, plot: Plot | None = None, id: str | None = None) -> None:
+        super().__init__(id=id)
         self.plot = plot or Plot()
         self._strips: list[Strip] = []
         self._drawn: tuple[object, ...] = ()
@@ -57,25 +56,28 @@ def draw(plot: Plot, width: int, height: int, style: Style, colours: Sequence[St
         return [Strip([Segment(fit(safe(plot.title), width), style)])] + [blank] * (height - 1)
     finite = [replace(curve, y=np.where(np.isfinite(curve.y), curve.y, np.nan)) for curve in plot.curves]
     curves = [curve for curve in finite if not np.isnan(curve.y).all()]
-    top = heading(plot, curves, width, style, colours)
+    own = [colours[curve.colour % len(colours)] for curve in curves]
+    top = _heading(plot, curves, width, style, own)
     if not curves:
         note = Strip([Segment(fit(f"  {plot.note}", width), style + DIM)])
         return [top, note, *[blank] * (height - 2)]
     x = Axis.around([*(curve.x for curve in curves), np.array(plot.x_also)], plot.log_x)
-    heights = [curve.y for curve in curves] + ([np.array(plot.lines)] if plot.lines else [])
+    heights = [*(curve.y for curve in curves), np.array(plot.lines)]
     y = Axis.around(heights, plot.log_y, plot.zero or any(curve.kind == "bars" for curve in curves))
     rows = height - 2
-    ticks = _y_ticks(y, rows)
-    margin = max(cell_len(text) for text in ticks.values()) if ticks else 0
+    ticks: dict[int, str] = {}
+    for share, text in y.marks(max(2, rows // 2)):
+        ticks.setdefault(min(max(int((1 - share) * (4 * rows - 1)) // 4, 0), rows - 1), text)
+    margin = max(map(cell_len, ticks.values()))
     canvas = Canvas(rows, width - margin - 1)
     paint(canvas, plot, curves, x, y)
-    styles = _styles(curves, style, colours)
+    styles = {-1: style, LINES: style + DIM}
+    styles |= {number: style + one + DIM if curves[number].dim else style + one for number, one in enumerate(own)}
     lines = [top]
     for row in range(rows):
         label = fit(ticks.get(row, ""), margin, "right") + ("┤" if row in ticks else "│")
         lines.append(Strip([Segment(label, style + DIM), *_segments(canvas, row, styles)]))
-    lines.append(_x_axis(plot, x, margin + 1, width, style))
-    return lines
+    return [*lines, _x_axis(plot, x, margin + 1, width, style)]
 
 
 def _segments(canvas: Canvas, row: int, styles: dict[int, Style]) -> list[Segment]:
@@ -86,37 +88,48 @@ def _segments(canvas: Canvas, row: int, styles: dict[int, Style]) -> list[Segmen
     return segments
 
 
-def _styles(curves: list[Curve], style: Style, colours: Sequence[Style]) -> dict[int, Style]:
-    """Return the style of each owner of characters: nobody, dotted lines, curves."""
-    own = [colours[curve.colour % len(colours)] + (DIM if curve.dim else Style.null()) for curve in curves]
-    return {-1: style, LINES: style + DIM} | {number: style + one for number, one in enumerate(own)}
-
-
-def _y_ticks(axis: Axis, rows: int) -> dict[int, str]:
-    values = axis.ticks(max(2, rows // 2))
-    step = 0.0 if axis.log else (values[1] - values[0] if len(values) > 1 else 0.0)
-    found: dict[int, str] = {}
-    for value in values:
-        row = int((1 - float(axis.place(np.array([value]))[0])) * (4 * rows - 1)) // 4
-        found.setdefault(min(max(row, 0), rows - 1), figure(value, step))
-    return found
-
-
 def _x_axis(plot: Plot, axis: Axis, margin: int, width: int, style: Style) -> Strip:
-    """Return the line below: the axis's name on the left, its values at their places, all of them or none."""
+    """Return the line below: values at their places, none over another, and the axis's name on the right."""
     room = width - margin
     cells = [" "] * width
-    label = safe(plot.x_label)
-    values = axis.ticks(max(2, room // 10))
-    step = 0.0 if axis.log else (values[1] - values[0] if len(values) > 1 else 0.0)
     taken = -1
-    for value in values:
-        text = plot.x_figure(value) if plot.x_figure is not figure else figure(value, step)
-        place = margin + int(float(axis.place(np.array([value]))[0]) * (room - 1))
-        start = min(max(place - len(text) // 2, 0), width - len(text))
+    for share, text in axis.marks(max(2, room // 10), plot.x_figure):
+        start = min(max(margin + int(share * (room - 1)) - len(text) // 2, 0), width - len(text))
         if start > taken:
             cells[start : start + len(text)] = text
             taken = start + len(text)
+    label = safe(plot.x_label)
     if label and taken + 1 + len(label) <= width:
         cells[width - len(label) :] = label
     return Strip([Segment("".join(cells), style + DIM)])
+
+
+def _heading(plot: Plot, curves: list[Curve], width: int, style: Style, colours: Sequence[Style]) -> Strip:
+    """Return title and legend, the curve on top first; without last values, or cut, where there are many."""
+    title = safe(plot.title)
+    segments = [Segment(fit(f" {title} ", min(width, cell_len(title) + 2)), style + BOLD)]
+    room = width - segments[0].cell_length
+    signed = zip(curves, letters(curves), colours, strict=True)
+    named = [(_sign(curve, letter), curve, colour) for curve, letter, colour in signed if not curve.dim][::-1]
+    texts = [_entry(sign, curve, True) for sign, curve, _ in named]
+    for longest in (80, 24, 12):
+        if sum(map(cell_len, texts)) > room:
+            texts = [_entry(sign, curve, False, longest) for sign, curve, _ in named]
+    for number, (text, (_, _, colour)) in enumerate(zip(texts, named, strict=True)):
+        left = len(texts) - number
+        if cell_len(text) > room - (4 if left > 1 else 0):
+            segments.append(Segment(fit(f" +{left}", max(room, 0)), style + DIM))
+            break
+        segments.append(Segment(text, style + colour))
+        room -= cell_len(text)
+    return Strip(segments).adjust_cell_length(width, style)
+
+
+def _sign(curve: Curve, letter: str) -> str:
+    """Return what stands for a curve in the legend: its letter, drawn at its end, or how it is drawn."""
+    return letter or curve.glyph or {"line": "─", "points": "●", "bars": "▌"}[curve.kind]
+
+
+def _entry(sign: str, curve: Curve, value: bool, longest: int = 80) -> str:
+    last = figure(float(curve.y[np.isfinite(curve.y)][-1])) if value and curve.kind == "line" else ""
+    return f" {' '.join(filter(None, (sign, short(safe(curve.name), longest), last)))} "

@@ -10,7 +10,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from distilkit_tui.core.log import Log
+from distilkit_tui.core.tail import Log
 from distilkit_tui.core.text import fit, safe
 
 

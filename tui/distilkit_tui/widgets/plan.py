@@ -5,9 +5,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from distilkit_tui.core.figures import duration, size
 from distilkit_tui.core.planning import PlanView, Step
-from distilkit_tui.core.text import safe
+from distilkit_tui.core.text import duration, safe, size
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 COLUMNS = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -39,7 +39,7 @@ class Column:
 
     title: str
     width: int
-    align: Literal["left", "right"] = "left"
+    align: str = "left"
     grow: int = 0
     rank: int = 9
 

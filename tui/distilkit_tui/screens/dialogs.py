@@ -1,0 +1,133 @@
+"""The dialogs that lie over a screen: a question before what cannot be undone, a choice of a few things, the keys."""
+
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Label, Static
+
+from distilkit_tui.core import filters
+from distilkit_tui.core.text import safe
+from distilkit_tui.keys import KEYS, name
+from distilkit_tui.widgets.table import Column, VirtualTable
+
+Answer = TypeVar("Answer")
+
+
+class Dialog(ModalScreen[Answer]):
+    """A box in the middle of the screen; escape leaves it without an answer."""
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: $background 60%; }
+    Dialog > Vertical, Dialog > VerticalScroll {
+        width: 76; max-width: 96%; height: auto; max-height: 90%; padding: 1 2; background: $panel;
+        border: round $primary;
+    }
+    Dialog Label, Dialog Static { width: 100%; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", show=False)]
+
+
+class Confirm(Dialog[bool]):
+    """Asks before what cannot be undone; enter alone keeps everything as it is."""
+
+    DEFAULT_CSS = """
+    Confirm > Vertical { width: 64; max-width: 90%; border: round $error; }
+    Confirm Label { margin-bottom: 1; }
+    Confirm Horizontal { height: auto; align-horizontal: right; }
+    Confirm Button { margin-left: 2; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "dismiss(False)", show=False),
+        Binding("y", "dismiss(True)", show=False),
+        Binding("left,right", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, question: str, yes: str) -> None:
+        super().__init__()
+        self._question, self._yes = question, yes
+
+    def compose(self) -> ComposeResult:
+        """Question and answers, of which the harmless one comes first and has the focus."""
+        with Vertical():
+            yield Label(safe(self._question), markup=False)
+            with Horizontal():
+                yield Button("No (n)", id="no")
+                yield Button(f"{self._yes} (y)", id="yes", variant="error")
+
+    def on_mount(self) -> None:
+        """Let the harmless answer have the focus."""
+        self.query_one("#no").focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Answer."""
+        self.dismiss(event.button.id == "yes")
+
+
+class Pick(Dialog[str]):
+    """Asks for one of some names, each with a word on it."""
+
+    def __init__(self, title: str, choices: Sequence[tuple[str, str]], now: str = "") -> None:
+        super().__init__()
+        self._title, self._choices, self._now = title, dict(choices), now
+
+    def compose(self) -> ComposeResult:
+        """A title and the choices."""
+        width = min(30, max((len(name) for name in self._choices), default=1))
+        with Vertical():
+            yield Label(safe(self._title), markup=False)
+            yield VirtualTable((Column("", width), Column("", 10, grow=1)))
+
+    def on_mount(self) -> None:
+        """Begin at what is chosen now."""
+        table = self.query_one(VirtualTable)
+        table.styles.height = min(len(self._choices) + 1, 18)
+        table.show(list(self._choices), lambda key: [key, self._choices[key]])
+        table.go_to(self._now)
+        table.focus()
+
+    @on(VirtualTable.Selected)
+    def _selected(self, event: VirtualTable.Selected) -> None:
+        self.dismiss(event.key)
+
+
+class Help(Dialog[None]):
+    """Every key of every screen, those of the screen it was asked on first."""
+
+    DEFAULT_CSS = """
+    Help > VerticalScroll { width: 78; height: 90%; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,f1,q", "dismiss", show=False)]
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self._place = place
+
+    def compose(self) -> ComposeResult:
+        """One long text."""
+        with VerticalScroll():
+            yield Static(help_text(self._place))
+
+    def on_mount(self) -> None:
+        """Scroll with the arrows at once."""
+        self.query_one(VerticalScroll).focus()
+
+
+def help_text(place: str) -> Text:
+    """Return the keys of all places, one's own first, and the filter language."""
+    text = Text()
+    for other in sorted(KEYS, key=lambda other: other != place):
+        title, keys = KEYS[other]
+        text.append(f"{title}\n", style="bold underline")
+        for key in keys:
+            text.append(f"  {name(key):<14}", style="bold")
+            text.append(f"{key.help}\n")
+        text.append("\n")
+    text.append("The filter of runs\n", style="bold underline")
+    text.append(filters.__doc__.partition("\n\n")[2].strip() if filters.__doc__ else "")
+    return text
