@@ -1,19 +1,23 @@
 """Texts tokenised once into memory-mapped arrays, and pairs put together from them as the tokenizer would."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.arrays import ArrayFile, appended, mapped
+from distilkit.data.arrays import Appended, ArrayFile, appended, mapped, ranges
 from distilkit.data.passages import Aggregation, Windows
 from distilkit.data.texts import Texts
 from distilkit.files import content_key
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 Integers = npt.NDArray[np.int64]
 Tokens = npt.NDArray[np.integer]
@@ -50,37 +54,49 @@ class TokenStore:
         """Return the first tokens of some texts, so many of each, one text after the other."""
         if self.file is not None:
             return self.file.pieces(self.starts[rows], counts)
-        offsets = self.starts[rows] - (np.cumsum(counts) - counts)
-        found: Tokens = self.tokens[np.repeat(offsets, counts) + np.arange(counts.sum())]
+        found: Tokens = self.tokens[ranges(self.starts[rows], counts)]
         return found
 
 
-def write_token_store(folder: Path, texts: Texts, tokenizer: Any, max_length: int, progress: Progress) -> None:
-    """Tokenise a table of texts into a folder, a thousand at a time so that memory does not grow with the table."""
-    done, end = 0, 0
+@dataclass(frozen=True)
+class TokenWriter:
+    """The arrays of a `TokenStore` under way."""
+
+    tokens: Appended
+    starts: Appended
+    lengths: Appended
+
+    def add(self, texts: Sequence[Sequence[int]], lengths: Sequence[int]) -> None:
+        """Write the tokens that are kept of some texts, and the texts' lengths before they were cut."""
+        self.starts.append(self.tokens.count + np.cumsum([len(one) for one in texts]))
+        self.tokens.append(list(chain.from_iterable(texts)))
+        self.lengths.append(lengths)
+
+
+@contextmanager
+def token_writer(folder: Path, vocabulary: int) -> Iterator[TokenWriter]:
+    """Write a store for `TokenStore.open`, text by text; tokens take two bytes where the vocabulary allows it."""
     with (
-        appended(folder / "tokens.npy", token_type(len(tokenizer))) as tokens,
+        appended(folder / "tokens.npy", np.uint16 if vocabulary <= 1 << 16 else np.int32) as tokens,
         appended(folder / "starts.npy", np.int64) as starts,
         appended(folder / "lengths.npy", np.int64) as lengths,
     ):
         starts.append([0])
+        yield TokenWriter(tokens, starts, lengths)
+
+
+def write_token_store(
+    folder: Path, texts: Texts, tokenizer: "PreTrainedTokenizerFast", max_length: int, progress: Progress
+) -> None:
+    """Tokenise a table of texts into a folder, a thousand at a time so that memory does not grow with the table."""
+    with token_writer(folder, len(tokenizer)) as store:
         for _, batch in texts.batches(BATCH):
             ids = tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
-            kept = [one[:max_length] for one in ids]
-            ends = end + np.cumsum([len(one) for one in kept])
-            tokens.append(list(chain.from_iterable(kept)))
-            starts.append(ends)
-            lengths.append([len(one) for one in ids])
-            done, end = done + len(batch), int(ends[-1])
-            progress(done, len(texts))
+            store.add([one[:max_length] for one in ids], [len(one) for one in ids])
+            progress(store.lengths.count, len(texts))
 
 
-def token_type(vocabulary: int) -> npt.DTypeLike:
-    """Return the smallest type of a store's tokens that holds every number of a vocabulary."""
-    return np.uint16 if vocabulary <= 1 << 16 else np.int32
-
-
-def tokenizer_identity(tokenizer: Any) -> str:
+def tokenizer_identity(tokenizer: "PreTrainedTokenizerFast") -> str:
     """Return the sha256 of what a fast tokenizer does to a text, whatever length it would cut or pad to."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     kept = {name: value for name, value in backend.items() if name not in ("truncation", "padding")}
@@ -99,7 +115,7 @@ class PairTemplate:
     pad_type: int
 
     @classmethod
-    def of(cls, tokenizer: Any) -> "PairTemplate":
+    def of(cls, tokenizer: "PreTrainedTokenizerFast") -> "PairTemplate":
         """Encode a pair of one-token texts and see what the tokenizer puts around them."""
         encoded = tokenizer("a", "b", return_token_type_ids=True)
         ids, sides, types = encoded["input_ids"], encoded.sequence_ids(), encoded["token_type_ids"]

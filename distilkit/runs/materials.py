@@ -54,7 +54,7 @@ class Materials:
     @cached_property
     def judgements(self) -> tuple[Qrels, Qrels]:
         """Training and validation judgements; raises UserError where there are none to train on."""
-        from distilkit.data.validation import validation_split
+        from distilkit.data.examples import validation_split
 
         wanted = self.settings.validation
         train, validation = validation_split(

@@ -18,12 +18,17 @@ from distilkit.data.passages import (
     Windows,
     aggregate,
     best_windows,
-    split_tokens,
+    spans,
     split_words,
     write_windows,
 )
 from distilkit.data.texts import Texts, write_texts
 from distilkit.errors import UserError
+
+
+def split_tokens(tokens: list[Any], length: int, stride: int) -> list[list[Any]]:
+    return [tokens[start:end] for start, end in spans(len(tokens), length, stride)]
+
 
 SIZES = st.integers(1, 12).flatmap(lambda length: st.tuples(st.just(length), st.integers(1, length)))
 

@@ -1,7 +1,7 @@
 import pytest
 
 from distilkit.data.collection import open_collection, write_collection
-from distilkit.data.validation import validation_split
+from distilkit.data.examples import validation_split
 from distilkit.errors import UserError
 
 TRAIN = {f"q{i}": {"p1": int(i != 0)} for i in range(10)}

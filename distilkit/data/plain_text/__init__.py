@@ -1,9 +1,8 @@
 """Plain text for distilling language models: read from anywhere, packed into sequences, batched and masked."""
 
-from distilkit.data.plain_text.masking import Masking, MaskingKind
 from distilkit.data.plain_text.packing import write_sequences
 from distilkit.data.plain_text.reading import read_texts, text_identity
-from distilkit.data.plain_text.tokens import TextTemplate, TextTokens
+from distilkit.data.plain_text.tokens import Masking, MaskingKind, TextTemplate, TextTokens
 
 __all__ = [
     "Masking",

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from distilkit.data.arrays import appended
 from distilkit.data.plain_text.tokens import TextTemplate
-from distilkit.data.tokens import Tokens, token_type
+from distilkit.data.tokens import token_writer
 from distilkit.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 Progress = Callable[[int, int], None]
 
@@ -21,7 +21,7 @@ CHARACTERS = 1_000_000
 def write_sequences(
     folder: Path,
     documents: Iterable[str],
-    tokenizer: Any,
+    tokenizer: "PreTrainedTokenizerFast",
     max_length: int,
     progress: Progress,
     max_sequences: int | None = None,
@@ -36,24 +36,16 @@ def write_sequences(
     room = max_length - TextTemplate.of(tokenizer).specials
     if room < LEAST:
         raise UserError(f"max_length = {max_length}: expected at least {max_length - room + LEAST} for plain text")
-    with (
-        appended(folder / "tokens.npy", token_type(len(tokenizer))) as tokens,
-        appended(folder / "lengths.npy", np.int64) as lengths,
-        appended(folder / "starts.npy", np.int64) as starts,
-    ):
-        starts.append([0])
+    with token_writer(folder, len(tokenizer)) as store:
         for kept in _limited(_sequences(documents, tokenizer, room), max_sequences):
-            sizes = np.array([len(sequence) for sequence in kept], np.int64)
-            starts.append(tokens.count + np.cumsum(sizes))
-            tokens.append(np.concatenate(kept))
-            lengths.append(sizes)
-            progress(lengths.count, max_sequences or 0)
-    if not lengths.count:
+            store.add(kept, [len(sequence) for sequence in kept])
+            progress(store.lengths.count, max_sequences or 0)
+    if not store.lengths.count:
         raise UserError(f"the plain text makes no sequence; expected a document of {LEAST} tokens or more")
-    return lengths.count
+    return store.lengths.count
 
 
-def _limited(batches: Iterable[list[Tokens]], limit: int | None) -> Iterator[list[Tokens]]:
+def _limited(batches: Iterable[list[list[int]]], limit: int | None) -> Iterator[list[list[int]]]:
     """Yield the batches that are not empty, up to a number of sequences."""
     count = 0
     for batch in batches:
@@ -65,14 +57,11 @@ def _limited(batches: Iterable[list[Tokens]], limit: int | None) -> Iterator[lis
             return
 
 
-def _sequences(documents: Iterable[str], tokenizer: Any, room: int) -> Iterator[list[Tokens]]:
+def _sequences(documents: Iterable[str], tokenizer: "PreTrainedTokenizerFast", room: int) -> Iterator[list[list[int]]]:
     for texts in _batches(documents):
-        batch: list[Tokens] = []
-        for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]:
-            tokens = np.asarray(ids, np.int32)
-            pieces = (tokens[start : start + room] for start in range(0, len(tokens), room))
-            batch.extend(piece for piece in pieces if len(piece) >= LEAST)
-        yield batch
+        encoded = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        pieces = (ids[start : start + room] for ids in encoded for start in range(0, len(ids), room))
+        yield [piece for piece in pieces if len(piece) >= LEAST]
 
 
 def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
