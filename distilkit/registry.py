@@ -46,6 +46,13 @@ class Registry(Generic[T]):
         self._load_more()
         return iter(self._entries)
 
+    def name_of(self, entry: T) -> str:
+        """Return the name that an entry stands under; raises ValueError for one that is not entered."""
+        for name, known in self._entries.items():
+            if known is entry:
+                return name
+        raise ValueError(f"{entry!r} is no {self.kind}")
+
     def resolve(self, name: str) -> str:
         """Return the entry's own name for a name or alias; raises UserError for one that is neither."""
         name = self._aliases.get(name, name)

@@ -201,6 +201,10 @@ class TrainSettings(Section):
     logging_steps: Count = 5
     """Write the loss terms to the events every so many steps."""
 
+    def batch_size(self, processes: int) -> int:
+        """Return the effective batch: the examples of an optimiser step over all processes and accumulated batches."""
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps * processes
+
     @model_validator(mode="after")
     def _one_precision(self) -> "TrainSettings":
         if self.fp16 and self.bf16 is True:

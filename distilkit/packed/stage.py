@@ -16,7 +16,7 @@ def packs(stage: Stage, student: Any, teacher: Any) -> bool:
     Models are cross-encoders on BERT or DistilBERT, on BERT alone where the head is that of the released code; the
     losses of internals of the released code count padding, and have none.
     """
-    if stage.variant == "released_code" and stage.uses_internals:
+    if stage.counts_padding:
         return False
     models = [student] if teacher is None else [student, teacher]
     return all(can_pack(model) and (stage.head == "plain" or model.config.model_type == "bert") for model in models)

@@ -14,10 +14,7 @@ from distilkit.runs.learners import NO_LM_HEAD, start_student
 from distilkit.runs.materials import Materials
 from distilkit.runs.reporter import Reporter
 from distilkit.settings import TrainSettings
-from distilkit.strategies.terms import TERMS
-
-# What a file of margins without scores can teach.
-OF_MARGINS = ("margin_mse", "weighted_ranknet")
+from distilkit.strategies import TERMS
 
 
 def check(experiment: Experiment) -> None:
@@ -119,11 +116,10 @@ def _check_scores(experiment: Experiment) -> None:
         )
     scores = experiment.stages.targets.read(file)
     for job in (job for point in experiment.grid() for job in point.jobs):
-        terms = [term.name for term in job.stage.terms if TERMS[term.name].uses_teacher]
-        if scores.margins_only and (other := [name for name in terms if name not in OF_MARGINS]):
-            raise UserError(
-                f"{where}: holds margins alone, and {other[0]} reads scores; expected {' or '.join(OF_MARGINS)}"
-            )
+        other = [term.name for term in job.stage.terms if term.uses_teacher and not term.margins_suffice]
+        if scores.margins_only and other:
+            known = " or ".join(name for name in TERMS if TERMS[name].margins_suffice)
+            raise UserError(f"{where}: holds margins alone, and {other[0]} reads scores; expected {known}")
     if experiment.has_ranker and scores.provenance is not None and "teachers" in scores.provenance:
         models, length = experiment.bases, experiment.recipe.data.max_length
         asked = [{"weights": model.identity, "max_length": length} for model in models]
@@ -198,7 +194,7 @@ def _check_pair(job: StageJob, student: Any, teacher: Any, experiment: Experimen
     if job.stage.uses_internals:
         layer_map(job.stage.layer_map, teacher.num_layers, student.num_layers)
         Projections(student.hidden_size, teacher.hidden_size, 1, job.stage.projection)
-    if any(term.name == "attention" for term in job.stage.terms) and student.num_heads != teacher.num_heads:
+    if job.stage.reads("attention") and student.num_heads != teacher.num_heads:
         raise UserError(
             f"the attention loss needs as many heads in the student as in the teacher, not {student.num_heads} and "
             f"{teacher.num_heads}; take another student, or set [strategy] weights.attention to 0"

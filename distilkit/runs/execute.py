@@ -20,10 +20,10 @@ from distilkit.runs.reporter import Reporter
 from distilkit.runs.state import read_record, read_status
 from distilkit.runs.work import remaining_work
 from distilkit.settings import Recipe
-from distilkit.strategies.stage import UNSEEN
+from distilkit.strategies.stage import WITHOUT_EFFECT
 
 # Keys that may differ when a run is resumed, as no result depends on them.
-COSMETIC = {"description", *(f"{section}.{key}" for section in ("train", "teacher.train") for key in UNSEEN)}
+COSMETIC = {"description", *(f"{section}.{key}" for section in ("train", "teacher.train") for key in WITHOUT_EFFECT)}
 
 
 @dataclass(frozen=True)

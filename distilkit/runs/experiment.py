@@ -25,6 +25,7 @@ from distilkit.runs.targets import hash_of_scores
 from distilkit.runs.teachers import ITSELF, members
 from distilkit.settings import Recipe, StudentSettings, TeacherSettings, TrainSettings
 from distilkit.strategies import Stage, Strategy, named_table, parse_strategy, strategy_from_table
+from distilkit.strategies.stage import trained_macs
 
 STARTS = ("random", "first_layers", "every_nth_layer")
 
@@ -270,17 +271,15 @@ class Experiment:
         return Recipe.model_validate(table)
 
     def _twin_steps(self, jobs: list[StageJob], budget: str) -> int:
-        """Return as many label-only steps as the student's stages take, or as cost as many multiply-accumulates.
-
-        A trained forward pass costs three (itself and twice that for the gradients), a frozen one costs one.
-        """
+        """Return as many label-only steps as the student's stages take, or as cost as many multiply-accumulates."""
         length = self.recipe.data.max_length
         student, teacher = encoder_macs(*self.student_size(), length), sum(self.teacher_macs())
         steps = 0.0
         for job in jobs:
             _, own = self.stages.size(job)
             # Scores that a teacher gave ahead, for all runs, count as if it had given them for this one.
-            steps += own * (1 + teacher / (3 * student) if budget == "compute" and job.stage.uses_teacher else 1)
+            taught = budget == "compute" and job.stage.uses_teacher
+            steps += own * (trained_macs(student, teacher) / trained_macs(student) if taught else 1)
         return math.ceil(steps)
 
     def teacher_macs(self) -> list[float]:

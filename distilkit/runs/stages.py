@@ -18,6 +18,7 @@ from distilkit.runs.plain_text import TextExamples
 from distilkit.runs.targets import Targets
 from distilkit.settings import GeneralSettings
 from distilkit.strategies import Stage
+from distilkit.strategies.stage import trained_macs
 
 Precision = str
 
@@ -85,15 +86,11 @@ class Stages:
         """Return how many examples a stage has and how many optimiser steps it takes."""
         train = job.stage.train
         examples = self._examples(job.stage).count(job)
-        batch = train.per_device_train_batch_size * train.gradient_accumulation_steps * self.processes.count
-        return examples, total_steps(examples, batch, train)
+        return examples, total_steps(examples, train.batch_size(self.processes.count), train)
 
     def pairs_per_step(self, stage: Stage) -> int:
         """Return how many pairs (or sequences of text) an optimiser step reads, over all processes."""
-        train = stage.train
-        batch = train.per_device_train_batch_size * train.gradient_accumulation_steps * self.processes.count
-        ways = {"lists": 1 + train.negatives, "triples": 2}
-        return int(batch * ways.get(stage.examples, 1))
+        return stage.train.batch_size(self.processes.count) * stage.ways
 
     def get(self, job: StageJob, checkpoints: Path) -> Model:
         """Return a stage's result, trained now if it is not there."""
@@ -166,10 +163,10 @@ class Stages:
         return {**facts, "validated_on": self._validation_identity()} if stage.trains_scores else facts
 
     def _work(self, stage: Stage, objective: Any, tokens: Any) -> float:
-        """Return the multiply-accumulates of an optimiser step; a trained forward pass counts three times."""
+        """Return the multiply-accumulates of an optimiser step."""
         length = self.materials.settings.max_length
         teacher = ranker_macs(objective.teacher, length) if objective.teacher is not None else 0
-        return float(self.pairs_per_step(stage) * (3 * pair_macs(objective.student, tokens) + teacher))
+        return float(self.pairs_per_step(stage) * trained_macs(pair_macs(objective.student, tokens), teacher))
 
     def _validator(self, job: StageJob, metric: str | None = None) -> Callable[[Any], dict[str, float]]:
         measures = [*self.evaluator.measures, metric or job.stage.train.metric_for_best_model]

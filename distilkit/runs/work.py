@@ -4,13 +4,13 @@ from distilkit.evaluation.macs import encoder_macs
 from distilkit.runs.experiment import Experiment
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.jobs import StageJob
+from distilkit.strategies.stage import trained_macs
 
 
 def remaining_work(experiment: Experiment, folder: RunFolder, twin: bool = False) -> float:
     """Return the multiply-accumulates of what is not there yet: training, validation and evaluation.
 
-    A trained forward pass counts three times, for its gradients; what is no forward pass counts for nothing. A twin's
-    teacher and references are there by the time it starts.
+    What is no forward pass counts for nothing. A twin's teacher and references are there by the time it starts.
     """
     length = experiment.recipe.data.max_length
     student = float(encoder_macs(*experiment.student_size(), length))
@@ -49,6 +49,5 @@ def _training(experiment: Experiment, job: StageJob, trained: float, teacher: fl
         validations = 0
     scored = validations * len(validation) * experiment.evaluator.depth
     pairs = steps * experiment.stages.pairs_per_step(job.stage)
-    return (
-        pairs * (3 * trained + (teacher if job.stage.uses_teacher and not job.scored_ahead else 0.0)) + scored * trained
-    )
+    takes_part = job.stage.uses_teacher and not job.scored_ahead
+    return pairs * trained_macs(trained, teacher if takes_part else 0.0) + scored * trained

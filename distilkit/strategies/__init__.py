@@ -1,16 +1,13 @@
-"""Strategies by name; each file holds one."""
+"""Strategies by name, and the loss terms that they are made of."""
 
 from distilkit.strategies import (
     fine_tune,
-    lm_distill_fine_tune,
-    lm_distill_ranker_distill,
-    margin_mse,
-    pointwise_mse,
+    lm_distill,
     ranker_distill,
+    scores,
     simplified_tinybert,
     standard_kd,
     tinybert,
-    weighted_ranknet,
 )
 from distilkit.strategies.base import (
     STRATEGIES,
@@ -24,22 +21,22 @@ from distilkit.strategies.base import (
     strategy_table,
     with_shared,
 )
-from distilkit.strategies.stage import Stage, Term
+from distilkit.strategies.stage import Stage
+from distilkit.strategies.terms import TERMS, Term
 
 __all__ = [
     "STRATEGIES",
+    "TERMS",
     "Stage",
     "Strategy",
     "StrategyError",
     "Term",
     "fine_tune",
-    "lm_distill_fine_tune",
-    "lm_distill_ranker_distill",
-    "margin_mse",
+    "lm_distill",
     "named_table",
     "parse_strategy",
-    "pointwise_mse",
     "ranker_distill",
+    "scores",
     "simplified_tinybert",
     "stages_of",
     "standard_kd",
@@ -47,6 +44,5 @@ __all__ = [
     "strategy_name",
     "strategy_table",
     "tinybert",
-    "weighted_ranknet",
     "with_shared",
 ]

@@ -2,10 +2,10 @@
 
 import json
 import tomllib
-from dataclasses import MISSING, asdict, fields
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from distilkit.errors import UserError, nearest
 from distilkit.plugins import load_entry_points
@@ -13,9 +13,9 @@ from distilkit.problems import Location, Problem, to_toml
 from distilkit.registry import Registry
 from distilkit.settings import TrainSettings
 from distilkit.strategies.stage import Stage
+from distilkit.strategies.terms import Term
 
-# Put into a strategy as `__pydantic_config__`, so that recipes are as strict inside [strategy] as elsewhere.
-STRICT = ConfigDict(extra="forbid", strict=True)
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -51,16 +51,24 @@ def strategy_from_table(table: dict[str, Any]) -> Strategy:
         kind = STRATEGIES[name]
     except UserError as error:
         raise StrategyError(str(error), ("name",)) from None
-    try:
-        # By way of JSON, where strict validation takes a table for a dataclass and a list for a tuple.
-        strategy: Strategy = TypeAdapter(kind).validate_json(json.dumps(settings, default=str))
-    except ValidationError as error:
-        raise _refusal(error, kind, STRATEGIES.resolve(name)) from None
+    strategy: Strategy = validated(kind, settings, STRATEGIES.resolve(name))
     try:
         strategy.stages(TrainSettings(), 1)
     except ValueError as error:  # keys that are right each, and together leave a stage without a loss
         raise StrategyError(f"[strategy]: {error}") from None
     return strategy
+
+
+def validated(kind: type[T], table: dict[str, Any], name: str, within: Location = ()) -> T:
+    """Return the strategy or loss term called `name` that a table describes; `within` is where in [strategy] it stands.
+
+    Raises StrategyError that names the wrong key.
+    """
+    try:
+        # By way of JSON, where strict validation takes a table for a dataclass and a list for a tuple.
+        return TypeAdapter(kind).validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        raise _refusal(error, kind, name, within) from None
 
 
 def parse_strategy(text: str) -> Strategy:
@@ -110,19 +118,36 @@ def _owned(table: dict[str, Any], instance: Any) -> dict[str, Any]:
 
 def strategy_name(strategy: Strategy) -> str:
     """Return the name that `parse_strategy` turns back into an equal strategy: only what differs from the defaults."""
-    key = _key(strategy)
-    changed = [f"{name}={to_toml(value)}" for name, value in _changed(strategy).items()]
+    key = STRATEGIES.name_of(type(strategy))
+    changed = [f"{name}={to_toml(value)}" for name, value in table_of(strategy, changed_alone=True).items()]
     return f"{key}({', '.join(changed)})" if changed else key
 
 
 def named_table(strategy: Strategy) -> dict[str, Any]:
     """Return the [strategy] table of a strategy: its name and every key."""
-    return {"name": _key(strategy), **strategy_table(strategy)}
+    return {"name": STRATEGIES.name_of(type(strategy)), **strategy_table(strategy)}
 
 
 def strategy_table(strategy: Strategy) -> dict[str, Any]:
     """Return every key of a strategy and its value, defaults too."""
-    return asdict(strategy)  # type: ignore[call-overload, no-any-return]
+    table: dict[str, Any] = table_of(strategy)
+    return table
+
+
+def table_of(value: Any, changed_alone: bool = False) -> Any:
+    """Return a strategy, or a value of one, as tables and lists; `changed_alone` leaves out keys that have a default's
+    value."""
+    if isinstance(value, tuple):
+        return [table_of(one, changed_alone) for one in value]
+    if not is_dataclass(value):
+        return value
+    table = {"name": value.name} if isinstance(value, Term) else {}
+    for field in fields(value):
+        own = getattr(value, field.name)
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        if not changed_alone or own != default:
+            table[field.name] = table_of(own, changed_alone)
+    return table
 
 
 def stages_of(name: str) -> list[Stage]:
@@ -134,27 +159,14 @@ def stages_of(name: str) -> list[Stage]:
     return [stage for changed in variants for stage in kind(**changed).stages(TrainSettings(), 1)]
 
 
-def _key(strategy: Strategy) -> str:
-    return next(name for name in STRATEGIES if STRATEGIES[name] is type(strategy))
-
-
-def _changed(instance: Any) -> dict[str, Any]:
-    changed = {}
-    for field in fields(instance):
-        value = getattr(instance, field.name)
-        default = field.default_factory() if field.default_factory is not MISSING else field.default
-        if value != default:
-            changed[field.name] = _changed(value) if hasattr(value, "__dataclass_fields__") else value
-    return changed
-
-
-def _refusal(error: ValidationError, kind: type[Any], name: str) -> StrategyError:
+def _refusal(error: ValidationError, kind: type[Any], name: str, within: Location) -> StrategyError:
     problem = Problem(error)
-    *parents, last = ["strategy", *problem.location]
+    location = within + problem.location
+    *parents, last = ["strategy", *location]
     shown = f"[{'.'.join(parents)}] {last}" if parents else f"[{last}]"
     if not problem.is_unknown_key:
-        return StrategyError(f"{shown}{problem.sentence}", problem.location)
+        return StrategyError(f"{shown}{problem.sentence}", location)
     for part in problem.location[:-1]:
         kind = next(field.type for field in fields(kind) if field.name == part)  # type: ignore[assignment]
     known = [field.name for field in fields(kind)]
-    return StrategyError(f"{shown} is no key of {name}{nearest(last, known)}", problem.location)
+    return StrategyError(f"{shown} is no key of {name}{nearest(last, known)}", location)

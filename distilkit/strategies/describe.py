@@ -1,13 +1,14 @@
 """Strategies as `distilkit strategies` shows them, driven by the registry."""
 
 import inspect
-from dataclasses import fields
 from typing import Any
 
 from distilkit.problems import to_toml
 from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES, strategy_table
+from distilkit.strategies.scores import ScoreStrategy
 from distilkit.strategies.stage import Stage
+from distilkit.strategies.terms import TERMS, Term
 
 READ_ON = {"text": "plain text", "pairs": "pairs", "lists": "lists of a query", "triples": "triples"}
 
@@ -32,12 +33,19 @@ def explain(name: str) -> str:
     strategy = kind()
     lines = [STRATEGIES.resolve(name), "", inspect.getdoc(kind) or "", "", "Stages"]
     lines += [f"  {_stage(stage)}" for stage in strategy.stages(TrainSettings(), 1)]
+    if issubclass(kind, ScoreStrategy):
+        lines += ["", "Losses for `losses` (a list of tables: name, weight, options) and `mix` (name = weight)"]
+        lines += [f"  {name}{_term(TERMS[name])}" for name in TERMS]
     lines += ["", "Keys of [strategy]"]
-    for field in fields(kind):
-        value = getattr(strategy, field.name)
-        shown = to_toml(vars(value)) if hasattr(value, "__dataclass_fields__") else to_toml(value)
-        lines.append(f"  {field.name} = {shown}")
+    lines += [f"  {key} = {to_toml(value)}" for key, value in strategy_table(strategy).items()]
     return "\n".join(lines)
+
+
+def _term(kind: type[Term]) -> str:
+    """Return a loss term's options with their defaults, and what it is."""
+    options = ", ".join(f"{name} = {to_toml(value)}" for name, value in kind().options.items())
+    account = (inspect.getdoc(kind) or "").partition("\n")[0]
+    return f"{f' ({options})' if options else ''}: {account}"
 
 
 def _stage(stage: Stage) -> str:

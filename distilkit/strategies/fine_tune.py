@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from distilkit.settings import TrainSettings
-from distilkit.strategies.base import STRATEGIES, STRICT
-from distilkit.strategies.internals import Weight
-from distilkit.strategies.stage import Examples, Stage, Term
+from distilkit.strategies.base import STRATEGIES
+from distilkit.strategies.stage import Stage
+from distilkit.strategies.terms import STRICT, HardTerm, ListCrossEntropyTerm, RankNetTerm, Weight, examples_for
 
 
 @STRATEGIES.register("fine_tune")
@@ -18,10 +18,9 @@ class FineTune:
     + ranknet · log(1 + exp(s⁻ - s⁺)).
     Papers: the "-" rows of every table; pairs as in Nogueira and Cho (2019), lists as in Gao et al. (2021), RankNet on
     triples as in Margin-MSE.
-    Deviations: none; the losses can be mixed, which the papers do not.
     Examples: (query, passage, label) pairs; where `listwise` is not 0, lists of a positive and its negatives; else,
     where `ranknet` is not 0, triples.
-    Deviations: none.
+    Deviations: none; the losses can be mixed, which the papers do not.
     Defaults: the pairwise loss of Simplified TinyBERT's label-only rows.
     """
 
@@ -38,7 +37,6 @@ class FineTune:
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one stage."""
-        weights = {"hard": self.cross_entropy, "list": self.listwise, "ranknet": self.ranknet}
-        terms = tuple(Term(name, weight) for name, weight in weights.items() if weight)
-        examples: Examples = "lists" if self.listwise else "triples" if self.ranknet else "pairs"
-        return [Stage("fine_tune", terms, examples, train, seed)]
+        terms = HardTerm(self.cross_entropy), ListCrossEntropyTerm(self.listwise), RankNetTerm(self.ranknet)
+        used = tuple(term for term in terms if term.weight)
+        return [Stage("fine_tune", used, examples_for(used), train, seed)]

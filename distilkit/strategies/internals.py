@@ -1,21 +1,27 @@
-"""What the strategies of TinyBERT's family have in common: weights and terms of the intermediate layers."""
+"""What the strategies of TinyBERT's family share: weights of losses, options, and how their stages are made."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import ClassVar
 
 from distilkit.settings import TrainSettings
-from distilkit.strategies.base import STRICT
-from distilkit.strategies.stage import Examples, LayerMapping, Mode, Projection, Stage, Term, Variant
-
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from distilkit.strategies.stage import LayerMapping, Mode, Projection, Stage
+from distilkit.strategies.terms import (
+    STRICT,
+    AttentionTerm,
+    EmbeddingTerm,
+    Examples,
+    HiddenTerm,
+    MaskedLmTerm,
+    SoftTerm,
+    Term,
+    Variant,
+    Weight,
+)
 
 
 @dataclass(frozen=True)
 class InternalWeights:
-    """The weight of each loss of a model's insides; the papers add them up as they are."""
+    """The weight of each loss of attention scores and hidden states; the papers add them up as they are."""
 
     __pydantic_config__ = STRICT
 
@@ -43,35 +49,68 @@ class Weights(TeacherWeights):
 
 
 @dataclass(frozen=True)
-class Method:
-    """How internals are compared: the options that a strategy's stages share."""
+class InternalsStrategy:
+    """The options of strategies that compare attention scores and hidden states, and how they make their stages."""
 
-    variant: Variant
-    projection: Projection
-    layer_map: LayerMapping
-    teacher_mode: Mode
+    __pydantic_config__ = STRICT
+    paper: ClassVar[str] = "Simplified TinyBERT"
 
-    def stage(self, name: str, terms: tuple[Term, ...], examples: Examples, train: TrainSettings, seed: int) -> Stage:
-        """Return a stage with the terms that have a weight."""
+    projection: Projection = "shared"
+    layer_map: LayerMapping = "uniform"
+    teacher_mode: Mode = "eval"
+    variant: Variant = "paper"
+
+    def _stage(self, name: str, terms: tuple[Term, ...], train: TrainSettings, seed: int, text: bool = False) -> Stage:
+        """Return a stage on pairs, or on text, with the terms that have a weight."""
         used = tuple(term for term in terms if term.weight)
         if not used:
             raise ValueError(f"every loss of the stage {name!r} has the weight 0; expected one above 0")
-        head: Literal["plain", "relu"] = "relu" if self.variant == "released_code" and examples != "text" else "plain"
+        examples: Examples = "text" if text else "pairs"
+        released = self.variant == "released_code" and not text
         return Stage(
-            name, used, examples, train, seed, self.variant, self.projection, head, self.layer_map, self.teacher_mode
+            name,
+            used,
+            examples,
+            train,
+            seed,
+            variant=self.variant,
+            projection=self.projection,
+            head="relu" if released else "plain",
+            layer_map=self.layer_map,
+            teacher_mode=self.teacher_mode,
         )
 
-    def general(self, weights: InternalWeights, train: TrainSettings, seed: int, masked_lm: float = 0.0) -> Stage:
+    def _general(self, weights: InternalWeights, train: TrainSettings, seed: int, masked_lm: float = 0.0) -> Stage:
         """Return general distillation: attention, hidden states and embeddings of the language model, on text."""
-        lm = Term("masked_lm", masked_lm if self.variant == "paper" else 0.0, {"kind": "ce"})
-        return self.stage("general", (*self.internal(weights), lm), "text", train, seed)
+        words = MaskedLmTerm(masked_lm if self.variant == "paper" else 0.0)
+        return self._stage("general", (*self._internal(weights), words), train, seed, text=True)
 
-    def internal(self, weights: InternalWeights) -> tuple[Term, ...]:
+    def _internal(self, weights: InternalWeights) -> tuple[Term, ...]:
         """Return the terms of the intermediate layers."""
-        names = ("attention", "hidden", "embedding")
-        return tuple(Term(name, getattr(weights, name), {"variant": self.variant}) for name in names)
+        return (
+            AttentionTerm(weights.attention, self.variant),
+            HiddenTerm(weights.hidden, self.variant),
+            EmbeddingTerm(weights.embedding, self.variant),
+        )
 
-    def soft(self, weight: float, temperature: float) -> Term:
+    def _soft(self, weight: float, temperature: float) -> Term:
         """Return the cross-entropy against the teacher's classes; the released code divides by their number too."""
-        reduction = "mean" if self.variant == "released_code" else "batchmean"
-        return Term("soft", weight, {"temperature": temperature, "reduction": reduction})
+        released = self.variant == "released_code"
+        return SoftTerm(weight, temperature=temperature, reduction="mean" if released else "batchmean")
+
+    def _task(
+        self,
+        weights: TeacherWeights,
+        outputs: tuple[Term, ...],
+        one_step: bool,
+        train: TrainSettings,
+        seed: int,
+    ) -> list[Stage]:
+        """Return the distillation of a ranker: intermediate layers and outputs at once, or one after the other."""
+        internal = self._internal(weights)
+        if one_step:
+            return [self._stage("distil", (*internal, *outputs), train, seed)]
+        return [
+            self._stage("intermediate", internal, train, seed),
+            self._stage("prediction", outputs, train, seed),
+        ]

@@ -1,56 +1,151 @@
-"""What the strategies that learn from a teacher's scores have in common: losses to mix in, and their one stage."""
+"""Strategies that add up losses of scores: those of Hofstätter et al., and one of whatever losses a recipe names."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, ClassVar
 
+from pydantic import AfterValidator, PlainValidator
+
+from distilkit.errors import UserError, nearest
 from distilkit.settings import TrainSettings
-from distilkit.strategies.base import STRICT
-from distilkit.strategies.internals import Weight
-from distilkit.strategies.stage import Stage, Term, Variant
-from distilkit.strategies.terms import TERMS
+from distilkit.strategies.base import STRATEGIES, StrategyError, validated
+from distilkit.strategies.stage import LayerMapping, Mode, Projection, Stage
+from distilkit.strategies.terms import STRICT, TERMS, Positive, Term, Variant, Weight, examples_for
 
 PAPER = "Margin-MSE"
-OF_LISTS = ("lists", "scored_lists")
-WITH_VARIANT = ("pointwise_mse", "weighted_ranknet")
+
+
+def _terms(value: Any) -> tuple[Term, ...]:
+    """Return the loss terms of a recipe's list of tables, each with a name, a weight and options."""
+    if not isinstance(value, list) or not all(isinstance(one, dict) and "name" in one for one in value):
+        raise ValueError('expected a list of losses such as [{ name = "kl_divergence", weight = 1.0 }]')
+    terms = tuple(_term(one) for one in value)
+    names = [term.name for term in terms]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} stands there twice; expected each loss once")
+    return terms
+
+
+def _term(table: dict[str, Any]) -> Term:
+    options = {key: value for key, value in table.items() if key != "name"}
+    try:
+        kind = TERMS[str(table["name"])]
+    except UserError as error:
+        raise StrategyError(f"[strategy.losses] name: {error}", ("losses", "name")) from None
+    return validated(kind, options, TERMS.name_of(kind), ("losses",))
+
+
+def _known(mix: dict[str, float]) -> dict[str, float]:
+    for name in mix:
+        if name not in TERMS:
+            raise StrategyError(f"[strategy.mix] {name} is no loss{nearest(name, TERMS)}", ("mix", name))
+    return mix
+
+
+Losses = Annotated[tuple[Term, ...], PlainValidator(_terms)]
+Mix = Annotated[dict[str, Weight], AfterValidator(_known)]
 
 
 @dataclass(frozen=True)
-class Mix:
-    """Weights of losses that are added to a strategy's own; one that reads lists makes the examples lists."""
+class ScoreStrategy:
+    """One stage with the strategy's own loss, or `losses` in its place, and with the losses of `mix` added.
+
+    `own` is the strategy's own loss. Options that it shares with the strategy, and those of losses in `mix`, are the
+    strategy's keys; a loss in `losses` has its options beside its name.
+    """
 
     __pydantic_config__ = STRICT
+    paper: ClassVar[str] = PAPER
+    own: ClassVar[str]
 
-    margin_mse: Weight = 0.0
-    pointwise_mse: Weight = 0.0
-    weighted_ranknet: Weight = 0.0
-    kl_divergence: Weight = 0.0
-    list_net: Weight = 0.0
-    list_mle: Weight = 0.0
-    lambda_rank: Weight = 0.0
-    adr_mse: Weight = 0.0
-    ranknet: Weight = 0.0
-    list: Weight = 0.0
+    losses: Losses = ()
+    mix: Mix = field(default_factory=dict)
+    student_temperature: Positive = 1.0
+    teacher_temperature: Positive = 1.0
+
+    def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
+        """Return the one stage. Raises ValueError where no loss has a weight, or losses have no examples in common."""
+        terms = {term.name: term for term in self.losses or (self._with_own_options(self.own, 1.0),)}
+        for name in [name for name in TERMS if name in self.mix]:
+            term = terms.get(name) or self._with_own_options(name, 0.0)
+            terms[name] = replace(term, weight=term.weight + self.mix[name])
+        used = tuple(term for term in terms.values() if term.weight)
+        if not used:
+            raise ValueError("every loss has the weight 0; expected one above 0")
+        shared = {one.name: getattr(self, one.name) for one in fields(Stage) if hasattr(self, one.name)}
+        return [Stage("distil", used, examples_for(used), train, seed, **shared)]
+
+    def _with_own_options(self, name: str, weight: float) -> Term:
+        kind = TERMS[name]
+        keys = {one.name for one in fields(kind)} & {one.name for one in fields(self)}
+        return kind(weight=weight, **{key: getattr(self, key) for key in keys})
 
 
-def score_stage(
-    own: str, mix: Mix, variant: Variant, temperatures: tuple[float, float], train: TrainSettings, seed: int
-) -> Stage:
-    """Return the stage of a loss of scores at weight 1, with those mixed in.
+@STRATEGIES.register("margin_mse")
+@dataclass(frozen=True)
+class MarginMse(ScoreStrategy):
+    """Distil the teacher's margins between relevant and other passages, into any of the five students.
 
-    `temperatures` are the student's and the teacher's, of the Kullback-Leibler divergence.
+    Equation (12): L = MSE(s⁺ - s⁻, t⁺ - t⁻) on triples, each positive with each of its negatives.
+    Paper: Hofstätter et al., Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation
+    (2020), Margin-MSE; the teacher may be an ensemble, whose scores are averaged.
+    Deviations: none in the loss. `mix` adds other losses with weights, `losses` puts others in its place; the paper
+    does neither.
+    Defaults: the paper's loss alone; its batch size 32, learning rate 7e-6 and lengths 30 and 200 are the recipe's.
     """
-    weights = {own: 1.0}
-    for field in fields(mix):
-        weights[field.name] = weights.get(field.name, 0.0) + getattr(mix, field.name)
-    terms = tuple(
-        Term(name, weight, _options(name, variant, temperatures)) for name, weight in weights.items() if weight
-    )
-    lists = any(TERMS[term.name].reads in OF_LISTS for term in terms)
-    return Stage("distil", terms, "lists" if lists else "triples", train, seed, variant)
+
+    own = "margin_mse"
 
 
-def _options(name: str, variant: Variant, temperatures: tuple[float, float]) -> dict[str, Any]:
-    if name in WITH_VARIANT:
-        return {"variant": variant}
-    student, teacher = temperatures
-    return {"student_temperature": student, "teacher_temperature": teacher} if name == "kl_divergence" else {}
+@STRATEGIES.register("pointwise_mse")
+@dataclass(frozen=True)
+class PointwiseMse(ScoreStrategy):
+    """Distil the teacher's scores themselves.
+
+    Equation (13): L = MSE(s⁺, t⁺) + MSE(s⁻, t⁻) on triples; variant = "released_code" takes half of it.
+    Paper: Hofstätter et al., Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation
+    (2020), table 2.
+    Deviations: none in `paper`. `mix` adds other losses with weights, `losses` puts others in its place.
+    Defaults: the paper's loss alone.
+    """
+
+    own = "pointwise_mse"
+
+    variant: Variant = "paper"
+
+
+@STRATEGIES.register("weighted_ranknet")
+@dataclass(frozen=True)
+class WeightedRankNet(ScoreStrategy):
+    """Learn the order of positives and negatives, each pair weighted by the teacher's margin.
+
+    Equation (14): L = RankNet(s⁺ - s⁻) · |t⁺ - t⁻| on triples; variant = "released_code" keeps the margin's sign.
+    Paper: Hofstätter et al., Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation
+    (2020), table 2.
+    Deviations: none in `paper`. `mix` adds other losses with weights, `losses` puts others in its place.
+    Defaults: the paper's loss alone.
+    """
+
+    own = "weighted_ranknet"
+
+    variant: Variant = "paper"
+
+
+@STRATEGIES.register("distil")
+@dataclass(frozen=True)
+class Distil(ScoreStrategy):
+    """Distil with the losses that the recipe names, each with its weight and options.
+
+    Equation: L = sum of weight · loss over `losses`, such as [{ name = "kl_divergence", student_temperature = 2.0 }].
+    The examples are the plainest that all of them can be computed on: pairs, triples, lists or plain text.
+    Papers: those of the losses; the default is listwise distillation as in Hinton et al. (2015) and ColBERTv2 (2022).
+    Deviations: none. `projection`, `layer_map` and `teacher_mode` are for losses of attention and hidden states.
+    Defaults: the Kullback-Leibler divergence of each query's list alone, at temperature 1.
+    """
+
+    paper: ClassVar[str] = "ColBERTv2"
+    own = "kl_divergence"
+
+    projection: Projection = "shared"
+    layer_map: LayerMapping = "uniform"
+    teacher_mode: Mode = "eval"
+    variant: Variant = "paper"

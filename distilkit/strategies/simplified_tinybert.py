@@ -1,17 +1,17 @@
 """Simplified TinyBERT: every distillation loss and the labels, in one step."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from distilkit.settings import TrainSettings
-from distilkit.strategies.base import STRATEGIES, STRICT
-from distilkit.strategies.internals import Method, Temperature, Weights
-from distilkit.strategies.stage import LayerMapping, Mode, Projection, Stage, Term, Variant
+from distilkit.strategies.base import STRATEGIES
+from distilkit.strategies.internals import InternalsStrategy, Weights
+from distilkit.strategies.stage import Stage
+from distilkit.strategies.terms import HardTerm, Positive
 
 
 @STRATEGIES.register("simplified_tinybert")
 @dataclass(frozen=True)
-class SimplifiedTinyBert:
+class SimplifiedTinyBert(InternalsStrategy):
     """Distil attention scores, hidden states, embeddings and predictions together with the labels, in one step.
 
     Equation (2): L = L_attn + L_hidn + L_emb + L_soft + L_hard, each times its weight; student layer m of M learns
@@ -26,21 +26,13 @@ class SimplifiedTinyBert:
     Defaults: weights and temperature 1 as in the paper's section 3.2.
     """
 
-    __pydantic_config__ = STRICT
-    paper: ClassVar[str] = "Simplified TinyBERT"
-
-    temperature: Temperature = 1.0
+    temperature: Positive = 1.0
     weights: Weights = field(default_factory=Weights)
     general: bool = False
-    projection: Projection = "shared"
-    layer_map: LayerMapping = "uniform"
-    teacher_mode: Mode = "eval"
-    variant: Variant = "paper"
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one step, general distillation before it if asked for."""
-        method = Method(self.variant, self.projection, self.layer_map, self.teacher_mode)
         weights = self.weights
-        soft, hard = method.soft(weights.soft, self.temperature), Term("hard", weights.hard)
-        distil = method.stage("distil", (*method.internal(weights), soft, hard), "pairs", train, seed)
-        return [method.general(weights, train, seed), distil] if self.general else [distil]
+        outputs = self._soft(weights.soft, self.temperature), HardTerm(weights.hard)
+        distil = self._task(weights, outputs, True, train, seed)
+        return [self._general(weights, train, seed), *distil] if self.general else distil

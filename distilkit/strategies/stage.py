@@ -1,19 +1,17 @@
-"""A stage: which weights start, which losses are added up, on which examples, with which optimiser. Plain data."""
+"""A stage: which losses are added up, on which examples, with which optimiser settings. Plain data."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from distilkit.plugins import code_of
 from distilkit.settings import TrainSettings
-from distilkit.strategies.terms import TERMS
+from distilkit.strategies.terms import Examples, Internal, Term, Variant
 
 # Keys of [train] that no result depends on.
-UNSEEN = ("logging_steps", "save_steps", "torch_compile")
+WITHOUT_EFFECT = ("logging_steps", "save_steps", "torch_compile")
 
-Examples = Literal["text", "pairs", "triples", "lists"]
-Variant = Literal["paper", "released_code"]
 Projection = Literal["shared", "per_state", "identity"]
 Mode = Literal["eval", "train"]
 # A rule, or for each of the student's layers the layer of the teacher, from 1, that it learns from.
@@ -21,17 +19,8 @@ LayerMapping = Literal["uniform", "last"] | tuple[Annotated[int, Field(ge=1)], .
 
 
 @dataclass(frozen=True)
-class Term:
-    """One named loss of an objective, its weight and its options (temperature, reduction, variant)."""
-
-    name: str
-    weight: float = 1.0
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Stage:
-    """One training of the student: objective (a weighted sum of named losses), examples and optimiser settings.
+    """One training of the student: a weighted sum of losses, examples and optimiser settings.
 
     `seed` draws the examples, their order, the head's first weights and dropout. A stage starts from the result of
     the stage before it, the first from the student's start; optimiser and schedule start anew.
@@ -51,9 +40,14 @@ class Stage:
     teacher_mode: Mode = "eval"
 
     @property
+    def ways(self) -> int:
+        """How many passages an example has: those of a list, two of a triple, one of a pair or text."""
+        return {"lists": 1 + self.train.negatives, "triples": 2}.get(self.examples, 1)
+
+    @property
     def uses_teacher(self) -> bool:
         """Whether any loss reads the teacher."""
-        return any(TERMS[term.name].uses_teacher for term in self.terms)
+        return any(term.uses_teacher for term in self.terms)
 
     @property
     def uses_internals(self) -> bool:
@@ -63,23 +57,27 @@ class Stage:
     @property
     def reads_tokens(self) -> bool:
         """Whether any loss compares student and teacher token by token."""
-        return self.uses_internals or self.reads("masked_lm")
+        return any(term.internal is not None for term in self.terms)
 
     @property
     def trains_scores(self) -> bool:
         """Whether any loss reads the student's scores; without one there is nothing to validate."""
-        return any(TERMS[term.name].reads not in ("attention", "states", "masked_lm") for term in self.terms)
+        return any(term.internal is None for term in self.terms)
 
     @property
     def uses_scores_alone(self) -> bool:
         """Whether all that is read of the teacher is a score for each pair, which can be computed ahead."""
-        own = [term for term in self.terms if TERMS[term.name].uses_teacher]
         plain = self.head == "plain" and self.teacher_mode == "eval"
-        return bool(own) and plain and all(_reads_score(term) for term in own)
+        return self.uses_teacher and plain and all(term.scores_suffice for term in self.terms if term.uses_teacher)
 
-    def reads(self, kind: str) -> bool:
-        """Tell whether any term reads this kind of thing, such as "attention"."""
-        return any(TERMS[term.name].reads == kind for term in self.terms)
+    @property
+    def counts_padding(self) -> bool:
+        """Whether padding takes part in a loss, so that every text has to be padded to the full length."""
+        return any(term.counts_padding for term in self.terms)
+
+    def reads(self, internal: Internal) -> bool:
+        """Return whether any loss reads this of the inside of the models, such as "attention"."""
+        return any(term.internal == internal for term in self.terms)
 
     def numbers(self, processes: int, precision: str) -> dict[str, Any]:
         """Return every field that changes the stage's result, for its artifact's key.
@@ -87,25 +85,24 @@ class Stage:
         Logging and the cutting of a batch into devices and accumulation steps are left out: they change none.
         """
         train = self.train.model_dump(mode="json")
-        per_device = train.pop("per_device_train_batch_size")
-        train["batch_size"] = per_device * train.pop("gradient_accumulation_steps") * processes
-        for name in (*UNSEEN, "bf16", "fp16"):
+        for name in ("per_device_train_batch_size", "gradient_accumulation_steps", *WITHOUT_EFFECT, "bf16", "fp16"):
             del train[name]
+        train["batch_size"] = self.train.batch_size(processes)
         if train["eval_steps"] is None:  # nothing is chosen by it then
             del train["metric_for_best_model"]
         # Of a file of triples the examples' identity knows the content.
         if train.pop("triples") is not None or self.examples == "text":
             for name in ("train_queries", "negatives", "negative_depth"):
                 del train[name]
-        fields = asdict(self)
-        del fields["train"]
-        fields["terms"] = [asdict(term) for term in self.terms]
         # Losses of other packages are known by their code, as nothing else tells when they change.
-        code = {term.name: code for term in self.terms if (code := code_of(TERMS[term.name].module))}
-        return {**fields, **({"code": code} if code else {}), "train": train, "precision": precision}
+        code = {term.name: code for term in self.terms if (code := code_of(type(term).__module__))}
+        own = {**asdict(self), "terms": [{"name": term.name, **asdict(term)} for term in self.terms]}
+        return {**own, **({"code": code} if code else {}), "train": train, "precision": precision}
 
 
-def _reads_score(term: Term) -> bool:
-    """Tell whether a term's loss is the same whichever logits have a score for their difference."""
-    reads = TERMS[term.name].reads
-    return reads in ("scored_lists", "margins") or (reads == "logits" and term.options.get("kind") != "logit_mse")
+def trained_macs(student: float, teacher: float = 0.0) -> float:
+    """Return the multiply-accumulates of training on a pair, from those of one forward pass of student and teacher.
+
+    The student's counts three times, itself and twice that for its gradients; that of a frozen teacher once.
+    """
+    return 3 * student + teacher

@@ -1,19 +1,20 @@
 """Standard knowledge distillation: the teacher's predictions and the labels, mixed."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from distilkit.settings import TrainSettings
-from distilkit.strategies.base import STRATEGIES, STRICT
-from distilkit.strategies.internals import InternalWeights, Method, Temperature
-from distilkit.strategies.stage import LayerMapping, Mode, Projection, Stage, Term, Variant
+from distilkit.strategies.base import STRATEGIES
+from distilkit.strategies.internals import InternalsStrategy, InternalWeights
+from distilkit.strategies.stage import Stage
+from distilkit.strategies.terms import HardTerm, Positive, SoftTerm
 
 
 @STRATEGIES.register("standard_kd")
 @dataclass(frozen=True)
-class StandardKd:
+class StandardKd(InternalsStrategy):
     """Distil the teacher's predictions at a temperature, mixed with the labels.
 
     Equation: L = alpha · L_soft(T) + (1 - alpha) · L_hard. L_soft is `soft`: the cross-entropy (ce), the
@@ -27,30 +28,22 @@ class StandardKd:
     from general distillation with the weights of its losses, which the paper does not specify for this row.
     """
 
-    __pydantic_config__ = STRICT
-    paper: ClassVar[str] = "Simplified TinyBERT"
-
-    temperature: Temperature = 1.0
+    temperature: Positive = 1.0
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
     soft: Literal["ce", "kl", "logit_mse"] = "ce"
     reduction: Literal["batchmean", "mean"] = "batchmean"
     t_squared: bool = False
     general: bool = False
     weights: InternalWeights = field(default_factory=InternalWeights)
-    projection: Projection = "shared"
-    layer_map: LayerMapping = "uniform"
-    teacher_mode: Mode = "eval"
-    variant: Variant = "paper"
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one step, general distillation before it if asked for."""
-        method = Method(self.variant, self.projection, self.layer_map, self.teacher_mode)
-        options = {
-            "temperature": self.temperature,
-            "reduction": "mean" if self.variant == "released_code" else self.reduction,
-            "t_squared": self.t_squared,
-            "kind": self.soft,
-        }
-        terms = (Term("soft", self.alpha, options), Term("hard", 1 - self.alpha))
-        distil = method.stage("prediction", terms, "pairs", train, seed)
-        return [method.general(self.weights, train, seed), distil] if self.general else [distil]
+        soft = SoftTerm(
+            self.alpha,
+            kind=self.soft,
+            temperature=self.temperature,
+            reduction="mean" if self.variant == "released_code" else self.reduction,
+            t_squared=self.t_squared,
+        )
+        distil = self._stage("prediction", (soft, HardTerm(1 - self.alpha)), train, seed)
+        return [self._general(self.weights, train, seed), distil] if self.general else [distil]

@@ -4,14 +4,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from distilkit.settings import TrainSettings
-from distilkit.strategies.base import STRATEGIES, STRICT
-from distilkit.strategies.internals import Method, Temperature, Weights
-from distilkit.strategies.stage import LayerMapping, Mode, Projection, Stage, Term, Variant
+from distilkit.strategies.base import STRATEGIES
+from distilkit.strategies.internals import InternalsStrategy, Weights
+from distilkit.strategies.stage import Stage
+from distilkit.strategies.terms import HardTerm, Positive, Term
 
 
 @STRATEGIES.register("tinybert")
 @dataclass(frozen=True)
-class TinyBert:
+class TinyBert(InternalsStrategy):
     """Distil a language model's insides on text, then a ranker's insides, then its predictions.
 
     Equation: general: L_attn + L_hidn + L_emb on text, from the checkpoint before fine-tuning; intermediate: the same
@@ -25,30 +26,19 @@ class TinyBert:
     the intermediate layers, 1e-6 and 128 for predictions, up to two epochs each.
     """
 
-    __pydantic_config__ = STRICT
     paper: ClassVar[str] = "Simplified TinyBERT; TinyBERT"
 
     hard_label: bool = False
     one_step: bool = False
-    temperature: Temperature = 1.0
+    temperature: Positive = 1.0
     weights: Weights = field(default_factory=Weights)
     general: bool = True
-    projection: Projection = "shared"
-    layer_map: LayerMapping = "uniform"
-    teacher_mode: Mode = "eval"
-    variant: Variant = "paper"
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return general distillation, the intermediate step and the prediction step, or the last two as one."""
-        method = Method(self.variant, self.projection, self.layer_map, self.teacher_mode)
         weights = self.weights
-        internal = method.internal(weights)
-        outputs = [method.soft(weights.soft, self.temperature)]
+        outputs: tuple[Term, ...] = (self._soft(weights.soft, self.temperature),)
         if self.hard_label:
-            outputs.append(Term("hard", weights.hard))
-        if self.one_step:
-            task = [method.stage("distil", (*internal, *outputs), "pairs", train, seed)]
-        else:
-            intermediate = method.stage("intermediate", internal, "pairs", train, seed)
-            task = [intermediate, method.stage("prediction", tuple(outputs), "pairs", train, seed)]
-        return [method.general(weights, train, seed), *task] if self.general else task
+            outputs += (HardTerm(weights.hard),)
+        task = self._task(weights, outputs, self.one_step, train, seed)
+        return [self._general(weights, train, seed), *task] if self.general else task

@@ -14,7 +14,8 @@ from distilkit.models.batch import Batch, TokenBatch, batch_of
 from distilkit.models.moving import pinned
 from distilkit.packed.batch import Packed, pack
 from distilkit.strategies.stage import Stage
-from distilkit.training.objective import Counts, MicroBatch
+from distilkit.strategies.term_inputs import Counts
+from distilkit.training.objective import MicroBatch
 from distilkit.training.parts import parts_of_examples, parts_of_tokens
 from distilkit.training.training_set import Tokens, TrainingSet
 
@@ -55,14 +56,11 @@ class Supply:
     pin: bool = False
 
     def __post_init__(self) -> None:
-        train = self.stage.train
-        self.batch_size = train.per_device_train_batch_size * train.gradient_accumulation_steps * self.processes
+        self.batch_size = self.stage.train.batch_size(self.processes)
         self._lengths = PairLengths(self.tokens, self.examples.queries, self.examples.passages)
         self._schedule = Schedule(self._lengths, self.batch_size, self.stage.seed)
         self._epoch = -1
         self._batches: Sequence[Integers] = ()
-        # The released code pads to the full length, and its means count the padding.
-        self._full_length = self.stage.variant == "released_code" and self.stage.uses_internals
 
     def __call__(self, step: int) -> Material:
         """Return the material of a step."""
@@ -88,7 +86,7 @@ class Supply:
 
     @property
     def _by_tokens(self) -> bool:
-        return self.token_budget > 0 and not self._full_length
+        return self.token_budget > 0 and not self.stage.counts_padding
 
     def _parts(self, mine: Integers) -> list[slice]:
         """Cut this process's share of a batch into passes forward and backward."""
@@ -102,8 +100,8 @@ class Supply:
         targets = None if self.examples.targets is None else self.examples.targets[part].ravel()
         if self._grouped:
             return [self._beside(queries, passages, labels, targets)]
-        whole = self._full_length or self.packed or self._by_tokens
-        padding = {"pad_to": self.tokens.max_length} if self._full_length else {}
+        whole = self.stage.counts_padding or self.packed or self._by_tokens
+        padding = {"pad_to": self.tokens.max_length} if self.stage.counts_padding else {}
         batches = []
         for group in [np.arange(len(queries))] if whole else micro_batches(lengths):
             columns = self.tokens.batch(queries[group], passages[group], **padding)

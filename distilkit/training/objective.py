@@ -14,9 +14,9 @@ from distilkit.models.layer_map import LayerMap
 from distilkit.models.projection import Projections
 from distilkit.packed.batch import Packed
 from distilkit.packed.encoder import PackedInternals, packed_internals
-from distilkit.packed.transfer import QueryKey, packed_attention_mse
-from distilkit.strategies.stage import Stage, Term
-from distilkit.strategies.terms import TERMS
+from distilkit.strategies.stage import Stage
+from distilkit.strategies.term_inputs import Counts, ExampleInputs, ListInputs, Outputs
+from distilkit.strategies.terms import ExampleTerm, ListTerm
 
 
 @dataclass(frozen=True)
@@ -37,40 +37,11 @@ class MicroBatch:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What the whole effective batch holds, over all micro-batches, accumulation steps and processes.
-
-    Every loss is divided by these, so that cutting a batch up changes neither loss nor gradient.
-    """
-
-    pairs: int
-    lists: int
-    tokens: int
-    token_pairs: int
-    chosen: int = 0
-
-
-@dataclass(frozen=True)
 class LmHeads:
     """The heads that predict masked words: the student's, which is trained, and the teacher's, which is not."""
 
     student: nn.Module
     teacher: nn.Module
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What one micro-batch gives of one model: class logits [b, 2], internals, the last state, logits of words."""
-
-    classes: Tensor
-    attentions: tuple[Tensor, ...] | tuple[QueryKey, ...] = ()
-    states: tuple[Tensor, ...] = ()
-    words: Tensor | None = None
-
-    @property
-    def scores(self) -> Tensor:
-        """The score of each pair, shape [b]."""
-        return self.classes[:, 1] - self.classes[:, 0]
 
 
 class Objective(nn.Module):
@@ -117,18 +88,18 @@ class Objective(nn.Module):
             scores.append(student.scores)
             if teacher is not None:
                 targets.append(teacher.scores)
+            inputs = ExampleInputs(student, teacher, counts, batch.labels, batch.tokens)
             for term in self.stage.terms:
-                if TERMS[term.name].reads not in LIST_READS:
-                    share = self._example_term(term, batch, student, teacher, counts)
+                if isinstance(term, ExampleTerm):
+                    share = term.compute(inputs)
                     losses[term.name] = losses[term.name] + share if term.name in losses else share
         places = torch.cat([batch.places for batch in micro_batches])
-        lists = _lists(scores, places, ways)
-        taught = _lists(targets, places, ways) if targets else None
+        lists = ListInputs(_lists(scores, places, ways), _lists(targets, places, ways) if targets else None, counts)
         for term in self.stage.terms:
-            if TERMS[term.name].reads in LIST_READS:
-                losses[term.name] = _list_term(term, lists, taught, counts)
+            if isinstance(term, ListTerm):
+                losses[term.name] = term.compute(lists)
         total = torch.stack([term.weight * losses[term.name] for term in self.stage.terms]).sum()
-        return {"loss": total, **losses, **(_order(lists.detach(), counts.lists) if ways > 1 else {})}
+        return {"loss": total, **losses, **(_order(lists.student.detach(), counts.lists) if ways > 1 else {})}
 
     def _student(self, batch: MicroBatch) -> Outputs:
         stage, tokens = self.stage, batch.tokens
@@ -147,6 +118,8 @@ class Objective(nn.Module):
         if batch.targets is not None:
             return Outputs(torch.stack([torch.zeros_like(batch.targets), batch.targets], dim=-1))
         if not self._teacher:
+            if names := [term.name for term in self.stage.terms if term.uses_teacher]:
+                raise ValueError(f"the loss {names[0]!r} needs a teacher")
             return None
         teacher, layers, stage = self._teacher[0], self.layers, self.stage
         attention = layers.attention if layers is not None and stage.reads("attention") else ()
@@ -184,66 +157,11 @@ class Objective(nn.Module):
             words = head(last[batch.chosen.bool()], model.encoder.get_input_embeddings().weight)
         return Outputs(model.class_logits(widen(found.logits)), found.attentions, found.states, words)
 
-    def _example_term(
-        self, term: Term, batch: MicroBatch, student: Outputs, teacher: Outputs | None, counts: Counts
-    ) -> Tensor:
-        """Return the share of a loss that is a sum over pairs, tokens or pairs of tokens."""
-        kind = TERMS[term.name]
-        if kind.reads == "labels":
-            return cast(Tensor, kind.loss(student.classes, batch.labels, **term.options, normaliser=counts.pairs))
-        if teacher is None:
-            raise ValueError(f"the loss {term.name!r} needs a teacher")
-        normaliser: int
-        if kind.reads == "logits":
-            given: tuple[Any, ...] = student.classes, teacher.classes
-            normaliser = counts.pairs
-        elif kind.reads == "masked_lm":
-            given = student.words, teacher.words
-            normaliser = counts.chosen
-        elif kind.reads == "attention" and isinstance(batch.tokens, Packed):
-            layers = cast(Any, student.attentions), cast(Any, teacher.attentions)
-            return packed_attention_mse(*layers, batch.tokens.offsets, batch.tokens.longest, counts.token_pairs)
-        else:
-            mask = cast(TokenBatch | Packed, batch.tokens).attention_mask
-            released, length = self.stage.variant == "released_code", mask.shape[1]
-            if kind.reads == "attention":
-                given = student.attentions, teacher.attentions, mask
-                normaliser = counts.pairs * length**2 if released else counts.token_pairs
-            else:
-                given = *_states(term.name, student.states, teacher.states), mask
-                normaliser = counts.pairs * length if released else counts.tokens
-        return cast(Tensor, kind.loss(*given, **term.options, normaliser=normaliser))
-
-
-LIST_READS = ("lists", "scored_lists", "preferences", "margins")
-
-
-def _states(name: str, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> tuple[Any, Any]:
-    """The embeddings' output is the first state; the others are the layers'."""
-    return (student[0], teacher[0]) if name == "embedding" else (student[1:], teacher[1:])
-
 
 def _lists(scores: list[Tensor], places: Tensor, ways: int) -> Tensor:
     """Return scores in the order of their examples, shape [lists, ways]."""
     joined = torch.cat(scores)
     return torch.empty_like(joined).index_copy(0, places, joined).view(-1, ways)
-
-
-def _list_term(term: Term, lists: Tensor, taught: Tensor | None, counts: Counts) -> Tensor:
-    """Return the share of a loss over lists, or over each positive with each of its negatives."""
-    kind = TERMS[term.name]
-    if taught is None and kind.uses_teacher:
-        raise ValueError(f"the loss {term.name!r} needs a teacher")
-    if kind.reads == "lists":
-        return cast(Tensor, kind.loss(lists, **term.options, normaliser=counts.lists))
-    if kind.reads == "scored_lists":
-        mask = torch.ones_like(lists, dtype=torch.bool)
-        return cast(Tensor, kind.loss(lists, taught, mask, **term.options, normaliser=counts.lists))
-    sides = [lists, taught] if kind.reads == "margins" and taught is not None else [lists]
-    pairs = [
-        part for side in sides for part in (side[:, :1].expand_as(side[:, 1:]).reshape(-1), side[:, 1:].reshape(-1))
-    ]
-    return cast(Tensor, kind.loss(*pairs, **term.options, normaliser=counts.lists * (lists.shape[1] - 1)))
 
 
 def _order(lists: Tensor, count: int) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distilkit.data.examples import Lists
-from distilkit.strategies.stage import Examples
+from distilkit.strategies.terms import Examples
 
 Integers = npt.NDArray[np.int64]
 

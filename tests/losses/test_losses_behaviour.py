@@ -35,7 +35,7 @@ def test_examples_of_the_docstrings_run(name: str) -> None:
 
 
 def test_every_loss_has_an_example() -> None:
-    assert all(">>>" in (TERMS[name].loss.__doc__ or "") for name in TERMS)
+    assert all(">>>" in (TERMS[name].loss().__doc__ or "") for name in TERMS)
     assert {*TERMS} >= {"attention", "hidden", "embedding", "soft", "hard", "list"}
     with pytest.raises(UserError, match="did you mean 'attention'"):
         TERMS["attentoin"]

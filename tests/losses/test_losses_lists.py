@@ -238,4 +238,4 @@ def test_bad_shapes(loss: Loss) -> None:
 
 
 def test_they_are_registered() -> None:
-    assert [TERMS[loss.__name__].loss for loss in KNOWN] == KNOWN
+    assert [TERMS[loss.__name__].loss() for loss in KNOWN] == KNOWN

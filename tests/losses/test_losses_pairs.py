@@ -130,4 +130,4 @@ def test_bad_input() -> None:
 
 
 def test_they_are_registered() -> None:
-    assert [TERMS[name].loss for name in ("margin_mse", "pointwise_mse", "ranknet", "weighted_ranknet")] == ALL
+    assert [TERMS[name].loss() for name in ("margin_mse", "pointwise_mse", "ranknet", "weighted_ranknet")] == ALL

@@ -22,11 +22,8 @@ PLUGIN = '''
 from dataclasses import dataclass
 from typing import ClassVar
 
-from distilkit.strategies import STRATEGIES, Stage, Term
-from distilkit.strategies.base import STRICT
-from distilkit.strategies.terms import TERMS, TermKind
-
-TERMS.register("absolute")(TermKind("logits", __name__, "absolute_error"))
+from distilkit.strategies import STRATEGIES, TERMS, Stage
+from distilkit.strategies.terms import STRICT, HardTerm, LogitTerm
 
 
 def absolute_error(student_logits, teacher_logits, scale=1.0, normaliser=None):
@@ -35,6 +32,8 @@ def absolute_error(student_logits, teacher_logits, scale=1.0, normaliser=None):
 
 
 SCALE = 1.0
+
+TERMS.register("absolute")(LogitTerm.of(absolute_error))
 
 
 @STRATEGIES.register("absolute_kd")
@@ -52,7 +51,7 @@ class AbsoluteKd:
 
     def stages(self, train, seed):
         """Return the one stage."""
-        terms = (Term("absolute", 1.0, {"scale": 2.0}), Term("hard", self.hard))
+        terms = (TERMS["absolute"](1.0, scale=2.0), HardTerm(self.hard))
         return [Stage("absolute_stage", terms, "pairs", train, seed)]
 '''
 

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from distilkit.errors import UserError
 from distilkit.settings import TrainSettings
-from distilkit.strategies import STRATEGIES, parse_strategy, strategy_from_table, strategy_name, strategy_table
+from distilkit.strategies import (
+    STRATEGIES,
+    TERMS,
+    Term,
+    parse_strategy,
+    strategy_from_table,
+    strategy_name,
+    strategy_table,
+)
 
 
 def values(hint: Any) -> st.SearchStrategy[Any]:
@@ -24,6 +32,10 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(get_args(hint))
     if get_origin(hint) in (Union, UnionType):
         return st.one_of(*(values(one) for one in get_args(hint)))
+    if hint is Term:
+        return st.one_of(*(instances(TERMS[name]) for name in TERMS))
+    if get_origin(hint) is dict:
+        return st.dictionaries(st.sampled_from(list(TERMS)), values(get_args(hint)[1]), max_size=3)
     if get_origin(hint) is tuple:
         return st.lists(values(get_args(hint)[0]), max_size=3).map(tuple)
     if is_dataclass(hint):

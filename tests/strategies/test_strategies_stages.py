@@ -77,7 +77,7 @@ def test_the_released_codes_head_is_for_tasks_alone() -> None:
     heads = {stage.name: stage.head for stage in stages('tinybert(variant="released_code")')}
     assert heads == {"general": "plain", "intermediate": "relu", "prediction": "relu"}
     reductions = {
-        variant: next(term for term in stages(f'tinybert(variant="{variant}")')[-1].terms).options["reduction"]
+        variant: next(term for term in stages(f'tinybert(variant="{variant}")')[-1].terms).reduction
         for variant in ("paper", "released_code")
     }
     assert reductions == {"paper": "batchmean", "released_code": "mean"}

@@ -1,0 +1,71 @@
+"""What loss terms are computed from: the outputs of student and teacher, and the counts of the whole batch."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+from distilkit.models.batch import Batch
+from distilkit.packed.batch import Packed
+from distilkit.packed.transfer import QueryKey
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the whole effective batch holds, over all micro-batches, accumulation steps and processes.
+
+    Every loss is divided by these, so that cutting a batch up changes neither loss nor gradient. `chosen` counts the
+    masked words that are predicted.
+    """
+
+    pairs: int
+    lists: int
+    tokens: int
+    token_pairs: int
+    chosen: int = 0
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one model gives for some pairs: class logits [b, 2], attention scores, hidden states, logits of words."""
+
+    classes: Tensor
+    attentions: tuple[Tensor, ...] | tuple[QueryKey, ...] = ()
+    states: tuple[Tensor, ...] = ()
+    words: Tensor | None = None
+
+    @property
+    def scores(self) -> Tensor:
+        """The score of each pair, shape [b]."""
+        return self.classes[:, 1] - self.classes[:, 0]
+
+
+@dataclass(frozen=True)
+class Inputs(Generic[T]):
+    """The student's and, where there is one, the teacher's side of a comparison."""
+
+    student: T
+    taught: T | None
+    counts: Counts
+
+    @property
+    def teacher(self) -> T:
+        """The teacher's side; raises ValueError where there is none."""
+        if self.taught is None:
+            raise ValueError("a loss needs a teacher, and this stage has none")
+        return self.taught
+
+
+@dataclass(frozen=True)
+class ExampleInputs(Inputs[Outputs]):
+    """The outputs for the pairs (or texts) of one forward pass, their labels [b] and their tokens."""
+
+    labels: Tensor
+    tokens: Batch | Packed
+
+
+@dataclass(frozen=True)
+class ListInputs(Inputs[Tensor]):
+    """The scores of a process's lists, [lists, ways], the positive first."""
