@@ -49,4 +49,5 @@ def write_run(folder: Path, name: str) -> None:
     write_qrels(place / "qrels.tsv", qrels)
     (place / "cost.json").write_text("{}")
     resolved = {"name": name, "seed": 1, "strategy": {"name": "fine_tune"}}
-    (folder / "run.json").write_text(json.dumps({"name": name, "seed": 1, "resolved": resolved, "twin": None}))
+    facts = {"strategy": "fine_tune", "student": "bert_dot", "overrides": [], "data": {}, "versions": {}, "created": ""}
+    (folder / "run.json").write_text(json.dumps({"name": name, "seed": 1, "resolved": resolved, "twin": None, **facts}))

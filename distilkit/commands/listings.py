@@ -1,17 +1,20 @@
 """`distilkit runs`, `show`, `strategies`, `recipes` and `tui`: what there is to see. None of them needs torch."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 from distilkit import options
 from distilkit.tables import table
 
+if TYPE_CHECKING:
+    from distilkit.runs.listing import Summary
+
 
 def runs(asked: options.Runs) -> str:
     """Return a row a run: state, strategy, student, step and measures."""
-    from distilkit.runs.state import find_runs, summary
+    from distilkit.runs.listing import find_runs, summary
 
-    rows = [summary(folder, asked.runs_dir) for folder in find_runs(asked.runs_dir)]
+    rows = [summary(run, asked.runs_dir) for run in find_runs(asked.runs_dir)]
     if asked.json_:
         return json.dumps(rows, indent=2)
     if not rows:
@@ -20,7 +23,7 @@ def runs(asked: options.Runs) -> str:
     return table(["run", "state", "strategy", "student", "step", *names], [_run_row(row, names) for row in rows])
 
 
-def _run_row(row: dict[str, Any], names: list[str]) -> list[str]:
+def _run_row(row: "Summary", names: list[str]) -> list[str]:
     step = f"{row['step']}/{row['total']}" if row["total"] else ""
     values = [f"{row['measures'][name]:.4f}" if name in row["measures"] else "" for name in names]
     return [row["name"], row["state"], row["strategy"], row["student"], step, *values]
@@ -28,11 +31,11 @@ def _run_row(row: dict[str, Any], names: list[str]) -> list[str]:
 
 def show(asked: options.Show) -> str:
     """Return what one run's folder says."""
+    from distilkit.runs.listing import locate
     from distilkit.runs.show import describe, to_text
-    from distilkit.runs.state import locate
 
-    found = describe(locate(asked.name, asked.runs_dir))
-    return json.dumps(found, indent=2) if asked.json_ else to_text(found)
+    run = locate(asked.name, asked.runs_dir)
+    return json.dumps(describe(run), indent=2) if asked.json_ else to_text(run)
 
 
 def strategies(asked: options.Strategies) -> str:

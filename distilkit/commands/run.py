@@ -6,13 +6,12 @@ from pathlib import Path
 
 from distilkit import options
 from distilkit.commands.output import screen
+from distilkit.comparison.reports import report, suite_report
 from distilkit.errors import UserError
 from distilkit.recipe import load_with_source
 from distilkit.runs.execute import Request, execute
+from distilkit.runs.listing import locate
 from distilkit.runs.plan import plan, suite_plan
-from distilkit.runs.report import report
-from distilkit.runs.state import locate
-from distilkit.runs.suite_report import suite_report
 from distilkit.runs.suite_run import execute_suite
 
 

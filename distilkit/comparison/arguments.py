@@ -1,37 +1,31 @@
 """What a SYSTEM argument of `distilkit compare` stands for."""
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from distilkit.errors import UserError, nearest
-from distilkit.evaluation import results
-from distilkit.files import read_json
+from distilkit.runs.read import StoredRun, is_run, suite_members
+from distilkit.runs.results import StoredResults
 
 REFERENCES = ("bm25", "teacher")
-RECORD = "run.json"
-"""The file that makes a folder a run folder."""
 
 
 @dataclass(frozen=True)
 class Source:
     """Where one system's results lie.
 
-    `path` is a TREC run file (kind "file"), else the folder with run.trec, per_query.csv and measures.json; `qrels` the
-    judgements that belong to it; `run` the name of the run that brought it. Of a run or twin, `home` is its folder and
-    `record` its run.json; `renamed` tells whether `NAME=` named it.
+    `path` is a TREC run file (kind "file"), else the folder that `results` reads; `run` is the name of the run that
+    brought it, `stored` the run or twin itself; `renamed` tells whether `NAME=` named it.
     """
 
     name: str
     kind: str
     path: Path
-    qrels: Path
+    results: StoredResults | None = None
     run: str = ""
     notes: tuple[str, ...] = ()
-    home: Path | None = None
-    record: dict[str, Any] = field(default_factory=dict)
+    stored: StoredRun | None = None
     renamed: bool = False
 
 
@@ -66,22 +60,17 @@ def shared_sets(arguments: Sequence[str], runs_dir: Path) -> list[str]:
         _, path = _located(argument, runs_dir)
         if path.is_file():
             continue
-        sets = [set(evaluated_sets(member)) for member in ([path] if _is_run(path) else _members(path))]
+        sets = [set(member.evaluated_sets()) for member in ([StoredRun(path)] if is_run(path) else suite_members(path))]
         found += [one for one in sets if one] or [set()]
     return sorted(set.intersection(*found) if found else set(), key=lambda name: (name != "test", name))
-
-
-def evaluated_sets(folder: Path) -> list[str]:
-    """Return the names of the query sets that a run has results for."""
-    return sorted(one.name for one in (folder / "eval").glob("*") if _is_evaluated(one))
 
 
 def _expand(argument: str, runs_dir: Path, eval_set: str) -> Iterator[Source]:
     name, path = _located(argument, runs_dir)
     if path.is_file():
-        yield Source(name or file_name(path), "file", path, Path())
-    elif _is_run(path):
-        yield from _run(path, name, eval_set)
+        yield Source(name or file_name(path), "file", path)
+    elif is_run(path):
+        yield from _run(StoredRun(path), name, eval_set)
     else:
         yield from _suite(path, name, eval_set)
 
@@ -91,7 +80,7 @@ def _located(argument: str, runs_dir: Path) -> tuple[str | None, Path]:
     name, sign, rest = argument.partition("=")
     for given, text in ((None, argument), (name, rest)) if sign and name and rest else ((None, argument),):
         for path in (Path(text), runs_dir / text):
-            if text and (path.is_file() or _is_run(path) or _members(path)):
+            if text and (path.is_file() or is_run(path) or suite_members(path)):
                 return given, path
     text = rest if sign else argument
     candidates = _candidates(Path(text), runs_dir)
@@ -110,38 +99,33 @@ def file_name(path: Path) -> str:
     return name
 
 
-def _run(folder: Path, name: str | None, eval_set: str) -> Iterator[Source]:
+def _run(run: StoredRun, name: str | None, eval_set: str) -> Iterator[Source]:
     """Yield a run's first stage, teacher, label-only twin and student."""
-    record = _record(folder)
-    own = str(record.get("name") or folder.name)
+    record, own = run.record, run.record.name or run.path.name
     renamed, name = name not in (None, own), name or own
-    home = _evaluation(folder, eval_set)
-    qrels = home / results.QRELS
+    results = _evaluated(run, eval_set)
+    references = results.references()
     for reference in REFERENCES:
-        place = home / "references" / reference
-        if _is_evaluated(place):
-            yield Source(reference, reference, place, qrels, name)
+        if reference in references and references[reference].exist():
+            yield Source(reference, reference, references[reference].path, references[reference], name)
     notes: tuple[str, ...] = ()
-    if record.get("twin"):
-        # A twin lies beside its run, also where the name holds the suite's.
-        twin = folder.resolve().parent / Path(str(record["twin"])).name
-        if _is_run(twin) and _is_evaluated(twin / "eval" / eval_set):
-            place = twin / "eval" / eval_set
-            label = str(record["twin"]) if name == own else f"{name}-label_only"
-            yield Source(label, "twin", place, place / results.QRELS, name, (), twin, _record(twin), renamed)
+    if record.twin:
+        twin = run.twin()
+        if twin is not None and twin.results(eval_set).exist():
+            label = record.twin if name == own else f"{name}-label_only"
+            yield Source(label, "twin", twin.results(eval_set).path, twin.results(eval_set), name, (), twin, renamed)
         else:
             notes = (
-                f"{record['twin']}, the label-only twin of {name}, has no results for the set {eval_set} and is "
-                "left out",
+                f"{record.twin}, the label-only twin of {name}, has no results for the set {eval_set} and is left out",
             )
-    yield Source(name, "run", home, qrels, name, notes, folder, record, renamed)
+    yield Source(name, "run", results.path, results, name, notes, run, renamed)
 
 
 def _suite(folder: Path, name: str | None, eval_set: str) -> Iterator[Source]:
     if name is not None:
         raise UserError(f"{folder} is a suite of several runs, which one name, {name!r}, cannot stand for")
-    members = _members(folder)
-    evaluated = [member for member in members if _is_evaluated(member / "eval" / eval_set)]
+    members = suite_members(folder)
+    evaluated = [member for member in members if member.results(eval_set).exist()]
     if not evaluated:
         raise UserError(f"{folder}: no run of this suite has results for the set {eval_set!r} yet")
     for place, member in enumerate(evaluated):
@@ -153,39 +137,13 @@ def _suite(folder: Path, name: str | None, eval_set: str) -> Iterator[Source]:
             yield source
 
 
-def _evaluation(folder: Path, eval_set: str) -> Path:
-    place = folder / "eval" / eval_set
-    if not _is_evaluated(place):
-        sets = evaluated_sets(folder)
+def _evaluated(run: StoredRun, eval_set: str) -> StoredResults:
+    results = run.results(eval_set)
+    if not results.exist():
+        sets = run.evaluated_sets()
         hint = nearest(eval_set, sets) if sets else "; the run has not been evaluated yet"
-        raise UserError(f"{folder}: no results for the set {eval_set!r}{hint}")
-    return place
-
-
-def _is_evaluated(place: Path) -> bool:
-    return (place / results.PER_QUERY).is_file() or (place / results.RUN).is_file()
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / RECORD).is_file()
-
-
-def _members(folder: Path) -> list[Path]:
-    """Return the run folders of a suite's folder, by name."""
-    if not folder.is_dir():
-        return []
-    return sorted(one for one in folder.iterdir() if not one.name.startswith(".") and _is_run(one))
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    path = folder / RECORD
-    try:
-        record = read_json(path)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise UserError(f"{path}: expected an object")
-    return record
+        raise UserError(f"{run.path}: no results for the set {eval_set!r}{hint}")
+    return results
 
 
 def _candidates(path: Path, runs_dir: Path) -> list[str]:
@@ -193,10 +151,10 @@ def _candidates(path: Path, runs_dir: Path) -> list[str]:
     names = []
     if runs_dir.is_dir():
         for one in sorted(runs_dir.iterdir()):
-            members = [] if one.name.startswith(".") else _members(one)
-            if members or _is_run(one):
+            members = [] if one.name.startswith(".") else suite_members(one)
+            if members or is_run(one):
                 names.append(one.name)
-            names += [f"{one.name}/{member.name}" for member in members]
+            names += [f"{one.name}/{member.path.name}" for member in members]
     if path.parent.is_dir() and path.parent != Path():
         names += [str(one) for one in path.parent.iterdir() if not one.name.startswith(".")]
     elif path.suffix:

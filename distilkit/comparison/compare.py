@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from distilkit.comparison import pairing, resampling, tests
+from distilkit.comparison import paired_tests, pairing, resampling
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
 from distilkit.comparison.options import Options, checked
+from distilkit.comparison.paired_tests import Vector
 from distilkit.comparison.pairing import Cell, Values
 from distilkit.comparison.queries import choose, policy
 from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
 from distilkit.comparison.system import System
-from distilkit.comparison.tests import Vector
 from distilkit.errors import UserError, nearest
 from distilkit.evaluation.measures import canonical_all
 
@@ -123,7 +123,7 @@ def _means(values: Values, options: Options, drawn: dict[Cell, Vector]) -> list[
     for name in values.names:
         for measure in values.measures:
             scores = values.means[name, measure]
-            interval = tests.t_test(scores, options.level)
+            interval = paired_tests.t_test(scores, options.level)
             low, high = interval.ci_low, interval.ci_high
             if options.hierarchical:
                 found = resampling.percentiles(drawn[name, measure], options.level)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import cast, get_args
 
 from distilkit.comparison.corrections import corrections
-from distilkit.comparison.tests import MarginKind
+from distilkit.comparison.paired_tests import MarginKind
 from distilkit.errors import UserError, nearest
 
 TESTS = ("t-test", "wilcoxon", "permutation", "bootstrap")

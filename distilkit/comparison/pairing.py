@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from distilkit.comparison import resampling, tests
+from distilkit.comparison import paired_tests, resampling
 from distilkit.comparison.options import Options
+from distilkit.comparison.paired_tests import Vector
 from distilkit.comparison.result import Comparison
 from distilkit.comparison.system import System
-from distilkit.comparison.tests import Vector
 
 Cell = tuple[str, str]
 """A system's name and a measure."""
@@ -98,10 +98,10 @@ def _comparison(name: str, baseline: str, measure: str, values: Values, options:
     """Return one comparison, with the t-test's p and those that need the other comparisons still open."""
     x, y = values.means[name, measure], values.means[baseline, measure]
     differences = x - y
-    student = tests.t_test(differences, options.level)
-    wins, ties, losses = tests.wins_ties_losses(differences)
-    t, p = tests.noninferiority(x, y, options.margin, options.margin_kind)
-    equivalence = tests.equivalence_p(x, y, options.margin, options.margin_kind) if options.equivalence else None
+    student = paired_tests.t_test(differences, options.level)
+    wins, ties, losses = paired_tests.wins_ties_losses(differences)
+    t, p = paired_tests.noninferiority(x, y, options.margin, options.margin_kind)
+    equivalence = paired_tests.equivalence_p(x, y, options.margin, options.margin_kind) if options.equivalence else None
     return Comparison(
         system=name,
         baseline=baseline,
@@ -114,7 +114,7 @@ def _comparison(name: str, baseline: str, measure: str, values: Values, options:
         df=student.df,
         p=student.p,
         p_adjusted=None,
-        wilcoxon_p=tests.wilcoxon_p(differences),
+        wilcoxon_p=paired_tests.wilcoxon_p(differences),
         permutation_p=None,
         cohens_dz=student.cohens_dz,
         wins=wins,
@@ -123,8 +123,8 @@ def _comparison(name: str, baseline: str, measure: str, values: Values, options:
         noninferiority_t=t,
         noninferiority_p=p,
         non_inferior=_below(p),
-        minimum_detectable_difference=tests.minimum_detectable_difference(differences),
-        queries_needed=tests.queries_needed(differences),
+        minimum_detectable_difference=paired_tests.minimum_detectable_difference(differences),
+        queries_needed=paired_tests.queries_needed(differences),
         equivalence_p=equivalence,
         equivalent=_below(equivalence),
         set=values.eval_set,
@@ -132,4 +132,4 @@ def _comparison(name: str, baseline: str, measure: str, values: Values, options:
 
 
 def _below(p: float | None) -> bool | None:
-    return None if p is None else p < tests.ALPHA
+    return None if p is None else p < paired_tests.ALPHA

@@ -7,10 +7,10 @@ from pathlib import Path
 from distilkit.comparison.arguments import Source
 from distilkit.comparison.system import Judged, Origin, System
 from distilkit.errors import UserError
-from distilkit.evaluation import results
 from distilkit.evaluation.measures import DEFAULT_MEASURES, canonical_all, evaluate
 from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
 from distilkit.files import sha256_file
+from distilkit.runs.results import PER_QUERY, RUN, PerQuery, StoredResults
 
 DIGITS = 12
 """How many digits of a sha256 a report shows."""
@@ -32,21 +32,23 @@ class Reader:
 
     def read(self, source: Source) -> System:
         """Return a source's system; raises UserError for missing or broken files."""
-        if source.kind == "file":
+        results = source.results
+        if results is None:
             qrels = self.given or self.borrowed
             if qrels is None:
                 raise UserError(f"{source.path}: a TREC run needs judgements; give them with --qrels FILE")
             return self._evaluated(source, source.path, qrels)
-        run, table = source.path / results.RUN, source.path / results.PER_QUERY
+        run = results.run
         if self.given is None or not run.is_file():
-            values = results.read_per_query(table) if table.is_file() else {}
+            values = results.per_query()
             if all(measure in values for measure in self.measures):
-                return self._stored(source, {measure: values[measure] for measure in self.measures})
-        qrels = self.given or source.qrels
+                return self._stored(source, results, {measure: values[measure] for measure in self.measures})
+        qrels = self.given or results.qrels
         if not run.is_file() or not qrels.is_file():
-            absent = f"no {results.RUN}" if not run.is_file() else f"neither {qrels} nor --qrels FILE"
+            absent = f"no {RUN}" if not run.is_file() else f"neither {qrels} nor --qrels FILE"
             raise UserError(
-                f"{table}: does not hold {' and '.join(self.measures)}, and there is {absent} to compute them from"
+                f"{results.table}: does not hold {' and '.join(self.measures)}, and there is {absent} to compute them "
+                "from"
             )
         return self._evaluated(source, run, qrels)
 
@@ -65,32 +67,31 @@ class Reader:
             judged=Judged(self._cutoff, evaluation.means[share]),
         )
 
-    def _stored(self, source: Source, values: results.PerQuery) -> System:
+    def _stored(self, source: Source, results: StoredResults, values: PerQuery) -> System:
         """Return a system as its run folder states it; the run is read for what the folder does not say."""
-        summary, run = source.path / results.MEASURES, source.path / results.RUN
-        policy = results.read_measures(summary).get("policy", {}) if summary.is_file() else {}
-        system = self._system(source, values, run if run.is_file() else None, source.qrels)
+        summary, run = results.measures(), results.run
+        policy = summary.policy if summary is not None else {}
+        system = self._system(source, values, run if run.is_file() else None, results.qrels)
         missing: frozenset[str] = frozenset()
         judged = None
         if run.is_file() and (policy.get("missing") != 0 or run.stat().st_size <= COUNTED_UP_TO):
             found = read_run(run)
             missing = frozenset(next(iter(values.values())).keys() - found.keys())
-            if source.qrels.is_file():
-                share = evaluate(found, self._judgements(source.qrels), [f"Judged@{self._cutoff}"])
+            if results.qrels.is_file():
+                share = evaluate(found, self._judgements(results.qrels), [f"Judged@{self._cutoff}"])
                 judged = Judged(self._cutoff, *share.means.values())
         return replace(system, missing=missing, unjudged=policy.get("unjudged", 0), judged=judged)
 
-    def _system(self, source: Source, values: results.PerQuery, run: Path | None, qrels: Path) -> System:
+    def _system(self, source: Source, values: PerQuery, run: Path | None, qrels: Path) -> System:
         judgements = qrels if qrels.is_file() else None
-        folder = None if source.kind == "file" else source.path
         return System(
             name=source.name,
             per_query=values,
             kind=source.kind,
             notes=source.notes,
             eval_set=self.eval_set,
-            origins=(Origin(run, judgements, folder, source.home),),
-            fingerprint=_fingerprint(run or source.path / results.PER_QUERY),
+            origins=(Origin(run, judgements, source.results, source.stored),),
+            fingerprint=_fingerprint(run or source.path / PER_QUERY),
             judgements=_fingerprint(judgements) if judgements else "",
         )
 
@@ -110,15 +111,16 @@ def measures_of(sources: Sequence[Source], asked: str | Iterable[str] | None) ->
     if asked:
         return canonical_all(asked)
     for source in sources:
-        summary = source.path / results.MEASURES
-        if source.kind != "file" and summary.is_file() and (stated := results.read_measures(summary)["measures"]):
-            return list(stated)
+        summary = source.results.measures() if source.results is not None else None
+        if summary is not None and summary.measures:
+            return list(summary.measures)
     return list(DEFAULT_MEASURES)
 
 
 def first_qrels(sources: Sequence[Source]) -> Path | None:
     """Return the first run folder's judgements, if there are any."""
-    return next((one.qrels for one in sources if one.kind != "file" and one.qrels.is_file()), None)
+    stored = [source.results.qrels for source in sources if source.results is not None]
+    return next((qrels for qrels in stored if qrels.is_file()), None)
 
 
 def _fingerprint(path: Path) -> str:

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-from distilkit.comparison.tests import Vector, standard_error
+from distilkit.comparison.paired_tests import Vector, standard_error
 
 EXACT_UP_TO = 13
 DRAWS = 10_000

@@ -4,11 +4,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from distilkit.comparison.arguments import Source
-from distilkit.comparison.system import Judged, PerQuery, System
+from distilkit.comparison.system import Judged, System
 from distilkit.files import content_key
+from distilkit.runs.results import PerQuery
 
 _SEED = re.compile(r"-seed\d+(?=$|-label_only$)")
 """What a suite's run has of its seed in its name; the twin's mark follows it."""
@@ -26,17 +26,18 @@ class Member:
     @property
     def key(self) -> str | None:
         """What the runs of one system have in common; None for what stands alone, such as a run renamed with NAME=."""
-        resolved = self.source.record.get("resolved")
-        if self.source.kind not in ("run", "twin") or self.source.renamed or not isinstance(resolved, dict):
+        if self.source.stored is None or self.source.renamed:
             return None
-        shared = {key: value for key, value in resolved.items() if key not in _OWN}
+        record = self.source.stored.record
+        shared = {key: value for key, value in record.resolved.items() if key not in _OWN}
         queries = sorted(next(iter(self.system.per_query.values())))
-        return content_key([self.source.kind == "twin" or _is_twin(self.source.record), shared, queries, _data(self)])
+        twin = self.source.kind == "twin" or record.twin_of is not None
+        return content_key([twin, shared, queries, record.data.get("fingerprint")])
 
     @property
-    def seed(self) -> Any:
+    def seed(self) -> int | None:
         """The seed of the run."""
-        return self.source.record.get("seed")
+        return self.source.stored.record.seed if self.source.stored is not None else None
 
 
 def averaged(read: Sequence[tuple[Source, System]]) -> list[System]:
@@ -81,12 +82,3 @@ def _average(tables: Sequence[PerQuery]) -> PerQuery:
         measure: {query: math.fsum(table[measure][query] for table in tables) / len(tables) for query in values}
         for measure, values in tables[0].items()
     }
-
-
-def _is_twin(record: dict[str, Any]) -> bool:
-    return bool(record.get("twin_of"))
-
-
-def _data(member: Member) -> Any:
-    data = member.source.record.get("data")
-    return data.get("fingerprint") if isinstance(data, dict) else None

@@ -3,22 +3,22 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-PerQuery = dict[str, dict[str, float]]
-"""Per measure: each judged query's value."""
+from distilkit.runs.read import StoredRun
+from distilkit.runs.results import PerQuery, StoredResults
 
 
 @dataclass(frozen=True)
 class Origin:
     """The files behind a system's values, of one seed: what tables, plots and drill-downs read.
 
-    `run` is the TREC run, `folder` the evaluation's folder with cost.json, `record` the folder of the run that was
-    trained (run.json, events.jsonl), which first stages, teachers and bare files have none of.
+    `run` is the TREC run, `results` the folder it lies in, which bare files have none of, and `stored` the run that was
+    trained, which first stages, teachers and bare files have none of.
     """
 
     run: Path | None = None
     qrels: Path | None = None
-    folder: Path | None = None
-    record: Path | None = None
+    results: StoredResults | None = None
+    stored: StoredRun | None = None
 
 
 @dataclass(frozen=True)

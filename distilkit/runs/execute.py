@@ -16,8 +16,8 @@ from distilkit.runs.claim import exit_code, working
 from distilkit.runs.experiment import Experiment
 from distilkit.runs.fill import train_and_evaluate
 from distilkit.runs.folder import RunFolder
+from distilkit.runs.read import StoredRun
 from distilkit.runs.reporter import Reporter
-from distilkit.runs.state import read_record, read_status
 from distilkit.runs.work import remaining_work
 from distilkit.settings import Recipe
 from distilkit.strategies.stage import WITHOUT_EFFECT
@@ -84,7 +84,7 @@ def _run_twin(experiment: Experiment, runs_dir: Path) -> None:
 
 def is_done(folder: RunFolder) -> bool:
     """Return whether a run, its twin included, is finished."""
-    return bool(read_status(folder).get("state") == "done")
+    return StoredRun(folder.path).status().state == "done"
 
 
 def _refuse_clash(request: Request) -> None:
@@ -101,13 +101,13 @@ def _refuse_foreign_twin(twin: Recipe | None, request: Request) -> None:
     if twin is None or not (folder := RunFolder(request.runs_dir / twin.name)).exists():
         return
     name = request.recipe.name
-    if read_record(folder).get("twin_of") != name:
+    if StoredRun(folder.path).record.twin_of != name:
         raise UserError(f"{folder.path} exists and is not the twin of {name}; choose another name with --name")
     _refuse_change(folder, twin)
 
 
 def _refuse_change(folder: RunFolder, recipe: Recipe) -> None:
-    stored, asked = _flat(read_record(folder)["resolved"]), _flat(resolved(recipe))
+    stored, asked = _flat(StoredRun(folder.path).record.resolved), _flat(resolved(recipe))
     changed = sorted(key for key in {*stored, *asked} if stored.get(key) != asked.get(key) and key not in COSMETIC)
     if changed:
         key = changed[0]

@@ -1,4 +1,4 @@
-"""A run's folder: what is in it, and the only code that writes its life signs."""
+"""A run's folder: the paths of its files, the writers of its record, status, events and log, and its provenance."""
 
 import json
 import os
@@ -18,29 +18,37 @@ PACKAGES = ("torch", "transformers", "accelerate", "datasets", "ir-measures", "b
 
 
 class RunFolder:
-    """`runs/NAME/`: run.json, status.json, events.jsonl, log.txt, run.lock, checkpoints/, model/, eval/."""
+    """`runs/NAME/`: run.json, status.json, events.jsonl, log.txt, run.lock, checkpoints/, model/, eval/.
+
+    grid.json is there where a grid was searched, curve.json where the student was validated on the way.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    run_json = property(lambda self: self.path / "run.json")
-    status_json = property(lambda self: self.path / "status.json")
-    events = property(lambda self: self.path / "events.jsonl")
-    log = property(lambda self: self.path / "log.txt")
-    lock = property(lambda self: self.path / "run.lock")
-    stop = property(lambda self: self.path / "stop")
-    checkpoints = property(lambda self: self.path / "checkpoints")
-    model = property(lambda self: self.path / "model")
-    eval = property(lambda self: self.path / "eval")
+        self.run_json = path / "run.json"
+        self.status_json = path / "status.json"
+        self.events = path / "events.jsonl"
+        self.log = path / "log.txt"
+        self.lock = path / "run.lock"
+        self.stop = path / "stop"
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model"
+        self.eval = path / "eval"
+        self.grid = path / "grid.json"
+        self.curve = path / "curve.json"
 
     def exists(self) -> bool:
         """Return whether a run has been started here."""
-        return bool(self.run_json.exists())
+        return self.run_json.exists()
 
     def create(self, record: dict[str, Any]) -> None:
         """Make the folder and its immutable run.json."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.run_json, record)
+
+    def write_status(self, status: dict[str, Any]) -> None:
+        """Replace status.json in one step."""
+        write_json(self.status_json, status)
 
     def append_event(self, event: dict[str, Any]) -> None:
         """Append one event in one write, so that a reader sees whole lines only."""

@@ -17,7 +17,6 @@ from rich.table import Column
 from rich.text import Text
 
 from distilkit.errors import Stopped
-from distilkit.files import write_json
 from distilkit.runs.folder import RunFolder, process_start
 
 # status.json is replaced no more often than this, and a reader worries after three times what it was told to expect.
@@ -305,7 +304,7 @@ class Reporter:
             "pid_start": process_start(pid),
             "hb_t": time.time(),
         }
-        write_json(self.folder.status_json, record)
+        self.folder.write_status(record)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)

@@ -214,7 +214,7 @@ def test_resuming_a_finished_run_computes_nothing(shell: Cli, finished: Any, tin
     assert (again.code, again.out) == (0, finished.outcome.out)
     assert {path: path.stat().st_mtime_ns for path in finished.runs.rglob("*")} == before
     imported = {line.rpartition("|")[2].strip() for line in again.err.splitlines() if line.startswith("import time:")}
-    assert "distilkit.runs.report" in imported
+    assert "distilkit.comparison.reports" in imported
     assert not imported & {"torch", "transformers", "accelerate"}
 
 

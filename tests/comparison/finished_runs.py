@@ -27,6 +27,15 @@ def ranked(skill, seed):
     }  # fmt: skip
 
 
+def write_record(folder, name, **keys):
+    """Write a run.json."""
+    record = {
+        "name": name, "strategy": "margin_mse", "student": "bert_dot:L2_H128", "seed": 1, "twin": None,
+        "overrides": [], "resolved": {"name": name}, "data": {}, "versions": {"distilkit": "0.0.9"}, "created": "now",
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps({**record, **keys}))
+
+
 def write_place(folder, run, **cost):
     """Write one evaluation with its cost."""
     write_evaluation(folder, "test", run, evaluate(run, QRELS, "nDCG@10 RR@10"), "t")
@@ -51,15 +60,14 @@ def finished_runs(runs):
         write_qrels(home / "qrels.tsv", QRELS)
         write_place(home / "references" / "bm25", ranked(0.5, "bm25"), parameters=0, macs_per_pair=0)
         write_place(home / "references" / "teacher", ranked(2.5, "teacher"), **teacher)
-        _write_record(runs / name, name, list(times))
+        _write_files(runs / name, name, list(times))
     return runs
 
 
-def _write_record(folder, name, stages):
+def _write_files(folder, name, stages):
     resolved = {"name": name, "seed": 1, "strategy": {"name": stages[-1]}, "train": {"learning_rate": 1e-4}}
-    record = {"name": name, "seed": 1, "resolved": resolved, "versions": {"distilkit": "0.0.9"}}
-    record["twin"] = "s-label_only" if name == "s" else None
-    (folder / "run.json").write_text(json.dumps({**record, "twin_of": "s" if "label" in name else None}))
+    twin, twin_of = "s-label_only" if name == "s" else None, "s" if "label" in name else None
+    write_record(folder, name, resolved=resolved, twin=twin, twin_of=twin_of)
     events = [{"kind": "validation", "stage": "teacher", "step": 5, "values": {"nDCG@10": 0.9}}]
     for stage in stages:
         for step in (10, 20):
@@ -68,7 +76,9 @@ def _write_record(folder, name, stages):
                 {"kind": "train", "stage": stage, "step": step, "values": {"loss": 1.0, **SCORES_OF[step]}},
                 {"kind": "validation", "stage": stage, "step": step, "values": values},
             ]
-    (folder / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events) + '{"kind": "val')
+    (folder / "events.jsonl").write_text(
+        "".join(json.dumps({"t": 1.0, **one}) + "\n" for one in events) + '{"kind": "val'
+    )
     points = [{"examples": count, "seconds": count / 10, "nDCG@10": 0.2 + count / 1e4} for count in (1000, 3000)]
     first = points[1] if name == "s" else None
     record = {"measure": "nDCG@10", "within": 0.05, "first_within": first, "points": points}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilkit.comparison import tests
+from distilkit.comparison import paired_tests
 from distilkit.comparison.compare import compare
 from distilkit.comparison.systems import System
 
@@ -23,7 +23,7 @@ def test_the_p_is_the_larger_of_the_two_sides():
     from scipy.stats import t as student
 
     expected = max(0.06645545771720751, float(student.sf(t, 9)))
-    assert tests.equivalence_p(BASE + DIFFERENCE, BASE, 0.03) == pytest.approx(expected, abs=1e-12)
+    assert paired_tests.equivalence_p(BASE + DIFFERENCE, BASE, 0.03) == pytest.approx(expected, abs=1e-12)
 
 
 @settings(deadline=None)  # the first call imports scipy.special
@@ -31,8 +31,8 @@ def test_the_p_is_the_larger_of_the_two_sides():
 def test_equivalence_is_the_ninety_percent_interval_inside_the_margins(baseline, random, margin):
     y = np.array(baseline)
     x = np.array([value + random.choice([-1, 0, 0, 1]) * random.random() / 4 for value in baseline])
-    p = tests.equivalence_p(x, y, margin, "absolute")
-    interval = tests.t_test(x - y, 0.90)
+    p = paired_tests.equivalence_p(x, y, margin, "absolute")
+    interval = paired_tests.t_test(x - y, 0.90)
     if p is None or interval.ci_low is None:
         return
     inside = -margin < interval.ci_low and interval.ci_high < margin
@@ -49,13 +49,13 @@ def test_equivalence_is_stated_only_when_asked_for():
     assert "equivalent" not in plain.to_json()["comparisons"][0]
     one = asked.to_json()["comparisons"][0]
     assert one["equivalent"] is True
-    assert one["equivalence_p"] == tests.equivalence_p(BASE + DIFFERENCE, BASE, 0.2)
+    assert one["equivalence_p"] == paired_tests.equivalence_p(BASE + DIFFERENCE, BASE, 0.2)
     assert compare(systems, equivalence=True, noninferiority=0.001).comparisons[0].equivalent is False
 
 
 def test_the_queries_needed_make_the_difference_detectable():
-    needed = tests.queries_needed(DIFFERENCE)
-    reach = tests.minimum_detectable_difference(DIFFERENCE) * math.sqrt(10)
+    needed = paired_tests.queries_needed(DIFFERENCE)
+    reach = paired_tests.minimum_detectable_difference(DIFFERENCE) * math.sqrt(10)
     mean = abs(float(DIFFERENCE.mean()))
     assert reach / math.sqrt(needed) <= mean < reach / math.sqrt(needed - 1)
     # z.975 + z.8 = 2.8016; sd 0.0444, mean 0.008.
@@ -64,4 +64,4 @@ def test_the_queries_needed_make_the_difference_detectable():
 
 @pytest.mark.parametrize("row", [[0.0, 0.0, 0.0], [0.1, 0.1, 0.1], [0.5], [0.1, 0.2, -0.3]])
 def test_what_does_not_vary_or_is_zero_on_the_mean_needs_no_number(row):
-    assert tests.queries_needed(np.array(row)) is None
+    assert paired_tests.queries_needed(np.array(row)) is None

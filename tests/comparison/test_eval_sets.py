@@ -1,8 +1,7 @@
 """Several query sets in one report: one family, each set's own queries, measures and policy."""
 
-import json
-
 import pytest
+from finished_runs import write_record
 
 from distilkit.comparison.compare import compare
 from distilkit.comparison.systems import System, read_systems
@@ -29,7 +28,7 @@ def ranked(name, shift):
 def make_run(runs, name, sets, shift=1):
     folder = runs / name
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"name": name}))
+    write_record(folder, name)
     for one in sets:
         home = folder / "eval" / one
         for place, moved in ((home, shift), (home / "references" / "teacher", 0)):

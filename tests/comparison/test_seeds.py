@@ -1,9 +1,8 @@
 """Several seeds of one system: which runs are one, their mean, and draws of queries and seeds."""
 
-import json
-
 import numpy as np
 import pytest
+from finished_runs import write_record
 
 from distilkit.comparison import resampling
 from distilkit.comparison.compare import compare
@@ -28,8 +27,7 @@ def make_run(runs, name, ranks, seed=1, strategy="margin_mse", twin=None, twin_o
     folder = runs / name
     folder.mkdir(parents=True)
     resolved = {"name": name, "seed": seed, "description": f"seed {seed}", "strategy": {"name": strategy}}
-    record = {"name": name, "seed": seed, "resolved": resolved, "data": {"fingerprint": "f"}, "twin": twin}
-    (folder / "run.json").write_text(json.dumps({**record, "twin_of": twin_of}))
+    write_record(folder, name, seed=seed, resolved=resolved, data={"fingerprint": "f"}, twin=twin, twin_of=twin_of)
     home = folder / "eval" / "test"
     places = [(home, ranks)]
     if teacher is not None:

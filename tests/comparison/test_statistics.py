@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilkit.comparison import resampling, tests
+from distilkit.comparison import paired_tests, resampling
 from distilkit.comparison.corrections import adjust
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -124,14 +124,14 @@ def check(case, relative):
     for expected in case["expected"]:
         system = scores[expected["system"]]
         difference = system - baseline
-        student = tests.t_test(difference)
-        wins, ties, losses = tests.wins_ties_losses(difference)
-        t, p = tests.noninferiority(system, baseline, case["margin"])
+        student = paired_tests.t_test(difference)
+        wins, ties, losses = paired_tests.wins_ties_losses(difference)
+        t, p = paired_tests.noninferiority(system, baseline, case["margin"])
         values = {
             "mean": float(system.mean()), "mean_difference": float(difference.mean()), "t": student.t,
             "df": student.df, "p": student.p, "ci_low": student.ci_low, "ci_high": student.ci_high,
             "cohens_dz": student.cohens_dz, "wins": wins, "ties": ties, "losses": losses,
-            "wilcoxon_p": tests.wilcoxon_p(difference), "noninferiority_t": t, "noninferiority_p": p,
+            "wilcoxon_p": paired_tests.wilcoxon_p(difference), "noninferiority_t": t, "noninferiority_p": p,
         }  # fmt: skip
         assert values == {name: near(expected[name], relative) for name in values}, expected["system"]
         found.append(student.p)
@@ -159,26 +159,26 @@ def test_the_figures_are_rs_on_all_cases():
 def test_noninferiority_of_ten_queries():
     base = np.array([0.5, 0.33, 1, 0.25, 0.5, 0.2, 1, 0.1, 0.5, 0.33])
     difference = np.array([0.02, -0.05, 0, 0.1, -0.01, 0.03, -0.04, 0, 0.05, -0.02])
-    student = tests.t_test(difference)
+    student = paired_tests.t_test(difference)
     assert (student.t, student.p) == pytest.approx((0.5694947974514992, 0.5829529799757752), abs=1e-12)
-    assert tests.noninferiority(base + difference, base, 0.03) == pytest.approx(
+    assert paired_tests.noninferiority(base + difference, base, 0.03) == pytest.approx(
         (1.6520804142621355, 0.06645545771720751), abs=1e-12
     )
-    absolute = tests.noninferiority(base + difference, base, 0.03 * float(base.mean()), "absolute")
+    absolute = paired_tests.noninferiority(base + difference, base, 0.03 * float(base.mean()), "absolute")
     assert absolute == pytest.approx((1.5753649834502097, 0.07481271732927386), abs=1e-12)
 
 
 def test_the_minimum_detectable_difference():
-    assert tests.minimum_detectable_difference(np.array([0.0, 1.0, 0.0, 1.0])) == pytest.approx(
+    assert paired_tests.minimum_detectable_difference(np.array([0.0, 1.0, 0.0, 1.0])) == pytest.approx(
         (1.959963984540054 + 0.8416212335729143) * math.sqrt(1 / 3) / 2, abs=1e-12
     )
-    assert tests.minimum_detectable_difference(np.zeros(3)) == 0
-    assert tests.minimum_detectable_difference(np.zeros(1)) is None
+    assert paired_tests.minimum_detectable_difference(np.zeros(3)) == 0
+    assert paired_tests.minimum_detectable_difference(np.zeros(1)) is None
 
 
 def test_one_query_has_no_t():
-    assert tests.t_test(np.array([0.5])) == tests.TTest(df=0)
-    assert tests.noninferiority(np.array([0.5]), np.array([0.25]), 0.03) == (None, None)
+    assert paired_tests.t_test(np.array([0.5])) == paired_tests.TTest(df=0)
+    assert paired_tests.noninferiority(np.array([0.5]), np.array([0.25]), 0.03) == (None, None)
     assert resampling.permutation_p(np.array([[0.5]])) == [1.0]
     assert resampling.bootstrap_p(np.array([[0.5]])) == [None]
 
@@ -189,16 +189,18 @@ differences = st.lists(grades, min_size=2, max_size=40).map(np.array)
 
 @given(differences)
 def test_the_tests_are_antisymmetric(difference):
-    there, back = tests.t_test(difference), tests.t_test(-difference)
+    there, back = paired_tests.t_test(difference), paired_tests.t_test(-difference)
     if there.t is None or back.t is None:
         assert there == back
     else:
         assert (back.t, back.p, back.cohens_dz) == (-there.t, there.p, -there.cohens_dz)
         assert (back.ci_low, back.ci_high) == (-there.ci_high, -there.ci_low)
-    assert tests.wins_ties_losses(-difference) == tests.wins_ties_losses(difference)[::-1]
+    assert paired_tests.wins_ties_losses(-difference) == paired_tests.wins_ties_losses(difference)[::-1]
     if difference.any():
-        assert tests.wilcoxon_p(-difference) == pytest.approx(tests.wilcoxon_p(difference), abs=1e-12)
-    assert tests.minimum_detectable_difference(-difference) == tests.minimum_detectable_difference(difference)
+        assert paired_tests.wilcoxon_p(-difference) == pytest.approx(paired_tests.wilcoxon_p(difference), abs=1e-12)
+    assert paired_tests.minimum_detectable_difference(-difference) == paired_tests.minimum_detectable_difference(
+        difference
+    )
 
 
 @given(st.lists(st.lists(grades, min_size=5, max_size=5), min_size=1, max_size=4))
@@ -227,7 +229,7 @@ def test_drawn_permutations_depend_on_no_other_comparison_and_are_never_zero(row
 def test_drawn_permutations_and_resamples_agree_with_the_t_test():
     random = np.random.default_rng(7)
     rows = random.normal(loc=np.linspace(0, 0.3, 6)[:, None], size=(6, 100))
-    student = [tests.t_test(row).p for row in rows]
+    student = [paired_tests.t_test(row).p for row in rows]
     assert resampling.permutation_p(rows) == pytest.approx(student, abs=0.02)
     assert resampling.bootstrap_p(rows) == pytest.approx(student, abs=0.03)
     assert resampling.permutation_p(rows) == resampling.permutation_p(rows)
@@ -241,7 +243,7 @@ def test_all_pairs_of_ten_systems_on_msmarco_dev_take_seconds():
     start = time.process_time()
     found = resampling.permutation_p(rows)
     assert time.process_time() - start < 3
-    assert found == pytest.approx([tests.t_test(row).p for row in rows], abs=0.02)
+    assert found == pytest.approx([paired_tests.t_test(row).p for row in rows], abs=0.02)
 
 
 def test_a_clear_difference_has_the_smallest_p():
@@ -252,5 +254,5 @@ def test_a_clear_difference_has_the_smallest_p():
 
 def test_wilcoxon_ranks_ties_by_their_mean():
     # V = 4 + 2 + 2 = 8 of ranks 2 2 2 4; deviation = sqrt(4·5·9/24 - (27 - 3)/48) = sqrt(7).
-    p = tests.wilcoxon_p(np.array([0.5, 0.5, -0.5, 0.0, 1.0]))
+    p = paired_tests.wilcoxon_p(np.array([0.5, 0.5, -0.5, 0.0, 1.0]))
     assert p == pytest.approx(math.erfc((8 - 5) / math.sqrt(7) / math.sqrt(2)), abs=1e-12)

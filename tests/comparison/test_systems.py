@@ -1,15 +1,15 @@
 """What SYSTEM arguments stand for: run folders, runs, suites and files, their names, order and values."""
 
-import json
-
 import pytest
+from finished_runs import write_record
 
 from distilkit.comparison.compare import compare
 from distilkit.comparison.systems import read_systems
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
-from distilkit.evaluation.results import write_evaluation, write_per_query
+from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import write_qrels, write_run
+from distilkit.runs.results import write_per_query
 
 QRELS = {"q1": {"a": 1}, "q2": {"b": 1}, "q3": {"c": 1}}
 GOOD = {"q1": [("a", 3.0), ("x", 1.0)], "q2": [("b", 3.0), ("x", 1.0)], "q3": [("c", 1.0)]}
@@ -25,7 +25,7 @@ def evaluated(folder, run, measures="nDCG@10 RR@10", qrels=QRELS):
 def make_run(runs, name, student=GOOD, teacher=GOOD, bm25=POOR, twin=None, eval_set="test"):
     folder = runs / name
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"name": name, "twin": twin}))
+    write_record(folder, name, twin=twin)
     home = folder / "eval" / eval_set
     if student is not None:
         evaluated(home, student)
@@ -158,7 +158,7 @@ def test_given_judgements_overrule_the_runs(runs, tmp_path):
 def test_measures_are_those_of_the_first_run_folder(runs, tmp_path):
     folder = tmp_path / "runs" / "one"
     folder.mkdir()
-    (folder / "run.json").write_text('{"name": "one"}')
+    write_record(folder, "one")
     evaluated(folder / "eval" / "test", GOOD, "AP P@1")
     assert list(read_systems(["one", "mm"], runs_dir=runs)[1].per_query) == ["AP", "P@1"]
 

@@ -6,8 +6,9 @@ import pytest
 
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
-from distilkit.evaluation.results import read_measures, read_per_query, write_evaluation, write_per_query
+from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import read_run
+from distilkit.runs.results import read_measures, read_per_query, write_per_query
 
 QRELS = {"q10": {"a": 1}, "q9": {"b": 1}, "a,b": {"c": 2}}
 RUN = {"q10": [("x", 0.3), ("y", 0.2), ("a", 0.1)], "q9": [("b", 1.0)], "else": [("b", 1.0)]}
@@ -33,7 +34,7 @@ def test_the_three_files(tmp_path):
         },
     }
     assert read_per_query(folder / "per_query.csv") == evaluation.per_query
-    assert read_measures(folder / "measures.json")["measures"] == evaluation.means
+    assert read_measures(folder / "measures.json").measures == evaluation.means
     assert read_run(folder / "run.trec") == RUN
 
 

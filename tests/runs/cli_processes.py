@@ -21,7 +21,7 @@ _context.set_forkserver_preload(
         "distilkit.training.trainer",
         "distilkit.runs.execute",
         "distilkit.runs.plan",
-        "distilkit.runs.report",
+        "distilkit.comparison.reports",
         "distilkit.evaluation.cost",
         "distilkit.models.export",
         "distilkit.models.initialise",

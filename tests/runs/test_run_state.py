@@ -12,8 +12,9 @@ from cli_processes import Started, started, wait_for
 from distilkit.errors import Stopped
 from distilkit.runs.folder import RunFolder, provenance
 from distilkit.runs.lock import Lock
+from distilkit.runs.record import RunRecord, read_status
 from distilkit.runs.reporter import Reporter
-from distilkit.runs.state import derive, read_status
+from distilkit.runs.state import derive
 
 
 def live(path: Path, end: str | None = None, heartbeat: float = 0.0) -> None:
@@ -39,7 +40,7 @@ def live(path: Path, end: str | None = None, heartbeat: float = 0.0) -> None:
 def change(folder: RunFolder, **fields: Any) -> None:
     from distilkit.files import write_json
 
-    write_json(folder.status_json, {**read_status(folder), **fields})
+    write_json(folder.status_json, {**read_status(folder.status_json).raw, **fields})
 
 
 def state(path: Path, **changes: Any) -> str:
@@ -47,7 +48,8 @@ def state(path: Path, **changes: Any) -> str:
     from distilkit.files import read_json
 
     folder = RunFolder(path)
-    return derive(folder, {**read_json(folder.run_json), **changes}, read_status(folder))
+    record = RunRecord.of({**read_json(folder.run_json), **changes})
+    return derive(folder, record, read_status(folder.status_json))
 
 
 @pytest.fixture
@@ -63,11 +65,11 @@ def test_a_live_run_is_running_and_a_killed_one_crashed(run: Path, tmp_path: Pat
     with started(live, run, folder=tmp_path / "said") as process:
         ready(run, process)
         assert state(run) == "running"
-        status = read_status(RunFolder(run))
-        assert (status["step"], status["total"], status["pid"]) == (7, 100, process.pid)
+        status = read_status(run / "status.json")
+        assert (status.step, status.total, status.pid) == (7, 100, process.pid)
         process.signal(signal.SIGKILL)
         process.wait()
-    assert read_status(RunFolder(run))["state"] == "running"
+    assert read_status(run / "status.json").state == "running"
     assert state(run) == "crashed"
 
 
@@ -139,6 +141,6 @@ def test_the_last_status_is_up_to_date(run: Path) -> None:
         for _ in range(50):
             phase.advance({"loss": 0.5})
     reporter.status("stopped", exit={"code": 130})
-    status = read_status(folder)
-    assert (status["step"], status["phase_done"], status["values"]) == (50, 50, {"loss": 0.5})
-    assert status["pid"] == os.getpid()
+    status = read_status(folder.status_json)
+    assert (status.step, status.phase_done, status.values) == (50, 50, {"loss": 0.5})
+    assert status.pid == os.getpid()

@@ -16,10 +16,14 @@ from test_tui_states import long_run, state, training
 from textual.pilot import Pilot
 from tui_driving import app_of, drive, says, shows, until
 
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.state import read_status
+from distilkit.runs.read import StoredRun
 
 from cli_processes import run_cli, started  # isort: skip
+
+
+def step_of(run: Path) -> int:
+    """Return the step that a run last said it was at."""
+    return StoredRun(run).status().step or 0
 
 
 @pytest.mark.slow
@@ -32,12 +36,12 @@ def test_follow_stop_and_resume(tiny_recipe: Path, tmp_path: Path) -> None:
         await shows(pilot, "▶ running  tiny", "student: distil", "memory", "a loss")
         await pilot.press("x")
         await shows(pilot, "■ stopped  tiny", "Alerts (1)")
-        reached = read_status(RunFolder(runs / "tiny"))["step"]
+        reached = step_of(runs / "tiny")
         await pilot.press("r")
         await says(pilot, "goes on in a process of its own")
         (child,) = app.launcher._children
-        await until(pilot, lambda: read_status(RunFolder(runs / "tiny"))["state"] == "running")
-        await until(pilot, lambda: read_status(RunFolder(runs / "tiny")).get("step", 0) > reached + 10)
+        await until(pilot, lambda: StoredRun(runs / "tiny").status().state == "running")
+        await until(pilot, lambda: step_of(runs / "tiny") > reached + 10)
         await shows(pilot, "▶ running  tiny", f"pid {child.process.pid}")
         await pilot.press("x")
         await until(pilot, lambda: child.process.returncode is not None)
@@ -56,7 +60,7 @@ def test_a_run_that_does_not_stop_is_killed_when_asked_again(tiny_recipe: Path, 
 
     async def steps(pilot: Pilot[Any]) -> None:
         app = app_of(pilot)
-        os.kill(app.snapshot.entries["tiny"].status["pid"], signal.SIGSTOP)
+        os.kill(app.snapshot.entries["tiny"].status.pid, signal.SIGSTOP)
         await pilot.press("x")
         await until(pilot, lambda: app.stopping == {"tiny"})
         await pilot.press("enter")
@@ -117,9 +121,9 @@ def test_in_a_real_terminal_and_runs_outlive_it(tmux: Any, tiny_recipe: Path, tm
         tmux.shows(r"▶ running +tiny")
         pid = int(tmux("display-message", "-p", "#{pane_pid}"))
         os.kill(pid, signal.SIGKILL)
-        step = read_status(RunFolder(runs / "tiny"))["step"]
+        step = step_of(runs / "tiny")
         end = time.monotonic() + 20
-        while read_status(RunFolder(runs / "tiny"))["step"] <= step:
+        while step_of(runs / "tiny") <= step:
             assert process.running
             assert time.monotonic() < end
             time.sleep(0.05)

@@ -38,7 +38,7 @@ def training(runs_dir: Path, process: Started, key: str = "tiny") -> Entry:
     def found() -> Entry | None:
         store.hurry()
         entry = store.poll().entries.get(key)
-        inside = entry is not None and entry.loss is not None and str(entry.status["phase"]).startswith("student")
+        inside = entry is not None and entry.loss is not None and entry.status.phase.startswith("student")
         return entry if inside else None
 
     entry: Entry = wait_for(found, process)

@@ -4,7 +4,7 @@ way (Margin-MSE, figure 1)."""
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from distilkit.comparison import evidence
+from distilkit.comparison import run_files
 from distilkit.comparison.plots import style
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.system import System
@@ -34,25 +34,25 @@ def validation_line(system: System, measure: str) -> Line:
     """Return (step, value) of every validation; the steps of a stage follow those of the one before."""
     line: dict[float, float] = {}
     stage, start, last = None, 0, 0
-    for event in evidence.events(system, "validation", "curve"):
-        if event.get("stage") != stage:
-            stage, start = event.get("stage"), last
-        last = start + int(event.get("step", 0))
-        if measure in event["values"]:
-            line[last] = float(event["values"][measure])
+    for event in run_files.events(system, "validation", "curve"):
+        if event.stage != stage:
+            stage, start = event.stage, last
+        last = start + int(event.step)
+        if measure in event.values:
+            line[last] = float(event.values[measure])
     return sorted(line.items())
 
 
 def example_line(system: System, measure: str) -> Line:
     """Return (examples, value) of every point that the student was validated at on the way."""
-    points = evidence.curve(system).get("points") or [one["values"] for one in evidence.events(system, "curve")]
+    points = run_files.curve(system).get("points") or [one.values for one in run_files.events(system, "curve")]
     line = {float(one["examples"]): float(one[measure]) for one in points if measure in one and "examples" in one}
     return sorted(line.items())
 
 
 def draw_training_scores(result: ComparisonResult) -> "Figure | None":
     """Return the mean scores in training, negatives dashed: the range that each architecture takes."""
-    found = {name: score_lines(system) for name, system in evidence.first_set(result).items()}
+    found = {name: score_lines(system) for name, system in run_files.first_set(result).items()}
     found = {name: lines for name, lines in found.items() if all(len(line) > 1 for line in lines)}
     if not found:
         return None
@@ -70,14 +70,14 @@ def draw_training_scores(result: ComparisonResult) -> "Figure | None":
 
 def score_lines(system: System) -> tuple[Line, Line]:
     """Return (step, mean score) of positives and of negatives, where training reads them side by side."""
-    read = [(one["step"], one["values"]) for one in evidence.events(system, "train") if SCORES[0] in one["values"]]
+    read = [(one.step, one.values) for one in run_files.events(system, "train") if SCORES[0] in one.values]
     positive, negative = ([(float(step), float(values[name])) for step, values in read] for name in SCORES)
     return positive, negative
 
 
 def _lines(result: ComparisonResult, read: _Read) -> dict[str, Line]:
     measure = result.columns[0][1]
-    found = {name: read(system, measure) for name, system in evidence.first_set(result).items()}
+    found = {name: read(system, measure) for name, system in run_files.first_set(result).items()}
     return {name: line for name, line in found.items() if line}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from distilkit.comparison import evidence
+from distilkit.comparison import run_files
 from distilkit.comparison.plots import style
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.system import System
@@ -46,7 +46,7 @@ def draw_margins(result: ComparisonResult) -> "Figure | None":
 
 def scores_by_relevance(system: System) -> list[tuple[Vector, Vector]]:
     """Return each query's scores of relevant and of other results (without a grade above 0), where it has both."""
-    run, qrels = evidence.ranking(system), evidence.judgements(system)
+    run, qrels = run_files.ranking(system), run_files.judgements(system)
     if run is None or qrels is None:
         return []
     found = []
@@ -62,7 +62,7 @@ def scores_by_relevance(system: System) -> list[tuple[Vector, Vector]]:
 def _draw(
     result: ComparisonResult, fill: Callable[["Axes", list[tuple[Vector, Vector]]], None], across: str
 ) -> "Figure | None":
-    systems = list(evidence.first_set(result).items())[-style.PANELS :]
+    systems = list(run_files.first_set(result).items())[-style.PANELS :]
     found = {name: scores for name, system in systems if (scores := scores_by_relevance(system))}
     if not found:
         return None

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from distilkit.comparison import evidence
+from distilkit.comparison import run_files
 from distilkit.comparison.plots import style
 from distilkit.comparison.result import ComparisonResult, SystemMean
 
@@ -51,11 +51,11 @@ def costed(result: ComparisonResult) -> tuple[str, list[Point]]:
 
     Milliseconds where all that state a cost were timed at one depth, else multiply-accumulates of a pair.
     """
-    systems, column = evidence.first_set(result), result.columns[0]
+    systems, column = run_files.first_set(result), result.columns[0]
     means = {name: mean for name in systems if (mean := result.find(name, column)) is not None}
-    macs = {name: evidence.cost(systems[name], "macs_per_pair") for name in means}
-    timed = {name: evidence.cost(systems[name], "ms_per_query", "p50") for name in means}
-    depths = {evidence.costs(systems[name]).get("depth") for name in means if timed[name]}
+    macs = {name: run_files.cost(systems[name], "macs_per_pair") for name in means}
+    timed = {name: run_files.cost(systems[name], "ms_per_query") for name in means}
+    depths = {run_files.first_cost(systems[name]).depth for name in means if timed[name]}
     if len(depths) == 1 and all(timed[name] or not macs[name] for name in means):
         return f"ms per query at depth {depths.pop()} (median)", _points(timed, means)
     return "multiply-accumulates per pair", _points(macs, means)

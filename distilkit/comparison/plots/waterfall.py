@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distilkit.comparison import evidence
+from distilkit.comparison import run_files
 from distilkit.comparison.plots import style
 from distilkit.comparison.result import ComparisonResult
 
@@ -18,7 +18,7 @@ def draw(result: ComparisonResult) -> "Figure | None":
     rows = [one for one in result.comparisons if (one.set, one.measure) == column and one.baseline == baseline][
         : style.PANELS
     ]
-    systems = evidence.first_set(result)
+    systems = run_files.first_set(result)
     if not rows or baseline not in systems:
         return None
     figure, axes = style.panels(len(rows))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from distilkit.comparison import evidence
+from distilkit.comparison import run_files
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.system import System
 
@@ -23,9 +23,8 @@ def drill(result: ComparisonResult) -> list[dict[str, Any]]:
 
 def differing(result: ComparisonResult) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """Return the trained systems and, for each configuration key that they differ in, its value in each."""
-    records = {name: evidence.record(one) for name, one in evidence.first_set(result).items()}
-    resolved = {name: one["resolved"] for name, one in records.items() if isinstance(one.get("resolved"), dict)}
-    flat = {name: dict(_flat(one)) for name, one in resolved.items()}
+    runs = {name: run_files.stored(one) for name, one in run_files.first_set(result).items()}
+    flat = {name: dict(_flat(run.record.resolved)) for name, run in runs.items() if run is not None}
     keys = list(dict.fromkeys(key for one in flat.values() for key in one))
     rows = [(key, [one.get(key, "") for one in flat.values()]) for key in keys if key not in ("name", "description")]
     return list(flat), [(key, values) for key, values in rows if len(set(values)) > 1]
@@ -36,10 +35,9 @@ def versions(result: ComparisonResult) -> list[tuple[str, str]]:
     from distilkit.runs.folder import versions as current
 
     found = {_listed(current()): ["this report"]}
-    for name, system in evidence.first_set(result).items():
-        recorded = evidence.record(system).get("versions")
-        if isinstance(recorded, dict):
-            found.setdefault(_listed(recorded), []).append(name)
+    for name, system in run_files.first_set(result).items():
+        if (run := run_files.stored(system)) is not None:
+            found.setdefault(_listed(run.record.versions), []).append(name)
     return [(", ".join(names), text) for text, names in found.items()]
 
 
@@ -48,7 +46,7 @@ def _listed(packages: dict[str, Any]) -> str:
 
 
 def _of_set(result: ComparisonResult, eval_set: str | None, results: int, values: int) -> dict[str, Any]:
-    systems = list(evidence.of_set(result, eval_set).values())
+    systems = list(run_files.of_set(result, eval_set).values())
     measures = [measure for name, measure in result.columns if name == eval_set]
     queries = sorted(set.intersection(*(set(one.per_query[measures[0]]) for one in systems)))
     queries.sort(key=lambda query: -_spread(systems, measures[0], query))
@@ -80,7 +78,7 @@ def _rankings(systems: Sequence[System], query: str) -> dict[str, Any]:
     places: dict[str, int] = {}
     rankings: list[list[list[Any]] | None] = []
     for system in systems:
-        run = evidence.ranking(system)
+        run = run_files.ranking(system)
         if run is None:
             rankings.append(None)
             continue
@@ -88,7 +86,7 @@ def _rankings(systems: Sequence[System], query: str) -> dict[str, Any]:
         rankings.append(
             [[places.setdefault(document, len(places)), float(f"{score:.5g}")] for document, score in found]
         )
-    qrels = evidence.judgements(systems[0]) or {}
+    qrels = run_files.judgements(systems[0]) or {}
     grades = qrels.get(query, {})
     return {"documents": [[document, grades.get(document)] for document in places], "rankings": rankings}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from distilkit.comparison import evidence
+from distilkit.comparison import run_files
 from distilkit.comparison.render.wording import NOTHING
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.system import System
@@ -18,7 +18,7 @@ def cost(result: ComparisonResult) -> Table | None:
 
     Speed-ups are relative to the teacher, else to the slowest system.
     """
-    systems = {name: system for name, system in evidence.first_set(result).items() if evidence.costs(system)}
+    systems = {name: system for name, system in run_files.first_set(result).items() if run_files.first_cost(system).raw}
     if not systems:
         return None
     columns = [column for column in result.columns if column[0] == result.columns[0][0]]
@@ -26,8 +26,8 @@ def cost(result: ComparisonResult) -> Table | None:
         (Head("parameters"), _column(systems, amount, "parameters")),
         (Head("MACs"), _column(systems, amount, "macs_per_pair")),
         (Head("MACs speed-up"), _speedup(systems, "macs_per_pair")),
-        (Head("ms/query"), _column(systems, _milliseconds, "ms_per_query", "p50")),
-        (Head("speed-up"), _speedup(systems, "ms_per_query", "p50")),
+        (Head("ms/query"), _column(systems, _milliseconds, "ms_per_query")),
+        (Head("speed-up"), _speedup(systems, "ms_per_query")),
         (Head("peak memory"), _column(systems, size, "peak_memory_bytes")),
         (Head("bytes/document"), _column(systems, size, "bytes_per_document")),
     ]
@@ -46,16 +46,16 @@ def cost(result: ComparisonResult) -> Table | None:
 
 def in_words(result: ComparisonResult) -> list[str]:
     """Return a sentence per trained student on its size and speed beside the teacher's, where both state them."""
-    systems = evidence.first_set(result)
+    systems = run_files.first_set(result)
     teacher = next((system for system in systems.values() if system.kind == "teacher"), None)
     told = []
     for name, system in systems.items():
-        parameters = evidence.cost(system, "parameters")
+        parameters = run_files.cost(system, "parameters")
         if teacher is None or system.kind != "run" or parameters is None:
             continue
         parts = [f"{amount(parameters)} parameters"]
-        for keys, unit in ((("ms_per_query", "p50"), "ms per query"), (("macs_per_pair",), "MACs per pair")):
-            own, other = evidence.cost(system, *keys), evidence.cost(teacher, *keys)
+        for key, unit in (("ms_per_query", "ms per query"), ("macs_per_pair", "MACs per pair")):
+            own, other = run_files.cost(system, key), run_files.cost(teacher, key)
             if own and other:
                 show = _milliseconds if "ms" in unit else amount
                 ratio = f"{other / own:.3g}x less" if own <= other else f"{own / other:.3g}x more"
@@ -80,13 +80,13 @@ def _milliseconds(value: float) -> str:
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-def _column(systems: dict[str, System], show: Callable[[float], str], *keys: str) -> dict[str, Cell]:
-    found = {name: evidence.cost(system, *keys) for name, system in systems.items()}
+def _column(systems: dict[str, System], show: Callable[[float], str], key: str) -> dict[str, Cell]:
+    found = {name: run_files.cost(system, key) for name, system in systems.items()}
     return {name: EMPTY if value is None else Cell(value, show(value)) for name, value in found.items()}
 
 
-def _speedup(systems: dict[str, System], *keys: str) -> dict[str, Cell]:
-    found = {name: evidence.cost(system, *keys) for name, system in systems.items()}
+def _speedup(systems: dict[str, System], key: str) -> dict[str, Cell]:
+    found = {name: run_files.cost(system, key) for name, system in systems.items()}
     slowest = max((value for value in found.values() if value), default=0.0)
     reference = found.get("teacher") or slowest
     return {
@@ -97,14 +97,13 @@ def _speedup(systems: dict[str, System], *keys: str) -> dict[str, Cell]:
 
 def _notes(systems: dict[str, System]) -> list[str]:
     """Return what the figures were measured on, which they are to be compared by."""
-    machines, depths, lengths = set(), set(), set()
-    for system in systems.values():
-        found = evidence.costs(system)
-        machine = found.get("machine")
-        if found.get("ms_per_query") and isinstance(machine, dict):
-            machines.add(", ".join(str(machine[key]) for key in ("host", "cpu", "device") if machine.get(key)))
-        depths |= {found["depth"]} if found.get("depth") else set()
-        lengths |= {found["length"]} if found.get("length") else set()
+    costs = [run_files.first_cost(system) for system in systems.values()]
+    machines = {
+        ", ".join(str(one.machine[key]) for key in ("host", "cpu", "device") if one.machine.get(key))
+        for one in costs
+        if one.raw.get("ms_per_query") and one.machine
+    }
+    depths, lengths = {one.depth for one in costs if one.depth}, {one.length for one in costs if one.length}
     parts = [f"MACs: multiply-accumulates of a pair at length {_listed(lengths)}"] if lengths else []
     parts += [f"ms/query: median of re-ranking {_listed(depths)} candidates on {_listed(machines)}"] if depths else []
     parts += ["speed-ups: relative to the teacher" if "teacher" in systems else "speed-ups: relative to the slowest"]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from distilkit.comparison import evidence
+from distilkit.comparison import run_files
 from distilkit.comparison.compare import compare
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.system import System
@@ -24,9 +24,9 @@ def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[T
     are one family of their own. Empty where there is no first stage called bm25, nothing that re-ranks its results, or,
     without `depths`, no second depth to compare. Raises UserError for a depth beyond the first stage's results.
     """
-    systems = evidence.first_set(result)
-    first = evidence.ranking(systems[FIRST_STAGE]) if FIRST_STAGE in systems else None
-    qrels = evidence.judgements(systems[FIRST_STAGE]) if FIRST_STAGE in systems else None
+    systems = run_files.first_set(result)
+    first = run_files.ranking(systems[FIRST_STAGE]) if FIRST_STAGE in systems else None
+    qrels = run_files.judgements(systems[FIRST_STAGE]) if FIRST_STAGE in systems else None
     if first is None or qrels is None:
         return []
     reranked = {name: one for name, one in systems.items() if name != FIRST_STAGE and _reranks(one, first)}
@@ -88,7 +88,7 @@ def _baselines(result: ComparisonResult, names: Sequence[str]) -> list[str]:
 
 def _reranks(system: System, first: Run) -> bool:
     """Return whether every seed's run holds no document but the first stage's."""
-    runs = [evidence.ranking(system, seed) for seed in range(len(system.origins))]
+    runs = [run_files.ranking(system, seed) for seed in range(len(system.origins))]
     allowed = {query: {document for document, _ in results} for query, results in first.items()}
     return bool(runs) and all(
         run is not None
@@ -102,7 +102,7 @@ def _at(system: System, first: Run, depth: int, qrels: Qrels, measures: Sequence
     kept = {query: {document for document, _ in results[:depth]} for query, results in first.items()}
     tables = []
     for seed in range(len(system.origins)):
-        run = evidence.ranking(system, seed) or {}
+        run = run_files.ranking(system, seed) or {}
         cut = {query: [one for one in results if one[0] in kept[query]] for query, results in run.items()}
         tables.append(evaluate(cut, qrels, measures).per_query)
     mean = {

@@ -1,6 +1,6 @@
 """How closely each student ranks and scores as the teacher, and how much of the gap below it is closed."""
 
-from distilkit.comparison import evidence
+from distilkit.comparison import run_files
 from distilkit.comparison.result import Column, ComparisonResult
 from distilkit.comparison.system import System
 from distilkit.comparison.tables.table import EMPTY, Cell, Head, Table, label
@@ -15,8 +15,8 @@ def fidelity(result: ComparisonResult) -> Table | None:
 
     The gap is that between the label-only twin and the teacher, or between bm25 and the teacher where there is none.
     """
-    systems = evidence.first_set(result)
-    teacher = evidence.ranking(systems[TEACHER]) if TEACHER in systems else None
+    systems = run_files.first_set(result)
+    teacher = run_files.ranking(systems[TEACHER]) if TEACHER in systems else None
     students = {name: one for name, one in systems.items() if one.kind in ("run", "twin", "file") and name != TEACHER}
     if teacher is None or not students:
         return None
@@ -51,7 +51,7 @@ def _mean(system: System, measure: measures.Measure, teacher: Run, form: str) ->
     """Return a figure's mean over the queries and over the seeds."""
     found = []
     for seed in range(len(system.origins)):
-        run = evidence.ranking(system, seed)
+        run = run_files.ranking(system, seed)
         if run is not None and (value := measures.mean_over_queries(measure, run, teacher)) is not None:
             found.append(value)
     if not found:

@@ -2,11 +2,10 @@
 
 import math
 
-from distilkit.comparison import evidence
+from distilkit.comparison import run_files
 from distilkit.comparison.plots.curves import example_line
 from distilkit.comparison.render.wording import number
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.system import System
 from distilkit.comparison.tables.cost import amount
 from distilkit.comparison.tables.table import EMPTY, Cell, Head, Table, label
 
@@ -15,13 +14,17 @@ Row = tuple[Cell, ...]
 
 def training(result: ComparisonResult) -> Table | None:
     """Return each trained system's seconds by stage, their total and its ratio to the fastest; None without any."""
-    spent = {name: times for name, system in evidence.first_set(result).items() if (times := _seconds(system))}
+    spent = {
+        name: times
+        for name, system in run_files.first_set(result).items()
+        if (times := run_files.seconds_by_stage(system))
+    }
     if not spent:
         return None
     stages = list(dict.fromkeys(stage for times in spent.values() for stage in times))
     totals = {name: math.fsum(times.values()) for name, times in spent.items()}
     fastest = min(totals.values())
-    teachers = {name: evidence.cost(evidence.first_set(result)[name], "teacher_seconds") for name in spent}
+    teachers = {name: run_files.cost(run_files.first_set(result)[name], "teacher_seconds") for name in spent}
     with_teacher = any(value is not None for value in teachers.values())
     heads = [Head("System"), *(Head(stage) for stage in stages), Head("total"), Head("ratio")]
     rows: list[Row] = []
@@ -40,7 +43,7 @@ def _with_time_to_come_close(
     result: ComparisonResult, rows: list[Row], heads: list[Head]
 ) -> tuple[list[Row], list[Head], list[str]]:
     """Add the time until validation first came close to the teacher (Gao et al., table 3), where runs state it."""
-    curves = [evidence.curve(evidence.first_set(result)[str(row[0].value)]) for row in rows]
+    curves = [run_files.curve(run_files.first_set(result)[str(row[0].value)]) for row in rows]
     shares = {one["within"] for one in curves if isinstance(one.get("within"), int | float)}
     if not shares:
         return rows, heads, []
@@ -54,7 +57,7 @@ def _with_time_to_come_close(
 def curve(result: ComparisonResult) -> Table | None:
     """Return the first measure on validation by the number of training examples; None where no run has it."""
     measure = result.columns[0][1]
-    lines = {name: dict(example_line(system, measure)) for name, system in evidence.first_set(result).items()}
+    lines = {name: dict(example_line(system, measure)) for name, system in run_files.first_set(result).items()}
     lines = {name: line for name, line in lines.items() if line}
     if not lines:
         return None
@@ -76,11 +79,3 @@ def duration(seconds: float) -> str:
 
 def _time(seconds: float | None) -> Cell:
     return EMPTY if seconds is None else Cell(seconds, duration(seconds))
-
-
-def _seconds(system: System) -> dict[str, float]:
-    stages = evidence.costs(system).get("training_seconds")
-    if not isinstance(stages, dict):
-        return {}
-    found = {stage: evidence.cost(system, "training_seconds", stage) for stage in stages}
-    return {stage: seconds for stage, seconds in found.items() if seconds is not None}

@@ -6,23 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from distilkit.comparison import evidence, pairing, tests
-from distilkit.comparison.arguments import evaluated_sets
+from distilkit.comparison import paired_tests, pairing, run_files
 from distilkit.comparison.compare import compare
 from distilkit.comparison.options import TESTS
+from distilkit.comparison.paired_tests import MarginKind
 from distilkit.comparison.queries import choose
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
 from distilkit.comparison.system import System
 from distilkit.comparison.systems import read_systems
-from distilkit.comparison.tests import MarginKind
 from distilkit.errors import UserError
-from distilkit_tui.core.entry import table
+from distilkit.runs.read import StoredRun
 
 CORRECTIONS = ("holm", "none", "bonferroni", "bh")
 STEP, WIDEST = 0.005, 0.5
 # Cost -> its name on an axis, and where cost.json states it.
 AXES = {"ms": "ms/query", "macs": "MACs/pair"}
-KEYS = {"ms": ("ms_per_query", "p50"), "macs": ("macs_per_pair",)}
+KEYS = {"ms": "ms_per_query", "macs": "macs_per_pair"}
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,11 @@ class Reading:
 
 def read(runs: Sequence[str], runs_dir: Path) -> Reading:
     """Read the systems of runs; raises UserError where none has results, and for files that are broken."""
-    ready = tuple(run for run in runs if evaluated_sets(runs_dir / run))
+    ready = tuple(run for run in runs if StoredRun(runs_dir / run).evaluated_sets())
     if not ready:
         raise UserError("no marked run has results yet" if runs else "there is no run to compare")
     systems = read_systems([str(runs_dir / run) for run in ready], runs_dir=runs_dir, eval_set=None)
-    homes = {origin.record.resolve(): one.name for one in systems for origin in one.origins if origin.record}
+    homes = {origin.stored.path.resolve(): one.name for one in systems for origin in one.origins if origin.stored}
     names = {run: homes[home] for run in runs if (home := (runs_dir / run).resolve()) in homes}
     return Reading(ready, tuple(systems), names, tuple(run for run in runs if run not in ready))
 
@@ -106,7 +105,7 @@ def with_margin(result: ComparisonResult, question: Question) -> ComparisonResul
     """Return a result with another margin: what `answer` returns, without doing again what no margin changes."""
     values = {}
     for eval_set in dict.fromkeys(one.set for one in result.comparisons):
-        members = list(evidence.of_set(result, eval_set).values())
+        members = list(run_files.of_set(result, eval_set).values())
         measures = [measure for name, measure in result.columns if name == eval_set]
         values[eval_set] = pairing.values_of(eval_set, members, measures, choose(members, measures, "judged")).means
     kind = cast(MarginKind, question.margin_kind)
@@ -114,15 +113,15 @@ def with_margin(result: ComparisonResult, question: Question) -> ComparisonResul
     def anew(one: Comparison) -> Comparison:
         means = values[one.set]
         x, y = means[one.system, one.measure], means[one.baseline, one.measure]
-        t, p = tests.noninferiority(x, y, question.margin, kind)
-        both = tests.equivalence_p(x, y, question.margin, kind) if result.equivalence else None
+        t, p = paired_tests.noninferiority(x, y, question.margin, kind)
+        both = paired_tests.equivalence_p(x, y, question.margin, kind) if result.equivalence else None
         return replace(
             one,
             noninferiority_t=t,
             noninferiority_p=p,
-            non_inferior=None if p is None else p < tests.ALPHA,
+            non_inferior=None if p is None else p < paired_tests.ALPHA,
             equivalence_p=both,
-            equivalent=None if both is None else both < tests.ALPHA,
+            equivalent=None if both is None else both < paired_tests.ALPHA,
         )
 
     found = tuple(anew(one) for one in result.comparisons)
@@ -145,11 +144,11 @@ class CostPoint:
 def points(result: ComparisonResult, column: Column, axis: str) -> list[CostPoint]:
     """Return the systems of a column, the cheapest first; those without a cost come last."""
     found = []
-    for name, system in evidence.of_set(result, column[0]).items():
+    for name, system in run_files.of_set(result, column[0]).items():
         mean = result.find(name, column)
         if mean is not None:
-            costs = {one: evidence.cost(system, *keys) for one, keys in KEYS.items()}
-            parameters = evidence.cost(system, "parameters")
+            costs = {one: run_files.cost(system, key) for one, key in KEYS.items()}
+            parameters = run_files.cost(system, "parameters")
             found.append(CostPoint(name, mean.mean, mean.ci_low, mean.ci_high, costs, parameters))
     marked = [replace(one, dominated=_dominator(one, found, axis)) for one in found]
     return sorted(marked, key=lambda one: (not one.costs[axis], one.costs[axis] or 0.0, -one.mean))
@@ -173,10 +172,10 @@ def _dominator(one: CostPoint, others: list[CostPoint], axis: str) -> str:
 
 def caveat(result: ComparisonResult, column: Column) -> str:
     """Return why times cannot be held against each other, "" where they can."""
-    costs = [evidence.costs(system) for system in evidence.of_set(result, column[0]).values()]
-    timed = [one for one in costs if table(one, "ms_per_query").get("p50")]
-    depths = {one.get("depth") for one in timed}
-    hosts = {str(table(one, "machine").get("host")) for one in timed}
+    costs = [run_files.first_cost(system) for system in run_files.of_set(result, column[0]).values()]
+    timed = [one for one in costs if one.ms_per_query]
+    depths = {one.depth for one in timed}
+    hosts = {str(one.machine.get("host")) for one in timed}
     parts = [f"depths {', '.join(map(str, sorted(depths, key=str)))}"] if len(depths) > 1 else []
     parts += [f"{len(hosts)} machines"] if len(hosts) > 1 else []
     return f"timed at {' and on '.join(parts)}: t shows multiply-accumulates, which compare" if parts else ""

@@ -75,10 +75,10 @@ class Launcher:
         """Go on with a run; raises UserError where it cannot be."""
         if entry.live:
             raise UserError(f"{entry.key} is {entry.state}; there is nothing to resume")
-        if entry.record.get("twin_of"):
-            raise UserError(f"{entry.key} is the twin of {entry.record['twin_of']}; resume that one")
-        recipe, name = entry.record.get("recipe"), entry.record.get("name")
-        if not isinstance(recipe, dict) or not isinstance(name, str):
+        if entry.record.twin_of:
+            raise UserError(f"{entry.key} is the twin of {entry.record.twin_of}; resume that one")
+        recipe, name = entry.record.recipe, entry.record.name
+        if not recipe or not name:
             raise UserError(f"{entry.folder.run_json}: the recipe is missing, so the run cannot be resumed")
         root = entry.folder.path
         for _ in Path(name).parts:
@@ -122,8 +122,8 @@ def kill(entry: Entry) -> None:
 
 def local_pid(entry: Entry) -> int | None:
     """Return a live run's process if it is on this machine and still the same one."""
-    pid, start = entry.status.get("pid"), entry.status.get("pid_start")
-    if not entry.live or not isinstance(pid, int) or pid <= 1 or entry.record.get("boot_id") != boot_id():
+    pid, start = entry.status.pid, entry.status.pid_start
+    if not entry.live or pid is None or pid <= 1 or entry.record.boot_id != boot_id():
         return None
     return pid if start is not None and process_start(pid) == start else None
 

@@ -1,12 +1,12 @@
 """One run as the table of runs shows it, and the orders that the table can be sorted in."""
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from distilkit.runs.folder import RunFolder
+from distilkit.runs.record import RunRecord, RunStatus, as_table
 
 LIVE = ("running", "stalled")
 # Glyph and colour of each state; the word is always beside them.
@@ -19,17 +19,6 @@ STATES = {
     "lost": ("?", "error"),
     "damaged": ("!", "error"),
 }
-
-
-def table(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return the table under a key of what a file says, empty where there is none or it is no table."""
-    found = parent.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def number(value: object) -> float | None:
-    """Return what a file says if it is a finite number, else None."""
-    return float(value) if isinstance(value, int | float) and type(value) is not bool and math.isfinite(value) else None
 
 
 def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -53,8 +42,8 @@ class Entry:
     key: str
     folder: RunFolder
     state: str
-    record: dict[str, Any] = field(default_factory=dict)
-    status: dict[str, Any] = field(default_factory=dict)
+    record: RunRecord = field(default_factory=RunRecord)
+    status: RunStatus = field(default_factory=RunStatus)
     measures: dict[str, float] = field(default_factory=dict)
     problem: str = ""
     pace: float | None = None
@@ -67,17 +56,17 @@ class Entry:
     @property
     def strategy(self) -> str:
         """The strategy as `name(key=value)`."""
-        return str(self.record.get("strategy", ""))
+        return self.record.strategy
 
     @property
     def student(self) -> str:
         """The student's architecture and shape."""
-        return str(self.record.get("student", ""))
+        return self.record.student
 
     @property
     def resolved(self) -> dict[str, Any]:
         """The whole configuration."""
-        return table(self.record, "resolved")
+        return self.record.resolved
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -87,32 +76,30 @@ class Entry:
     @property
     def step(self) -> tuple[int, int] | None:
         """Steps done and steps in all of the stage under way, None before the first."""
-        done, total = number(self.status.get("step")), number(self.status.get("total"))
-        return (int(done), int(total)) if done is not None and total else None
+        done, total = self.status.step, self.status.total
+        return (done, total) if done is not None and total else None
 
     @property
     def loss(self) -> float | None:
         """The last loss."""
-        return number(table(self.status, "values").get("loss"))
+        return self.status.values.get("loss")
 
     @property
     def measure(self) -> str:
         """The measure that chooses between results."""
-        return str(table(self.resolved, "train").get("metric_for_best_model", "nDCG@10"))
+        return str(as_table(self.resolved.get("train")).get("metric_for_best_model", "nDCG@10"))
 
     @property
     def validation(self) -> dict[str, float]:
         """The last validation."""
-        found = {str(name): number(value) for name, value in table(self.status, "validation").items()}
-        return {name: value for name, value in found.items() if value is not None}
+        return self.status.validation
 
     @property
     def rate(self) -> float | None:
         """Steps a second while it runs: by the clock, else what it says of its training."""
         if not self.live or self.step is None:
             return None
-        said = number(self.status.get("rate")) if self.status.get("phase_total") == self.status.get("total") else None
-        return self.pace or said
+        return self.pace or (self.status.rate if self.status.phase_total == self.status.total else None)
 
     @property
     def eta(self) -> float | None:
@@ -125,7 +112,7 @@ class Entry:
 
 # Order of the table of runs -> what it looks at; None stands last either way.
 ORDERS: dict[str, Callable[[Entry], Any]] = {
-    "started": lambda entry: str(entry.record.get("created", "")) or None,
+    "started": lambda entry: entry.record.created or None,
     "name": lambda entry: entry.key,
     "state": lambda entry: list(STATES).index(entry.state) if entry.state in STATES else len(STATES),
     "strategy": lambda entry: entry.strategy or None,

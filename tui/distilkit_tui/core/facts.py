@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from distilkit.errors import UserError
-from distilkit.evaluation.results import read_measures
-from distilkit.files import read_json
-from distilkit_tui.core.entry import Entry, flat, number, table
+from distilkit.runs.read import StoredRun
+from distilkit.runs.record import as_table
+from distilkit_tui.core.entry import Entry, flat
 from distilkit_tui.core.history import History
 from distilkit_tui.core.text import duration, shown, size
 
@@ -27,36 +26,37 @@ class Row(NamedTuple):
 
 def configuration(entry: Entry) -> list[Row]:
     """Return every key with its value and who set it, what was set first, then where and with what it was run."""
-    given = flat(table(entry.record, "recipe"))
-    overrides = entry.record.get("overrides")
-    typed = {str(text).partition("=")[0].strip() for text in overrides} if isinstance(overrides, list) else set()
+    given = flat(entry.record.recipe)
+    typed = {text.partition("=")[0].strip() for text in entry.record.overrides}
     rows = [
         Row(key, _plain(value), "--set" if key in typed else "recipe" if key in given else "")
         for key, value in entry.settings.items()
     ]
     rows.sort(key=lambda row: not row.more)
-    for section in SECTIONS:
-        rows += [Row(f"{section}: {key}", _plain(value)) for key, value in flat(table(entry.record, section)).items()]
-    return rows + [Row(key, _plain(entry.record[key])) for key in ("created", "git", "argv") if entry.record.get(key)]
+    rows += [Row(key, _plain(value)) for key, value in _sections(entry).items()]
+    raw = entry.record.raw
+    return rows + [Row(key, _plain(raw[key])) for key in ("created", "git", "argv") if raw.get(key)]
 
 
 def side_by_side(entries: Sequence[Entry], only_changed: bool) -> dict[str, list[str]]:
     """Return each key's value in every run; of one run, or where asked, all keys, else those that differ."""
-    tables = []
-    for entry in entries:
-        values = dict(entry.settings)
-        for section in SECTIONS:
-            values |= {f"{section}: {key}": value for key, value in flat(table(entry.record, section)).items()}
-        tables.append({key: shown(value) for key, value in values.items()})
+    values = [{**entry.settings, **_sections(entry)} for entry in entries]
+    tables = [{key: shown(value) for key, value in one.items()} for one in values]
     keys = dict.fromkeys(key for one in tables for key in one if key not in ("name", "description"))
     rows = {key: [one.get(key, ABSENT) for one in tables] for key in keys}
     return {key: row for key, row in rows.items() if not only_changed or len(entries) < 2 or len(set(row)) > 1}
 
 
+def _sections(entry: Entry) -> dict[str, object]:
+    """Return what stands in a run.json beside the configuration, flat: `data: name` -> `pydocs`."""
+    tables = {section: flat(as_table(entry.record.raw.get(section))) for section in SECTIONS}
+    return {f"{section}: {key}": value for section, table in tables.items() for key, value in table.items()}
+
+
 def checkpoints(entry: Entry, history: History) -> list[Row]:
     """Return the checkpoints that lie on disk, then those that were written, the newest first."""
     rows = []
-    for path in sorted(Path(entry.folder.checkpoints).glob("*/checkpoint-*")):
+    for path in sorted(entry.folder.checkpoints.glob("*/checkpoint-*")):
         try:
             taken = sum(file.stat().st_size for file in path.iterdir())
         except OSError:
@@ -70,28 +70,24 @@ def checkpoints(entry: Entry, history: History) -> list[Row]:
 def results(entry: Entry) -> list[Row]:
     """Return each system's measures and cost on each query set; raises nothing, whatever the files hold."""
     rows = []
-    for place in sorted(Path(entry.folder.eval).glob("*")):
-        systems = {entry.key: place, **{path.name: path for path in sorted((place / "references").glob("*"))}}
-        for name, path in systems.items():
+    for eval_set, student in StoredRun(entry.folder.path).all_results().items():
+        for name, files in {entry.key: student, **student.references()}.items():
             try:
-                measures = read_measures(path / "measures.json")["measures"]
-                cost = read_json(path / "cost.json") if (path / "cost.json").exists() else {}
-            except (UserError, OSError, ValueError):
+                found, cost = files.measures(), files.cost()
+            except UserError:
                 continue
-            cost = cost if isinstance(cost, dict) else {}
-            values = {measure: number(value) for measure, value in measures.items()}
-            said = "  ".join(f"{measure} {value:.4f}" for measure, value in values.items() if value is not None)
-            spent, parameters = number(table(cost, "ms_per_query").get("p50")), number(cost.get("parameters"))
-            more = [f"{spent:.1f} ms/query"] if spent else []
-            more += [f"{parameters:,.0f} parameters"] if parameters else []
-            rows.append(Row(f"{place.name} · {name}", said, "  ".join(more)))
+            if found is not None:
+                said = "  ".join(f"{measure} {value:.4f}" for measure, value in found.measures.items())
+                more = [f"{cost.ms_per_query:.1f} ms/query"] if cost.ms_per_query else []
+                more += [f"{cost.parameters:,.0f} parameters"] if cost.parameters else []
+                rows.append(Row(f"{eval_set} · {name}", said, "  ".join(more)))
     return rows
 
 
 def alerts(entry: Entry, history: History, stopping: bool) -> list[Row]:
     """Return what deserves attention: how the run ended, silence, damage, and what its events tell."""
     silent = duration(silence(entry))
-    said = str(table(entry.status, "exit").get("error") or "")
+    said = entry.status.error
     states = {
         "crashed": said or "its process has ended without a word: killed, or out of memory",
         "stopped": said or "on request",
@@ -111,7 +107,7 @@ def alerts(entry: Entry, history: History, stopping: bool) -> list[Row]:
 
 def silence(entry: Entry) -> float | None:
     """Return the seconds since the last sign of life."""
-    heartbeat = number(entry.status.get("hb_t"))
+    heartbeat = entry.status.heartbeat
     return max(0.0, time.time() - heartbeat) if heartbeat is not None else None
 
 

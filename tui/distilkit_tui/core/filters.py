@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from distilkit.errors import UserError
-from distilkit_tui.core.entry import Entry, table
+from distilkit_tui.core.entry import Entry
 
 Predicate = Callable[[Entry], bool]
 
@@ -27,7 +27,7 @@ _FIELDS: dict[str, Callable[[Entry], Any]] = {
     "state": lambda entry: entry.state,
     "strategy": lambda entry: entry.strategy,
     "student": lambda entry: entry.student,
-    "seed": lambda entry: entry.record.get("seed"),
+    "seed": lambda entry: entry.record.raw.get("seed"),
     "step": lambda entry: entry.step[0] if entry.step else None,
     "loss": lambda entry: entry.loss,
     "rate": lambda entry: entry.rate,
@@ -123,7 +123,7 @@ def lookup(entry: Entry, name: str) -> Any:
     if (simple := _FIELDS.get(name.lower())) is not None:
         return simple(entry)
     if name == "data":
-        return table(entry.record, "data").get("name")
+        return entry.record.data.get("name")
     for key, value in {**entry.validation, **entry.measures}.items():
         if key.lower() == name.lower():
             return value

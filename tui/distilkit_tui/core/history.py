@@ -1,15 +1,14 @@
 """What events.jsonl tells of a run so far: curves by stage, validation, checkpoints, alerts."""
 
-import json
 import math
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from distilkit.runs.folder import RunFolder
+from distilkit.runs.record import Event, parse_event
 from distilkit_tui.core.tail import CHUNK, Tail
 
 Floats = npt.NDArray[np.float64]
@@ -132,7 +131,7 @@ class History:
         lines = self._tail.lines(limit)
         if not lines and not self._tail.restarted:
             return False
-        events = [_event(line) for line in lines]
+        events = [parse_event(line) for line in lines]
         with self.lock:
             if self._tail.restarted:
                 self.stages, self.checkpoints, self.alerts, self.damaged = [], [], [], 0
@@ -144,11 +143,10 @@ class History:
             self.version += 1
         return True
 
-    def _take(self, event: dict[str, Any]) -> None:
-        kind, step, time = event["kind"], event["step"], event["t"]
-        name, values = str(event.get("stage", "")), event["values"]
+    def _take(self, event: Event) -> None:
+        kind, step, time, name, values = event.kind, event.step, event.time, event.stage, event.values
         if kind in ("train", "validation", "curve"):
-            stage = self._stage(name, str(event.get("trial", "")), str(event.get("key", "")))
+            stage = self._stage(name, event.trial, event.key)
             if kind == "train":
                 if step <= stage.last:
                     stage.rewind(step)
@@ -175,15 +173,3 @@ class History:
                 return stage
         self.stages.append(StageCurves(name, trial, key))
         return self.stages[-1]
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    """Return the event of a line, None where it is damaged."""
-    try:
-        event = json.loads(line.decode())
-    except ValueError:
-        return None
-    whole = isinstance(event, dict) and isinstance(event.get("values", {}), dict)
-    if not whole or not all(type(event.get(key)) in (int, float) for key in ("t", "step")):
-        return None
-    return {"kind": "", "values": {}, **event}

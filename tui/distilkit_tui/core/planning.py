@@ -14,7 +14,7 @@ from typing import Any
 
 from distilkit.errors import UserError
 from distilkit.files import read_json
-from distilkit_tui.core.entry import number
+from distilkit.runs.record import number
 
 Key = tuple[Any, ...]
 

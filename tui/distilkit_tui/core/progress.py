@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from distilkit.errors import UserError
+from distilkit.runs.record import as_table, number
 from distilkit.settings import TrainSettings
 from distilkit.strategies import Strategy, parse_strategy, strategy_from_table
-from distilkit_tui.core.entry import Entry, number, table
+from distilkit_tui.core.entry import Entry
 
 GLYPHS = {"done": "✓", "now": "▶", "later": "○", "failed": "✗", "stopped": "■"}
 
@@ -35,21 +36,21 @@ def parts(entry: Entry, twin: Entry | None = None) -> list[Part]:
 
     Stages come from the configuration, the place among them from the phase that the run says it is in.
     """
-    is_twin, points = bool(entry.record.get("twin_of")), _points(entry)
+    is_twin, points = entry.record.twin_of is not None, _points(entry)
     own = "label-only" if is_twin else "student"
     roles = [own] if points == 1 else [f"{own} {point}/{points}" for point in range(1, points + 1)]
     names = [] if is_twin else [("teacher", stage) for stage in teacher_stages(entry)]
     names += [(role, stage) for role in roles for stage in student_stages(entry)]
     ended = {"crashed": "failed", "stopped": "stopped", "lost": "failed"}.get(entry.state, "now")
-    twin_began = twin is not None and bool(twin.status)
+    twin_began = twin is not None and bool(twin.status.raw)
     trained = entry.state == "done" or twin_began
-    at = len(names) + 1 if trained else _place(str(entry.status.get("phase", "")), names)
+    at = len(names) + 1 if trained else _place(entry.status.phase, names)
     labels = [": ".join(name) for name in names] + ["evaluation"]
     found = [
         Part(label, "done" if place < at else ended if place == at else "later", place < len(names))
         for place, label in enumerate(labels)
     ]
-    if entry.record.get("twin"):
+    if entry.record.twin:
         state = "done" if entry.state == "done" else ended if twin_began else "later"
         found.append(Part("label-only twin", state, False))
     return found
@@ -67,24 +68,24 @@ def headline(entry: Entry, found: list[Part]) -> str:
         if part.state not in ("done", "later"):
             return f"stage {place} of {len(trained)}: {part.label}"
     current = next((part.label for part in found if part.state not in ("done", "later")), "")
-    return "finished" if entry.state == "done" else current or str(entry.status.get("phase", ""))
+    return "finished" if entry.state == "done" else current or entry.status.phase
 
 
 def work_under_way(entry: Entry) -> Work | None:
     """Return what a run works on; a validation on the way counts as a part of its stage."""
-    phase = str(entry.status.get("phase", ""))
-    done, total = number(entry.status.get("phase_done")), number(entry.status.get("phase_total"))
+    phase = entry.status.phase
+    done, total = entry.status.phase_done, entry.status.phase_total
     if entry.step and (phase.endswith(": validate") or total == entry.step[1]):
         return Work(phase, *entry.step, entry.rate, entry.eta)
     if done is None or not total:
         return None
-    return Work(phase, done, total, number(entry.status.get("rate")), number(entry.status.get("eta")))
+    return Work(phase, done, total, entry.status.rate, entry.status.eta)
 
 
 def examples_per_step(entry: Entry, stage: str) -> int:
     """Return how many examples an optimiser step of a stage reads, on one process."""
     of_teacher = stage in teacher_stages(entry) and stage not in student_stages(entry)
-    section = table(table(entry.resolved, "teacher") if of_teacher else entry.resolved, "train")
+    section = as_table((as_table(entry.resolved.get("teacher")) if of_teacher else entry.resolved).get("train"))
     count = 1
     for key in ("per_device_train_batch_size", "gradient_accumulation_steps"):
         count *= int(number(section.get(key)) or 1)
@@ -115,7 +116,7 @@ def _names(strategy: Strategy) -> list[str]:
 def _points(entry: Entry) -> int:
     """Return how many points the run's grid has."""
     count = 1
-    for values in table(entry.resolved, "grid").values():
+    for values in as_table(entry.resolved.get("grid")).values():
         count *= len(values) if isinstance(values, list) and values else 1
     return count
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from distilkit.comparison import evidence
+from distilkit.comparison import run_files
 from distilkit.comparison.result import Column, ComparisonResult
 from distilkit.comparison.system import System
 from distilkit.data.collection import Collection, open_collection
 from distilkit.data.texts import Texts
 from distilkit.errors import UserError
+from distilkit.runs.record import RunRecord
 
 # How far down the rankings are shown.
 DEPTH = 100
@@ -63,7 +64,7 @@ class Side:
 
 def differences(result: ComparisonResult, column: Column, system: str, baseline: str) -> list[Difference]:
     """Return every query that both were measured on, the greatest gain first."""
-    systems, measure = evidence.of_set(result, column[0]), column[1]
+    systems, measure = run_files.of_set(result, column[0]), column[1]
     if system not in systems or baseline not in systems:
         return []
     one, other = systems[system].per_query[measure], systems[baseline].per_query[measure]
@@ -73,7 +74,7 @@ def differences(result: ComparisonResult, column: Column, system: str, baseline:
 
 def query_texts(result: ComparisonResult, column: Column, queries: Sequence[str], runs_dir: Path) -> dict[str, str]:
     """Return the queries' texts, as far as the collection lies beside the runs."""
-    collection = collection_of(list(evidence.of_set(result, column[0]).values()), column[0], runs_dir)
+    collection = collection_of(list(run_files.of_set(result, column[0]).values()), column[0], runs_dir)
     return _texts(collection.queries, queries) if collection is not None else {}
 
 
@@ -84,10 +85,10 @@ def sides(
 
     Raises UserError for files that are broken.
     """
-    systems = evidence.of_set(result, column[0])
+    systems = run_files.of_set(result, column[0])
     pair = [systems[name] for name in names]
-    judged = next((found for one in pair if (found := evidence.judgements(one))), {})
-    rankings = [evidence.ranking(one) for one in pair]
+    judged = next((found for one in pair if (found := run_files.judgements(one))), {})
+    rankings = [run_files.ranking(one) for one in pair]
     lists = [None if run is None else run.get(query, [])[:DEPTH] for run in rankings]
     ranks = [{document: rank for rank, (document, _) in enumerate(one or (), 1)} for one in lists]
     collection = collection_of(list(systems.values()), column[0], runs_dir)
@@ -124,8 +125,8 @@ def collection_of(systems: Sequence[System], eval_set: str | None, runs_dir: Pat
     """
     found = sorted((runs_dir / ".artifacts").glob("collection/*/content/manifest.json"))
     opened = [one for path in found if (one := _opened(str(path.parent))) is not None]
-    records = [record for system in systems if (record := evidence.record(system))]
-    stated = [str(data.get("fingerprint")) for record in records if isinstance(data := record.get("data"), dict)]
+    records = [run.record for system in systems if (run := run_files.stored(system)) is not None]
+    stated = [str(record.data.get("fingerprint")) for record in records]
     if stated and not any(_own_data(record, eval_set) for record in records):
         return next((one for one in opened if one.fingerprint == stated[0]), None)
     fitting = [one for one in opened if _fits(one, systems)]
@@ -140,9 +141,9 @@ def _opened(folder: str) -> Collection | None:
         return None
 
 
-def _own_data(record: dict[str, object], eval_set: str | None) -> bool:
+def _own_data(record: RunRecord, eval_set: str | None) -> bool:
     """Return whether a query set reads other data than its recipe's [data]."""
-    place: object = record.get("resolved")
+    place: object = record.resolved
     for key in ("evaluate", "sets", eval_set, "data"):
         place = place.get(key) if isinstance(place, dict) else None
     return bool(place)
@@ -153,7 +154,7 @@ def _fits(collection: Collection, systems: Sequence[System]) -> bool:
     queries, passages = set(), set()
     for system in systems:
         queries |= set(list(next(iter(system.per_query.values())))[:SAMPLE])
-        run = evidence.ranking(system) or {}
+        run = run_files.ranking(system) or {}
         passages |= {document for query in list(run)[:SAMPLE] for document, _ in run[query][:1]}
     return all(
         bool((table.find(sorted(ids)) >= 0).all())

@@ -5,13 +5,14 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from distilkit.errors import UserError
-from distilkit.evaluation.results import read_measures
 from distilkit.runs.folder import RunFolder
-from distilkit.runs.state import derive, find_runs, read_record, read_status
-from distilkit_tui.core.entry import Entry, number
+from distilkit.runs.listing import find_runs
+from distilkit.runs.read import StoredRun
+from distilkit.runs.record import RunStatus
+from distilkit.runs.state import derive
+from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.history import History
 from distilkit_tui.core.tail import Log
 
@@ -100,7 +101,7 @@ class RunStore:
             self._histories.clear()
             return {}, f"there is no folder {self.runs_dir}"
         try:
-            folders = find_runs(self.runs_dir)
+            folders = [run.folder for run in find_runs(self.runs_dir)]
         except OSError as error:
             return {}, f"{self.runs_dir} cannot be read: {error.strerror}"
         before = self._snapshot.entries
@@ -121,19 +122,20 @@ class RunStore:
         if not (scan or entry.live or entry.state == "new"):
             return entry
         folder = entry.folder
-        stamps = tuple(_stamp(path) for path in (folder.run_json, folder.status_json, _measures_path(folder)))
+        measures = StoredRun(folder.path).results().measures_json
+        stamps = tuple(_stamp(path) for path in (folder.run_json, folder.status_json, measures))
         if stamps == self._stamps.get(entry.key):
             if entry.state in ("done", "stopped", "damaged"):
                 return entry
-            state = _state(folder, entry.record, entry.status)
+            state = derive(folder, entry.record, entry.status)
             return entry if state == entry.state else replace(entry, state=state)
         self._stamps[entry.key] = stamps
         found = read_entry(entry.key, folder)
         return replace(found, pace=self._pace(entry.key, found.status)) if found.live else found
 
-    def _pace(self, key: str, status: dict[str, Any]) -> float | None:
+    def _pace(self, key: str, status: RunStatus) -> float | None:
         """Return a run's steps a second by the clock, validation included, by what it reported lately."""
-        now, step = number(status.get("hb_t")), number(status.get("step"))
+        now, step = status.heartbeat, status.step
         if now is None or step is None:
             return None
         seen = self._steps.setdefault(key, deque())
@@ -165,27 +167,14 @@ class RunStore:
 
 def read_entry(key: str, folder: RunFolder) -> Entry:
     """Return a run as its files tell it; what cannot be read makes it `damaged`, with the reason."""
+    run = StoredRun(folder.path)
     try:
-        record, status, measures = read_record(folder), read_status(folder), _measures_path(folder)
-        values = read_measures(measures)["measures"] if measures.exists() else {}
-        return Entry(key, folder, _state(folder, record, status), record, status, values)
+        status, found = run.status(), run.results().measures()
+        return Entry(key, folder, run.state(status), run.record, status, found.measures if found else {})
     except UserError as error:
         return Entry(key, folder, "damaged", problem=str(error))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except OSError as error:
         return Entry(key, folder, "damaged", problem=f"{folder.path} cannot be read: {error}")
-
-
-def _state(folder: RunFolder, record: dict[str, Any], status: dict[str, Any]) -> str:
-    try:
-        return derive(folder, record, status)
-    except OSError:
-        # The lock of a folder that cannot be written cannot be asked about: its life signs are judged as another
-        # machine's.
-        return derive(folder, {**record, "boot_id": None, "host": {}}, status)
-
-
-def _measures_path(folder: RunFolder) -> Path:
-    return Path(folder.eval) / "test" / "measures.json"
 
 
 def _stamp(path: Path) -> Stamp:

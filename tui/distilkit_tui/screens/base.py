@@ -191,7 +191,7 @@ class RunActions(CurveActions, BaseScreen):
         if not entry.live:
             self.warn(f"{entry.key} is {entry.state}; there is nothing to stop")
         elif entry.key not in self.main.stopping:
-            twin = self.main.snapshot.entries.get(str(entry.record.get("twin")))
+            twin = self.main.snapshot.entries.get(str(entry.record.twin))
             if await self._attempt(lambda: request_stop(entry, twin), f"{entry.key} stops after a checkpoint"):
                 self.main.stopping.add(entry.key)
         elif await self.app.push_screen_wait(

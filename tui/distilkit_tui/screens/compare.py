@@ -95,7 +95,7 @@ class CompareScreen(BaseScreen):
         """The runs compared: the marked ones; without a mark the latest that is finished."""
         known = self.main.snapshot.entries
         marked = [known[key] for key in self.main.marks if key in known]
-        done = [entry for entry in known.values() if entry.state == "done" and not entry.record.get("twin_of")]
+        done = [entry for entry in known.values() if entry.state == "done" and not entry.record.twin_of]
         return marked or ordered(done, "started")[:1]
 
     def runs_changed(self, snapshot: Snapshot) -> None:

@@ -107,14 +107,14 @@ class RunScreen(RunActions):
         width = max(self.size.width - 2, 20)
         glyph, colour = STATES.get(entry.state, ("·", "foreground"))
         style = self.app.theme_variables.get(colour, "")
-        twin = self.main.snapshot.entries.get(str(entry.record.get("twin")))
+        twin = self.main.snapshot.entries.get(str(entry.record.twin))
         found = parts(entry, twin)
         stopping = ", stopping" if entry.key in self.main.stopping and entry.live else ""
         marked = "◆ " if entry.key in self.main.baselines else "● " if entry.key in self.main.marks else ""
         head = Text(no_wrap=True, overflow="ellipsis")
         head.append(f"{glyph} {entry.state}{stopping}", style=f"bold {style}")
         head.append(f"  {marked}{short(safe(entry.key), max(width // 2, 12))}", style="bold")
-        about = [entry.strategy, entry.student, f"seed {entry.record.get('seed', '?')}"]
+        about = [entry.strategy, entry.student, f"seed {entry.record.raw.get('seed', '?')}"]
         head.append("  " + safe(" · ".join(text for text in about if text)))
         lines = [head, self._bar(entry, headline(entry, found)), Text(safe(progress_line(found)))]
         lines.append(Text(safe(" · ".join(self._figures(entry)))))
@@ -148,7 +148,7 @@ class RunScreen(RunActions):
             found += [f"memory {size(held['now'])}, {size(held['most'])} at most"] if held else []
             silent = facts.silence(entry)
             found += [f"last sign {duration(silent)} ago"] if silent is not None else []
-            found += [f"pid {entry.status.get('pid')}"]
+            found += [f"pid {entry.status.pid}"]
         if entry.problem:
             found.append(entry.problem)
         return found

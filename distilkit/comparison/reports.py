@@ -1,8 +1,9 @@
-"""What a finished suite ends in: for each student the tables of its strategies, teacher and first stage beside them."""
+"""What finished runs and suites end in: their systems compared, and what was chosen on the validation queries."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from distilkit.comparison.arguments import REFERENCES
@@ -12,14 +13,63 @@ from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System, read_systems
 from distilkit.comparison.tables.build import available, build
 from distilkit.comparison.tables.table import Table
-from distilkit.files import read_json
+from distilkit.runs.read import StoredRun, read_suite
 
 ALONE = "no teacher"
 
 
+def report(folder: Path, format_: str, screen: Screen | None = None) -> str:
+    """Return a finished run's comparison of all its query sets, as text for a screen or as JSON."""
+    run = StoredRun(folder)
+    sets = [name for name, results in run.all_results().items() if results.measures()]
+    results = {name: _compare(run, name) for name in sorted(sets, key=lambda name: (name != "test", name))}
+    choices = _choices(run)
+    if format_ == "json":
+        found = {name: json.loads(render(result, "json")) for name, result in results.items()}
+        return json.dumps({"run": run.record.name, "choices": choices, "sets": found}, indent=2, ensure_ascii=False)
+    parts = []
+    for name, result in results.items():
+        heading = f"{run.record.name} on {run.record.data['name']}, query set {name}"
+        parts.append(f"{heading}\n\n{render(result, format_, screen).rstrip()}")
+    width = (screen or Screen()).width
+    lines = [fill(f"{system}: {text}", width, subsequent_indent="  ") for system, text in choices.items()]
+    if lines:
+        parts.append("Chosen on the validation queries\n" + "\n".join(lines))
+    parts.append(f"Run folder: {run.path}")
+    return "\n\n".join(parts)
+
+
+def _compare(run: StoredRun, eval_set: str) -> ComparisonResult:
+    systems = read_systems([str(run.path)], runs_dir=run.path.parent, eval_set=eval_set)
+    letters = {"bm25": "B", "teacher": "T", run.record.twin: "L"}
+    baselines = [f"{system.name}:{letters[system.name]}" for system in systems if system.name in letters]
+    return compare(systems, baselines=baselines or None, eval_set=eval_set)
+
+
+def _choices(run: StoredRun) -> dict[str, str]:
+    """Return what the grids of a run and its twin chose, and the validation of every point tried."""
+    runs = {run.record.name: run}
+    if (twin := run.twin()) is not None and run.record.twin:
+        runs[run.record.twin] = twin
+    found = {}
+    for name, one in runs.items():
+        if grid := one.grid():
+            measure = grid["measure"]
+            points = [f"{_values(point['values'])}: {point['validation'][measure]:.4f}" for point in grid["tried"]]
+            found[name] = f"{_values(grid['chosen'])} ({measure}: {', '.join(points)})"
+    return found
+
+
+def _values(values: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key.rpartition('.')[2]} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in values.items()
+    )
+
+
 def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> str:
-    """Return the comparisons of a suite's finished runs, for a screen or as JSON."""
-    suite = read_json(folder / "suite.json")
+    """Return the comparisons of a suite's finished runs, one a student, as text for a screen or as JSON."""
+    suite = read_suite(folder)
     results = suite_results(folder, suite)
     if format_ == "json":
         tables = {student: json.loads(render(result, "json")) for student, result in results.items()}

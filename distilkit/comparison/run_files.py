@@ -1,0 +1,97 @@
+"""The files behind a system's values, read when a table, a plot or a list of single queries asks for them."""
+
+import math
+from functools import lru_cache
+from pathlib import Path
+
+from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.system import System
+from distilkit.evaluation import policy
+from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
+from distilkit.runs.read import StoredRun
+from distilkit.runs.record import Cost, Event, Table
+
+
+def of_set(result: ComparisonResult, eval_set: str | None) -> dict[str, System]:
+    """Return the systems of a query set by name."""
+    return {one.name: one for one in result.sources if not result.sets or one.eval_set == eval_set}
+
+
+def first_set(result: ComparisonResult) -> dict[str, System]:
+    """Return the systems of the first query set by name."""
+    return of_set(result, result.columns[0][0])
+
+
+def ranking(system: System, seed: int = 0) -> Run | None:
+    """Return a system's results in the policy's order, of its first seed or another; None without a run file."""
+    path = system.origins[seed].run if system.origins else None
+    return _run(path, path.stat().st_mtime_ns) if path is not None and path.is_file() else None
+
+
+def judgements(system: System) -> Qrels | None:
+    """Return the judgements that a system was measured with; None without their file."""
+    path = system.origins[0].qrels if system.origins else None
+    return _qrels(path, path.stat().st_mtime_ns) if path is not None and path.is_file() else None
+
+
+def costs(system: System) -> list[Cost]:
+    """Return what a system costs by seed, empty for a bare run file."""
+    return [origin.results.cost() for origin in system.origins if origin.results is not None]
+
+
+def cost(system: System, name: str) -> float | None:
+    """Return one figure of a system's cost (a field of `Cost`), its mean over the seeds; None where none states it."""
+    return mean([getattr(one, name) for one in costs(system)])
+
+
+def seconds_by_stage(system: System) -> dict[str, float]:
+    """Return the time of training by stage, its mean over the seeds."""
+    found = [one.training_seconds for one in costs(system)]
+    means = {stage: mean([one.get(stage) for one in found]) for stage in (found[0] if found else ())}
+    return {stage: seconds for stage, seconds in means.items() if seconds is not None}
+
+
+def first_cost(system: System) -> Cost:
+    """Return what a system's first seed costs, an empty cost for a bare run file."""
+    return next(iter(costs(system)), Cost())
+
+
+def stored(system: System) -> StoredRun | None:
+    """Return the run of a trained system's first seed."""
+    return system.origins[0].stored if system.origins else None
+
+
+def curve(system: System) -> Table:
+    """Return the validation of a system's first seed by examples and time, empty where it has none."""
+    run = stored(system)
+    return run.curve() if run is not None else {}
+
+
+def events(system: System, *kinds: str) -> list[Event]:
+    """Return the events of some kinds that training a system's first seed wrote, its own stages' alone.
+
+    The events of a teacher trained on the way are left out, and where a grid was searched those of other points than
+    the last.
+    """
+    run = stored(system)
+    stages = first_cost(system).training_seconds
+    found = list(run.events(*kinds)) if run is not None else []
+    own = [one for one in found if not stages or one.stage in stages]
+    return [one for one in own if one.trial == own[-1].trial]
+
+
+def mean(values: list[float | None]) -> float | None:
+    """Return the mean of the values that there are, None without any."""
+    there = [value for value in values if value is not None]
+    return math.fsum(there) / len(there) if there else None
+
+
+# The time of change is part of the key: whoever holds a report open may see a run go on.
+@lru_cache(maxsize=64)
+def _run(path: Path, changed: int) -> Run:
+    return policy.ordered(read_run(path))
+
+
+@lru_cache(maxsize=8)
+def _qrels(path: Path, changed: int) -> Qrels:
+    return read_qrels(path)

@@ -1,0 +1,54 @@
+"""The runs below a folder: all of them, one by its name, and a line about each."""
+
+from pathlib import Path
+from typing import TypedDict
+
+from distilkit.errors import UserError, nearest
+from distilkit.runs.read import StoredRun, is_run
+
+
+class Summary(TypedDict):
+    """One line of `distilkit runs`."""
+
+    name: str
+    state: str
+    strategy: str
+    student: str
+    step: int | None
+    total: int | None
+    measures: dict[str, float]
+
+
+def find_runs(runs_dir: Path) -> list[StoredRun]:
+    """Return every run below a folder, runs of suites too, by name."""
+    if not runs_dir.is_dir():
+        return []
+    found = [path.parent for pattern in ("*/run.json", "*/*/run.json") for path in runs_dir.glob(pattern)]
+    return [StoredRun(path) for path in sorted(found) if ".artifacts" not in path.parts]
+
+
+def locate(name: str, runs_dir: Path) -> StoredRun:
+    """Return the run of a name or folder; raises UserError that names the nearest right one."""
+    for path in (runs_dir / name, Path(name)):
+        if is_run(path):
+            return StoredRun(path)
+    known = [str(run.path.relative_to(runs_dir)) for run in find_runs(runs_dir)]
+    raise UserError(f"no run is called {name!r} in {runs_dir}{nearest(name, known)}")
+
+
+def summary(run: StoredRun, runs_dir: Path) -> Summary:
+    """Return a run's line; a damaged run says no more than that, and `show` says what is wrong with it."""
+    name = str(run.path.relative_to(runs_dir))
+    try:
+        record, status, measures = run.record, run.status(), run.results().measures()
+    except UserError:
+        return Summary(name=name, state="damaged", strategy="", student="", step=None, total=None, measures={})
+    return Summary(
+        name=name,
+        state=run.state(status),
+        strategy=record.strategy,
+        student=record.student,
+        step=status.step,
+        total=status.total,
+        measures=measures.measures if measures else {},
+    )

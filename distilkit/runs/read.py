@@ -1,0 +1,101 @@
+"""The one reader of run folders and suites, for `compare`, `show`, `runs` and the terminal interface."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from distilkit.runs.folder import RunFolder
+from distilkit.runs.record import (
+    Event,
+    RunRecord,
+    RunStatus,
+    Table,
+    parse_event,
+    read_object_if_any,
+    read_record,
+    read_status,
+)
+from distilkit.runs.results import StoredResults
+from distilkit.runs.state import derive
+
+
+class StoredRun:
+    """A run as its folder tells it: every file is read when it is asked for.
+
+    Methods and `record` raise UserError, naming the file, where it is damaged; a file that a run may lack is empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.folder = RunFolder(path)
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """What the run was started with."""
+        return read_record(self.folder.run_json)
+
+    def exists(self) -> bool:
+        """Return whether the folder is that of a run."""
+        return self.folder.exists()
+
+    def status(self) -> RunStatus:
+        """Return how far the run is."""
+        return read_status(self.folder.status_json)
+
+    def state(self, status: RunStatus | None = None) -> str:
+        """Return whether the run is running, stalled, done, stopped, crashed or lost."""
+        return derive(self.folder, self.record, status or self.status())
+
+    def results(self, eval_set: str = "test") -> StoredResults:
+        """Return the student's results on a query set."""
+        path = self.folder.eval / eval_set
+        return StoredResults(path, path / "qrels.tsv")
+
+    def all_results(self) -> dict[str, StoredResults]:
+        """Return the student's results by query set, also of those that it is still measured on."""
+        return {one.name: self.results(one.name) for one in sorted(self.folder.eval.glob("*"))}
+
+    def evaluated_sets(self) -> list[str]:
+        """Return the names of the query sets that the run has results for."""
+        return [name for name, results in self.all_results().items() if results.exist()]
+
+    def twin(self) -> "StoredRun | None":
+        """Return the label-only twin, which lies beside its run, also where its name holds that of a suite."""
+        name = self.record.twin
+        found = StoredRun(self.path.resolve().parent / Path(name).name) if name else None
+        return found if found is not None and found.exists() else None
+
+    def grid(self) -> Table:
+        """Return what was tried and chosen on the validation queries, empty without a grid."""
+        return read_object_if_any(self.folder.grid)
+
+    def curve(self) -> Table:
+        """Return the validation by examples and time, empty where the student was not validated on the way."""
+        return read_object_if_any(self.folder.curve)
+
+    def events(self, *kinds: str) -> Iterator[Event]:
+        """Yield the events of some kinds."""
+        if not self.folder.events.is_file():
+            return
+        with self.folder.events.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                event = parse_event(line)
+                if event is not None and event.kind in kinds:
+                    yield event
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is that of a run."""
+    return RunFolder(folder).exists()
+
+
+def suite_members(folder: Path) -> list[StoredRun]:
+    """Return the runs in a suite's folder, by name."""
+    if not folder.is_dir():
+        return []
+    return [StoredRun(one) for one in sorted(folder.iterdir()) if not one.name.startswith(".") and is_run(one)]
+
+
+def read_suite(folder: Path) -> Table:
+    """Return the suite.json of a suite's folder, empty without one."""
+    return read_object_if_any(folder / "suite.json")

@@ -1,0 +1,254 @@
+"""What the files of a run say, as typed values: run.json, status.json, the lines of events.jsonl, cost.json."""
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from distilkit.errors import UserError
+from distilkit.files import read_json
+
+Table = dict[str, Any]
+"""The object of a JSON file."""
+
+_REQUIRED: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "strategy": str,
+    "student": str,
+    "seed": int,
+    "twin": (str, type(None)),
+    "overrides": list,
+    "resolved": dict,
+    "data": dict,
+    "versions": dict,
+    "created": str,
+}
+"""The keys that a run.json cannot do without, with their types."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """run.json: what a run was started with. `raw` is the whole object.
+
+    `recipe` has the keys that were set, `resolved` all of them; `twin` and `twin_of` are names of runs.
+    """
+
+    name: str = ""
+    strategy: str = ""
+    student: str = ""
+    seed: int = 0
+    twin: str | None = None
+    twin_of: str | None = None
+    overrides: tuple[str, ...] = ()
+    recipe: Table = field(default_factory=dict)
+    resolved: Table = field(default_factory=dict)
+    data: Table = field(default_factory=dict)
+    versions: Table = field(default_factory=dict)
+    created: str = ""
+    host: Table = field(default_factory=dict)
+    boot_id: str | None = None
+    raw: Table = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, table: Table) -> "RunRecord":
+        """Return the record of an object; what it does not say, or says in another form, has its default."""
+        return cls(
+            name=text(table.get("name")),
+            strategy=text(table.get("strategy")),
+            student=text(table.get("student")),
+            seed=int(number(table.get("seed")) or 0),
+            twin=text(table.get("twin")) or None,
+            twin_of=text(table.get("twin_of")) or None,
+            overrides=tuple(map(str, table["overrides"])) if isinstance(table.get("overrides"), list) else (),
+            recipe=as_table(table.get("recipe")),
+            resolved=as_table(table.get("resolved")),
+            data=as_table(table.get("data")),
+            versions=as_table(table.get("versions")),
+            created=text(table.get("created")),
+            host=as_table(table.get("host")),
+            boot_id=text(table.get("boot_id")) or None,
+            raw=table,
+        )
+
+
+def read_record(path: Path) -> RunRecord:
+    """Return the record of a run.json; raises UserError where it is damaged or lacks a key."""
+    table = as_table(_read(path))
+    for key, types in _REQUIRED.items():
+        if key not in table:
+            raise UserError(f"{path}: is no record of a run: {key} is missing")
+        if not isinstance(table[key], types):
+            raise UserError(f"{path}: is no record of a run: {key} is {table[key]!r}")
+    return RunRecord.of(table)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """status.json: how far a run is, replaced as it goes on. `raw` is the whole object.
+
+    `step` of `total` steps are those of the stage in training, `phase_done` of `phase_total` the units of the phase,
+    `rate` its units a second, `eta` its seconds left, `heartbeat` the seconds since the epoch at which it was written
+    and `expect_next` the seconds until the next one. `values` are the last loss and terms, `validation` the last
+    measures, `error` what ended it.
+    """
+
+    state: str = ""
+    phase: str = ""
+    phase_done: float | None = None
+    phase_total: float | None = None
+    step: int | None = None
+    total: int | None = None
+    rate: float | None = None
+    eta: float | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+    heartbeat: float | None = None
+    expect_next: float = 30.0
+    pid: int | None = None
+    pid_start: str | None = None
+    raw: Table = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, table: Table) -> "RunStatus":
+        """Return the status of an object; what it does not say, or says in another form, has its default."""
+        expected = number(table.get("expect_next_s"))
+        return cls(
+            state=text(table.get("state")),
+            phase=text(table.get("phase")),
+            phase_done=number(table.get("phase_done")),
+            phase_total=number(table.get("phase_total")),
+            step=_whole(table.get("step")),
+            total=_whole(table.get("total")),
+            rate=number(table.get("rate")),
+            eta=number(table.get("eta")),
+            values=numbers(table.get("values")),
+            validation=numbers(table.get("validation")),
+            error=text(as_table(table.get("exit")).get("error")),
+            heartbeat=number(table.get("hb_t")),
+            expect_next=30.0 if expected is None else expected,
+            pid=_whole(table.get("pid")),
+            pid_start=text(table.get("pid_start")) or None,
+            raw=table,
+        )
+
+
+def read_status(path: Path) -> RunStatus:
+    """Return a status.json; an empty one where there is none yet or it cannot be read as JSON."""
+    try:
+        found = read_json(path)
+    except (FileNotFoundError, ValueError):
+        return RunStatus()
+    return RunStatus.of(as_table(found))
+
+
+class Event(NamedTuple):
+    """A line of events.jsonl: what was measured at a step of a stage; `trial` names the point of a grid."""
+
+    time: float
+    step: int
+    kind: str
+    stage: str
+    values: Table
+    trial: str = ""
+    key: str = ""
+
+
+def parse_event(line: str | bytes) -> Event | None:
+    """Return the event of a line, None where it is damaged or still being written."""
+    try:
+        found = json.loads(line.decode() if isinstance(line, bytes) else line)
+    except ValueError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    time, step, values = number(found.get("t")), _whole(found.get("step")), found.get("values", {})
+    if time is None or step is None or not isinstance(values, dict):
+        return None
+    kind, stage = text(found.get("kind")), text(found.get("stage"))
+    return Event(time, step, kind, stage, values, text(found.get("trial")), text(found.get("key")))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """cost.json: what a system costs; None for what it does not state. `raw` is the whole object.
+
+    `ms_per_query` is the median, `training_seconds` those of each stage.
+    """
+
+    parameters: float | None = None
+    macs_per_pair: float | None = None
+    length: int | None = None
+    ms_per_query: float | None = None
+    depth: int | None = None
+    peak_memory_bytes: float | None = None
+    bytes_per_document: float | None = None
+    training_seconds: dict[str, float] = field(default_factory=dict)
+    teacher_seconds: float | None = None
+    machine: Table = field(default_factory=dict)
+    raw: Table = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, table: Table) -> "Cost":
+        """Return the cost of an object; what it does not say, or says in another form, has its default."""
+        return cls(
+            parameters=number(table.get("parameters")),
+            macs_per_pair=number(table.get("macs_per_pair")),
+            length=_whole(table.get("length")),
+            ms_per_query=number(as_table(table.get("ms_per_query")).get("p50")),
+            depth=_whole(table.get("depth")),
+            peak_memory_bytes=number(table.get("peak_memory_bytes")),
+            bytes_per_document=number(table.get("bytes_per_document")),
+            training_seconds=numbers(table.get("training_seconds")),
+            teacher_seconds=number(table.get("teacher_seconds")),
+            machine=as_table(table.get("machine")),
+            raw=table,
+        )
+
+
+def read_object(path: Path) -> Table:
+    """Return the object of a JSON file; raises UserError for anything else."""
+    found = _read(path)
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: expected an object")
+    return found
+
+
+def read_object_if_any(path: Path) -> Table:
+    """Return the object of a JSON file, empty where there is no file; raises UserError for anything else."""
+    return read_object(path) if path.is_file() else {}
+
+
+def number(value: object) -> float | None:
+    """Return a value if it is a finite number, else None."""
+    return float(value) if isinstance(value, int | float) and type(value) is not bool and math.isfinite(value) else None
+
+
+def numbers(value: object) -> dict[str, float]:
+    """Return the finite numbers of an object by name."""
+    found = {str(name): number(one) for name, one in as_table(value).items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def text(value: object) -> str:
+    """Return a value if it is a text, else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def as_table(value: object) -> Table:
+    """Return a value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _whole(value: object) -> int | None:
+    found = number(value)
+    return None if found is None else int(found)
+
+
+def _read(path: Path) -> object:
+    try:
+        found: object = read_json(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON: {error}") from None
+    return found

@@ -1,0 +1,125 @@
+"""The files of one system's results on a query set: run.trec, per_query.csv, measures.json, cost.json, qrels.tsv."""
+
+import csv
+import io
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from distilkit.errors import UserError
+from distilkit.files import write_text
+from distilkit.runs.record import Cost, Table, number, numbers, read_object, read_object_if_any, text
+
+RUN = "run.trec"
+PER_QUERY = "per_query.csv"
+
+PerQuery = dict[str, dict[str, float]]
+"""Per measure: each judged query's value."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """measures.json: the means over `n` judged queries of a set, and the policy that they were computed under."""
+
+    set: str
+    n: int
+    measures: dict[str, float]
+    policy: Table = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredResults:
+    """`eval/SET/` or `eval/SET/references/NAME/`: one system's results; `qrels` are the set's judgements."""
+
+    path: Path
+    qrels: Path
+
+    @property
+    def run(self) -> Path:
+        """The TREC run."""
+        return self.path / RUN
+
+    @property
+    def table(self) -> Path:
+        """The table of each query's values."""
+        return self.path / PER_QUERY
+
+    @property
+    def measures_json(self) -> Path:
+        """The means."""
+        return self.path / "measures.json"
+
+    def exist(self) -> bool:
+        """Return whether the system has been measured."""
+        return self.table.is_file() or self.run.is_file()
+
+    def measures(self) -> Measures | None:
+        """Return the means, None without their file; raises UserError where it is damaged."""
+        return read_measures(self.measures_json) if self.measures_json.is_file() else None
+
+    def per_query(self) -> PerQuery:
+        """Return each query's values, empty without their file; raises UserError where it is damaged."""
+        return read_per_query(self.table) if self.table.is_file() else {}
+
+    def cost(self) -> Cost:
+        """Return what the system costs, an empty cost without its file; raises UserError where it is damaged."""
+        return Cost.of(read_object_if_any(self.path / "cost.json"))
+
+    def references(self) -> dict[str, "StoredResults"]:
+        """Return the first stage and the teacher, as far as the set has their folders."""
+        folders = sorted((self.path / "references").glob("*"))
+        return {folder.name: StoredResults(folder, self.qrels) for folder in folders}
+
+
+def write_per_query(path: Path, per_query: PerQuery) -> None:
+    """Write a table of values: a row per judged query, sorted by id, values that read back equal."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["query_id", *per_query])
+    for query in sorted(next(iter(per_query.values()), {})):
+        writer.writerow([query, *(repr(float(values[query])) for values in per_query.values())])
+    write_text(path, out.getvalue())
+
+
+def read_per_query(path: Path) -> PerQuery:
+    """Return the table of a per_query.csv.
+
+    Raises UserError, with file and line, for a header without `query_id` first, a row of another length, a query listed
+    twice or a value that is no finite number.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as CSV: {error}") from error
+    if not rows or len(rows[0]) < 2 or rows[0][0] != "query_id":
+        raise UserError(f"{path}:1: expected the header 'query_id,MEASURE,...'")
+    names = rows[0][1:]
+    table: PerQuery = {name: {} for name in names}
+    for line, row in enumerate(rows[1:], start=2):
+        values = [value for value in map(_finite, row[1:]) if value is not None]
+        if len(row) != len(rows[0]) or len(values) != len(names):
+            raise UserError(f"{path}:{line}: expected a query id and {len(names)} finite numbers")
+        if row[0] in table[names[0]]:
+            raise UserError(f"{path}:{line}: query {row[0]!r} is listed twice")
+        for name, value in zip(names, values, strict=True):
+            table[name][row[0]] = value
+    return table
+
+
+def read_measures(path: Path) -> Measures:
+    """Return the means of a measures.json; raises UserError where it is none."""
+    found = read_object(path)
+    if not all(isinstance(found.get(key), dict) for key in ("measures", "policy")):
+        raise UserError(f"{path}: expected an object with the keys set, n, measures and policy")
+    return Measures(
+        text(found.get("set")), int(number(found.get("n")) or 0), numbers(found["measures"]), found["policy"]
+    )
+
+
+def _finite(value: str) -> float | None:
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
