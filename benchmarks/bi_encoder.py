@@ -27,7 +27,7 @@ def run(options: Options) -> Iterator[Row]:
         student = student_model(options, architecture="bert_dot")
         saved = save_for_peers(student, Path(folder) / "student")
         stores = pairs.tokens.queries, pairs.tokens.passages
-        tokens = SideTokens.of(tokenizer(), *stores, student.options.sides, document_length=LENGTH)
+        tokens = SideTokens.of(tokenizer(), *stores, student.options.text_format, document_length=LENGTH)
         setting = "MarginMSELoss, CLS pooling, dot product, defaults"
         variants = [Variant("ST fp32", setting, partial(_theirs, saved, pairs, size), "default")]
         stage, examples = stage_of("margin_mse", size), pair_set(pairs, ways=2, cached=True)

@@ -221,8 +221,7 @@ def measure(folder: Path) -> dict[str, str]:
     clock = Clock()
     from distilkit.data.batches import PairLengths, Schedule
     from distilkit.data.collection import open_collection
-    from distilkit.data.side_format import SideFormat
-    from distilkit.data.side_tokens import SideTokens
+    from distilkit.data.side_tokens import SideFormat, SideTokens
     from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore
     from distilkit.data.triples import Triples
     from distilkit.models.batch import batch_of

@@ -11,7 +11,7 @@ the chip. Embeddings, heads and losses of predictions are left out, being a thou
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distilkit.evaluation.macs import encoder_macs
+from distilkit.models.macs import encoder_macs
 
 HALF, WIDE = 2, 4
 # AdamW reads a parameter, its gradient and two moments, and writes the parameter and the moments.

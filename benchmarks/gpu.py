@@ -168,7 +168,7 @@ class Baseline:
 
     def step(self) -> Step:
         """Take a step on random pairs."""
-        from distilkit.models.moving import on_device
+        from distilkit.models.batch import on_device
 
         rows = self._rng.choice(len(self.original.examples), self.original.batch_size, replace=False)
         batch, labels = self.original.batch(rows)

@@ -16,11 +16,10 @@ from transformers import BertConfig, BertForSequenceClassification
 from benchmarks.harness import Options, now
 from benchmarks.texts import MINILM, Integers, Pairs
 from distilkit.data.batches import Schedule
-from distilkit.models.cat import BertCat
-from distilkit.models.first_token import whole_layers
+from distilkit.models.attention import whole_layers
+from distilkit.models.cat import BertCat, load_cat
 from distilkit.models.initialise import student_from
 from distilkit.models.layer_map import uniform_layer_map
-from distilkit.models.load import load_cat
 from distilkit.models.projection import Projections
 from distilkit.models.references import local_folder
 from distilkit.runs.reporter import Reporter

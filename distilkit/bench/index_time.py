@@ -11,7 +11,6 @@ import torch
 from distilkit.bench.query_time import Sweep, sweep_of
 from distilkit.evaluation.cost import peak_memory, reset_peak, seconds_of
 from distilkit.evaluation.index import encode_rows
-from distilkit.evaluation.storage import bytes_per_document, storage_unit, vector_size
 from distilkit.models.encoded import Encoded, EncodedFile, save_encoded
 
 SWEEP_BATCHES = 2
@@ -89,10 +88,10 @@ def index_documents(
 def _storage(ranker: Any, tokens: Any, path: Path, rows: Any) -> dict[str, Any]:
     file = EncodedFile.open(path)
     return {
-        "vectors": storage_unit(ranker),
-        "vector_size": vector_size(ranker),
+        "vectors": ranker.storage_unit,
+        "vector_size": ranker.vector_size,
         "dtype": "float16",
         "bytes_per_document": file.states.numel() * file.states.element_size() / len(file),
-        "bytes_per_document_by_formula": bytes_per_document(ranker, tokens, rows),
+        "bytes_per_document_by_formula": ranker.bytes_per_document(tokens, rows),
         "file_bytes_per_document": path.stat().st_size / len(file),
     }

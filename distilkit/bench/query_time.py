@@ -13,9 +13,8 @@ from distilkit.bench.workload import Workload, store_of
 from distilkit.errors import RunFailed
 from distilkit.evaluation.cost import milliseconds, peak_memory, reset_peak, score_query, seconds_of, timed
 from distilkit.evaluation.index import encode_rows
-from distilkit.models.batch import TokenBatch, batch_of
+from distilkit.models.batch import TokenBatch, batch_of, on_device
 from distilkit.models.encoded import Encoded, EncodedFile
-from distilkit.models.moving import on_device
 from distilkit.scoring.rankers import OpenRanker
 
 Integers = npt.NDArray[np.int64]

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from distilkit.comparison.tables.cost import amount, size
-from distilkit.evaluation.storage import storage_unit
 from distilkit.tables import plain, table
 
 NOTHING = "–"
@@ -168,21 +167,13 @@ def ms(value: float | None) -> str:
 
 def table_1(ranker: Any, paper: dict[str, Any] | None) -> dict[str, Any]:
     """Return a ranker's row of table 1; its relative effectiveness is what `distilkit compare` measures."""
-    interactions = {
-        "bert_cat": f"all {ranker.num_layers} layers",
-        "bert_dot": "one dot product",
-        "colbert": "m * n dot products",
-        "prettr": f"the upper {ranker.num_layers - getattr(ranker, 'join', 0)} of {ranker.num_layers} layers",
-        "tk": "m * n dot products and kernel pooling",
-    }
-    unit = storage_unit(ranker)
     return {
         "model": ranker.architecture,
         "effectiveness": None,
         "query_latency_ms": paper["ms_per_query"]["p50"] if paper and paper["ms_per_query"] else None,
         "memory_bytes": paper["peak_memory_bytes"] if paper else None,
-        "interaction": interactions[ranker.architecture],
-        "passage_cache": unit is not None,
-        "nn_index": ranker.architecture in ("bert_dot", "colbert"),
-        "storage": unit,
+        "interaction": ranker.interaction,
+        "passage_cache": ranker.keeps_documents,
+        "nn_index": ranker.searches,
+        "storage": ranker.storage_unit,
     }

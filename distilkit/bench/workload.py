@@ -13,9 +13,8 @@ from distilkit.data.tokens import TokenStore
 from distilkit.errors import UserError
 from distilkit.files import content_key
 from distilkit.models import STUDENTS, student_options
-from distilkit.models.checkpoints import architecture_of
 from distilkit.models.initialise import student_from
-from distilkit.models.load import load_tokenizer
+from distilkit.models.load import architecture_of, load_tokenizer
 from distilkit.options import Bench
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.materials import Materials

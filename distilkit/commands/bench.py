@@ -17,10 +17,8 @@ from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
 from distilkit.errors import UserError
 from distilkit.evaluation.cost import peak_kind, peak_memory, reset_peak
-from distilkit.evaluation.macs import side_macs
 from distilkit.evaluation.macs_check import check_macs
 from distilkit.evaluation.rerank import computing
-from distilkit.evaluation.storage import keeps_documents
 from distilkit.files import write_json
 from distilkit.models.encoded import EncodedFile
 from distilkit.progress import ProgressReporter
@@ -97,7 +95,7 @@ class Measuring:
         }
 
     def _index(self, tokens: Any, path: Path) -> tuple[IndexTime | None, EncodedFile | None]:
-        if not keeps_documents(self.opened.ranker):
+        if not self.opened.ranker.keeps_documents:
             return None, None
         with self.reporter.phase("encode documents", len(self.workload.documents)) as phase:
             index = index_documents(self.opened.ranker, tokens, path, self.asked.sizes, self.device, phase.reach)
@@ -131,7 +129,7 @@ class Measuring:
             query, document = tokens.queries.longest, tokens.documents.longest
         with torch.autocast(self.device.type, enabled=False):
             check = check_macs(ranker, query, document)
-        split = side_macs(ranker, query, document)._asdict()
+        split = ranker.side_macs(query, document)._asdict()
         return {"query_length": query, "document_length": document, "split": split, "pair": check.to_json()}
 
 

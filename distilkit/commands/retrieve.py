@@ -93,12 +93,12 @@ def retrieve(asked: options.Retrieve) -> str | None:
 
 def _require_search(asked: options.Retrieve, opened: OpenRanker) -> None:
     ranker = opened.ranker
-    if not hasattr(ranker, "score_all"):
+    if not ranker.searches:
         raise UserError(
             f"{asked.model} is a {ranker.architecture}, which cannot search a whole collection: a bert_dot or a "
             "colbert can; re-rank candidates with `distilkit rerank`"
         )
-    if asked.faiss is not None and ranker.architecture != "bert_dot":
+    if asked.faiss is not None and ranker.storage_unit != "|P|":
         raise UserError(f"--faiss searches a bert_dot's single vectors: {asked.model} is a {ranker.architecture}")
 
 

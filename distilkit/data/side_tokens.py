@@ -1,21 +1,81 @@
-"""Queries and documents put together apart from stored tokens, for rankers that encode each by itself."""
+"""How a ranker's texts are tokenised: pairs in one sequence, or queries and documents each by itself."""
 
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.side_format import SideFormat
-from distilkit.data.tokens import Integers, TokenStore
+from distilkit.data.tokens import Documents, Integers, PairTemplate, PairTokens, TokenStore
 from distilkit.errors import UserError
 
 # Hofstätter et al. 2020, section 4.1: tokens of a query and of a passage, special tokens included.
 QUERY_LENGTH, DOCUMENT_LENGTH = 30, 200
 MARKERS = {"query": "[unused0]", "document": "[unused1]"}
+MaskPosition = Literal["before_sep", "after_sep"]
+
+
+@dataclass(frozen=True)
+class PairFormat:
+    """Query and document in one sequence, with the special tokens that the tokenizer puts around a pair.
+
+    `length_keys` are the keys of `[data]` that say how long texts can be.
+    """
+
+    length_keys: ClassVar[tuple[str, ...]] = ("max_length",)
+
+    def tokens(
+        self,
+        tokenizer: Any,
+        queries: TokenStore,
+        passages: TokenStore,
+        lengths: Mapping[str, int],
+        documents: Documents | None = None,
+    ) -> PairTokens:
+        """Return stored tokens as pairs, cut to `lengths["max_length"]`."""
+        return PairTokens(queries, passages, PairTemplate.of(tokenizer), lengths["max_length"], documents)
+
+
+@dataclass(frozen=True)
+class SideFormat:
+    """Query and document in a sequence each, and what is put around the tokens of either.
+
+    Attributes:
+        specials: whether each has the tokenizer's special tokens: [CLS] and [SEP] for BERT
+        document_cls: whether a document keeps the one in front
+        query_masks: how many [MASK] tokens a query gets beyond its length limit, or `fill`: as many as it is shorter
+        mask_position: whether they come before the last [SEP] or after it
+        attend_to_masks: whether other tokens see them
+        markers: whether [unused0] and [unused1] follow [CLS] in queries and documents, as ColBERT's [Q] and [D] do
+        skip_punctuation: whether a document's punctuation is read but not scored
+    """
+
+    length_keys: ClassVar[tuple[str, ...]] = ("query_length", "document_length")
+
+    specials: bool = True
+    document_cls: bool = True
+    query_masks: int | Literal["fill"] = 0
+    mask_position: MaskPosition = "before_sep"
+    attend_to_masks: bool = True
+    markers: bool = False
+    skip_punctuation: bool = False
+
+    def tokens(
+        self,
+        tokenizer: Any,
+        queries: TokenStore,
+        passages: TokenStore,
+        lengths: Mapping[str, int],
+        documents: Documents | None = None,
+    ) -> "SideTokens":
+        """Return stored tokens as queries and documents, cut to their two lengths; windows are not put together."""
+        return SideTokens.of(tokenizer, queries, passages, self, *(lengths[key] for key in self.length_keys))
+
+
+TextFormat = PairFormat | SideFormat
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,7 @@ import torch
 
 from distilkit.data.candidates import Candidates
 from distilkit.data.tokens import PairTokens
-from distilkit.evaluation.macs import pair_macs
 from distilkit.evaluation.rerank import computing, score_batch
-from distilkit.evaluation.storage import bytes_per_document
 from distilkit.training.precision import Precision
 
 Integers = npt.NDArray[np.int64]
@@ -44,13 +42,13 @@ def measure_cost(
         seconds = timed(_works(ranker, tokens, candidates, batch_size, device), WARM_UP, device)
     return {
         "parameters": ranker.parameter_count,
-        "macs_per_pair": pair_macs(ranker, tokens),
+        "macs_per_pair": ranker.pair_macs(tokens),
         "length": tokens.max_length,
         "ms_per_query": milliseconds(seconds),
         "depth": depth,
         "batch_size": batch_size,
         "peak_memory_bytes": peak_memory(device),
-        "bytes_per_document": bytes_per_document(ranker, tokens, _documents(candidates)),
+        "bytes_per_document": ranker.bytes_per_document(tokens, _documents(candidates)),
     }
 
 

@@ -11,11 +11,10 @@ import torch
 
 from distilkit.data.teacher_scores.provenance import require_match
 from distilkit.errors import UserError
-from distilkit.evaluation.storage import storage_unit, vector_size
 from distilkit.files import read_json, write_json
-from distilkit.models.batch import TokenBatch, batch_of
+from distilkit.models.batch import TokenBatch, batch_of, on_device
 from distilkit.models.encoded import Encoded, load_encoded, save_encoded
-from distilkit.models.moving import on_device
+from distilkit.models.ranker import SideRanker
 
 Integers = npt.NDArray[np.int64]
 
@@ -31,7 +30,7 @@ class DocumentIndex:
     """Documents in the order of `rows`, cut into blocks, each encoded when it is asked for.
 
     Attributes:
-        ranker: a bert_dot or colbert
+        ranker: one that searches
         side: the documents as it reads them
         rows: the documents' rows in `side`, those first that win ties
         batch_size: documents a forward pass
@@ -40,7 +39,7 @@ class DocumentIndex:
         folder: where blocks are kept; None keeps none
     """
 
-    ranker: Any
+    ranker: SideRanker
     side: Any
     rows: Integers
     batch_size: int
@@ -51,8 +50,8 @@ class DocumentIndex:
     @property
     def size(self) -> int:
         """The documents of a block; it depends on nothing but the ranker and its lengths."""
-        vectors = 1 if storage_unit(self.ranker) == "|P|" else self.side.longest
-        return max(1, min(BLOCK_ROWS, BLOCK_BYTES // (4 * vector_size(self.ranker) * vectors)))
+        vectors = 1 if self.ranker.storage_unit == "|P|" else self.side.longest
+        return max(1, min(BLOCK_ROWS, BLOCK_BYTES // (4 * self.ranker.vector_size * vectors)))
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.size)

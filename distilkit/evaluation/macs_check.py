@@ -10,10 +10,9 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from distilkit.evaluation.macs import KERNELS, ranker_macs, side_macs
-from distilkit.evaluation.storage import vector_size
+from distilkit.models.attention import whole_layers
 from distilkit.models.batch import SideBatch, TokenBatch
-from distilkit.models.first_token import whole_layers
+from distilkit.models.ranker import Ranker
 
 # Linear maps that the formulas hold (layers, DOT's, ColBERT's and TK's own), and one that is no matrix product.
 IN_FORMULA = re.compile(r"(?:^|\.)(?:layers?|albert_layer_groups)\.\d|^compressor$|^projection$|\.kernel_bin_weights$")
@@ -47,22 +46,19 @@ class MacsCheck:
         return {**asdict(self), "agrees": self.agrees}
 
 
-def check_macs(ranker: Any, query_length: int, document_length: int) -> MacsCheck:
+def check_macs(ranker: Ranker, query_length: int, document_length: int) -> MacsCheck:
     """Count a pair of texts of so many tokens each, special tokens and MASKs included, and hold the formula against it.
 
     Looking embeddings up, normalisation, softmax and activations are in neither figure.
     """
     device = next(ranker.parameters()).device
     query, document = (_text(ranker, length, device) for length in (query_length, document_length))
-    if ranker.inputs == "pair":
-        pair = _text(ranker, query_length + document_length, device)
-        formula, counted = ranker_macs(ranker, query_length + document_length), counted_macs(lambda: ranker.score(pair))
-    else:
-        formula = sum(side_macs(ranker, query_length, document_length))
-        counted = counted_macs(lambda: ranker.score(SideBatch(query, document)))
-    products = {"bert_dot": vector_size(ranker), "tk": KERNELS * query_length * document_length}
+    batch: SideBatch | TokenBatch = SideBatch(query, document)
+    if ranker.reads_pairs:
+        batch = _text(ranker, query_length + document_length, device)
+    formula, counted = sum(ranker.side_macs(query_length, document_length)), counted_macs(lambda: ranker.score(batch))
     outside = _outside_formula(ranker, query_length + document_length)
-    return MacsCheck(formula, counted, outside, products.get(ranker.architecture, 0))
+    return MacsCheck(formula, counted, outside, ranker.macs_without_product(query_length, document_length))
 
 
 def counted_macs(work: Callable[[], Any]) -> int:
@@ -89,6 +85,6 @@ def _outside_formula(ranker: nn.Module, tokens: int) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-def _text(ranker: Any, length: int, device: torch.device) -> TokenBatch:
+def _text(ranker: Ranker, length: int, device: torch.device) -> TokenBatch:
     ids = torch.full((1, length), min(1000, ranker.config.vocab_size - 1), device=device)
     return TokenBatch(ids, torch.ones_like(ids), torch.zeros_like(ids))

@@ -9,8 +9,7 @@ import numpy.typing as npt
 import torch
 
 from distilkit.errors import RunFailed
-from distilkit.models.batch import TokenBatch, batch_of
-from distilkit.models.moving import on_device
+from distilkit.models.batch import TokenBatch, batch_of, on_device
 from distilkit.packed.batch import Packed
 from distilkit.packed.encoder import can_pack, packed_scores
 from distilkit.progress import ProcessGroup

@@ -1,23 +1,55 @@
 """BERT_CAT: a transformer that reads query and passage together, and scores them from the first token."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 
+from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.errors import UserError
+from distilkit.files import read_json, write_json
+from distilkit.models.attention import able_to_read_first_token, capture_scores, first_token_alone, use_our_attention
 from distilkit.models.batch import TokenBatch
-from distilkit.models.encoder import encoder_inputs
-from distilkit.models.first_token import able_to_read_first_token, first_token_alone
-from distilkit.models.internals import capture_scores, use_our_attention
-from distilkit.models.options import CatOptions
-from distilkit.models.sizes import EncoderSizes
+from distilkit.models.encoder import encoder_inputs, require_reader
+from distilkit.models.load import LOCAL, Checkpoint, drawn_weights, first_line, load_weights, require_known
+from distilkit.models.macs import SideMacs
+from distilkit.models.options import Options, PairOptions
+from distilkit.models.published import HEAD, WRAPPED, is_wrapped, published_config
+from distilkit.models.ranker import Ranker
+from distilkit.models.references import local_folder
+from distilkit.models.save import Card
+from distilkit.models.shape import Shape, reshaped, set_dropout
+from distilkit.models.silence import silent
+
+if TYPE_CHECKING:
+    from distilkit.models.initialise import Origin
+
+# The names under which transformers' sequence classifiers keep their last layers.
+HEADS = ("classifier.", "score.")
+# Without it sentence-transformers applies a sigmoid to the scores, which then tie where it saturates.
+ACTIVATION = {"activation_fn": "torch.nn.modules.linear.Identity", "version": "5.0.0"}
 
 Head = Literal["plain", "relu"]
+
+
+@dataclass(frozen=True)
+class CatOptions(PairOptions):
+    """BERT_CAT has no options: its head is the encoder family's own."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +61,7 @@ class Internals:
     states: tuple[Tensor, ...] = ()
 
 
-class BertCat(EncoderSizes, nn.Module):
+class BertCat(Ranker):
     """A cross-encoder around any encoder of transformers with a sequence classification head of one or two labels.
 
     The score of a pair is the raw logit of a head with one label, and the log-odds z1 - z0 of one with two.
@@ -37,8 +69,15 @@ class BertCat(EncoderSizes, nn.Module):
     Nogueira and Cho 2019, Passage Re-ranking with BERT: https://arxiv.org/abs/1901.04085
     """
 
-    inputs: ClassVar[Literal["pair"]] = "pair"
     architecture: ClassVar[str] = "bert_cat"
+    options_type = CatOptions
+    shows_internals = True
+    library = "sentence-transformers"
+    tags = ("sentence-transformers", "cross-encoder")
+    targets: ClassVar[Mapping[str, str]] = {
+        "cross-encoder": "sentence_transformers.CrossEncoder({folder!r})",
+        "transformers": "transformers.AutoModelForSequenceClassification.from_pretrained({folder!r})",
+    }
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
@@ -124,3 +163,192 @@ class BertCat(EncoderSizes, nn.Module):
         if pooled is None or not isinstance(classifier, nn.Linear):
             raise UserError(f"the head 'relu' is for BERT models, not for {self.config.model_type}")
         return cast(Tensor, classifier(torch.relu(pooled)))
+
+    def side_macs(self, query_length: int, document_length: int) -> SideMacs:
+        """Return what a pair costs: nothing is computed before query and document are known."""
+        return SideMacs(0, 0, self.macs(query_length + document_length))
+
+    def pair_macs(self, tokens: Any) -> int:
+        """Return the multiply-accumulates of the longest pair that `tokens` makes."""
+        return self.macs(tokens.max_length)
+
+    @property
+    def interaction(self) -> str:
+        """All layers read both."""
+        return f"all {self.num_layers} layers"
+
+    @classmethod
+    def begin(cls, origin: "Origin", options: Options | None) -> Self:
+        """Return a cross-encoder with a new head on a drawn or copied encoder, or the checkpoint it starts from."""
+        source = origin.source
+        encoder = load_cat(source, num_labels=1).encoder if isinstance(source, Path) else origin.source_encoder()
+        if origin.is_checkpoint:
+            student = load_cat(local_folder(origin.start), num_labels=origin.num_labels, dropout=origin.dropout)
+            origin.require_fit(student.config, encoder.config.vocab_size)
+            return cast(Self, student)
+        config = reshaped(encoder.config, origin.shape or Shape.of(encoder.config))
+        config.num_labels = origin.num_labels
+        config.dtype = "float32"
+        set_dropout(config, origin.dropout)
+        with silent():
+            student = cls(AutoModelForSequenceClassification.from_config(config))
+        origin.copy_layers(encoder, student.encoder)
+        return student
+
+    @classmethod
+    def recognises(cls, checkpoint: Checkpoint) -> bool:
+        """Tell whether a folder holds a sequence classifier, or the Margin-MSE paper's BERT_CAT."""
+        return checkpoint.model_class.endswith("ForSequenceClassification") or _is_papers(checkpoint)
+
+    @classmethod
+    def published_lengths(cls, checkpoint: Checkpoint) -> dict[str, int]:
+        """Return the length that pairs were cut to; the paper's pairs are its queries and passages."""
+        if not checkpoint.entry and _is_papers(checkpoint):
+            return {"max_length": QUERY_LENGTH + DOCUMENT_LENGTH}
+        return super().published_lengths(checkpoint)
+
+    @classmethod
+    def holds_encoder(cls, checkpoint: Checkpoint) -> bool:
+        """Tell whether transformers does not find the encoder in a folder, as in the paper's layout."""
+        return _is_papers(checkpoint)
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, options: Options | None, dropout: float | None, dtype: torch.dtype) -> Self:
+        """Return the trained cross-encoder in a folder, its head included."""
+        return cast(Self, load_cat(checkpoint.folder, dropout=dropout, dtype=dtype, require_head=True))
+
+    def write(self, folder: Path, lengths: Mapping[str, int]) -> None:
+        """Write a sequence classifier with one label, which CrossEncoder scores alike.
+
+        A head with two labels is saved as the one of their difference, which is its score.
+        """
+        self._with_one_label().save_pretrained(folder)
+        config = read_json(folder / "config.json")
+        write_json(folder / "config.json", {**config, "sentence_transformers": ACTIVATION})
+
+    def card(self, lengths: Mapping[str, int]) -> Card:
+        """Return what the model card says about the cross-encoder."""
+        text = (
+            "A cross-encoder that scores how well a passage answers a query, distilled with distilkit. "
+            "Its scores are raw logits: higher is better. It loads in transformers "
+            "(`AutoModelForSequenceClassification`) and in sentence-transformers (`CrossEncoder`), and cuts pairs to "
+            f"{lengths['max_length']} tokens."
+        )
+        return Card(self.library, (*self.tags, "reranker", "distillation", "distilkit"), text)
+
+    def _with_one_label(self) -> PreTrainedModel:
+        """Return the model in float32 with one label, itself where it is that already."""
+        plain = all(parameter.dtype == torch.float32 for parameter in self.parameters())
+        if plain and self.num_labels == 1:
+            return self.model
+        single = copy.deepcopy(self.model).float()
+        if self.num_labels == 2:
+            single.config.num_labels = 1
+            single.num_labels = 1
+            linear = [
+                one for one in single.classifier.modules() if isinstance(one, nn.Linear) and one.out_features == 2
+            ]
+            _subtract_labels(linear[-1])
+        return single
+
+
+def load_cat(
+    folder: Path,
+    *,
+    num_labels: int | None = None,
+    dropout: float | None = None,
+    dtype: torch.dtype = torch.float32,
+    require_head: bool = False,
+) -> BertCat:
+    """Load a cross-encoder, in evaluation mode; a head that the folder does not hold is drawn at random.
+
+    Args:
+        folder: a model folder, see `references.local_folder`
+        num_labels: the head's number of labels; by default that of the folder's head, or 1 without one
+        dropout: sets every dropout probability of the model; by default they stay as configured
+        dtype: the dtype of the weights
+        require_head: for a model that is used as it is: raise UserError if any weight would be drawn at random
+    """
+    if (checkpoint := Checkpoint(folder)).released_base is not None and _is_papers(checkpoint):
+        if num_labels not in (None, 1):
+            raise UserError(f"{folder} has a head of 1 label, not {num_labels}")
+        return _papers_cat(checkpoint, dropout, dtype).eval()
+    try:
+        with silent():
+            config = AutoConfig.from_pretrained(folder, **LOCAL)
+            headed = _has_head(checkpoint, config)
+            config.num_labels = num_labels or (config.num_labels if headed else 1)
+            set_dropout(config, dropout)
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **LOCAL,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UserError) as error:
+        raise UserError(f"{folder} cannot be loaded as a cross-encoder: {first_line(error)}") from error
+    encoder = f"{model.base_model_prefix}."
+    # The pooler may be drawn, for it serves the head.
+    absent = [name for name in drawn_weights(report) if name.startswith(encoder) and ".pooler" not in name]
+    if absent:
+        raise UserError(f"{folder} does not hold the weights that its config.json describes: {absent[0]} is missing")
+    require_known(folder, report, (encoder, *HEADS) if require_head else ())
+    if require_head and not (headed and not drawn_weights(report)):
+        raise UserError(f"{folder} is not a trained cross-encoder: it holds no head that scores; fine-tune it first")
+    if config.num_labels > 2:
+        raise UserError(f"{folder} has a head of {config.num_labels} labels: a ranker's has 1 or 2")
+    ranker = BertCat(model).eval()
+    require_reader(ranker.logits, config, folder)
+    return ranker
+
+
+def _has_head(checkpoint: Checkpoint, config: PretrainedConfig) -> bool:
+    """Tell whether a folder's weights have the head of a sequence classifier (a token classifier looks alike)."""
+    classified = all(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+    return classified and any(name.startswith(HEADS) for name in checkpoint.shapes)
+
+
+def _is_papers(checkpoint: Checkpoint) -> bool:
+    return is_wrapped(checkpoint) and HEAD in checkpoint.shapes
+
+
+def _papers_cat(checkpoint: Checkpoint, dropout: float | None, dtype: torch.dtype) -> BertCat:
+    """Return the Margin-MSE paper's BERT_CAT as a sequence classifier of transformers, with the same scores.
+
+    On DistilBERT the released head is a linear map w of the first state, where transformers puts a layer with a ReLU
+    before it; since w·x = relu(w·x) - relu(-w·x), two units of that layer make the same score.
+    """
+    config = published_config(checkpoint)
+    config.num_labels = 1
+    set_dropout(config, dropout)
+    distil = isinstance(config, DistilBertConfig)
+    with silent():
+        model: PreTrainedModel = (DistilBertForSequenceClassification if distil else BertForSequenceClassification)(
+            config
+        )
+    renamed: dict[str, Tensor] = {}
+    for name, weight in checkpoint.weights(dtype).items():
+        bare = name.removeprefix(WRAPPED)
+        if bare != "embeddings.position_ids":
+            head = bare.replace("_classification_layer.", "classifier.")
+            renamed[f"{model.base_model_prefix}.{bare}" if head == bare else head] = weight
+    if distil:
+        head_weight = renamed["classifier.weight"]
+        first = torch.zeros(head_weight.shape[1], head_weight.shape[1], dtype=dtype)
+        first[0], first[1] = head_weight[0], -head_weight[0]
+        second = torch.zeros_like(head_weight)
+        second[0, 0], second[0, 1] = 1, -1
+        renamed["pre_classifier.weight"], renamed["pre_classifier.bias"] = first, torch.zeros(len(first), dtype=dtype)
+        renamed["classifier.weight"] = second
+    load_weights(model.to(dtype), renamed, checkpoint.folder)
+    return BertCat(model)
+
+
+@torch.no_grad()
+def _subtract_labels(layer: nn.Linear) -> None:
+    layer.weight = nn.Parameter(layer.weight[1:] - layer.weight[:1])
+    layer.bias = nn.Parameter(layer.bias[1:] - layer.bias[:1])
+    layer.out_features = 1

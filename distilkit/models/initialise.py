@@ -1,33 +1,27 @@
 """The student's weights before its first stage."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS
-from distilkit.models.cat import BertCat
-from distilkit.models.checkpoints import architecture_of, load_encoder, load_ranker
 from distilkit.models.encoder import encoder_of, layer_count
-from distilkit.models.layer_map import LayerMap, uniform_layer_map
-from distilkit.models.load import load_cat
-from distilkit.models.options import Options, TkOptions
-from distilkit.models.ranker import Ranker, SideRanker
-from distilkit.models.references import local_folder
-from distilkit.models.shape import Shape, reshaped, set_dropout
-from distilkit.models.silence import silent
-from distilkit.models.tk import Tk
-from distilkit.models.words import glove_table, random_table, scaled_table
+from distilkit.models.layer_map import uniform_layer_map
+from distilkit.models.load import load_encoder
+from distilkit.models.options import Options
+from distilkit.models.ranker import Ranker
+from distilkit.models.shape import STARTS, Shape, reshaped, set_dropout
 
-__all__ = ["LayerMap", "student_from", "uniform_layer_map"]
+if TYPE_CHECKING:
+    from distilkit.models.cat import BertCat
 
 LAYER = re.compile(r"(?P<before>(?:^|.*\.)layers?\.)(?P<index>\d+)(?P<after>\..*)")
-STARTS = ("random", "first_layers", "every_nth_layer")
 
 
 @overload
@@ -41,7 +35,7 @@ def student_from(
     num_labels: int = 1,
     dropout: float | None = None,
     tokenizer: Any = None,
-) -> BertCat: ...
+) -> "BertCat": ...
 
 
 @overload
@@ -86,133 +80,85 @@ def student_from(
         tokenizer: the student's tokenizer, for a `tk` whose vocabulary or embeddings are not the source's
     """
     name = STUDENTS.resolve(architecture)
-    if options is not None and not isinstance(options, STUDENTS[name].options):
-        raise UserError(f"{name} has no {type(options).__name__}")
+    STUDENTS[name].require_options(options)
     wanted = None if shape is None else Shape.parse(shape)
-    if name == "bert_cat":
-        return _cat(source, wanted, start, num_labels, dropout).train()
-    if name == "tk":
-        chosen = cast(TkOptions, options or TkOptions())
-        return _tk(source, chosen, wanted, start, dropout, tokenizer).train()
-    return _around_encoder(source, name, options, wanted, start, dropout).train()
+    origin = Origin(source, wanted, start, num_labels, dropout, tokenizer)
+    return STUDENTS[name].ranker().begin(origin, options).train()
 
 
-def _cat(source: Ranker | Path, wanted: Shape | None, start: str, num_labels: int, dropout: float | None) -> BertCat:
-    encoder = load_cat(source, num_labels=1).encoder if isinstance(source, Path) else _encoder(source)
-    if start in STARTS:
-        student = _fresh_cat(encoder.config, wanted or Shape.of(encoder.config), num_labels, dropout)
-        if start != "random":
-            _copy_layers(encoder, student.encoder, start)
-        return student
-    student = load_cat(local_folder(start), num_labels=num_labels, dropout=dropout)
-    _require_fit(student.config, encoder.config.vocab_size, wanted, start)
-    return student
+@dataclass(frozen=True)
+class Origin:
+    """What a new student is made from; see `student_from` for the fields."""
 
+    source: Ranker | Path
+    shape: Shape | None
+    start: str
+    num_labels: int
+    dropout: float | None
+    tokenizer: Any
 
-def _fresh_cat(config: PretrainedConfig, shape: Shape, num_labels: int, dropout: float | None) -> BertCat:
-    config = reshaped(config, shape)
-    config.num_labels = num_labels
-    config.dtype = "float32"
-    set_dropout(config, dropout)
-    with silent():
-        return BertCat(AutoModelForSequenceClassification.from_config(config))
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether the student starts from a checkpoint of its own, which `start` names."""
+        return self.start not in STARTS
 
+    def source_encoder(self) -> PreTrainedModel:
+        """Return the source's encoder; raises UserError for a ranker without one."""
+        if isinstance(self.source, Path):
+            return load_encoder(self.source)
+        encoder = getattr(self.source, "encoder", None)
+        if encoder is None:
+            raise UserError(f"a {self.source.architecture} has no encoder that another student could start from")
+        return cast(PreTrainedModel, encoder)
 
-def _around_encoder(
-    source: Ranker | Path, name: str, options: Any, wanted: Shape | None, start: str, dropout: float | None
-) -> SideRanker:
-    theirs = load_encoder(source) if isinstance(source, Path) else _encoder(source)
-    make = cast(type[Any], STUDENTS[name].ranker())
-    if start in STARTS:
-        config = reshaped(theirs.config, wanted or Shape.of(theirs.config))
+    def new_encoder(self, source: PreTrainedModel) -> PreTrainedModel:
+        """Return an encoder of the wanted shape, drawn at random or with layers of the source's."""
+        config = reshaped(source.config, self.shape or Shape.of(source.config))
         config.dtype = "float32"
-        set_dropout(config, dropout)
+        set_dropout(config, self.dropout)
         encoder = encoder_of(config)
-        if start != "random":
-            _copy_layers(theirs, encoder, start)
-        return cast(SideRanker, make(encoder, options or STUDENTS[name].options()))
-    folder = local_folder(start)
-    if architecture_of(folder) == name:
-        student = cast(SideRanker, load_ranker(folder, name, options=options, dropout=dropout))
-    else:
-        student = make(load_encoder(folder, dropout), options or STUDENTS[name].options())
-    _require_fit(student.config, theirs.config.vocab_size, wanted, start)
-    return student
+        self.copy_layers(source, encoder)
+        return encoder
 
-
-def _tk(
-    source: Ranker | Path, options: TkOptions, wanted: Shape | None, start: str, dropout: float | None, tokenizer: Any
-) -> Tk:
-    if wanted is not None:
-        options = replace(options, layers=wanted.layers, dim=wanted.hidden)
-    if start not in STARTS:
-        student = cast(Tk, load_ranker(local_folder(start), "tk", dropout=dropout))
-        if wanted is not None and Shape.of(student.config) != wanted:
-            raise UserError(f"the student is to have the shape {wanted}, but {start} has {Shape.of(student.config)}")
-        return student
-    pad = None if tokenizer is None else tokenizer.pad_token_id
-    if options.embeddings == "source":
-        if isinstance(source, Tk):
-            return Tk(source.word_embeddings.weight.detach().clone(), options, dropout or 0.0, pad)
-        encoder = load_encoder(source) if isinstance(source, Path) else _encoder(source)
-        table = scaled_table(encoder.get_input_embeddings().weight)
-        return Tk(table, options, dropout or 0.0, encoder.config.pad_token_id)
-    if tokenizer is None:
-        raise ValueError("a tk whose embeddings are not its source's is made for a tokenizer")
-    vocabulary: dict[str, int] = tokenizer.get_vocab()
-    if options.embeddings == "random":
-        table = random_table(max(vocabulary.values()) + 1, options.dim or PAPER_SIZE)
-    else:
-        table = glove_table(Path(options.embeddings).expanduser(), vocabulary)
-    return Tk(table, options, dropout or 0.0, pad)
-
-
-# The size of the paper's word embeddings.
-PAPER_SIZE = 300
-
-
-def _encoder(source: Ranker) -> PreTrainedModel:
-    encoder = getattr(source, "encoder", None)
-    if encoder is None:
-        raise UserError("a tk has no encoder that another student could start from")
-    return cast(PreTrainedModel, encoder)
-
-
-@torch.no_grad()
-def _copy_layers(source: PreTrainedModel, student: PreTrainedModel, start: str) -> None:
-    hidden, theirs, ours = source.config.hidden_size, layer_count(source.config), layer_count(student.config)
-    if hidden != student.config.hidden_size:
-        raise UserError(
-            f"start = {start!r} copies layers, so the student's hidden size must be the source's: "
-            f"{student.config.hidden_size} is not {hidden}"
+    @torch.no_grad()
+    def copy_layers(self, source: PreTrainedModel, student: PreTrainedModel) -> None:
+        """Copy embeddings, pooler and the layers that `start` names, none where it is `random`."""
+        if self.start == "random":
+            return
+        start = self.start
+        hidden, theirs, ours = source.config.hidden_size, layer_count(source.config), layer_count(student.config)
+        if hidden != student.config.hidden_size:
+            raise UserError(
+                f"start = {start!r} copies layers, so the student's hidden size must be the source's: "
+                f"{student.config.hidden_size} is not {hidden}"
+            )
+        if ours > theirs:
+            raise UserError(f"start = {start!r}: the source has {theirs} layers, not {ours}")
+        chosen: tuple[int, ...] = tuple(range(ours))
+        if start == "every_nth_layer":
+            chosen = uniform_layer_map(theirs, ours).attention
+        weights: dict[str, Tensor] = source.state_dict()
+        names = student.state_dict()
+        drawn = [name for name in names if _source_name(name, chosen) not in weights]
+        if any(".pooler" not in f".{name}" for name in drawn):
+            raise UserError(f"start = {start!r}: the source has no weight {_source_name(drawn[0], chosen)}")
+        student.load_state_dict(
+            {name: weights[_source_name(name, chosen)] for name in names if name not in drawn}, strict=False
         )
-    if ours > theirs:
-        raise UserError(f"start = {start!r}: the source has {theirs} layers, not {ours}")
-    chosen: tuple[int, ...] = tuple(range(ours))
-    if start == "every_nth_layer":
-        chosen = uniform_layer_map(theirs, ours).attention
-    weights: dict[str, Tensor] = source.state_dict()
-    names = student.state_dict()
-    drawn = [name for name in names if _source_name(name, chosen) not in weights]
-    if any(".pooler" not in f".{name}" for name in drawn):
-        raise UserError(f"start = {start!r}: the source has no weight {_source_name(drawn[0], chosen)}")
-    student.load_state_dict(
-        {name: weights[_source_name(name, chosen)] for name in names if name not in drawn}, strict=False
-    )
+
+    def require_fit(self, config: PretrainedConfig, vocabulary: int) -> None:
+        """Raise UserError where the checkpoint that a student starts from has another shape or vocabulary."""
+        found = Shape.of(config)
+        if self.shape is not None and found != self.shape:
+            raise UserError(f"the student is to have the shape {self.shape}, but {self.start} has {found}")
+        if config.vocab_size != vocabulary:
+            raise UserError(
+                f"student and teacher must share one vocabulary: {self.start} has {config.vocab_size} entries, "
+                f"the teacher {vocabulary}"
+            )
 
 
 def _source_name(name: str, chosen: tuple[int, ...]) -> str:
     """Return the source's name of a student's weight, which differs in the layer's number (ALBERT has none)."""
     match = LAYER.fullmatch(name)
     return name if match is None else f"{match['before']}{chosen[int(match['index'])]}{match['after']}"
-
-
-def _require_fit(config: PretrainedConfig, vocabulary: int, wanted: Shape | None, start: str) -> None:
-    found = Shape.of(config)
-    if wanted is not None and found != wanted:
-        raise UserError(f"the student is to have the shape {wanted}, but {start} has {found}")
-    if config.vocab_size != vocabulary:
-        raise UserError(
-            f"student and teacher must share one vocabulary: {start} has {config.vocab_size} entries, "
-            f"the teacher {vocabulary}"
-        )

@@ -1,96 +1,244 @@
-"""Loading cross-encoders and tokenizers from folders."""
+"""Model folders: what one holds, and loading its tokenizer, its encoder, or the ranker of whatever architecture it is."""
 
 import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
-    AutoModelForSequenceClassification,
+    AutoModel,
     AutoTokenizer,
+    DistilBertTokenizerFast,
     PretrainedConfig,
     PreTrainedModel,
 )
 
 from distilkit.errors import UserError
-from distilkit.models.cat import BertCat
-from distilkit.models.families import require_classifier
-from distilkit.models.published import base_name, is_published_cat, published_cat, published_tokenizer
+from distilkit.files import read_json
+from distilkit.models import STUDENTS, student_options
+from distilkit.models.encoder import bare_encoder, require_encoder
+from distilkit.models.options import Options
 from distilkit.models.shape import set_dropout
 from distilkit.models.silence import silent
 
+if TYPE_CHECKING:
+    from distilkit.models.ranker import Ranker
+
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
-# The names under which transformers' sequence classifiers keep their last layers.
-HEADS = ("classifier.", "score.")
+# What a saved ranker's config.json says about it to us.
+ENTRY = "distilkit"
+# What encoders are called where a ranker keeps them beside a head.
+ENCODERS = ("bert_model.", "bert.", "distilbert.", "electra.", "roberta.", "albert.")
 LAYER = re.compile(r"(?:^|\.)layers?\.\d+\.")
 # Positions are counted, not learned, and old versions of transformers stored them.
 UNREAD = ("position_ids", "token_type_ids")
 
 
-def load_cat(
+class Checkpoint:
+    """A model folder: its config.json, the names and shapes of its weights, and what sentence-transformers adds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The table in config.json; raises UserError where there is none."""
+        try:
+            values = read_json(self.folder / "config.json")
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.folder / 'config.json'} cannot be read: {error}") from None
+        if not isinstance(values, dict):
+            raise UserError(f"{self.folder / 'config.json'} holds no table")
+        return values
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What `save_ranker` wrote about the ranker: architecture, options, lengths; {} where it did not."""
+        return cast(dict[str, Any], self.config.get(ENTRY) or {})
+
+    @property
+    def model_class(self) -> str:
+        """The class that config.json names, '' for none."""
+        return str((self.config.get("architectures") or [""])[0])
+
+    @property
+    def released_base(self) -> str | None:
+        """The language model that a configuration of the Margin-MSE paper's names; None for any other folder."""
+        try:
+            return cast(str | None, self.config.get("bert_model"))
+        except UserError:
+            return None
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the weights by name."""
+        found: dict[str, tuple[int, ...]] = {}
+        for file in sorted(self.folder.glob("*.safetensors")):
+            with _opened(file) as tensors:
+                found |= {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+        return found
+
+    def weights(self, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """Return the weights by name, in a floating-point dtype."""
+        return _read_weights(self.folder, dtype)
+
+    def ranker_weights(self, heads: Collection[str], dtype: torch.dtype) -> dict[str, Tensor]:
+        """Return the weights under the names of a ranker that keeps its encoder in `encoder` beside some heads.
+
+        Encoders lie under `bert_model.` (ColBERT of the Margin-MSE paper), under their family's name (Stanford's
+        ColBERT, PyLate) or bare (BERT_DOT, PreTTR); a linear map of states is `compressor`, `linear` or the Dense
+        module of sentence-transformers.
+        """
+        found: dict[str, Tensor] = {}
+        dense = {} if self._dense is None else _read_weights(self._dense, dtype)
+        for name, weight in {**dense, **self.weights(dtype)}.items():
+            head = re.sub(r"^linear\.", "compressor.", name)
+            bare = name.removeprefix(next((prefix for prefix in ENCODERS if name.startswith(prefix)), ""))
+            if head in heads or head.startswith("compressor."):
+                found[head] = weight
+            elif not (bare.startswith("pooler.") or bare == "embeddings.position_ids"):
+                found[f"encoder.{bare}"] = weight
+        return found
+
+    @property
+    def linear_size(self) -> int | None:
+        """The size of the vectors that the linear map of states makes, None without one."""
+        shapes = self.shapes if self._dense is None else {**Checkpoint(self._dense).shapes, **self.shapes}
+        found = next((shapes[name] for name in ("compressor.weight", "linear.weight") if name in shapes), None)
+        return None if found is None else found[0]
+
+    @cached_property
+    def _dense(self) -> Path | None:
+        """The Dense module of sentence-transformers, of which a ranker's map of states is made where it has one."""
+        folder = next(iter(sorted(self.folder.glob("*_Dense"))), None)
+        if folder is not None and not str(read_json(folder / "config.json").get("activation_function")).endswith(
+            "Identity"
+        ):
+            raise UserError(f"{folder} has an activation function: a ranker's map of its states is linear")
+        return folder
+
+    @cached_property
+    def pooling(self) -> str | None:
+        """What vectors a sentence-transformers folder makes: `cls`, another pooling, or `normalised` ones."""
+        modules = self.folder / "modules.json"
+        if not modules.is_file():
+            return None
+        types = {str(module["type"]).rsplit(".", 1)[-1]: self.folder / module["path"] for module in read_json(modules)}
+        if "Normalize" in types:
+            return "normalised"
+        if "Pooling" not in types:
+            return None
+        values = read_json(types["Pooling"] / "config.json")
+        modes = [
+            name.removeprefix("pooling_mode_") for name, on in values.items() if name.startswith("pooling_mode_") and on
+        ]
+        mode = values.get("pooling_mode") or (modes[0] if len(modes) == 1 else "several")
+        return {"cls_token": "cls", "mean_tokens": "mean"}.get(mode, str(mode))
+
+    def encoder_config(self) -> PretrainedConfig:
+        """Return the encoder's configuration as transformers reads it; raises UserError where it cannot."""
+        try:
+            with silent():
+                return cast(PretrainedConfig, AutoConfig.from_pretrained(self.folder, **LOCAL))
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{self.folder / 'config.json'}: {first_line(error)}") from None
+
+
+def architecture_of(folder: Path) -> str | None:
+    """Return the architecture of the ranker in a folder; None for a bare encoder, which may become any."""
+    checkpoint = Checkpoint(folder)
+    if ENTRY in checkpoint.config:
+        return STUDENTS.resolve(str(checkpoint.entry.get("architecture")))
+    return next((name for name in STUDENTS if STUDENTS[name].ranker().recognises(checkpoint)), None)
+
+
+def saved_lengths(folder: Path) -> dict[str, int]:
+    """Return the lengths in tokens that the ranker in a folder was saved or published with, by the keys of `[data]`."""
+    checkpoint, name = Checkpoint(folder), architecture_of(folder)
+    return {} if name is None else STUDENTS[name].ranker().published_lengths(checkpoint)
+
+
+def load_ranker(
     folder: Path,
+    architecture: str | None = None,
     *,
-    num_labels: int | None = None,
+    options: Options | None = None,
     dropout: float | None = None,
     dtype: torch.dtype = torch.float32,
-    require_head: bool = False,
-) -> BertCat:
-    """Load a cross-encoder, in evaluation mode; a head that the folder does not hold is drawn at random.
+) -> "Ranker":
+    """Load a trained ranker, in evaluation mode; nothing of it is drawn at random.
 
     Args:
         folder: a model folder, see `references.local_folder`
-        num_labels: the head's number of labels; by default that of the folder's head, or 1 without one
+        architecture: which ranker it is; by default what the folder says, and a bare encoder must be told
+        options: the architecture's options; by default those it was saved or published with
         dropout: sets every dropout probability of the model; by default they stay as configured
         dtype: the dtype of the weights
-        require_head: for a model that is used as it is: raise UserError if any weight would be drawn at random
+
+    Raises UserError where a weight is missing, unexpected or of another shape.
     """
-    if is_published_cat(folder):
-        if num_labels not in (None, 1):
-            raise UserError(f"{folder} has a head of 1 label, not {num_labels}")
-        return published_cat(folder, dropout, dtype).eval()
+    found = architecture_of(folder)
+    name = found if architecture is None else STUDENTS.resolve(architecture)
+    if name is None:
+        raise UserError(f"{folder} does not say which ranker it is: give its architecture, {', '.join(STUDENTS)}")
+    if found is not None and found != name:
+        raise UserError(f"{folder} holds a {found}, not a {name}")
+    checkpoint = Checkpoint(folder)
+    if options is None and ENTRY in checkpoint.config:
+        options = student_options(name, checkpoint.entry.get("options"))
+    STUDENTS[name].require_options(options)
+    return STUDENTS[name].ranker().load(checkpoint, options, dropout, dtype).eval()
+
+
+def load_encoder(folder: Path, dropout: float | None = None) -> PreTrainedModel:
+    """Load the encoder of any model folder, without its head, to start a ranker from."""
+    name = architecture_of(folder)
+    if name is not None and STUDENTS[name].ranker().holds_encoder(Checkpoint(folder)):
+        return load_ranker(folder, dropout=dropout).encoder
     try:
         with silent():
             config = AutoConfig.from_pretrained(folder, **LOCAL)
-            headed = _has_head(folder, config)
-            config.num_labels = num_labels or (config.num_labels if headed else 1)
             set_dropout(config, dropout)
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype,
-                use_safetensors=True,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **LOCAL,
+            encoder, report = AutoModel.from_pretrained(
+                folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **LOCAL
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder} cannot be loaded as a cross-encoder: {_first_line(error)}") from error
-    _require_encoder(folder, model, report)
-    require_known(folder, report, (f"{model.base_model_prefix}.", *HEADS) if require_head else ())
-    if require_head and not (headed and not drawn_weights(report)):
-        raise UserError(f"{folder} is not a trained cross-encoder: it holds no head that scores; fine-tune it first")
-    if config.num_labels > 2:
-        raise UserError(f"{folder} has a head of {config.num_labels} labels: a ranker's has 1 or 2")
-    ranker = BertCat(model).eval()
-    require_classifier(ranker.logits, config, folder)
-    return ranker
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{folder} cannot be loaded as an encoder: {first_line(error)}") from error
+    absent = [name for name in drawn_weights(report) if not name.startswith("pooler.")]
+    if absent:
+        raise UserError(f"{folder} does not hold the weights that its config.json describes: {absent[0]} is missing")
+    require_known(folder, report)
+    encoder = bare_encoder(encoder)
+    require_encoder(encoder, folder)
+    return encoder
 
 
 def load_tokenizer(folder: Path) -> Any:
     """Load the tokenizer of a model folder; raises UserError where there is none, or one without a padding token."""
     try:
         with silent():
-            base = base_name(folder)
-            tokenizer = (
-                AutoTokenizer.from_pretrained(folder, **LOCAL) if base is None else published_tokenizer(folder, base)
-            )
+            tokenizer = _tokenizer(folder, Checkpoint(folder).released_base)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder} holds no tokenizer that can be loaded: {_first_line(error)}") from error
+        raise UserError(f"{folder} holds no tokenizer that can be loaded: {first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         raise UserError(f"{folder} holds a tokenizer without a padding token, which batches of unequal texts need")
     return tokenizer
+
+
+def _tokenizer(folder: Path, base: str | None) -> Any:
+    """Return a folder's tokenizer; `base` is the language model that a released checkpoint was made from."""
+    if base is None:
+        return AutoTokenizer.from_pretrained(folder, **LOCAL)
+    if any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
+        # The folder's own configuration names no family that transformers knows.
+        return DistilBertTokenizerFast.from_pretrained(folder, local_files_only=True)
+    return AutoTokenizer.from_pretrained(base, trust_remote_code=False)
 
 
 def require_fit(tokenizer: Any, config: PretrainedConfig, folder: Path) -> None:
@@ -106,23 +254,19 @@ def require_fit(tokenizer: Any, config: PretrainedConfig, folder: Path) -> None:
         )
 
 
-def _has_head(folder: Path, config: PretrainedConfig) -> bool:
-    """Tell whether a folder's weights have the head of a sequence classifier (a token classifier looks alike)."""
-    if not all(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
-        return False
-    for file in folder.glob("*.safetensors"):
-        with safe_open(file, framework="pt") as weights:
-            if any(name.startswith(HEADS) for name in weights.keys()):  # noqa: SIM118 (it is no mapping)
-                return True
-    return False
-
-
-def _require_encoder(folder: Path, model: PreTrainedModel, report: dict[str, Any]) -> None:
-    """Raise UserError if loading drew an encoder weight at random, the pooler apart, which serves the head."""
-    encoder = f"{model.base_model_prefix}."
-    absent = [name for name in drawn_weights(report) if name.startswith(encoder) and ".pooler" not in name]
-    if absent:
-        raise UserError(f"{folder} does not hold the weights that its config.json describes: {absent[0]} is missing")
+def load_weights(ranker: nn.Module, weights: Mapping[str, Tensor], where: object) -> None:
+    """Give a ranker its weights; raises UserError that names the first one missing, unexpected or of another shape."""
+    expected = {name: tensor.shape for name, tensor in ranker.state_dict().items()}
+    missing, unexpected = expected.keys() - weights.keys(), weights.keys() - expected.keys()
+    for names, what in ((missing, "missing"), (unexpected, "unexpected")):
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise UserError(f"{where}: the weight {min(names).removeprefix('encoder.')} is {what}{more}")
+    for name, shape in expected.items():
+        if weights[name].shape != shape:
+            found, short = list(weights[name].shape), name.removeprefix("encoder.")
+            raise UserError(f"{where}: the weight {short} has the shape {found}, not {list(shape)}")
+    ranker.load_state_dict(dict(weights))
 
 
 def require_known(folder: Path, report: dict[str, Any], known: tuple[str, ...] = ()) -> None:
@@ -143,5 +287,23 @@ def drawn_weights(report: dict[str, Any]) -> list[str]:
     return sorted([*report["missing_keys"], *mismatched])
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return an error's first line, or its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _read_weights(folder: Path, dtype: torch.dtype) -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with _opened(file) as tensors:
+            weights |= {name: tensors.get_tensor(name).to(dtype) for name in tensors.keys()}  # noqa: SIM118
+    return weights
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            yield tensors
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{file} cannot be read: {error}") from None

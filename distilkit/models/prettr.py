@@ -1,7 +1,7 @@
 """PreTTR: the lower layers read query and document apart, the upper ones together."""
 
-from dataclasses import replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,20 +9,60 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 
+from distilkit.data.side_tokens import MaskPosition, SideFormat
 from distilkit.errors import UserError
+from distilkit.models.attention import able_to_read_first_token, first_token_alone
 from distilkit.models.batch import TokenBatch
 from distilkit.models.encoded import Encoded
-from distilkit.models.first_token import able_to_read_first_token, first_token_alone
+from distilkit.models.encoder import first_position, position_room
 from distilkit.models.layers import encoder_layers
-from distilkit.models.options import PreTtrOptions
-from distilkit.models.positions import first_position, position_room
-from distilkit.models.ranker import SideRanker, wide
+from distilkit.models.load import Checkpoint
+from distilkit.models.macs import SideMacs
+from distilkit.models.options import Options
+from distilkit.models.published import HEAD, is_wrapped
+from distilkit.models.ranker import EncoderRanker, wide
 
 # Families whose layers read states and a mask and nothing else; others add positions to each, for instance.
 SPLITTABLE = ("bert", "camembert", "distilbert", "electra", "mobilebert", "roberta", "xlm-roberta")
 
 
-class PreTtr(SideRanker):
+@dataclass(frozen=True)
+class PreTtrOptions(Options):
+    """PreTTR's options.
+
+    Attributes:
+        join_layer: how many layers read query and document apart; by default half of them, as 3 of DistilBERT's 6
+        document_offset: the position of a document's first token: 30, the paper's longest query, by default, so that
+            documents can be encoded before any query is known; `batch`, the padded width of the batch's queries, is
+            what the published code does
+        document_cls: whether documents keep their [CLS]: not in the published code, but in the paper's equation 6
+        query_masks: how many MASKs a query gets beyond its length limit
+        mask_position: `before_sep` or `after_sep`
+    """
+
+    join_layer: int | None = None
+    document_offset: int | Literal["batch"] = 30
+    document_cls: bool = False
+    query_masks: int = 0
+    mask_position: MaskPosition = "before_sep"
+
+    def __post_init__(self) -> None:
+        self._require_one_of("mask_position", ("before_sep", "after_sep"))
+        self._require_from_zero("document_offset", "a position", "batch")
+        self._require_from_zero("query_masks", "a number")
+        if self.join_layer is not None:
+            self._require_from_zero("join_layer", "a number")
+        self._require_truth("document_cls")
+
+    @property
+    def text_format(self) -> SideFormat:
+        """How queries and documents are tokenised."""
+        return SideFormat(
+            document_cls=self.document_cls, query_masks=self.query_masks, mask_position=self.mask_position
+        )
+
+
+class PreTtr(EncoderRanker):
     """A cross-encoder split at a layer b, below which a document's states need no query and can be kept.
 
     The states of [CLS] q [SEP] and of d [SEP] after b layers are read together by the layers above; the score is the
@@ -34,10 +74,13 @@ class PreTtr(SideRanker):
     """
 
     architecture: ClassVar[str] = "prettr"
+    options_type = PreTtrOptions
+    tags = ("prettr",)
+
+    options: PreTtrOptions
 
     def __init__(self, encoder: PreTrainedModel, options: PreTtrOptions) -> None:
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder, options)
         self.layers()
         able_to_read_first_token(encoder)
         join = self.num_layers // 2 if options.join_layer is None else options.join_layer
@@ -47,6 +90,41 @@ class PreTtr(SideRanker):
         self.join = join
         # The name and the missing bias are those of the published checkpoint.
         self._classification_layer = nn.Linear(self.hidden_size, 1, bias=False)
+
+    def side_macs(self, query_length: int, document_length: int) -> SideMacs:
+        """Return the lower layers of either side, and the upper ones of both together."""
+        query, document = (self.macs(length, self.join) for length in (query_length, document_length))
+        return SideMacs(query, document, self.macs(query_length + document_length, self.num_layers - self.join))
+
+    @property
+    def interaction(self) -> str:
+        """The layers above the join."""
+        return f"the upper {self.num_layers - self.join} of {self.num_layers} layers"
+
+    @property
+    def storage_unit(self) -> str | None:
+        """A state a token; nothing is kept where documents start at the width of a batch's queries."""
+        return None if self.options.document_offset == "batch" else "|T|"
+
+    @property
+    def rooms(self) -> dict[str, int]:
+        """The most that queries and documents can have; those start at an offset."""
+        rooms, offset = super().rooms, self.options.document_offset
+        if rooms and isinstance(offset, int):
+            rooms["document_length"] -= offset
+        return rooms
+
+    @classmethod
+    def recognises(cls, checkpoint: Checkpoint) -> bool:
+        """Tell whether a folder holds the Margin-MSE paper's PreTTR."""
+        return HEAD in checkpoint.shapes and not is_wrapped(checkpoint)
+
+    @classmethod
+    def published_options(cls, checkpoint: Checkpoint) -> Options:
+        """Return the card's options, document positions apart; a released configuration has no key for them."""
+        if not cls.recognises(checkpoint):
+            return super().published_options(checkpoint)
+        return PreTtrOptions(join_layer=3, query_masks=8, mask_position="after_sep")
 
     def layers(self) -> list[Any]:
         """Return the encoder's layers; raises UserError for one whose layers cannot be run one by one."""

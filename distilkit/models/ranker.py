@@ -1,32 +1,233 @@
-"""What the rankers have in common that read queries and documents apart."""
+"""What every ranker is to the rest of distilkit: the base class of the five architectures and of any plugin's.
 
-from typing import Any, ClassVar, Literal, cast
+A class owns everything about its architecture: options, start, forward pass, costs, files. It is entered in
+`distilkit.models.STUDENTS` under a name, and nothing elsewhere asks for that name.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
+from distilkit.data.side_tokens import PairFormat
+from distilkit.errors import UserError
 from distilkit.models.batch import Sides, TokenBatch
-from distilkit.models.cat import BertCat
 from distilkit.models.encoded import Encoded
-from distilkit.models.sizes import EncoderSizes
+from distilkit.models.encoder import encoder_of, layer_count, position_room, require_encoder
+from distilkit.models.load import Checkpoint, architecture_of, load_encoder, load_ranker, load_weights
+from distilkit.models.macs import SideMacs, encoder_macs
+from distilkit.models.options import Options
+from distilkit.models.published import published_config
+from distilkit.models.references import local_folder
+from distilkit.models.save import Card, write_config, write_weights
+from distilkit.models.shape import set_dropout
+
+if TYPE_CHECKING:
+    from distilkit.models.initialise import Origin
+
+# Encoded documents are kept in float16, as in the Margin-MSE paper.
+BYTES = 2
+# Documents whose tokens are counted at a time.
+ROWS = 1024
 
 
-class SideRanker(EncoderSizes, nn.Module):
-    """A ranker that encodes queries and documents apart, and scores what it encoded.
+class Ranker(nn.Module):
+    """A model that scores how well documents answer queries.
 
     `forward` is the one entry of training, so that distributed training can wrap the module.
+
+    Attributes:
+        architecture: the name in `STUDENTS`
+        options_type: the class of the options that a recipe can choose
+        shows_internals: whether attention scores and states can be read, as a teacher's must be
+        library: what the card says that the model is for
+        tags: the card's first tags
+        targets: the formats of `distilkit export` and how a folder is loaded there, for some of the options at least
+        published: hub ids of bare encoders that were published as this architecture
     """
 
-    inputs: ClassVar[Literal["sides"]] = "sides"
     architecture: ClassVar[str]
-    encoder: Any
+    options_type: ClassVar[type[Options]] = Options
+    shows_internals: ClassVar[bool] = False
+    library: ClassVar[str] = "distilkit"
+    tags: ClassVar[tuple[str, ...]] = ()
+    targets: ClassVar[Mapping[str, str]] = {}
+    published: ClassVar[tuple[str, ...]] = ()
+
     options: Any
+    encoder: Any
 
     @property
     def config(self) -> PretrainedConfig:
-        """The encoder's configuration."""
+        """The sizes, under the names that transformers' configurations have for them."""
         return cast(PretrainedConfig, self.encoder.config)
+
+    @property
+    def num_layers(self) -> int:
+        """The number of layers a text goes through."""
+        return layer_count(self.config)
+
+    @property
+    def num_heads(self) -> int:
+        """The number of attention heads in a layer."""
+        return int(self.config.num_attention_heads)
+
+    @property
+    def hidden_size(self) -> int:
+        """The size of a hidden state."""
+        return int(self.config.hidden_size)
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of parameters, those of the head included (the papers count the encoder's alone)."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    # Scores
+
+    def score(self, batch: Any) -> Tensor:
+        """Return a raw score per pair, shape `[B]`: higher is better."""
+        raise NotImplementedError
+
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether `score` takes a TokenBatch of pairs in one sequence, rather than Sides."""
+        return isinstance(self.options.text_format, PairFormat)
+
+    @property
+    def rooms(self) -> dict[str, int]:
+        """The most that each length of `[data]` can be, {} where no positions limit them."""
+        room = position_room(self.config)
+        return {} if room is None else dict.fromkeys(self.options.text_format.length_keys, room)
+
+    # Costs
+
+    def macs(self, length: int, layers: int | None = None) -> int:
+        """Return the multiply-accumulates of one text, or packed pair, through the encoder or some of its layers."""
+        # DistilBERT has another name for it.
+        inner = getattr(self.config, "hidden_dim", None) or self.config.intermediate_size
+        return encoder_macs(self.num_layers if layers is None else layers, self.hidden_size, inner, length)
+
+    def side_macs(self, query_length: int, document_length: int) -> SideMacs:
+        """Return where the multiply-accumulates fall for a query and a document of so many tokens each."""
+        raise NotImplementedError
+
+    def pair_macs(self, tokens: Any) -> int:
+        """Return the multiply-accumulates of one pair of the longest texts that `tokens` makes, with nothing kept."""
+        raise NotImplementedError
+
+    def macs_without_product(self, query_length: int, document_length: int) -> int:
+        """Return what of these is no matrix product, and is not seen where products are counted."""
+        return 0
+
+    @property
+    def interaction(self) -> str:
+        """What query and document have in common, as the column of the Margin-MSE paper's table 1 says it."""
+        raise NotImplementedError
+
+    # What is kept of documents before any query
+
+    @property
+    def storage_unit(self) -> str | None:
+        """How many vectors a collection needs: |P|, its passages, |T|, their tokens, or None where none is kept."""
+        return None
+
+    @property
+    def keeps_documents(self) -> bool:
+        """Whether documents can be encoded before any query is known."""
+        return self.storage_unit is not None
+
+    @property
+    def searches(self) -> bool:
+        """Whether `score_all` scores all documents for all queries, so that a whole collection can be searched."""
+        return hasattr(self, "score_all")
+
+    @property
+    def vector_size(self) -> int:
+        """The numbers in one of a document's vectors."""
+        return int(getattr(self.options, "dim", None) or self.hidden_size)
+
+    def bytes_per_document(self, tokens: Any, documents: Any) -> float | None:
+        """Return the bytes that a document's vectors take on the mean, by formula: vectors × numbers in one × 2.
+
+        Args:
+            tokens: the ranker's tokens
+            documents: the documents' rows in them
+
+        Returns:
+            None where no document can be kept, or none is given.
+        """
+        if not self.keeps_documents or not len(documents):
+            return None
+        vectors = len(documents)
+        if self.storage_unit == "|T|":
+            batches = (documents[at : at + ROWS] for at in range(0, len(documents), ROWS))
+            vectors = sum(_scored_tokens(tokens.documents.batch(rows)) for rows in batches)
+        return float(vectors / len(documents) * self.vector_size * BYTES)
+
+    # Start, load, save
+
+    @classmethod
+    def begin(cls, origin: "Origin", options: Options | None) -> Self:
+        """Return a new student of this architecture; None are the architecture's own defaults, or a checkpoint's."""
+        raise NotImplementedError
+
+    @classmethod
+    def recognises(cls, checkpoint: Checkpoint) -> bool:
+        """Tell whether a folder that no `save_ranker` wrote holds a ranker of this architecture."""
+        return False
+
+    @classmethod
+    def published_options(cls, checkpoint: Checkpoint) -> Options:
+        """Return the options that a published checkpoint is used with on its card; raises UserError for any other."""
+        raise UserError(f"{checkpoint.folder} is an encoder without the weights of a {cls.architecture}")
+
+    @classmethod
+    def published_lengths(cls, checkpoint: Checkpoint) -> dict[str, int]:
+        """Return the lengths that the ranker in a folder was saved or published with, by the keys of `[data]`."""
+        keys = ("max_length", "query_length", "document_length")
+        return {key: checkpoint.entry[key] for key in keys if key in checkpoint.entry}
+
+    @classmethod
+    def holds_encoder(cls, checkpoint: Checkpoint) -> bool:
+        """Tell whether the encoder in a folder of this architecture is found by loading the whole ranker."""
+        return False
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, options: Options | None, dropout: float | None, dtype: torch.dtype) -> Self:
+        """Return the ranker in a folder; see `load_ranker`."""
+        raise NotImplementedError
+
+    def write(self, folder: Path, lengths: Mapping[str, int]) -> None:
+        """Write config.json, weights and what other libraries need to an empty folder."""
+        write_config(self.config, folder, type(self).__name__)
+        write_weights(self.state_dict(), folder)
+
+    @property
+    def exports(self) -> Mapping[str, str]:
+        """Those of `targets` in which a ranker of these options scores as it does here."""
+        return self.targets
+
+    def card(self, lengths: Mapping[str, int]) -> Card:
+        """Return what the model card says about the ranker."""
+        loads = self.loads_in.format(**lengths)
+        text = (
+            f"A {self.architecture} ranker, distilled with distilkit. Its scores are raw: higher is better. "
+            f"{loads} It was trained on queries of at most {lengths['query_length']} tokens and documents of at most "
+            f"{lengths['document_length']}."
+        )
+        return Card(self.library, (*self.tags, "reranker", "distillation", "distilkit"), text)
+
+    @property
+    def loads_in(self) -> str:
+        """The card's sentence about libraries that load it."""
+        return "It loads in distilkit (`load_ranker`)."
+
+
+class SideRanker(Ranker):
+    """A ranker that encodes queries and documents apart, and scores what it encoded."""
 
     def encode_query(self, batch: TokenBatch) -> Encoded:
         """Return queries as vectors."""
@@ -57,10 +258,76 @@ class SideRanker(EncoderSizes, nn.Module):
             scores.append(self.score_encoded(own, self.encode_document_beside(documents, batch.query)))
         return torch.cat(scores) if len(scores) > 1 else scores[0]
 
+    @property
+    def rooms(self) -> dict[str, int]:
+        """The most that queries and documents can have; the MASKs of a query need positions too."""
+        rooms, masks = super().rooms, self.options.text_format.query_masks
+        if rooms and isinstance(masks, int):
+            rooms["query_length"] -= masks
+        return rooms
 
-Ranker = BertCat | SideRanker
+    def pair_macs(self, tokens: Any) -> int:
+        """Return the multiply-accumulates of one pair of the longest texts that `tokens` makes, with nothing kept."""
+        return sum(self.side_macs(tokens.queries.longest, tokens.documents.longest))
+
+    @property
+    def storage_unit(self) -> str | None:
+        """A vector a token, unless an architecture says otherwise."""
+        return "|T|"
+
+
+class EncoderRanker(SideRanker):
+    """A side ranker around one encoder of transformers, which reads both sides; made from encoder and options alone."""
+
+    def __init__(self, encoder: PreTrainedModel, options: Any) -> None:
+        super().__init__()
+        self.encoder, self.options = encoder, options
+
+    @classmethod
+    def begin(cls, origin: "Origin", options: Options | None) -> Self:
+        """Return a ranker around a drawn or copied encoder, or around that of the checkpoint it starts from."""
+        source = origin.source_encoder()
+        if not origin.is_checkpoint:
+            return cls(origin.new_encoder(source), options or cls.options_type())
+        folder = local_folder(origin.start)
+        if architecture_of(folder) == cls.architecture:
+            student = cast(Self, load_ranker(folder, options=options, dropout=origin.dropout))
+        else:
+            student = cls(load_encoder(folder, origin.dropout), options or cls.options_type())
+        origin.require_fit(student.config, source.config.vocab_size)
+        return student
+
+    @classmethod
+    def holds_encoder(cls, checkpoint: Checkpoint) -> bool:
+        """Its weights lie under names of their own, so loading it is how its encoder is found."""
+        return True
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, options: Options | None, dropout: float | None, dtype: torch.dtype) -> Self:
+        """Return the ranker in a folder, ours or published."""
+        config = published_config(checkpoint)
+        set_dropout(config, dropout)
+        ranker = cls(encoder_of(config), options or cls.published_options(checkpoint))
+        weights = checkpoint.ranker_weights(ranker.head_weights().keys(), dtype)
+        load_weights(ranker.to(dtype), weights, checkpoint.folder)
+        require_encoder(ranker.encoder.eval(), checkpoint.folder)
+        return ranker
+
+    def head_weights(self) -> dict[str, Tensor]:
+        """Return the weights that are not the encoder's, by name."""
+        return {name: weight for name, weight in self.state_dict().items() if not name.startswith("encoder.")}
+
+    def write(self, folder: Path, lengths: Mapping[str, int]) -> None:
+        """Write config.json and weights, those of the encoder under their bare names."""
+        write_config(self.config, folder, type(self.encoder).__name__)
+        write_weights({**self.encoder.state_dict(), **self.head_weights()}, folder)
 
 
 def wide(states: Tensor) -> Tensor:
     """Return states in float32 where they have fewer bits, for sums over many products."""
     return states.float() if states.dtype in (torch.float16, torch.bfloat16) else states
+
+
+def _scored_tokens(columns: Mapping[str, Any]) -> int:
+    """Count the tokens that are scored, which are those that are kept."""
+    return int(columns.get("scored", columns["attention_mask"]).sum())

@@ -1,12 +1,19 @@
-"""The size of an encoder, and the names that transformers' configurations give to its fields."""
+"""The size of an encoder, and the names that transformers' configurations give to its fields; imports no torch."""
 
 import copy
 import re
 from dataclasses import dataclass
-
-from transformers import PretrainedConfig
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distilkit.errors import UserError
+from distilkit.files import read_json
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+# How a student starts, but from a checkpoint of its own.
+STARTS = ("random", "first_layers", "every_nth_layer")
 
 # HN's four-layer student is the one shape whose feed-forward layer is not four times as wide as its states.
 INTERMEDIATE_SIZES = {(4, 312): 1200}
@@ -28,7 +35,7 @@ class Shape:
         return cls(int(match[1]), int(match[2]))
 
     @classmethod
-    def of(cls, config: PretrainedConfig) -> "Shape":
+    def of(cls, config: "PretrainedConfig") -> "Shape":
         """Return the shape of a configured model."""
         return cls(config.num_hidden_layers, config.hidden_size)
 
@@ -36,7 +43,7 @@ class Shape:
         return f"L{self.layers}_H{self.hidden}"
 
 
-def reshaped(config: PretrainedConfig, shape: Shape) -> PretrainedConfig:
+def reshaped(config: "PretrainedConfig", shape: Shape) -> "PretrainedConfig":
     """Return a configuration of another shape with the same heads, vocabulary and activations."""
     if shape.hidden % config.num_attention_heads:
         raise UserError(
@@ -54,7 +61,7 @@ def reshaped(config: PretrainedConfig, shape: Shape) -> PretrainedConfig:
     return config
 
 
-def set_dropout(config: PretrainedConfig, probability: float | None) -> None:
+def set_dropout(config: "PretrainedConfig", probability: float | None) -> None:
     """Set every dropout probability of a configuration; None leaves what it has."""
     if probability is None:
         return
@@ -69,3 +76,25 @@ def set_dropout(config: PretrainedConfig, probability: float | None) -> None:
     ):
         if hasattr(config, name):
             setattr(config, name, probability)
+
+
+def cut_size(folder: Path, shape: str | None) -> tuple[int, int, int]:
+    """Return layers, hidden and intermediate size of a model that is cut to a shape; its own where there is none."""
+    source = encoder_size(folder)
+    if shape is None:
+        return source
+    wanted = Shape.parse(shape)
+    if wanted.hidden == source[1]:
+        return wanted.layers, wanted.hidden, source[2]
+    return wanted.layers, wanted.hidden, INTERMEDIATE_SIZES.get((wanted.layers, wanted.hidden), 4 * wanted.hidden)
+
+
+def encoder_size(folder: Path) -> tuple[int, int, int]:
+    """Return layers, hidden size and intermediate size from a model's config.json, whatever its type calls them."""
+    config = read_json(folder / "config.json")
+    hidden = config.get("hidden_size", config.get("dim"))
+    return (
+        config.get("num_hidden_layers", config.get("n_layers")),
+        hidden,
+        config.get("intermediate_size", config.get("hidden_dim", 4 * hidden)),
+    )

@@ -1,21 +1,132 @@
 """TK: word embeddings contextualised by a shallow transformer, and matched by kernel pooling."""
 
 import math
-from dataclasses import replace
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
+from distilkit.data.side_tokens import SideFormat
 from distilkit.errors import UserError
+from distilkit.files import sha256_once
 from distilkit.models.batch import TokenBatch
 from distilkit.models.encoded import Encoded
-from distilkit.models.kernels import KernelPooling
-from distilkit.models.options import TkOptions
-from distilkit.models.ranker import SideRanker
+from distilkit.models.load import ENTRY, Checkpoint, load_ranker, load_weights
+from distilkit.models.macs import SideMacs
+from distilkit.models.options import Options
+from distilkit.models.ranker import SideRanker, wide
+from distilkit.models.references import local_folder
+from distilkit.models.shape import Shape
+from distilkit.models.words import glove_table, random_table, scaled_table
 
-PAPER_HEADS = 10
+if TYPE_CHECKING:
+    from distilkit.models.initialise import Origin
+
+# The paper's attention heads and the size of its word embeddings.
+PAPER_HEADS, PAPER_SIZE = 10, 300
+MU = (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, -0.1, -0.3, -0.5, -0.7, -0.9)
+SIGMA = 0.1
+TINY = 1e-13
+
+
+@dataclass(frozen=True)
+class TkOptions(Options):
+    """TK's options.
+
+    Attributes:
+        embeddings: where the word embeddings come from: `source`, the source encoder's; `random`; or the path of a
+            text file in GloVe's format
+        vocabulary: `wordpiece`, the source's tokenizer, or `word`, lower-cased words
+        dim: the size of a state, by default that of the embeddings; others are mapped to it
+        layers: how many layers contextualise
+        heads: their attention heads; by default the paper's 10, or the next smaller number that divides the states
+        feed_forward: the size of their feed-forward layers
+        mix: whether a state is a learned mix of embedding and context (equation 8)
+        kernel_scale: whether each kernel's sum has a learned factor, as in the released code
+        document_position: the position of a document's first token, 500 in the released code
+    """
+
+    embeddings: str = "source"
+    vocabulary: Literal["wordpiece", "word"] = "wordpiece"
+    dim: int | None = None
+    layers: int = 2
+    heads: int | None = None
+    feed_forward: int = 300
+    mix: bool = True
+    kernel_scale: bool = False
+    document_position: int = 500
+
+    def __post_init__(self) -> None:
+        self._require_positive("dim", "layers", "heads", "feed_forward")
+        self._require_one_of("vocabulary", ("wordpiece", "word"))
+        if not isinstance(self.embeddings, str):
+            raise UserError(f"embeddings is 'source', 'random' or the path of a file, not {self.embeddings!r}")
+        if self.vocabulary == "word" and self.embeddings == "source":
+            raise UserError(
+                "tk: a vocabulary of words has no embeddings in the source: embeddings is 'random' or a GloVe file"
+            )
+        self._require_from_zero("document_position", "a position")
+        self._require_truth("mix", "kernel_scale")
+
+    @property
+    def text_format(self) -> SideFormat:
+        """How queries and documents are tokenised."""
+        return SideFormat(specials=False)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options as artifact keys hold them: a file of word embeddings is told by its sha256."""
+        if self.embeddings in ("source", "random"):
+            return super().identity()
+        path = Path(self.embeddings).expanduser()
+        if not path.is_file():
+            raise UserError(
+                f"[student] options.embeddings = {self.embeddings!r}: there is no such file of word embeddings"
+            )
+        return {**super().identity(), "embeddings": sha256_once(path)}
+
+
+class KernelPooling(nn.Module):
+    """Score = sum_k w_k · sum_i ln(sum_j exp(-(cos(q_i, d_j) - mu_k)² / 2 sigma²)), in float32 at least.
+
+    Xiong et al. 2017 (K-NRM), and Hofstätter et al. 2020, equations 9 and 10: https://arxiv.org/abs/2010.02666
+
+    With `scaled`, each kernel's inner sum is multiplied by a learned factor, as in the released code. Mu and sigma are
+    kept in float32 whatever the module's dtype was made of, as there.
+    """
+
+    mu: Tensor
+    sigma: Tensor
+
+    def __init__(self, scaled: bool = False) -> None:
+        super().__init__()
+        self.register_buffer("mu", torch.tensor(MU), persistent=False)
+        self.register_buffer("sigma", torch.tensor(SIGMA), persistent=False)
+        self.kernel_bin_weights = nn.Linear(len(MU), 1, bias=False)
+        nn.init.uniform_(self.kernel_bin_weights.weight, -0.014, 0.014)
+        self.kernel_alpha_scaler = nn.Parameter(torch.ones(1, 1, len(MU))) if scaled else None
+
+    def forward(self, queries: Tensor, documents: Tensor, query_mask: Tensor, document_mask: Tensor) -> Tensor:
+        """Return a score per row: vectors `[B, Lq, d]` and `[B, Ld, d]` with their masks, to `[B]`."""
+        with torch.autocast(queries.device.type, enabled=False):
+            weights = wide(self.kernel_bin_weights.weight)
+            return (self.per_kernel(wide(queries), wide(documents), query_mask, document_mask) * weights).sum(-1)
+
+    def per_kernel(self, queries: Tensor, documents: Tensor, query_mask: Tensor, document_mask: Tensor) -> Tensor:
+        """Return sum_i ln(sum_j K_ij) of each kernel, shape `[B, kernels]`."""
+        cosines = torch.bmm(_unit(queries), _unit(documents).transpose(1, 2)).unsqueeze(-1)
+        kernels = torch.exp(-((cosines - self.mu) ** 2) / (2 * self.sigma**2))
+        counts: Tensor = (kernels * document_mask[:, None, :, None]).sum(2)
+        if self.kernel_alpha_scaler is not None:
+            counts = counts * self.kernel_alpha_scaler
+        return (counts.clamp(min=1e-10).log() * query_mask[:, :, None]).sum(1)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / (lengths + TINY)
 
 
 class Tk(SideRanker):
@@ -32,6 +143,11 @@ class Tk(SideRanker):
     """
 
     architecture: ClassVar[str] = "tk"
+    options_type = TkOptions
+    tags = ("tk",)
+
+    options: TkOptions
+    encoder = None
 
     def __init__(
         self, embeddings: Tensor, options: TkOptions, dropout: float = 0.0, pad_token_id: int | None = None
@@ -91,6 +207,67 @@ class Tk(SideRanker):
             embedded = self.projection(embedded)
         mask = batch.attention_mask.bool()
         return Encoded(self.contextualise(embedded, mask, start), mask)
+
+    def side_macs(self, query_length: int, document_length: int) -> SideMacs:
+        """Return layers and linear map of either side, and a cosine and its kernels for each pair of tokens."""
+        width = 0 if self.projection is None else self.config.embedding_size
+        mapped = width * self.hidden_size
+        query, document = (self.macs(length) + length * mapped for length in (query_length, document_length))
+        return SideMacs(query, document, query_length * document_length * (self.hidden_size + len(MU)))
+
+    def macs_without_product(self, query_length: int, document_length: int) -> int:
+        """Return the kernels."""
+        return len(MU) * query_length * document_length
+
+    @property
+    def interaction(self) -> str:
+        """A cosine for each pair of tokens, and kernels."""
+        return "m * n dot products and kernel pooling"
+
+    @classmethod
+    def begin(cls, origin: "Origin", options: Options | None) -> Self:
+        """Return a TK of drawn layers on the word embeddings that its options name, or the checkpoint it starts from.
+
+        A shape stands for the options' layers and size.
+        """
+        shape, dropout, tokenizer = origin.shape, origin.dropout, origin.tokenizer
+        if origin.is_checkpoint:
+            student = cast(Self, load_ranker(local_folder(origin.start), cls.architecture, dropout=dropout))
+            if shape is not None and Shape.of(student.config) != shape:
+                found = Shape.of(student.config)
+                raise UserError(f"the student is to have the shape {shape}, but {origin.start} has {found}")
+            return student
+        chosen = cast(TkOptions, options or TkOptions())
+        if shape is not None:
+            chosen = replace(chosen, layers=shape.layers, dim=shape.hidden)
+        pad = None if tokenizer is None else tokenizer.pad_token_id
+        if chosen.embeddings == "source":
+            if isinstance(origin.source, Tk):
+                return cls(origin.source.word_embeddings.weight.detach().clone(), chosen, dropout or 0.0, pad)
+            encoder = origin.source_encoder()
+            table = scaled_table(encoder.get_input_embeddings().weight)
+            return cls(table, chosen, dropout or 0.0, encoder.config.pad_token_id)
+        if tokenizer is None:
+            raise ValueError("a tk whose embeddings are not its source's is made for a tokenizer")
+        vocabulary: dict[str, int] = tokenizer.get_vocab()
+        if chosen.embeddings == "random":
+            table = random_table(max(vocabulary.values()) + 1, chosen.dim or PAPER_SIZE)
+        else:
+            table = glove_table(Path(chosen.embeddings).expanduser(), vocabulary)
+        return cls(table, chosen, dropout or 0.0, pad)
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, options: Options | None, dropout: float | None, dtype: torch.dtype) -> Self:
+        """Return the TK in a folder of ours; raises UserError for any other."""
+        values = checkpoint.config
+        missing = [name for name in (ENTRY, "vocab_size", "embedding_size") if name not in values]
+        if missing:
+            raise UserError(f"{checkpoint.folder / 'config.json'} is not that of a tk: it has no {missing[0]}")
+        table = torch.zeros(values["vocab_size"], values["embedding_size"])
+        dropout = values.get("dropout", 0.0) if dropout is None else dropout
+        ranker = cls(table, cast(TkOptions, options), dropout, values.get("pad_token_id"))
+        load_weights(ranker.to(dtype), checkpoint.weights(dtype), checkpoint.folder)
+        return ranker
 
     def contextualise(self, embedded: Tensor, mask: Tensor, start: int) -> Tensor:
         """Return the states of embeddings `[B, L, d]` whose first position is `start`."""

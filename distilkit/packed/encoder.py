@@ -8,8 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from distilkit.models.attention import computes_whole_layers
 from distilkit.models.cat import BertCat, Head
-from distilkit.models.first_token import computes_whole_layers
 from distilkit.models.layers import FAMILIES, Attend, encoder_layers, token_wise
 from distilkit.packed.attention import packed_attention
 from distilkit.packed.batch import Packed

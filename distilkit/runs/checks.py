@@ -147,10 +147,11 @@ def _check_models(experiment: Experiment, jobs: list[StageJob]) -> None:
 
 def _checked_teacher(experiment: Experiment, place: int) -> Any:
     """Return a teacher's checkpoint, before any fine-tuning."""
-    from distilkit.models.load import load_cat, load_tokenizer, require_fit
+    from distilkit.models.cat import load_cat
+    from distilkit.models.load import load_tokenizer, require_fit
 
     settings = experiment.members[place]
-    if STUDENTS.resolve(settings.architecture) != "bert_cat":
+    if not STUDENTS[settings.architecture].ranker().shows_internals:
         raise UserError(
             f"[teacher] architecture = {settings.architecture!r}: only a bert_cat teaches in a run; the scores "
             "of any other ranker can be written by `distilkit score` and named by [teacher] scores"
@@ -168,12 +169,11 @@ def _checked_teacher(experiment: Experiment, place: int) -> Any:
 
 
 def _check_positions(experiment: Experiment, ranker: Any, name: str) -> None:
-    from distilkit.models.positions import position_room
+    from distilkit.models.encoder import position_room
 
     most = position_room(ranker.config)
-    keys = ("max_length",) if ranker.inputs == "pair" else ("query_length", "document_length")
     for one in experiment.sets:
-        for key in keys:
+        for key in ranker.options.text_format.length_keys:
             length = getattr(one.materials.settings, key)
             if most is not None and length > most:
                 raise UserError(f"[data] {key} = {length}: {name} has positions for {most} tokens")
@@ -182,7 +182,7 @@ def _check_positions(experiment: Experiment, ranker: Any, name: str) -> None:
 def _check_pair(job: StageJob, student: Any, teacher: Any, experiment: Experiment) -> None:
     if job.teacher is None or not job.stage.reads_tokens:
         return
-    if STUDENTS[job.architecture].inputs != "pair":
+    if not student.shows_internals:
         raise UserError(
             f"the stage {job.stage.name} reads the student's insides, which only a bert_cat has in common with its "
             f"teacher; a {job.architecture} learns from scores, with margin_mse for instance"
@@ -217,8 +217,8 @@ def _check_vocabulary(job: StageJob, student: Any, teacher: Any, experiment: Exp
 
 
 def _check_text(experiment: Experiment, job: StageJob, student: Any) -> None:
+    from distilkit.models.encoder import position_room
     from distilkit.models.masked_lm import has_lm_head
-    from distilkit.models.positions import position_room
 
     general = experiment.recipe.general
     most = position_room(student.config)

@@ -6,7 +6,6 @@ from typing import Any
 from distilkit.data.collection import Run
 from distilkit.data.passages import aggregate
 from distilkit.data.tokens import PairTokens
-from distilkit.evaluation.macs import pair_macs
 from distilkit.evaluation.measures import Evaluation, canonical_all, evaluate
 from distilkit.progress import ProcessGroup
 from distilkit.runs.materials import QuerySet
@@ -45,7 +44,7 @@ class Evaluator:
         """Return a ranker's raw logit of every pair, in the order given."""
         from distilkit.evaluation.rerank import score_pairs
 
-        with self.reporter.phase(label, len(passages), work=pair_macs(ranker, tokens)) as phase:
+        with self.reporter.phase(label, len(passages), work=ranker.pair_macs(tokens)) as phase:
             return score_pairs(
                 ranker,
                 tokens,

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from distilkit.data.examples import Integers, Lists, draw_lists, draw_queries
 from distilkit.data.passages import best_windows
+from distilkit.data.side_tokens import PairFormat
 from distilkit.errors import UserError
 from distilkit.files import content_key
-from distilkit.models import STUDENTS
+from distilkit.models import student_options
 from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.runs.evaluator import Evaluator
 from distilkit.runs.jobs import StageJob
@@ -86,8 +87,9 @@ class TaskExamples:
         if job.teacher is None or job.scored_ahead or job.teacher.file is not None:
             return None
         theirs = job.teacher.model.tokenizer
+        form = student_options(job.architecture, job.options).text_format
         alike = self.materials.token_identity(theirs) == self.materials.token_identity(job.tokenizer)
-        return None if alike and STUDENTS[job.architecture].inputs == "pair" else self.materials.tokens(theirs)
+        return None if alike and isinstance(form, PairFormat) else self.materials.tokens(theirs)
 
     def training_set(self, job: StageJob) -> "TrainingSet":
         """Return a stage's examples, with the teacher's scores where these can be computed ahead; say what is left out.

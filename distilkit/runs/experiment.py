@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from distilkit.errors import UserError
-from distilkit.evaluation.macs import encoder_macs
-from distilkit.files import read_json
 from distilkit.models import STUDENTS
+from distilkit.models.macs import encoder_macs
 from distilkit.models.references import content_hash, local_folder
+from distilkit.models.shape import STARTS, cut_size, encoder_size
 from distilkit.progress import ProcessGroup
 from distilkit.recipe import extended, grid_of, with_values
 from distilkit.runs.artifacts import Artifacts
@@ -26,8 +26,6 @@ from distilkit.runs.teachers import ITSELF, members
 from distilkit.settings import Recipe, StudentSettings, TeacherSettings, TrainSettings
 from distilkit.strategies import Stage, Strategy, named_table, parse_strategy, strategy_from_table
 from distilkit.strategies.stage import trained_macs
-
-STARTS = ("random", "first_layers", "every_nth_layer")
 
 
 @dataclass(frozen=True)
@@ -325,27 +323,3 @@ def reference(name: str) -> Model:
     """Return the weights of a model reference; raises UserError where there are none."""
     folder = local_folder(name)
     return Model(folder, content_hash(name), folder)
-
-
-def cut_size(folder: Path, shape: str | None) -> tuple[int, int, int]:
-    """Return layers, hidden and intermediate size of a model that is cut to a shape; its own where there is none."""
-    from distilkit.models.shape import INTERMEDIATE_SIZES, Shape
-
-    source = encoder_size(folder)
-    if shape is None:
-        return source
-    wanted = Shape.parse(shape)
-    if wanted.hidden == source[1]:
-        return wanted.layers, wanted.hidden, source[2]
-    return wanted.layers, wanted.hidden, INTERMEDIATE_SIZES.get((wanted.layers, wanted.hidden), 4 * wanted.hidden)
-
-
-def encoder_size(folder: Path) -> tuple[int, int, int]:
-    """Return layers, hidden size and intermediate size from a model's config.json, whatever its type calls them."""
-    config = read_json(folder / "config.json")
-    hidden = config.get("hidden_size", config.get("dim"))
-    return (
-        config.get("num_hidden_layers", config.get("n_layers")),
-        hidden,
-        config.get("intermediate_size", config.get("hidden_dim", 4 * hidden)),
-    )

@@ -115,7 +115,7 @@ def _evaluate_student(
     target = folder.eval / eval_set.name
     if experiment.processes.broadcast((target / "cost.json").exists()):
         return
-    from distilkit.models.checkpoints import load_ranker
+    from distilkit.models.load import load_ranker
 
     materials, evaluator = eval_set.materials, eval_set.evaluator
     qrels = materials.qrels(eval_set.split, evaluator.settings.queries)

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from distilkit.files import content_key
-from distilkit.models import STUDENTS
-from distilkit.models.options import options_identity
+from distilkit.models import STUDENTS, student_options
 from distilkit.runs.artifacts import Artifact
 from distilkit.settings import StudentSettings
 from distilkit.strategies import Stage
@@ -76,7 +75,7 @@ class Start:
             "shape": settings.shape,
             "start": start,
             "num_labels": settings.num_labels,
-            "options": options_identity(chosen_options(settings)),
+            "options": student_options(settings.architecture, chosen_options(settings)).identity(),
         }
 
 

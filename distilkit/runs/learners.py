@@ -35,8 +35,9 @@ def build_objective(job: StageJob, artifacts: Artifacts, device: Any, half: bool
 def start_student(start: Start, tokenizer: Path) -> Any:
     """Return a student before its first stage, for a tokenizer's folder. Raises UserError for one that does not fit."""
     from distilkit.models import student_options
+    from distilkit.models.cat import load_cat
     from distilkit.models.initialise import student_from
-    from distilkit.models.load import load_cat, load_tokenizer
+    from distilkit.models.load import load_tokenizer
 
     settings = start.settings
     if settings is None:
@@ -73,7 +74,7 @@ def save_result(objective: Any, folder: Path, tokenizer: Any, data: DataSettings
 
 
 def _student(job: StageJob, artifacts: Artifacts) -> Any:
-    from distilkit.models.checkpoints import load_ranker
+    from distilkit.models.load import load_ranker
 
     if job.before is None:
         return start_student(job.start, job.tokenizer)
@@ -83,7 +84,7 @@ def _student(job: StageJob, artifacts: Artifacts) -> Any:
 def _teacher(job: StageJob, half: bool) -> Any:
     import torch
 
-    from distilkit.models.load import load_cat
+    from distilkit.models.cat import load_cat
 
     assert job.teacher is not None
     dtype = torch.bfloat16 if half else torch.float32

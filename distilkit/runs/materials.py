@@ -11,10 +11,11 @@ from typing import Any
 from distilkit.data.candidates import Candidates
 from distilkit.data.collection import Collection, Qrels, open_collection
 from distilkit.data.passages import Windows, write_windows
+from distilkit.data.side_tokens import TextFormat
 from distilkit.data.sources import SOURCES, Source
 from distilkit.errors import UserError
 from distilkit.files import content_key
-from distilkit.models import STUDENTS, student_options
+from distilkit.models import student_options
 from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.settings import DataSettings
 
@@ -153,17 +154,16 @@ class Materials:
         self, model: Path, architecture: str = "bert_cat", options: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Return what the tokens depend on, and for an architecture that reads texts apart how it reads them."""
-        form = _side_format(architecture, options)
+        form = student_options(architecture, options).text_format
         identity = self._store_identity(model, self._stored_length(form))
-        if form is None:
-            return identity
-        lengths = {"query_length": self.settings.query_length, "document_length": self.settings.document_length}
-        return {**identity, **lengths, "form": vars(form)}
+        return {**identity, **self._lengths(form), "form": vars(form)}
 
-    def _stored_length(self, form: Any) -> int:
+    def _lengths(self, form: TextFormat) -> dict[str, int]:
+        return {key: getattr(self.settings, key) for key in form.length_keys}
+
+    def _stored_length(self, form: TextFormat) -> int:
         """Return how many tokens of a text are kept: the most that any student of this collection reads."""
-        settings = self.settings
-        return settings.max_length if form is None else max(settings.query_length, settings.document_length)
+        return max(self._lengths(form).values())
 
     def _store_identity(self, model: Path, length: int) -> dict[str, Any]:
         from distilkit.data.tokens import tokenizer_identity
@@ -216,20 +216,16 @@ class Materials:
 
     def tokens_for(self, model: Path, architecture: str, options: dict[str, Any]) -> Any:
         """Return the collection's tokens in the form that an architecture reads: `PairTokens` or `SideTokens`."""
-        from distilkit.data.side_tokens import SideTokens
-        from distilkit.data.tokens import Documents, PairTemplate, PairTokens
+        from distilkit.data.tokens import Documents
         from distilkit.models.load import load_tokenizer
 
         tokenizer, settings = load_tokenizer(model), self.settings
-        form, windows = _side_format(architecture, options), self.windows(model)
+        form, windows = student_options(architecture, options).text_format, self.windows(model)
         queries, passages = self._stores(model, tokenizer, self._stored_length(form), windows)
-        if form is not None:
-            lengths = settings.query_length, settings.document_length
-            return SideTokens.of(tokenizer, queries, passages, form, *lengths)
         documents = None
         if windows is not None and settings.passages is not None:
             documents = Documents(windows, settings.passages.aggregate)
-        return PairTokens(queries, passages, PairTemplate.of(tokenizer), settings.max_length, documents)
+        return form.tokens(tokenizer, queries, passages, self._lengths(form), documents)
 
     def _stores(self, model: Path, tokenizer: Any, length: int, windows: Windows | None) -> tuple[Any, Any]:
         from distilkit.data.tokens import TokenStore, write_token_store
@@ -245,13 +241,6 @@ class Materials:
 
         folder = self.artifacts.get(Artifact("tokens", self._store_identity(model, length)), build)
         return TokenStore.open(folder / "queries"), TokenStore.open(folder / "passages")
-
-
-def _side_format(architecture: str, options: dict[str, Any] | None) -> Any:
-    """Return how an architecture wants queries and documents tokenised apart, None for one that reads pairs."""
-    if STUDENTS[architecture].inputs == "pair":
-        return None
-    return student_options(architecture, options).sides  # type: ignore[union-attr]
 
 
 # The keys of [data] that say where a collection is, and what a source reads that takes one.

@@ -52,7 +52,7 @@ class References:
         artifact = self.artifact(model, materials, queries.identity)
 
         def build(folder: Path) -> None:
-            from distilkit.models.load import load_cat
+            from distilkit.models.cat import load_cat
 
             ranker = load_cat(model.folder, require_head=True).to(self.evaluator.processes.device)
             tokens = materials.tokens(model.tokenizer)

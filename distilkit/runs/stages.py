@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.data.batches import total_steps
-from distilkit.evaluation.macs import pair_macs, ranker_macs
+from distilkit.models import STUDENTS
 from distilkit.progress import ProcessGroup
 from distilkit.runs.artifacts import Artifact, Artifacts
 from distilkit.runs.evaluator import Evaluator
@@ -49,6 +49,7 @@ class Stages:
         stage = job.stage
         manifest: dict[str, Any] = {
             "architecture": job.architecture,
+            **({} if (code := STUDENTS[job.architecture].code) is None else {"code": code}),
             "stage": stage.numbers(self.processes.count, self.precision(stage)),
             "start": job.start.identity() if job.before is None else {"stage": job.before.key},
             "dropout": job.start.dropout,
@@ -113,7 +114,7 @@ class Stages:
 
     def validation(self, job: StageJob, metric: str | None = None) -> dict[str, float]:
         """Return what a trained stage reaches on this recipe's validation queries, by its own metric or another."""
-        from distilkit.models.checkpoints import load_ranker
+        from distilkit.models.load import load_ranker
 
         metric = metric or self.metric(job)
         artifact, names = self.artifact(job), {*self.evaluator.measures, metric}
@@ -165,8 +166,8 @@ class Stages:
     def _work(self, stage: Stage, objective: Any, tokens: Any) -> float:
         """Return the multiply-accumulates of an optimiser step."""
         length = self.materials.settings.max_length
-        teacher = ranker_macs(objective.teacher, length) if objective.teacher is not None else 0
-        return float(self.pairs_per_step(stage) * trained_macs(pair_macs(objective.student, tokens), teacher))
+        teacher = objective.teacher.macs(length) if objective.teacher is not None else 0
+        return float(self.pairs_per_step(stage) * trained_macs(objective.student.pair_macs(tokens), teacher))
 
     def _validator(self, job: StageJob, metric: str | None = None) -> Callable[[Any], dict[str, float]]:
         measures = [*self.evaluator.measures, metric or job.stage.train.metric_for_best_model]

@@ -1,6 +1,6 @@
 """How much work a run is, in multiply-accumulates, so that one bar can say how long the whole of it takes."""
 
-from distilkit.evaluation.macs import encoder_macs
+from distilkit.models.macs import encoder_macs
 from distilkit.runs.experiment import Experiment
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.jobs import StageJob

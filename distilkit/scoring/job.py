@@ -20,7 +20,6 @@ from distilkit.data.teacher_scores.provenance import read_provenance, require_ma
 from distilkit.data.teacher_scores.write import write_parquet, write_tsv
 from distilkit.data.tokens import TokenStore, write_token_store
 from distilkit.errors import Stopped, UserError, nearest
-from distilkit.evaluation.macs import pair_macs
 from distilkit.evaluation.rerank import score_pairs
 from distilkit.files import atomic_folder, sha256_file
 from distilkit.progress import ProcessGroup, ProgressPhase, ProgressReporter
@@ -184,7 +183,7 @@ class Shards:
         if missing:
             done = pairs - sum(shards[number].stop - shards[number].start for number in missing)
             tokens = self._tokens(name, opened)
-            work = pair_macs(opened.ranker, tokens)
+            work = opened.ranker.pair_macs(tokens)
             label = f"score with {name}"
             with opened.on(self.processes.device), self.reporter.phase(label, pairs, done=done, work=work) as phase:
                 for number in missing:

@@ -13,13 +13,11 @@ import torch
 
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH, SideTokens
 from distilkit.data.sources.tables import find_file
-from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, tokenizer_identity
+from distilkit.data.tokens import PairTokens, TokenStore, tokenizer_identity
 from distilkit.errors import UserError
 from distilkit.evaluation.rerank import score_pairs
-from distilkit.models.checkpoints import architecture_of, load_ranker, ranker_entry
-from distilkit.models.load import load_tokenizer, require_fit
-from distilkit.models.positions import position_room
-from distilkit.models.published import is_published_cat
+from distilkit.models import STUDENTS
+from distilkit.models.load import architecture_of, load_ranker, load_tokenizer, require_fit, saved_lengths
 from distilkit.models.references import PREFIX, content_hash, local_folder
 from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.runs.artifacts import Artifacts
@@ -30,11 +28,6 @@ from distilkit.training.precision import Precision
 Integers = npt.NDArray[np.int64]
 
 MAX_LENGTH = 256
-LENGTHS = ("max_length", "query_length", "document_length")
-# Hofstätter et al. publish these as bare encoders, which do not say that they are rankers.
-PUBLISHED = {
-    f"sebastian-hofstaetter/distilbert-dot-{name}-msmarco": "bert_dot" for name in ("margin_mse-T2", "tas_b-b256")
-}
 RESERVED = ("query_id", "doc_id", "score", "ensemble")
 
 
@@ -62,38 +55,26 @@ class OpenRanker:
 
     @classmethod
     def of(
-        cls, ranker: Any, tokenizer: Any, folder: Path, weights: str, saved: Mapping[str, Any] | None = None
+        cls, ranker: Any, tokenizer: Any, folder: Path, weights: str, saved: Mapping[str, int] | None = None
     ) -> "OpenRanker":
         """Return a ranker with the lengths that it was saved with, where it was."""
-        lengths = {name: saved[name] for name in LENGTHS if saved and name in saved}
-        opened = cls(ranker, tokenizer, folder, weights, **lengths)
-        return replace(opened, **{name: min(getattr(opened, name), most) for name, most in opened.rooms().items()})
+        opened = cls(ranker, tokenizer, folder, weights, **(saved or {}))
+        return replace(opened, **{name: min(getattr(opened, name), most) for name, most in ranker.rooms.items()})
 
     @property
     def reads_pairs(self) -> bool:
         """Whether queries and documents are packed into one sequence."""
-        return bool(self.ranker.inputs == "pair")
+        return bool(self.ranker.reads_pairs)
 
     @property
     def lengths(self) -> dict[str, int]:
         """The lengths that it reads texts to, by name: those of pairs, or of queries and documents."""
-        return {name: getattr(self, name) for name in (LENGTHS[:1] if self.reads_pairs else LENGTHS[1:])}
+        return {name: getattr(self, name) for name in self.ranker.options.text_format.length_keys}
 
     @property
     def stored_length(self) -> int:
         """How many tokens of a text are needed at most."""
         return max(self.lengths.values())
-
-    def rooms(self) -> dict[str, int]:
-        """Return the most that each length can be, where the encoder's positions limit it."""
-        room, options = position_room(self.ranker.config), self.ranker.options
-        if room is None:
-            return {}
-        if self.reads_pairs:
-            return {"max_length": room}
-        masks, start = getattr(options, "query_masks", 0), getattr(options, "document_offset", 0)
-        taken = (masks if isinstance(masks, int) else 0, start if isinstance(start, int) else 0)
-        return {"query_length": room - taken[0], "document_length": room - taken[1]}
 
     def with_lengths(
         self, query_length: int | None = None, document_length: int | None = None, max_length: int | None = None
@@ -104,7 +85,7 @@ class OpenRanker:
         """
         asked = {"query_length": query_length, "document_length": document_length, "max_length": max_length}
         given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-        for name, most in self.rooms().items():
+        for name, most in self.ranker.rooms.items():
             if given.get(name, 0) > most:
                 option = "--" + name.replace("_", "-")
                 raise UserError(f"{option} {given[name]}: {self.folder} has positions for {most} tokens")
@@ -120,10 +101,10 @@ class OpenRanker:
 
     def tokens(self, queries: TokenStore, passages: TokenStore) -> PairTokens | SideTokens:
         """Return stored tokens in the form that the ranker reads."""
-        if self.reads_pairs:
-            return PairTokens(queries, passages, PairTemplate.of(self.tokenizer), self.max_length)
-        form, lengths = self.ranker.options.sides, (self.query_length, self.document_length)
-        return SideTokens.of(self.tokenizer, queries, passages, form, *lengths)
+        tokens: PairTokens | SideTokens = self.ranker.options.text_format.tokens(
+            self.tokenizer, queries, passages, self.lengths
+        )
+        return tokens
 
     def materials(self, settings: DataSettings, artifacts: Artifacts) -> Materials:
         """Return a collection, cut to the ranker's lengths."""
@@ -158,10 +139,12 @@ def open_ranker(reference: str, architecture: str | None = None) -> OpenRanker:
     for a reference that holds no ranker, and where neither it nor the caller says which one.
     """
     folder = model_folder(reference)
-    ranker, tokenizer = load_ranker(folder, architecture or PUBLISHED.get(reference)), load_tokenizer(folder)
+    if architecture is None:
+        # Bare encoders, which do not say that they are rankers.
+        architecture = next((name for name in STUDENTS if reference in STUDENTS[name].ranker().published), None)
+    ranker, tokenizer = load_ranker(folder, architecture), load_tokenizer(folder)
     require_fit(tokenizer, ranker.config, folder)
-    saved = {"max_length": QUERY_LENGTH + DOCUMENT_LENGTH} if is_published_cat(folder) else ranker_entry(folder)
-    return OpenRanker.of(ranker, tokenizer, folder, content_hash(str(folder)), saved)
+    return OpenRanker.of(ranker, tokenizer, folder, content_hash(str(folder)), saved_lengths(folder))
 
 
 def open_all(

@@ -10,8 +10,7 @@ import torch
 
 from distilkit.data.batches import PairLengths, Schedule, micro_batches
 from distilkit.data.side_tokens import SideTokens
-from distilkit.models.batch import Batch, TokenBatch, batch_of
-from distilkit.models.moving import pinned
+from distilkit.models.batch import Batch, TokenBatch, batch_of, pinned
 from distilkit.packed.batch import Packed, pack
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.term_inputs import Counts

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from distilkit.data.batches import total_steps
 from distilkit.errors import RunFailed
-from distilkit.models.moving import on_device
+from distilkit.models.batch import on_device
 from distilkit.packed.stage import compiles, packs
 from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.settings import TrainSettings

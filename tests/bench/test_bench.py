@@ -14,9 +14,8 @@ from distilkit.bench.index_time import index_documents
 from distilkit.bench.query_time import Keeping, Reading, Stopwatch, sizes_up_to, sweep_of
 from distilkit.bench.workload import made_up, store_of
 from distilkit.errors import RunFailed
-from distilkit.models.checkpoints import load_encoder
 from distilkit.models.encoded import EncodedFile
-from distilkit.models.load import load_tokenizer
+from distilkit.models.load import load_encoder, load_tokenizer
 from distilkit.models.silence import silent
 from distilkit.scoring.rankers import open_ranker
 

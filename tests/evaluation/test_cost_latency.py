@@ -20,7 +20,6 @@ from distilkit.evaluation.cost import (
     timed,
 )
 from distilkit.evaluation.index import encode_rows
-from distilkit.evaluation.storage import bytes_per_document, keeps_documents, storage_unit
 from distilkit.models.encoded import save_encoded
 from distilkit.scoring.rankers import OpenRanker, open_ranker
 
@@ -90,6 +89,6 @@ def test_scores_come_in_the_order_of_the_passages(tiny_checkpoint: Path, tmp_pat
 def test_a_prettr_whose_positions_follow_the_batch_keeps_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
     options = {"join_layer": 1, "document_offset": "batch"}
     ranker = save_tiny(tmp_path / "model", tiny_checkpoint, "prettr", options)
-    assert not keeps_documents(ranker)
-    assert storage_unit(ranker) is None
-    assert bytes_per_document(ranker, None, np.arange(3)) is None
+    assert not ranker.keeps_documents
+    assert ranker.storage_unit is None
+    assert ranker.bytes_per_document(None, np.arange(3)) is None

@@ -16,11 +16,11 @@ from distilkit.data.collection import open_collection, write_collection
 from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, write_token_store
 from distilkit.errors import RunFailed
 from distilkit.evaluation.cost import measure_cost
-from distilkit.evaluation.macs import encoder_macs
 from distilkit.evaluation.rerank import score_batch, score_pairs
 from distilkit.evaluation.trec import read_run
-from distilkit.models.cat import BertCat
-from distilkit.models.load import load_cat, load_tokenizer
+from distilkit.models.cat import BertCat, load_cat
+from distilkit.models.load import load_tokenizer
+from distilkit.models.macs import encoder_macs
 from distilkit.recipe import load_with_source
 from distilkit.runs.execute import Request, execute
 from distilkit.training.processes import Processes

@@ -33,8 +33,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> P
 def brute(models: Path, tiny_beir: Path) -> dict[str, Brute]:
     """Return every test query's documents by ranker, in the policy's order, from the scores of pairs one by one."""
     from distilkit.models.batch import SideBatch, TokenBatch
-    from distilkit.models.checkpoints import load_ranker
-    from distilkit.models.load import load_tokenizer
+    from distilkit.models.load import load_ranker, load_tokenizer
 
     rows = {
         name: {row["_id"]: row["text"] for row in map(json.loads, (tiny_beir / name).read_text().splitlines())}

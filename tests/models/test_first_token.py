@@ -9,15 +9,14 @@ from tiny_models import FAMILIES, tiny_batch, tiny_config
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from distilkit.models.attention import first_token_alone, whole_layers
 from distilkit.models.batch import SideBatch
 from distilkit.models.cat import BertCat
-from distilkit.models.dot import BertDot
+from distilkit.models.dot import BertDot, DotOptions
 from distilkit.models.encoder import encoder_of, first_states, last_states
-from distilkit.models.first_token import first_token_alone, whole_layers
 from distilkit.models.layers import FAMILIES as LAYERS
 from distilkit.models.layers import encoder_layers
-from distilkit.models.options import DotOptions, PreTtrOptions
-from distilkit.models.prettr import PreTtr
+from distilkit.models.prettr import PreTtr, PreTtrOptions
 
 Make = Callable[..., PreTrainedModel]
 BATCH = tiny_batch([9, 4, 7], padded=12)

@@ -15,9 +15,8 @@ from transformers import AutoModel, AutoModelForSequenceClassification, BertConf
 
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS
-from distilkit.models.batch import TokenBatch
+from distilkit.models.batch import TokenBatch, on_device
 from distilkit.models.cat import BertCat
-from distilkit.models.moving import on_device
 from distilkit.models.shape import Shape, reshaped
 
 Make = Callable[..., PreTrainedModel]

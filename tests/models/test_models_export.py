@@ -14,9 +14,9 @@ from tiny_models import FAMILIES
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from distilkit.models.batch import TokenBatch
-from distilkit.models.cat import BertCat
-from distilkit.models.export import save_cat
-from distilkit.models.load import load_cat, load_tokenizer
+from distilkit.models.cat import BertCat, load_cat
+from distilkit.models.load import load_tokenizer
+from distilkit.models.save import save_ranker
 
 LONG = "the cat sat on a mat and the dog ran off with my red ball "
 PAIRS = [
@@ -61,7 +61,7 @@ def test_scores_are_equal_everywhere(tmp_path: Path, tiny: Any, tokenizer: Any, 
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
     model = BertCat(tiny(family, num_labels=labels))
     expected = ours(model, tokenizer)
-    save_cat(model, tokenizer, tmp_path / "saved", max_length=MAX_LENGTH)
+    save_ranker(model, tokenizer, tmp_path / "saved", max_length=MAX_LENGTH)
     again = load_cat(tmp_path / "saved", require_head=True)
     assert again.num_labels == 1
     torch.testing.assert_close(ours(again, load_tokenizer(tmp_path / "saved")), expected, rtol=0, atol=2e-6)
@@ -76,7 +76,7 @@ def test_what_is_saved(tmp_path: Path, tiny: Any, tokenizer: Any) -> None:
     tokenizer.backend_tokenizer.enable_padding(length=50)
     before = tokenizer.model_max_length
     folder = tmp_path / "runs" / "my run"
-    save_cat(
+    save_ranker(
         BertCat(tiny()),
         tokenizer,
         folder,
@@ -116,7 +116,7 @@ def test_what_is_saved(tmp_path: Path, tiny: Any, tokenizer: Any) -> None:
 
 
 def test_without_facts_or_base(tmp_path: Path, tiny: Any, tokenizer: Any) -> None:
-    save_cat(BertCat(tiny()), tokenizer, tmp_path / "m", max_length=8, name='a "name": with signs')
+    save_ranker(BertCat(tiny()), tokenizer, tmp_path / "m", max_length=8, name='a "name": with signs')
     _, front, text = (tmp_path / "m" / "README.md").read_text().split("---\n", 2)
     assert "base_model" not in yaml.safe_load(front)
     assert '# a "name": with signs' in text
@@ -128,7 +128,7 @@ def test_weights_are_saved_in_float32(
     tmp_path: Path, tiny: Any, tokenizer: Any, dtype: torch.dtype, labels: int
 ) -> None:
     model = BertCat(tiny(num_labels=labels).to(dtype))
-    save_cat(model, tokenizer, tmp_path / "saved", max_length=MAX_LENGTH)
+    save_ranker(model, tokenizer, tmp_path / "saved", max_length=MAX_LENGTH)
     assert {weight.dtype for weight in load_file(tmp_path / "saved" / "model.safetensors").values()} == {torch.float32}
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["dtype"] == "float32"
     assert {parameter.dtype for parameter in model.parameters()} == {dtype}
@@ -137,16 +137,16 @@ def test_weights_are_saved_in_float32(
 def test_a_save_replaces_the_last_one_and_leaves_no_trace_when_it_fails(
     tmp_path: Path, tiny: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_cat(BertCat(tiny()), tokenizer, tmp_path / "m", max_length=8)
+    save_ranker(BertCat(tiny()), tokenizer, tmp_path / "m", max_length=8)
     (tmp_path / "m" / "stale").touch()
-    save_cat(BertCat(tiny(seed=1)), tokenizer, tmp_path / "m", max_length=8)
+    save_ranker(BertCat(tiny(seed=1)), tokenizer, tmp_path / "m", max_length=8)
     assert not (tmp_path / "m" / "stale").exists()
     before = (tmp_path / "m" / "model.safetensors").read_bytes()
     monkeypatch.setattr(
-        "distilkit.models.export.write_json", lambda *_: (_ for _ in ()).throw(OSError("no space left on device"))
+        "distilkit.models.save.write_json", lambda *_: (_ for _ in ()).throw(OSError("no space left on device"))
     )
     with pytest.raises(OSError, match="no space"):
-        save_cat(BertCat(tiny(seed=2)), tokenizer, tmp_path / "m", max_length=8)
+        save_ranker(BertCat(tiny(seed=2)), tokenizer, tmp_path / "m", max_length=8)
     assert (tmp_path / "m" / "model.safetensors").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
@@ -154,13 +154,13 @@ def test_a_save_replaces_the_last_one_and_leaves_no_trace_when_it_fails(
 def test_the_head_of_training_is_not_saved(tmp_path: Path, tiny: Any, tokenizer: Any) -> None:
     """As in the released code: a student that was trained with the relu head is scored with the plain one."""
     model = BertCat(tiny(num_labels=2))
-    save_cat(model, tokenizer, tmp_path / "saved", max_length=MAX_LENGTH)
+    save_ranker(model, tokenizer, tmp_path / "saved", max_length=MAX_LENGTH)
     torch.testing.assert_close(theirs(tmp_path / "saved")[1], ours(model, tokenizer), rtol=0, atol=2e-6)
 
 
 def test_a_loaded_model_saves_no_path(saved: Callable[..., Path], tmp_path: Path) -> None:
     folder = saved()
-    save_cat(load_cat(folder), load_tokenizer(folder), tmp_path / "again", max_length=8)
+    save_ranker(load_cat(folder), load_tokenizer(folder), tmp_path / "again", max_length=8)
     for name in ("config.json", "tokenizer_config.json", "tokenizer.json", "README.md"):
         assert str(tmp_path) not in (tmp_path / "again" / name).read_text()
     assert "local_files_only" not in (tmp_path / "again" / "tokenizer_config.json").read_text()

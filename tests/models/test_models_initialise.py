@@ -13,9 +13,9 @@ from transformers import BertConfig
 
 from distilkit.errors import UserError
 from distilkit.models import layer_map
+from distilkit.models.attention import ATTENTION
 from distilkit.models.cat import BertCat
 from distilkit.models.initialise import student_from, uniform_layer_map
-from distilkit.models.internals import ATTENTION
 from distilkit.models.projection import Projections
 from distilkit.models.shape import Shape, reshaped
 

@@ -15,10 +15,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from distilkit.errors import UserError
-from distilkit.models import internals
+from distilkit.models import attention as internals
+from distilkit.models.attention import whole_layers
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat
-from distilkit.models.first_token import whole_layers
 
 Make = Callable[..., PreTrainedModel]
 BATCHES = {"full": tiny_batch([9, 9, 9]), "padded": tiny_batch([9, 4, 7], padded=12)}

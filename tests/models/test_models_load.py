@@ -17,7 +17,8 @@ from transformers import (
 from transformers.utils import logging
 
 from distilkit.errors import UserError
-from distilkit.models.load import load_cat, load_tokenizer, require_fit
+from distilkit.models.cat import load_cat
+from distilkit.models.load import load_tokenizer, require_fit
 
 Save = Callable[..., Path]
 BATCH = tiny_batch([7, 4])

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from distilkit.errors import UserError
-from distilkit.models.options import TkOptions, options_identity
+from distilkit.models import student_options
+from distilkit.models.tk import TkOptions
 from distilkit.runs.jobs import Model, Start
 from distilkit.settings import StudentSettings
 
@@ -30,13 +32,18 @@ def test_a_file_of_embeddings_is_told_by_its_content_and_not_by_its_path(tmp_pat
     assert identity(tmp_path, moved) != before
 
 
-@pytest.mark.parametrize("values", [{}, {"embeddings": "source"}, {"embeddings": "random"}, {"query_masks": 4}])
-def test_other_options_are_told_by_their_values(values: dict[str, object]) -> None:
-    assert options_identity(values) == values
+@pytest.mark.parametrize(
+    ("architecture", "values"),
+    [("tk", {}), ("tk", {"embeddings": "source"}), ("tk", {"embeddings": "random"}), ("colbert", {"query_masks": 4})],
+)
+def test_other_options_are_told_by_their_values(architecture: str, values: dict[str, object]) -> None:
+    options = student_options(architecture, values)
+    assert options.identity() == asdict(options)
+    assert values.items() <= options.identity().items()
 
 
 def test_a_missing_file_of_embeddings_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"options\.embeddings = 'nowhere\.txt': there is no such file"):
-        options_identity({"embeddings": "nowhere.txt"})
+        TkOptions(embeddings="nowhere.txt").identity()
     with pytest.raises(UserError, match="embeddings is 'source', 'random' or the path of a file, not 3"):
         TkOptions(embeddings=3)  # type: ignore[arg-type]

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from distilkit.data.side_format import SideFormat
-from distilkit.data.side_tokens import SideTokens
+from distilkit.data.side_tokens import SideFormat, SideTokens
 from distilkit.data.tokens import TokenStore
 from distilkit.models.batch import GroupedSides, SideBatch, TokenBatch, batch_of
-from distilkit.models.options import ColBertOptions, DotOptions
+from distilkit.models.colbert import ColBertOptions
+from distilkit.models.dot import DotOptions
 
 
 def store_of(tokenizer: Any, texts: list[str]) -> TokenStore:
@@ -32,12 +32,12 @@ def side_batch(
 
 
 def test_columns_become_batches(tokenizer: Any) -> None:
-    batch = side_batch(tokenizer, ["the cat", "my"], ["a mat", "red ball"], DotOptions().sides, 8, 8)
+    batch = side_batch(tokenizer, ["the cat", "my"], ["a mat", "red ball"], DotOptions().text_format, 8, 8)
     assert batch.query.input_ids.tolist() == tokenizer(["the cat", "my"], padding=True)["input_ids"]
     assert batch.query_index is None
     assert batch.query.scored is None
     stores = (store_of(tokenizer, ["the cat"]), store_of(tokenizer, ["a mat", "red ball"]))
-    tokens = SideTokens.of(tokenizer, *stores, ColBertOptions().sides)
+    tokens = SideTokens.of(tokenizer, *stores, ColBertOptions().text_format)
     repeated = batch_of(tokens.batch(np.array([0, 0]), np.array([0, 1])))
     assert isinstance(repeated, SideBatch)
     assert repeated.query_index is not None
@@ -50,7 +50,7 @@ def test_columns_become_batches(tokenizer: Any) -> None:
 def test_grouped_sides_have_every_query_once_and_their_pairs_group_by_group(tokenizer: Any) -> None:
     texts = ["the cat", "my"], ["a mat", "red", "my red ball", "the cat and the mat"]
     stores = [store_of(tokenizer, one) for one in texts]
-    tokens = SideTokens.of(tokenizer, *stores, DotOptions().sides)
+    tokens = SideTokens.of(tokenizer, *stores, DotOptions().text_format)
     queries, documents = np.array([0, 1, 1, 0]), np.array([0, 1, 2, 3])
     groups = [np.array([3, 2]), np.array([0, 1])]
     grouped = batch_of(tokens.grouped(queries, documents, groups))
@@ -69,7 +69,7 @@ def test_grouped_sides_have_every_query_once_and_their_pairs_group_by_group(toke
 
 def test_a_text_that_spells_the_padding_is_read(tokenizer: Any) -> None:
     """Passages of MS MARCO hold "[PAD]", whose number is that of the padding: the mask tells the two apart."""
-    batch = side_batch(tokenizer, ["the [PAD] cat", "my"], ["a [PAD] mat", "a mat"], DotOptions().sides, 8, 8)
+    batch = side_batch(tokenizer, ["the [PAD] cat", "my"], ["a [PAD] mat", "a mat"], DotOptions().text_format, 8, 8)
     pad = tokenizer.pad_token_id
     assert batch.query.input_ids[0].tolist().count(pad) == 1
     assert batch.query.attention_mask.tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]

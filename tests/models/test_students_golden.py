@@ -10,12 +10,11 @@ from transformers import DistilBertConfig
 
 from distilkit.models.batch import SideBatch, TokenBatch
 from distilkit.models.cat import BertCat
-from distilkit.models.colbert import ColBert, max_sim
-from distilkit.models.dot import BertDot
+from distilkit.models.colbert import ColBert, ColBertOptions, max_sim
+from distilkit.models.dot import BertDot, DotOptions
 from distilkit.models.encoder import encoder_of
-from distilkit.models.options import ColBertOptions, DotOptions, PreTtrOptions, TkOptions
-from distilkit.models.prettr import PreTtr
-from distilkit.models.tk import Tk, sinusoids
+from distilkit.models.prettr import PreTtr, PreTtrOptions
+from distilkit.models.tk import Tk, TkOptions, sinusoids
 
 
 def fill(
@@ -149,7 +148,7 @@ def test_cat_as_published(tmp_path: Any) -> None:
     """The released head of DistilBERT, folded into that of transformers; written without any code of ours."""
     from published_layouts import write_cat
 
-    from distilkit.models.load import load_cat
+    from distilkit.models.cat import load_cat
 
     write_cat(tmp_path / "cat", fill=0.6)
     ranker = load_cat(tmp_path / "cat", dtype=torch.float64, require_head=True)

@@ -11,8 +11,8 @@ from tiny_models import tiny_batch
 from tiny_rankers import OPTIONS, save_tiny
 
 from distilkit.models.batch import SideBatch
-from distilkit.models.checkpoints import load_ranker
 from distilkit.models.encoded import load_encoded, save_encoded
+from distilkit.models.load import load_ranker
 
 LISTS, DEPTH = 4, 24
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tiny_students import ranker_of
 
-from distilkit.evaluation.macs import SideMacs, encoder_macs, pair_macs, ranker_macs, side_macs
 from distilkit.models.cat import BertCat
+from distilkit.models.macs import SideMacs, encoder_macs
 
 # 4 layers of 16 dimensions, 64 inside; TK has 2 of 16 (or 8) and 20.
 QUERY, DOCUMENT = encoder_macs(4, 16, 64, 5), encoder_macs(4, 16, 64, 9)
@@ -31,12 +31,12 @@ QUERY, DOCUMENT = encoder_macs(4, 16, 64, 5), encoder_macs(4, 16, 64, 9)
 )
 def test_sides(kind: str, expected: SideMacs) -> None:
     ranker = ranker_of(kind)
-    assert side_macs(ranker, 5, 9) == expected
+    assert ranker.side_macs(5, 9) == expected
     tokens = SimpleNamespace(queries=SimpleNamespace(longest=5), documents=SimpleNamespace(longest=9))
-    assert pair_macs(ranker, tokens) == sum(expected)
+    assert ranker.pair_macs(tokens) == sum(expected)
 
 
 def test_pairs(tiny: Any) -> None:
     cat = BertCat(tiny("distilbert"))
-    assert side_macs(cat, 5, 9) == SideMacs(0, 0, ranker_macs(cat, 14))
-    assert pair_macs(cat, SimpleNamespace(max_length=12)) == encoder_macs(4, 16, 64, 12)
+    assert cat.side_macs(5, 9) == SideMacs(0, 0, cat.macs(14))
+    assert cat.pair_macs(SimpleNamespace(max_length=12)) == encoder_macs(4, 16, 64, 12)

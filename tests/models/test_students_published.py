@@ -14,10 +14,11 @@ from test_students_golden import CAT, CAT_SCORES, DOCUMENT, QUERY, WITHOUT_CLS
 
 from distilkit.errors import UserError
 from distilkit.models.batch import SideBatch, TokenBatch
-from distilkit.models.cat import BertCat
-from distilkit.models.checkpoints import architecture_of, load_encoder, load_ranker
-from distilkit.models.load import load_cat, load_tokenizer
-from distilkit.models.options import ColBertOptions, DotOptions, PreTtrOptions
+from distilkit.models.cat import BertCat, load_cat
+from distilkit.models.colbert import ColBertOptions
+from distilkit.models.dot import DotOptions
+from distilkit.models.load import architecture_of, load_encoder, load_ranker, load_tokenizer
+from distilkit.models.prettr import PreTtrOptions
 
 BATCH_OFFSET = PreTtrOptions(join_layer=3, document_offset="batch")
 

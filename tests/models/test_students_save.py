@@ -16,10 +16,10 @@ from transformers import AutoModel, PreTrainedTokenizerFast
 
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS, student_options
-from distilkit.models.checkpoints import architecture_of, load_encoder, load_ranker, ranker_entry
+from distilkit.models.colbert import ColBertOptions
+from distilkit.models.dot import DotOptions
 from distilkit.models.encoder import encoder_of
-from distilkit.models.load import load_tokenizer
-from distilkit.models.options import ColBertOptions, DotOptions
+from distilkit.models.load import Checkpoint, architecture_of, load_encoder, load_ranker, load_tokenizer
 from distilkit.models.save import save_ranker
 
 QUERIES = ["where did the cat go", "my dog", "red ball"]
@@ -39,7 +39,7 @@ def test_saved_rankers_score_alike(kind: str, tmp_path: Path, tokenizer: Any) ->
     torch.testing.assert_close(again.score(batch), ranker.score(batch), rtol=0, atol=1e-6)
     half = load_ranker(tmp_path / "model", dtype=torch.float16)
     assert {parameter.dtype for parameter in half.parameters()} == {torch.float16}
-    entry = ranker_entry(tmp_path / "model")
+    entry = Checkpoint(tmp_path / "model").entry
     assert (entry["query_length"], entry["document_length"]) == (12, 24)
     assert load_tokenizer(tmp_path / "model")("the cat")["input_ids"] == tokenizer("the cat")["input_ids"]
     assert {weight.dtype for weight in load_file(tmp_path / "model/model.safetensors").values()} == {torch.float32}
@@ -90,7 +90,7 @@ def test_sentence_transformers_scores_a_bert_dot_alike(kind: str, family: str, t
     theirs = SentenceTransformer(str(tmp_path / "model"), device="cpu", local_files_only=True)
     assert theirs.similarity_fn_name == "dot"
     found = theirs.similarity(theirs.encode(QUERIES), theirs.encode(DOCUMENTS))
-    batch = side_batch(tokenizer, QUERIES, DOCUMENTS, ranker.options.sides, 24, 24)
+    batch = side_batch(tokenizer, QUERIES, DOCUMENTS, ranker.options.text_format, 24, 24)
     ours = ranker.score_all(ranker.encode_query(batch.query), ranker.encode_document(batch.document))
     torch.testing.assert_close(found, ours, rtol=1e-5, atol=1e-5)
     # What it saves is a bert_dot too, as others publish them.
@@ -134,7 +134,7 @@ def test_pylates_layout_scores_a_stanford_colbert_alike(family: str, tmp_path: P
     ranker: Any = STUDENTS["colbert"].ranker()(encoder_of(tiny_config(family)), options)  # type: ignore[arg-type]
     ranker.eval()
     save_ranker(ranker, markers, tmp_path / "model", query_length=12, document_length=20)
-    batch = side_batch(markers, QUERIES, DOCUMENTS, options.sides, 12, 20)
+    batch = side_batch(markers, QUERIES, DOCUMENTS, options.text_format, 12, 20)
     ours = ranker.score_all(ranker.encode_query(batch.query), ranker.encode_document(batch.document))
     assert batch.document.scored is not None
     assert (batch.document.scored < batch.document.attention_mask).any()
@@ -156,7 +156,7 @@ def test_the_papers_colbert_claims_no_foreign_layout(tmp_path: Path, tokenizer: 
 def test_a_bert_cat_is_saved_as_before(saved: Any, tmp_path: Path, tokenizer: Any) -> None:
     ranker = load_ranker(saved("cat"))
     save_ranker(ranker, tokenizer, tmp_path / "again", max_length=24)
-    assert ranker_entry(tmp_path / "again") == {"architecture": "bert_cat", "options": {}, "max_length": 24}
+    assert Checkpoint(tmp_path / "again").entry == {"architecture": "bert_cat", "options": {}, "max_length": 24}
     assert architecture_of(tmp_path / "again") == "bert_cat"
     with pytest.raises(ValueError, match="with the max_length of its pairs"):
         save_ranker(ranker, tokenizer, tmp_path / "again")

@@ -13,10 +13,12 @@ from tiny_students import ranker_of, sides
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS, student_options
 from distilkit.models.cat import BertCat
+from distilkit.models.colbert import ColBertOptions
+from distilkit.models.dot import DotOptions
 from distilkit.models.initialise import student_from
-from distilkit.models.options import ColBertOptions, DotOptions, PreTtrOptions, TkOptions
+from distilkit.models.prettr import PreTtrOptions
 from distilkit.models.save import save_ranker
-from distilkit.models.tk import Tk
+from distilkit.models.tk import Tk, TkOptions
 
 OPTIONS: dict[str, Any] = {
     "bert_dot": DotOptions(dim=4),

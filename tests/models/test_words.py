@@ -12,11 +12,10 @@ from transformers import AutoModelForSequenceClassification
 
 from distilkit.errors import UserError
 from distilkit.models.cat import BertCat
-from distilkit.models.checkpoints import load_ranker
 from distilkit.models.initialise import student_from
-from distilkit.models.load import load_tokenizer
-from distilkit.models.options import TkOptions
+from distilkit.models.load import load_ranker, load_tokenizer
 from distilkit.models.save import save_ranker
+from distilkit.models.tk import TkOptions
 from distilkit.models.words import glove_table, word_tokenizer
 
 TEXTS = ["The cat, the dog.", "THE naïve cat"]

@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForSequenceClassification
 
 from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore
+from distilkit.models.attention import whole_layers
 from distilkit.models.cat import BertCat
-from distilkit.models.first_token import whole_layers
 from distilkit.packed.batch import Packed
 from distilkit.packed.encoder import packed_internals
 from distilkit.packed.transfer import packed_attention_mse

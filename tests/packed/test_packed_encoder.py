@@ -8,9 +8,9 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig, ElectraConfig
 
 from distilkit.losses import attention_mse, count_pairs, hidden_mse
+from distilkit.models.attention import whole_layers
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat
-from distilkit.models.first_token import whole_layers
 from distilkit.models.layers import FAMILIES, encoder_layers
 from distilkit.packed.batch import Packed, pack
 from distilkit.packed.encoder import can_pack, packed_internals, packed_scores

@@ -23,7 +23,7 @@ _context.set_forkserver_preload(
         "distilkit.runs.plan",
         "distilkit.comparison.reports",
         "distilkit.evaluation.cost",
-        "distilkit.models.export",
+        "distilkit.models.save",
         "distilkit.models.initialise",
         "distilkit.data.bm25",
     ]

@@ -36,7 +36,7 @@ def test_a_document_is_scored_by_its_best_window(finished: Path, tiny_recipe: Pa
     import torch
 
     from distilkit.evaluation.rerank import score_batch
-    from distilkit.models.load import load_cat
+    from distilkit.models.cat import load_cat
 
     found = experiment(tiny_recipe, finished)
     materials = found.materials

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distilkit.evaluation.trec import read_run
-from distilkit.models.checkpoints import load_ranker
+from distilkit.models.load import load_ranker
 
 STRATEGY = 'strategy={name = "margin_mse"}'
 TWIN = 'twin.strategy="fine_tune(cross_entropy=0.0, ranknet=1.0)"'

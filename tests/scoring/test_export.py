@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_rankers import OPTIONS, save_tiny
 
-from distilkit.models.checkpoints import load_ranker
+from distilkit.models.load import load_ranker
 
 Cli = Callable[..., Any]
 

@@ -19,7 +19,8 @@ import torch
 from distilkit.data.teacher_scores import TeacherScores, read_provenance, require_match
 from distilkit.errors import UserError
 from distilkit.evaluation import rerank as scoring_pairs
-from distilkit.models.load import load_cat, load_tokenizer
+from distilkit.models.cat import load_cat
+from distilkit.models.load import load_tokenizer
 from distilkit.models.references import content_hash
 from distilkit.scoring import job
 

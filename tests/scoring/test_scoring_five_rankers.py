@@ -76,8 +76,8 @@ def test_score(cli: Cli, models: list[Path], pairs: Path, tiny_beir: Path, tmp_p
 def test_a_tk_of_whole_words(cli: Cli, tiny_checkpoint: Path, pairs: Path, tiny_beir: Path, tmp_path: Path) -> None:
     """Its tokenizer is that of a vocabulary of words, with which it is saved and scores again."""
     from distilkit.models.initialise import student_from
-    from distilkit.models.options import TkOptions
     from distilkit.models.save import save_ranker
+    from distilkit.models.tk import TkOptions
     from distilkit.models.words import word_tokenizer
 
     texts = [json.loads(line)["text"] for line in (tiny_beir / "corpus.jsonl").read_text().splitlines()]

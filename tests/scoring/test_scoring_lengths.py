@@ -11,8 +11,8 @@ from tiny_rankers import DOCUMENT_LENGTH, MAX_LENGTH, QUERY_LENGTH, save_tiny
 
 from distilkit.data.teacher_scores import read_provenance
 from distilkit.errors import UserError
+from distilkit.models.colbert import ColBertOptions
 from distilkit.models.load import load_tokenizer
-from distilkit.models.options import ColBertOptions
 from distilkit.scoring.rankers import OpenRanker, open_ranker
 
 Cli = Callable[..., Any]
@@ -29,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
     """Return an encoder that does not say that it is a bert_dot, as those of Hofstätter et al. do not."""
-    from distilkit.models.checkpoints import load_encoder
+    from distilkit.models.load import load_encoder
 
     folder = tmp_path_factory.mktemp("bare") / "dot"
     load_encoder(tiny_checkpoint).save_pretrained(folder)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from distilkit.evaluation.macs import encoder_macs
+from distilkit.models.macs import encoder_macs
 from distilkit.models.shape import Shape, reshaped
 
 # Shape, intermediate size, parameters, G multiply-accumulates at length 256.

@@ -30,7 +30,7 @@ from tiny_training import (
 
 from distilkit.data.side_tokens import Side, SideTokens
 from distilkit.errors import RunFailed, Stopped
-from distilkit.models.moving import on_device
+from distilkit.models.batch import on_device
 from distilkit.training.ahead import THREAD, Ahead
 from distilkit.training.material import Material, Supply
 from distilkit.training.parts import TOKEN_BUDGET

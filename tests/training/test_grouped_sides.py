@@ -9,8 +9,7 @@ from tiny_training import MAX_LENGTH, PASSAGES, QUERIES, random_lists, random_st
 
 from distilkit.data.side_tokens import Side, SideTokens
 from distilkit.models.batch import GroupedSides
-from distilkit.models.dot import BertDot
-from distilkit.models.options import DotOptions
+from distilkit.models.dot import BertDot, DotOptions
 from distilkit.training.material import Supply
 from distilkit.training.objective import Objective
 from distilkit.training.training_set import TrainingSet
