@@ -1,4 +1,4 @@
-"""Model folders: what one holds, and loading its tokenizer, its encoder, or the ranker of whatever architecture it is."""
+"""Model folders: what one holds, and loading its tokenizer, its encoder, or the ranker of any architecture."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
