@@ -11,9 +11,10 @@ from tiny_rankers import DOCUMENT_LENGTH, MAX_LENGTH, QUERY_LENGTH, save_tiny
 
 from distilkit.data.teacher_scores import read_provenance
 from distilkit.errors import UserError
+from distilkit.models.cat import BertCat
 from distilkit.models.colbert import ColBertOptions
 from distilkit.models.load import load_tokenizer
-from distilkit.scoring.rankers import OpenRanker, open_ranker
+from distilkit.scoring.rankers import open_ranker
 
 Cli = Callable[..., Any]
 
@@ -123,7 +124,7 @@ def test_the_published_cats_pairs_are_a_query_and_a_passage_long(
     write_cat(tmp_path / "cat")
     load_tokenizer(bare).save_pretrained(tmp_path / "cat")
     assert open_ranker(str(tmp_path / "cat")).lengths == {"max_length": 32}  # which this small one has positions for
-    monkeypatch.setattr(OpenRanker, "rooms", lambda opened: {})
+    monkeypatch.setattr(BertCat, "rooms", {})
     assert open_ranker(str(tmp_path / "cat")).lengths == {"max_length": 230}
 
 
@@ -132,7 +133,7 @@ def test_a_stanford_colberts_masks_fill_its_queries(tmp_path: Path, tiny_checkpo
     save_tiny(tmp_path / "colbert", tiny_checkpoint, "colbert", options)
     opened = open_ranker(str(tmp_path / "colbert"))
     assert isinstance(opened.ranker.options, ColBertOptions)
-    assert opened.rooms() == {"query_length": 64, "document_length": 64}
+    assert opened.ranker.rooms == {"query_length": 64, "document_length": 64}
 
 
 def test_a_ranker_leaves_the_device_when_it_is_done(trained: Path) -> None:
