@@ -12,10 +12,11 @@ import torch
 from benchmarks.harness import Goal, Options, Row, Spread, Variant, interleave, now
 from benchmarks.texts import Pairs, make_pairs
 from benchmarks.workload import ONE_STEP, Session, objective_of, pair_set, stage_of, student_model, teacher_model
-from distilkit.data.batches import Schedule, micro_batches
+from distilkit.data.batches import Schedule, length_buckets
 from distilkit.models.batch import TokenBatch, batch_of
-from distilkit.training.objective import Counts, MicroBatch, Objective
-from distilkit.training.training_set import TrainingSet
+from distilkit.strategies.term_inputs import Counts
+from distilkit.training.objective import Objective
+from distilkit.training.step_loader import LengthBucket, TrainingSet
 
 BATCH, EXAMPLES = 32, 1600
 
@@ -66,7 +67,7 @@ class Dynamic:
         counts = Counts(len(rows), len(rows), int(lengths.sum()), int(lengths.square().sum()))
         labels = torch.from_numpy(self.examples.labels[rows].ravel())
         self.objective.train()
-        self.objective([MicroBatch(batch, labels, torch.arange(len(rows)))], 1, counts)["loss"].backward()
+        self.objective([LengthBucket(batch, labels, torch.arange(len(rows)))], 1, counts)["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.objective.parameters(), 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -80,7 +81,7 @@ def padding_share(pairs: Pairs, ways: int, batch_size: int) -> float:
     real = padded = 0
     for batch in Schedule(lengths.max(axis=1), batch_size, 1).epoch(0):
         own = lengths[batch].ravel()
-        for group in micro_batches(own):
+        for group in length_buckets(own):
             real += int(own[group].sum())
             padded += int(own[group].max()) * len(group)
     return 1 - real / padded

@@ -13,12 +13,13 @@ from benchmarks.harness import Goal, Options, Row, Spread
 from benchmarks.original import Original
 from benchmarks.texts import make_pairs
 from benchmarks.workload import ONE_STEP, Session, objective_of, pair_set, stage_of, student_model, teacher_model
-from distilkit.data.batches import micro_batches
+from distilkit.data.batches import length_buckets
 from distilkit.models.batch import batch_of
 from distilkit.strategies import Stage
-from distilkit.training.objective import Counts, MicroBatch, Objective
+from distilkit.strategies.term_inputs import Counts
+from distilkit.training.objective import Objective
 from distilkit.training.precision import Precision
-from distilkit.training.training_set import TrainingSet
+from distilkit.training.step_loader import LengthBucket, TrainingSet
 
 BATCH, STEPS = 16, 24
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
@@ -62,12 +63,12 @@ def fast_losses(objective: Objective, examples: TrainingSet, tokens: Any, rows: 
     queries, passages = examples.queries[rows].ravel(), examples.passages[rows].ravel()
     lengths = tokens.lengths(queries, passages)
     batches = [
-        MicroBatch(
+        LengthBucket(
             batch_of(tokens.batch(queries[group], passages[group])),
             torch.from_numpy(examples.labels[rows].ravel()[group]),
             torch.from_numpy(group),
         )
-        for group in micro_batches(lengths)
+        for group in length_buckets(lengths)
     ]
     counts = Counts(len(rows), len(rows), int(lengths.sum()), int((lengths**2).sum()))
     return dict(objective(batches, 1, counts))

@@ -23,7 +23,7 @@ from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore
 from distilkit.evaluation.rerank import score_pairs
 from distilkit.models.initialise import student_from
 from distilkit.training.processes import Processes
-from distilkit.training.training_set import TrainingSet
+from distilkit.training.step_loader import TrainingSet
 
 BATCH = 32
 # [CLS] query [SEP] passage [SEP] of BERT.
@@ -125,7 +125,7 @@ def _stepped(of: str, size: int, session: Session, clock: Callable[[], float]) -
 
 def per_1000(seconds: float, session: Session, first: int) -> float:
     """Return the milliseconds for 1,000 tokens of all processes, of steps that took so long together."""
-    tokens = sum(session.trainer.supply(step).counts.tokens for step in range(first, first + STEPS))
+    tokens = sum(session.trainer.loader(step).counts.tokens for step in range(first, first + STEPS))
     return 1e6 * seconds / tokens
 
 

@@ -26,7 +26,7 @@ from distilkit.models.batch import TokenBatch, batch_of
 from distilkit.models.cat import BertCat, Internals
 from distilkit.models.encoder import encoder_inputs
 from distilkit.training.objective import Objective
-from distilkit.training.training_set import TrainingSet
+from distilkit.training.step_loader import TrainingSet
 
 SETTING = "fp32, random batches padded to 256, all attention maps and hidden states, loop AdamW, default allocator"
 

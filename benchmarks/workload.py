@@ -28,8 +28,8 @@ from distilkit.strategies import Stage, parse_strategy
 from distilkit.training.objective import Objective
 from distilkit.training.precision import Precision
 from distilkit.training.processes import Processes
+from distilkit.training.step_loader import TrainingSet
 from distilkit.training.trainer import Trainer
-from distilkit.training.training_set import TrainingSet
 
 Teacher = Literal["minilm", "bert_base"]
 SHAPE, QUICK_SHAPE = "L3_H384", "L3_H24"

@@ -116,7 +116,7 @@ def total_steps(examples: int, batch_size: int, train: TrainSettings) -> int:
     return train.max_steps or math.ceil(math.ceil(examples / batch_size) * train.num_train_epochs)
 
 
-def micro_batches(lengths: Integers, pass_cost: int = PASS_COST) -> list[Integers]:
+def length_buckets(lengths: Integers, pass_cost: int = PASS_COST) -> list[Integers]:
     """Cut pairs into groups of like length, the longest first, so that padded tokens and forward passes cost the least.
 
     A forward pass is counted as `pass_cost` tokens: what it takes however small it is.

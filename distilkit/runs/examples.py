@@ -22,7 +22,7 @@ from distilkit.strategies import Stage
 
 if TYPE_CHECKING:
     from distilkit.data.triples import Triples
-    from distilkit.training.training_set import TrainingSet
+    from distilkit.training.step_loader import TrainingSet
 
 
 class TaskExamples:
@@ -138,7 +138,7 @@ class TaskExamples:
         return job.teacher is not None and job.teacher.file is not None
 
     def _examples(self, job: StageJob) -> "TrainingSet":
-        from distilkit.training.training_set import TrainingSet
+        from distilkit.training.step_loader import TrainingSet
 
         kind, windows = job.stage.examples, self.materials.windows(job.tokenizer)
         wanted, pairs = self.materials.settings.passages, kind == "pairs"

@@ -84,6 +84,6 @@ class TextExamples:
 
     def training_set(self, job: StageJob) -> Any:
         """Return the sequences by their number."""
-        from distilkit.training.training_set import TrainingSet
+        from distilkit.training.step_loader import TrainingSet
 
         return TrainingSet.of_texts(self.count(job))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from distilkit.losses.precision import widen
-from distilkit.models.batch import Batch, TokenBatch
+from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat, Internals
 from distilkit.models.layer_map import LayerMap
 from distilkit.models.projection import Projections
@@ -17,23 +17,7 @@ from distilkit.packed.encoder import PackedInternals, packed_internals
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.term_inputs import Counts, ExampleInputs, ListInputs, Outputs
 from distilkit.strategies.terms import ExampleTerm, ListTerm
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """Examples of like length, padded, or of any length, packed.
-
-    tokens [b, L] (packed ones are a single row: [1, T]), labels [b], their places [b] in the process's batch; where
-    teacher scores were computed ahead, those [b]; where words are masked, which positions [b, L] are predicted; where
-    the teacher reads another form than the student, the examples in that form.
-    """
-
-    tokens: Batch | Packed
-    labels: Tensor
-    places: Tensor
-    targets: Tensor | None = None
-    chosen: Tensor | None = None
-    teacher_tokens: Batch | Packed | None = None
+from distilkit.training.step_loader import LengthBucket
 
 
 @dataclass(frozen=True)
@@ -47,8 +31,8 @@ class LmHeads:
 class Objective(nn.Module):
     """A student, its projections and (frozen, not a submodule) its teacher; forward gives a stage's losses.
 
-    `forward(micro_batches, ways, counts)` returns every term unweighted, and `loss`, their weighted sum. Each is this
-    process's share: summed over accumulation steps and processes they are the losses of the whole batch. For lists
+    `forward(micro_batch, ways, counts)` returns every term unweighted, and `loss`, their weighted sum. Each is this
+    micro-batch's share: summed over micro-batches and processes they are the losses of the whole batch. For lists
     there are also the mean scores of positives and negatives and the share of pairs in the right order.
     """
 
@@ -78,22 +62,22 @@ class Objective(nn.Module):
         """The teacher, None for a stage without one or with scores computed ahead."""
         return self._teacher[0] if self._teacher else None
 
-    def forward(self, micro_batches: Sequence[MicroBatch], ways: int, counts: Counts) -> dict[str, Tensor]:
-        """Return the losses of this process's batch; `ways` is the length of its lists, 1 for plain examples."""
+    def forward(self, micro_batch: Sequence[LengthBucket], ways: int, counts: Counts) -> dict[str, Tensor]:
+        """Return the losses of a micro-batch; `ways` is the length of its lists, 1 for plain examples."""
         losses: dict[str, Tensor] = {}
         scores: list[Tensor] = []
         targets: list[Tensor] = []
-        for batch in micro_batches:
-            student, teacher = self._student(batch), self._taught(batch)
+        for bucket in micro_batch:
+            student, teacher = self._student(bucket), self._taught(bucket)
             scores.append(student.scores)
             if teacher is not None:
                 targets.append(teacher.scores)
-            inputs = ExampleInputs(student, teacher, counts, batch.labels, batch.tokens)
+            inputs = ExampleInputs(student, teacher, counts, bucket.labels, bucket.tokens)
             for term in self.stage.terms:
                 if isinstance(term, ExampleTerm):
                     share = term.compute(inputs)
                     losses[term.name] = losses[term.name] + share if term.name in losses else share
-        places = torch.cat([batch.places for batch in micro_batches])
+        places = torch.cat([bucket.places for bucket in micro_batch])
         lists = ListInputs(_lists(scores, places, ways), _lists(targets, places, ways) if targets else None, counts)
         for term in self.stage.terms:
             if isinstance(term, ListTerm):
@@ -101,8 +85,8 @@ class Objective(nn.Module):
         total = torch.stack([term.weight * losses[term.name] for term in self.stage.terms]).sum()
         return {"loss": total, **losses, **(_order(lists.student.detach(), counts.lists) if ways > 1 else {})}
 
-    def _student(self, batch: MicroBatch) -> Outputs:
-        stage, tokens = self.stage, batch.tokens
+    def _student(self, bucket: LengthBucket) -> Outputs:
+        stage, tokens = self.stage, bucket.tokens
         if not isinstance(tokens, TokenBatch | Packed):
             scores = widen(self.student(tokens))
             return Outputs(torch.stack([torch.zeros_like(scores), scores], dim=-1))
@@ -111,12 +95,12 @@ class Objective(nn.Module):
         found, last = self._internals(self.student, tokens, layers, wanted)
         if self.projections is not None and found.states:
             found = replace(found, states=self.projections(found.states))
-        return self._outputs(self.student, found, batch, last, self.lm_head)
+        return self._outputs(self.student, found, bucket, last, self.lm_head)
 
-    def _taught(self, batch: MicroBatch) -> Outputs | None:
-        """Return what the teacher makes of a batch, or made of it before."""
-        if batch.targets is not None:
-            return Outputs(torch.stack([torch.zeros_like(batch.targets), batch.targets], dim=-1))
+    def _taught(self, bucket: LengthBucket) -> Outputs | None:
+        """Return the teacher's outputs for a bucket, or those of scores that were computed ahead."""
+        if bucket.targets is not None:
+            return Outputs(torch.stack([torch.zeros_like(bucket.targets), bucket.targets], dim=-1))
         if not self._teacher:
             if names := [term.name for term in self.stage.terms if term.uses_teacher]:
                 raise ValueError(f"the loss {names[0]!r} needs a teacher")
@@ -125,10 +109,10 @@ class Objective(nn.Module):
         attention = layers.attention if layers is not None and stage.reads("attention") else ()
         states = list(layers.states) if layers is not None and stage.reads("states") else []
         with torch.no_grad():
-            tokens = cast(TokenBatch | Packed, batch.teacher_tokens or batch.tokens)
+            tokens = cast(TokenBatch | Packed, bucket.teacher_tokens or bucket.tokens)
             found, last = self._internals(teacher, tokens, attention, states)
             head = self._teacher_lm_head[0] if self._teacher_lm_head else None
-            return self._outputs(teacher, found, batch, last, head)
+            return self._outputs(teacher, found, bucket, last, head)
 
     def _internals(
         self, model: BertCat, tokens: TokenBatch | Packed, layers: Sequence[int], states: list[int]
@@ -148,13 +132,13 @@ class Objective(nn.Module):
         self,
         model: BertCat,
         found: Internals | PackedInternals,
-        batch: MicroBatch,
+        bucket: LengthBucket,
         last: Tensor | None,
         head: nn.Module | None,
     ) -> Outputs:
         words = None
-        if last is not None and head is not None and batch.chosen is not None:
-            words = head(last[batch.chosen.bool()], model.encoder.get_input_embeddings().weight)
+        if last is not None and head is not None and bucket.chosen is not None:
+            words = head(last[bucket.chosen.bool()], model.encoder.get_input_embeddings().weight)
         return Outputs(model.class_logits(widen(found.logits)), found.attentions, found.states, words)
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor, nn
 
 from distilkit.errors import RunFailed, Stopped, UserError
 from distilkit.training.memory import keep_freed_memory, start_flushing_workers
@@ -114,3 +115,26 @@ def _shared(problem: BaseException | None) -> BaseException | None:
         return None
     kinds: tuple[type[BaseException], ...] = (UserError, Stopped, KeyboardInterrupt)
     return next((kind for kind in kinds if isinstance(problem, kind)), RunFailed)(str(problem))
+
+
+def leaves_some_alone(module: nn.Module, loss: Tensor) -> bool:
+    """Return whether a loss depends on fewer than all of a module's trained parameters."""
+    needed = reached(loss)
+    return any(one.requires_grad and one not in needed for one in module.parameters())
+
+
+def reached(loss: Tensor) -> set[Tensor]:
+    """Return the parameters that a loss is differentiated to."""
+    found: set[Tensor] = set()
+    nodes, seen = [loss.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        # A node that adds up a leaf's gradient knows the leaf.
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            found.add(leaf)
+        nodes.extend(before for before, _ in node.next_functions)
+    return found

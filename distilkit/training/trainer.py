@@ -13,16 +13,14 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from distilkit.data.batches import total_steps
 from distilkit.errors import RunFailed
 from distilkit.models.batch import on_device
 from distilkit.packed.stage import compiles, packs
 from distilkit.progress import ProcessGroup, ProgressReporter
-from distilkit.settings import TrainSettings
 from distilkit.strategies.stage import Stage
-from distilkit.training.ahead import Ahead
-from distilkit.training.bert_adam import BertAdam
 from distilkit.training.checkpoint import (
     TrainerState,
     latest_checkpoint,
@@ -31,15 +29,12 @@ from distilkit.training.checkpoint import (
     save_checkpoint,
     weights,
 )
-from distilkit.training.embeddings import ReadRows
-from distilkit.training.material import Supply
 from distilkit.training.memory import denormals_flushed
 from distilkit.training.objective import Objective
-from distilkit.training.parts import TOKEN_BUDGET
+from distilkit.training.optimizer import SparseTables, build_optimizer, learning_rate_factor, warmup_steps
 from distilkit.training.precision import Precision
-from distilkit.training.schedule import learning_rate_factor, warmup_steps
-from distilkit.training.training_set import Tokens, TrainingSet
-from distilkit.training.unused import leaves_some_alone
+from distilkit.training.processes import leaves_some_alone
+from distilkit.training.step_loader import TOKEN_BUDGET, Prefetcher, StepBatch, StepLoader, Tokens, TrainingSet
 
 Validate = Callable[[Any], dict[str, float]]
 
@@ -50,7 +45,7 @@ class Trainer:
 
     `checkpoints` is a folder of this stage's own; a checkpoint found there is taken up. `validate` measures the
     student on the validation queries. `teacher_tokens` are for a teacher that reads another form than the student.
-    `packed` trains without padding where the stage allows it; `ahead` makes a step's material while the one before it
+    `packed` trains without padding where the stage allows it; `prefetch` makes a step's batch while the one before it
     is computed; `token_budget` cuts a process's batches by tokens, 0 by per_device_train_batch_size. All three are
     for GPUs, the default there and nowhere else, and unmeasured on one so far.
     After `train` the student holds the best weights (the last where nothing is validated on the way).
@@ -70,13 +65,13 @@ class Trainer:
     work: float = 0.0
     teacher_tokens: Tokens | None = None
     packed: bool | None = None
-    ahead: bool | None = None
+    prefetch: bool | None = None
     token_budget: int | None = None
 
     def __post_init__(self) -> None:
         on_gpu, teacher = self.processes.device.type == "cuda", self.objective.teacher
         packed = on_gpu if self.packed is None else self.packed
-        self.supply = Supply(
+        self.loader = StepLoader(
             self.stage,
             self.examples,
             self.tokens,
@@ -87,8 +82,8 @@ class Trainer:
             token_budget=TOKEN_BUDGET * on_gpu if self.token_budget is None else self.token_budget,
             pin=on_gpu,
         )
-        self._makes_ahead = on_gpu if self.ahead is None else self.ahead
-        self.total = total_steps(len(self.examples), self.supply.batch_size, self.stage.train)
+        self._prefetches = on_gpu if self.prefetch is None else self.prefetch
+        self.total = total_steps(len(self.examples), self.loader.batch_size, self.stage.train)
         self.state = TrainerState()
 
     def train(self) -> TrainerState:
@@ -98,7 +93,7 @@ class Trainer:
         """
         take_step = self.prepared()
         shown = self.reporter.phase(self.label, self.total, done=self.state.step, training=True, work=self.work)
-        with self._ahead or nullcontext(), shown as phase:
+        with self._prefetcher or nullcontext(), shown as phase:
             while self.state.step < self.total and not self._patience_is_over:
                 values = take_step()
                 phase.advance(values)
@@ -123,11 +118,11 @@ class Trainer:
         """Take up a checkpoint if there is one, and return what takes the next optimiser step and returns its losses.
 
         `train` is these steps with all that surrounds them: reports, validation, checkpoints, and the end of the thread
-        that makes material ahead, which else ends with the trainer.
+        that makes batches ahead, which else ends with the trainer.
         """
         module, optimizer, accelerator = self._prepare()
-        self._prepared_optimizer = optimizer
-        self._ahead = Ahead(self.supply, self.total) if self._makes_ahead else None
+        self._accelerator, self._optimizer = accelerator, optimizer
+        self._prefetcher = Prefetcher(self.loader, self.total) if self._prefetches else None
 
         def take_step() -> dict[str, float]:
             started = time.monotonic()
@@ -139,47 +134,22 @@ class Trainer:
 
         return take_step
 
-    def _validate_on_the_way(self) -> None:
-        """Measure the student where the curve has a point, and where a better checkpoint is looked for."""
-        step, train = self.state.step, self.stage.train
-        if not self.stage.trains_scores:
-            return
-        pairs = self.supply.batch_size * self.examples.ways
-        points = [examples for examples in train.eval_examples if math.ceil(examples / pairs) == step]
-        choosing = bool(train.eval_steps) and (step % (train.eval_steps or 1) == 0 or step == self.total)
-        if not points and not choosing:
-            return
-        values = self.validate(self.objective.student)
-        examples = points[0] if points else step * pairs
-        self.state.curve.append({"examples": examples, "step": step, "seconds": self.state.seconds, **values})
-        self.reporter.event("curve", self.stage.name, step, {"examples": examples, **values})
-        if choosing:
-            self._keep_best(values)
+    # ---- before the first step
 
-    @property
-    def _patience_is_over(self) -> bool:
-        patience = self.stage.train.early_stopping_patience
-        return patience is not None and self.state.worse >= patience
-
-    def _prepare(self) -> tuple[torch.nn.Module, torch.optim.Optimizer, Accelerator]:
+    def _prepare(self) -> tuple[nn.Module, torch.optim.Optimizer, Accelerator]:
         train = self.stage.train
-        precision = "no" if self.precision == "fp32" else self.precision
         self.objective.to(self.processes.device)
         if train.torch_compile:
-            models = self.objective.student, self.objective.teacher
-            self.objective.compile_layers = self.supply.packed and compiles(*models)
-            if not self.objective.compile_layers:
-                self.reporter.say(
-                    f"{self.label}: layers are not compiled: that is for training without padding, on a GPU"
-                )
+            self._compile()
         if train.freeze_embeddings:
             _freeze_embeddings(self.objective.student)
         unused = DistributedDataParallelKwargs(find_unused_parameters=self._leaves_some_alone())
         # Accelerate keeps one precision for the whole process, but each stage has its own.
         AcceleratorState._reset_state()
+        precision = "no" if self.precision == "fp32" else self.precision
         accelerator = Accelerator(mixed_precision=precision, cpu=self._on_cpu, kwargs_handlers=[unused])
-        self._rows = ReadRows(self.objective) if self._on_cpu and self.processes.count == 1 else None
-        optimizer = self._optimizer()
+        self._tables = SparseTables(self.objective) if self._on_cpu and self.processes.count == 1 else None
+        optimizer = build_optimizer(self.objective, train)
         if checkpoint := latest_checkpoint(self.checkpoints):
             self.state = load_checkpoint(checkpoint, self.objective, optimizer)
             if (checkpoint / "best.safetensors").exists() and self.processes.is_main:
@@ -188,8 +158,12 @@ class Trainer:
         module, prepared = accelerator.prepare(self.objective, optimizer)
         if accelerator.scaler is not None and self.state.loss_scale:
             accelerator.scaler.load_state_dict(self.state.loss_scale)
-        self._accelerator = accelerator
         return module, prepared, accelerator
+
+    def _compile(self) -> None:
+        self.objective.compile_layers = self.loader.packed and compiles(self.objective.student, self.objective.teacher)
+        if not self.objective.compile_layers:
+            self.reporter.say(f"{self.label}: layers are not compiled: that is for training without padding, on a GPU")
 
     def _leaves_some_alone(self) -> bool:
         """Return whether processes that train together must look, step by step, for parameters without a gradient.
@@ -198,43 +172,23 @@ class Trainer:
         """
         if self.processes.count == 1 or self.stage.reads("masked_lm"):
             return True
-        material = self.supply(0)
-        batches = [on_device(batch, self.processes.device) for batch in material.parts[0]]
-        losses = self.objective(batches, self.examples.ways, material.counts)
-        return leaves_some_alone(self.objective, losses["loss"])
+        batch = self.loader(0)
+        buckets = [on_device(bucket, self.processes.device) for bucket in batch.micro_batches[0]]
+        return leaves_some_alone(self.objective, self.objective(buckets, self.examples.ways, batch.counts)["loss"])
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        train = self.stage.train
-        groups = _groups(self.objective, train)
-        if train.optim == "bert_adam":
-            return BertAdam(groups, train.learning_rate, train.adam_epsilon, train.max_grad_norm)
-        return torch.optim.AdamW(groups, lr=train.learning_rate, eps=train.adam_epsilon, fused=True)
+    # ---- a step
 
-    def _step(
-        self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, accelerator: Accelerator
-    ) -> dict[str, float]:
+    def _step(self, module: nn.Module, optimizer: torch.optim.Optimizer, accelerator: Accelerator) -> dict[str, float]:
         train, step = self.stage.train, self.state.step
         # Seeding each step makes dropout a function of seed and step, which resuming then repeats exactly.
         torch.manual_seed(np.random.SeedSequence([self.stage.seed, 4, step, self.processes.rank]).generate_state(1)[0])
-        factor = learning_rate_factor(
-            train.lr_scheduler_type, step, warmup_steps(train.warmup_ratio, self.total), self.total
-        )
+        warmup = warmup_steps(train.warmup_ratio, self.total)
+        factor = learning_rate_factor(train.lr_scheduler_type, step, warmup, self.total)
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        material = (self._ahead or self.supply)(step)
+        batch = (self._prefetcher or self.loader)(step)
         module.train()
-        sums: dict[str, torch.Tensor] = {}
-        scale = self.processes.count if material.own else 0
-        for number, part in enumerate(material.parts, 1):
-            batches = [on_device(batch, self.processes.device) for batch in part]
-            # Processes may have unequal numbers of parts: DDP speaks to the others in a step's first forward pass and
-            # its last backward pass alone.
-            with accelerator.no_sync(module) if number < len(material.parts) else nullcontext():
-                losses = module(batches, self.examples.ways, material.counts)
-                # DDP averages gradients over processes, and the losses are shares of a sum.
-                accelerator.backward(losses["loss"] * scale)
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0) + value.detach() * (scale > 0)
+        sums = self._backward(module, accelerator, batch)
         self._clip(accelerator)
         optimizer.step()
         optimizer.zero_grad()
@@ -242,18 +196,35 @@ class Trainer:
         values = self._finite(sums)
         return {**values, "learning_rate": train.learning_rate * factor}
 
+    def _backward(self, module: nn.Module, accelerator: Accelerator, batch: StepBatch) -> dict[str, Tensor]:
+        """Add up the gradients of this process's micro-batches, and return its share of the losses."""
+        sums: dict[str, Tensor] = {}
+        scale = self.processes.count if batch.own else 0
+        for number, micro_batch in enumerate(batch.micro_batches, 1):
+            buckets = [on_device(bucket, self.processes.device) for bucket in micro_batch]
+            # Processes may have unequal numbers of micro-batches: DDP speaks to the others in a step's first forward
+            # pass and its last backward pass alone.
+            with accelerator.no_sync(module) if number < len(batch.micro_batches) else nullcontext():
+                losses = module(buckets, self.examples.ways, batch.counts)
+                # DDP averages gradients over processes, and the losses are shares of a sum.
+                accelerator.backward(losses["loss"] * scale)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0) + value.detach() * (scale > 0)
+        return sums
+
     def _clip(self, accelerator: Accelerator) -> None:
-        """Scale the step's gradients down to `max_grad_norm`, and make those of read rows whole."""
+        """Scale the step's gradients down to `max_grad_norm`, and make those of large tables dense."""
         train = self.stage.train
         clips = train.max_grad_norm > 0 and train.optim == "adamw"  # the other clips for itself
-        if self._rows is not None:
+        if self._tables is not None:
             if clips:
-                self._rows.clip(train.max_grad_norm)
-            self._rows.fill()
+                self._tables.clip(train.max_grad_norm)
+            self._tables.fill()
         elif clips:
             accelerator.clip_grad_norm_(self.objective.parameters(), train.max_grad_norm)
 
-    def _finite(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
+    def _finite(self, sums: dict[str, Tensor]) -> dict[str, float]:
+        """Return the losses of the whole batch; raises RunFailed where one is not finite."""
         names = list(sums)
         stacked = torch.stack([sums[name].float() for name in names])
         values = dict(zip(names, self._accelerator.reduce(stacked, "sum").tolist(), strict=True))
@@ -264,6 +235,25 @@ class Trainer:
                 "lower the learning rate, or train in fp32 (--set train.bf16=false)"
             )
         return values
+
+    # ---- between steps
+
+    def _validate_on_the_way(self) -> None:
+        """Measure the student where the curve has a point, and where a better checkpoint is looked for."""
+        step, train = self.state.step, self.stage.train
+        if not self.stage.trains_scores:
+            return
+        pairs = self.loader.batch_size * self.examples.ways
+        points = [examples for examples in train.eval_examples if math.ceil(examples / pairs) == step]
+        choosing = bool(train.eval_steps) and (step % (train.eval_steps or 1) == 0 or step == self.total)
+        if not points and not choosing:
+            return
+        values = self.validate(self.objective.student)
+        examples = points[0] if points else step * pairs
+        self.state.curve.append({"examples": examples, "step": step, "seconds": self.state.seconds, **values})
+        self.reporter.event("curve", self.stage.name, step, {"examples": examples, **values})
+        if choosing:
+            self._keep_best(values)
 
     def _keep_best(self, values: dict[str, float]) -> None:
         self.reporter.event("validation", self.stage.name, self.state.step, values)
@@ -277,11 +267,16 @@ class Trainer:
                 save_file(weights(self.objective), self._best)
         self.processes.wait()
 
+    @property
+    def _patience_is_over(self) -> bool:
+        patience = self.stage.train.early_stopping_patience
+        return patience is not None and self.state.worse >= patience
+
     def _save(self) -> None:
         if self._accelerator.scaler is not None:
             self.state.loss_scale = self._accelerator.scaler.state_dict()
         if self.processes.is_main:
-            path = save_checkpoint(self.checkpoints, self.objective, self._prepared_optimizer, self.state, self._best)
+            path = save_checkpoint(self.checkpoints, self.objective, self._optimizer, self.state, self._best)
             self.reporter.event("checkpoint", self.stage.name, self.state.step, {})
             self.reporter.say(f"{self.label}: checkpoint {path.name}", quiet=True)
         self.processes.wait()
@@ -300,14 +295,3 @@ def _freeze_embeddings(student: Any) -> None:
     embeddings = getattr(getattr(student, "encoder", student), "embeddings", None)
     if embeddings is not None:
         embeddings.requires_grad_(False)
-
-
-def _groups(module: torch.nn.Module, train: TrainSettings) -> list[dict[str, object]]:
-    """Decay matrices, but neither biases nor LayerNorm weights; give each group its peak learning rate."""
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            own = [rate for words, rate in train.learning_rates.items() if words in name]
-            decay = train.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((own[-1] if own else train.learning_rate, decay), []).append(parameter)
-    return [{"params": parameters, "peak": peak, "weight_decay": decay} for (peak, decay), parameters in groups.items()]

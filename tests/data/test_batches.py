@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilkit.data.batches import PairLengths, Schedule, micro_batches, total_steps
+from distilkit.data.batches import PairLengths, Schedule, length_buckets, total_steps
 from distilkit.settings import TrainSettings
 
 lengths_of = st.lists(st.integers(3, 256), min_size=1, max_size=300)
@@ -75,7 +75,7 @@ def cost(lengths: np.ndarray, groups: list[np.ndarray], pass_cost: int) -> int:
 @given(lengths=lengths_of, pass_cost=st.integers(0, 200))
 def test_micro_batches_are_a_partition_by_length(lengths: list[int], pass_cost: int) -> None:
     all_lengths = np.array(lengths)
-    groups = micro_batches(all_lengths, pass_cost)
+    groups = length_buckets(all_lengths, pass_cost)
     assert sorted(np.concatenate(groups)) == list(range(len(lengths)))
     assert all(len(group) for group in groups)
     ordered = all_lengths[np.concatenate(groups)]
@@ -91,17 +91,17 @@ def test_no_other_cut_costs_less(lengths: list[int], pass_cost: int) -> None:
         np.split(order, [place + 1 for place in range(len(order) - 1) if chosen >> place & 1])
         for chosen in range(2 ** (len(order) - 1))
     ]
-    assert cost(found, micro_batches(found, pass_cost), pass_cost) == min(cost(found, cut, pass_cost) for cut in cuts)
+    assert cost(found, length_buckets(found, pass_cost), pass_cost) == min(cost(found, cut, pass_cost) for cut in cuts)
 
 
 def test_lists_of_any_length_are_hardly_padded() -> None:
     lengths = np.random.default_rng(0).gamma(6.8, 12.65, 64).astype(np.int64) + 1
-    padded = sum(int(lengths[group].max()) * len(group) for group in micro_batches(lengths))
+    padded = sum(int(lengths[group].max()) * len(group) for group in length_buckets(lengths))
     assert padded < 1.08 * lengths.sum()
 
 
 def test_equal_lengths_stay_together() -> None:
-    assert [len(group) for group in micro_batches(np.full(64, 20))] == [64]
+    assert [len(group) for group in length_buckets(np.full(64, 20))] == [64]
 
 
 @pytest.mark.parametrize(

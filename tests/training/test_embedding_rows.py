@@ -7,8 +7,8 @@ import torch
 from tiny_training import FINE_TUNE, SIMPLIFIED, stage_of, trainer_of, weights_of
 from torch import nn
 
-from distilkit.training import embeddings
-from distilkit.training.embeddings import ReadRows
+from distilkit.training import optimizer
+from distilkit.training.optimizer import SparseTables
 
 
 def tables(module: nn.Module) -> list[nn.Embedding]:
@@ -20,7 +20,7 @@ def tables(module: nn.Module) -> list[nn.Embedding]:
 def test_training_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, strategy: str, optim: str) -> None:
     found = []
     for large in (10_000, 1):
-        monkeypatch.setattr(embeddings, "LARGE", large)
+        monkeypatch.setattr(optimizer, "LARGE", large)
         trainer = trainer_of(stage_of(strategy, max_steps=3, optim=optim), tmp_path / str(large))
         trainer.train()
         assert {table.sparse for table in tables(trainer.objective.student)} == {large == 1}
@@ -36,7 +36,7 @@ def test_a_table_that_is_read_and_multiplied_gets_both_gradients() -> None:
         table = nn.Embedding(12_000 if large else 50, 4)
         with torch.no_grad():
             table.weight[:50] = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))
-        rows = ReadRows(table)
+        rows = SparseTables(table)
         assert table.sparse is large
         for ids in (torch.tensor([1, 2, 2]), torch.tensor([2, 7, 9])):
             (table(ids) @ table.weight[:50].T).square().sum().backward()
@@ -49,7 +49,7 @@ def test_a_table_that_is_read_and_multiplied_gets_both_gradients() -> None:
 
 def test_nothing_is_left_of_the_rows_of_the_step_before() -> None:
     table = nn.Embedding(12_000, 4)
-    rows = ReadRows(table)
+    rows = SparseTables(table)
     for ids, scale in ((torch.tensor([1, 2, 2]), 3.0), (torch.tensor([2, 9]), 1.0), (torch.tensor([4]), 2.0)):
         (table(ids) * scale).sum().backward()
         rows.fill()
@@ -68,7 +68,7 @@ def test_gradients_are_clipped_as_torch_clips_them(scale: float) -> None:
         return nn.Sequential(nn.Embedding(12_000, 4), nn.Linear(4, 2))
 
     own, other = model(), model()
-    rows = ReadRows(own)
+    rows = SparseTables(own)
     for one in (own, other):
         for ids in (torch.tensor([1, 2, 2]), torch.tensor([2, 9])):
             (one(ids) * scale).square().sum().backward()

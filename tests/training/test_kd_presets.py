@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import Internals
-from distilkit.training.objective import Counts, MicroBatch, Objective
+from distilkit.strategies.term_inputs import Counts
+from distilkit.training.objective import Objective
+from distilkit.training.step_loader import LengthBucket
 
 IDS = [[2, 5, 9, 3, 7, 11, 3, 0, 0, 0], [2, 6, 3, 8, 12, 13, 14, 3, 0, 0]]
 TYPES = [[0, 0, 0, 0, 1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1, 1, 1, 0, 0]]
@@ -50,7 +52,7 @@ def losses(strategy: str) -> dict[str, float]:
     stage = stage_of(strategy)
     student, teacher = Fixed([[1, -0.5], [0.2, 0.3]]), Fixed([[2, -1], [-0.5, 1.5]])
     objective = Objective(stage, student, teacher, None, None)
-    found = objective([MicroBatch(BATCH, torch.tensor([0, 1]), torch.arange(2))], 1, Counts(2, 2, 15, 113))
+    found = objective([LengthBucket(BATCH, torch.tensor([0, 1]), torch.arange(2))], 1, Counts(2, 2, 15, 113))
     assert student.head == teacher.head == stage.head
     return {name: value.item() for name, value in found.items()}
 
@@ -84,7 +86,7 @@ def test_alpha_mixes() -> None:
 def test_standard_kd_on_the_released_codes_models() -> None:
     def total(strategy: str) -> float:
         objective = Objective(stage_of(strategy), filled_bert(2, 8), filled_bert(4, 16), None, None).eval()
-        batch = MicroBatch(BATCH, torch.tensor([1, 0]), torch.arange(2))
+        batch = LengthBucket(BATCH, torch.tensor([1, 0]), torch.arange(2))
         return objective([batch], 1, Counts(2, 2, 15, 113))["loss"].item()
 
     assert total('standard_kd(variant="released_code")') == pytest.approx(0.5180542742667498, rel=0, abs=1e-10)

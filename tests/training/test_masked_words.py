@@ -11,7 +11,7 @@ from tiny_training import Recorder, random_store, tiny_bert, trainer_of, weights
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilkit.data.batches import micro_batches
+from distilkit.data.batches import length_buckets
 from distilkit.data.plain_text import Masking, TextTemplate, TextTokens
 from distilkit.models.batch import TokenBatch
 from distilkit.models.layer_map import uniform_layer_map
@@ -19,10 +19,11 @@ from distilkit.models.masked_lm import new_lm_head
 from distilkit.models.projection import Projections
 from distilkit.settings import TrainSettings
 from distilkit.strategies import Stage, parse_strategy
-from distilkit.training import material
-from distilkit.training.objective import Counts, LmHeads, MicroBatch, Objective
+from distilkit.strategies.term_inputs import Counts
+from distilkit.training import step_loader
+from distilkit.training.objective import LmHeads, Objective
+from distilkit.training.step_loader import LengthBucket, TrainingSet
 from distilkit.training.trainer import Trainer
-from distilkit.training.training_set import TrainingSet
 
 TEXTS = 12
 MASKING = Masking("bert", 5, 4, np.arange(5, 40))
@@ -47,10 +48,10 @@ def objective_of(stage: Stage) -> Objective:
     return Objective(stage, student.eval(), teacher, Projections(8, 16, 3), uniform_layer_map(4, 2), heads)
 
 
-def batch_of(rows: np.ndarray, first: int = 0) -> MicroBatch:
+def batch_of(rows: np.ndarray, first: int = 0) -> LengthBucket:
     columns = {name: torch.from_numpy(value) for name, value in TOKENS.batch(rows, rows).items()}
     chosen = columns.pop("chosen")
-    return MicroBatch(
+    return LengthBucket(
         TokenBatch(**columns), torch.zeros(len(rows), dtype=torch.long), torch.from_numpy(rows - first), None, chosen
     )
 
@@ -117,7 +118,7 @@ def test_a_batch_may_be_cut_up(cut: str) -> None:
 
     rows = np.arange(TEXTS)
     parts = {
-        "sorted": [micro_batches(TOKENS.lengths(rows, rows), pass_cost=1)],
+        "sorted": [length_buckets(TOKENS.lengths(rows, rows), pass_cost=1)],
         "accumulated": [[part] for part in np.array_split(rows, 3)],
     }[cut]
     assert sum(len(part) for part in parts) > 1
@@ -149,7 +150,7 @@ def test_the_trainer_reads_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "cut": {},
     }.items():
         if name == "cut":
-            monkeypatch.setattr(material, "micro_batches", lambda lengths: micro_batches(lengths, 1))
+            monkeypatch.setattr(step_loader, "length_buckets", lambda lengths: length_buckets(lengths, 1))
         torch.testing.assert_close(trained(name, **train), whole, rtol=2e-4, atol=1e-6)
 
 

@@ -10,7 +10,7 @@ from filled_models import fill, filled_bert
 from tiny_training import FINE_TUNE, SIMPLIFIED, WAYS, objective_of, random_lists, random_tokens, stage_of
 from torch import Tensor
 
-from distilkit.data.batches import micro_batches
+from distilkit.data.batches import length_buckets
 from distilkit.losses import (
     attention_mse,
     embedding_mse,
@@ -22,8 +22,9 @@ from distilkit.losses import (
 from distilkit.models.batch import TokenBatch
 from distilkit.models.layer_map import uniform_layer_map
 from distilkit.models.projection import Projections
-from distilkit.training.objective import Counts, MicroBatch, Objective
-from distilkit.training.training_set import TrainingSet
+from distilkit.strategies.term_inputs import Counts
+from distilkit.training.objective import Objective
+from distilkit.training.step_loader import LengthBucket, TrainingSet
 
 IDS = [[2, 5, 9, 3, 7, 11, 3, 0, 0, 0], [2, 6, 3, 8, 12, 13, 14, 3, 0, 0]]
 TYPES = [[0, 0, 0, 0, 1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1, 1, 1, 0, 0]]
@@ -54,7 +55,7 @@ def golden_losses(variant: str) -> dict[str, float]:
     fill(projections)
     objective = Objective(stage, filled_bert(2, 8), filled_bert(4, 16), projections, uniform_layer_map(4, 2)).eval()
     tokens = TokenBatch(torch.tensor(IDS), torch.tensor(MASK), torch.tensor(TYPES))
-    batch = MicroBatch(tokens, torch.tensor([1, 0]), torch.arange(2))
+    batch = LengthBucket(tokens, torch.tensor([1, 0]), torch.arange(2))
     return {name: value.item() for name, value in objective([batch], 1, Counts(2, 2, 15, 7**2 + 8**2)).items()}
 
 
@@ -96,12 +97,12 @@ def cut(strategy: str, name: str) -> Parts:
         case "one padded batch":
             return [[rows.ravel()]]
         case "sorted by length":
-            return [micro_batches(lengths, pass_cost=1)]
+            return [length_buckets(lengths, pass_cost=1)]
         case "accumulated":
             return [[part.ravel()] for part in np.array_split(rows, 4)]
         case "both":
             parts = [part.ravel() for part in np.array_split(rows, 2)]
-            return [[part[group] for group in micro_batches(lengths[part], 1)] for part in parts]
+            return [[part[group] for group in length_buckets(lengths[part], 1)] for part in parts]
     raise ValueError(name)
 
 
@@ -122,7 +123,7 @@ def losses_and_gradients(strategy: str, parts: Parts, labels: int) -> tuple[dict
                 name: torch.from_numpy(value) for name, value in TOKENS.batch(queries[group], passages[group]).items()
             }
             places = torch.from_numpy(group - first)
-            batches.append(MicroBatch(TokenBatch(**columns), torch.from_numpy(relevant[group]), places))
+            batches.append(LengthBucket(TokenBatch(**columns), torch.from_numpy(relevant[group]), places))
         losses = objective(batches, found.queries.shape[1], counts)
         losses["loss"].backward()
         for name, value in losses.items():
@@ -219,4 +220,4 @@ def test_a_teacher_that_is_missing_is_named() -> None:
     alone = Objective(objective.stage, objective.student, None, None, None)
     tokens, labels = whole_batch(examples(SIMPLIFIED))
     with pytest.raises(ValueError, match="the loss 'attention' needs a teacher"):
-        alone([MicroBatch(tokens, labels, torch.arange(len(labels)))], 1, Counts(1, 1, 1, 1))
+        alone([LengthBucket(tokens, labels, torch.arange(len(labels)))], 1, Counts(1, 1, 1, 1))

@@ -15,8 +15,8 @@ from distilkit.packed import compiled as compiling
 from distilkit.packed import encoder as encoding
 from distilkit.packed import stage as staging
 from distilkit.packed.batch import Packed
+from distilkit.training.step_loader import TrainingSet
 from distilkit.training.trainer import Trainer
-from distilkit.training.training_set import TrainingSet
 
 STRATEGIES = [
     SIMPLIFIED,
@@ -29,16 +29,16 @@ STRATEGIES = [
 
 def losses_and_gradients(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return those of an epoch's first batch."""
-    (part,), objective = trainer.supply(0).parts, trainer.objective
-    losses = objective(part, trainer.examples.ways, trainer.supply(0).counts)
+    (part,), objective = trainer.loader(0).micro_batches, trainer.objective
+    losses = objective(part, trainer.examples.ways, trainer.loader(0).counts)
     losses["loss"].backward()
     gradients = {name: one.grad for name, one in objective.named_parameters() if one.grad is not None}
     return {name: value.detach() for name, value in losses.items()}, gradients
 
 
 def assert_equal(packed: Trainer, padded: Trainer) -> None:
-    assert all(isinstance(batch.tokens, Packed) for batch in packed.supply(0).parts[0])
-    assert not any(isinstance(batch.tokens, Packed) for batch in padded.supply(0).parts[0])
+    assert all(isinstance(batch.tokens, Packed) for batch in packed.loader(0).micro_batches[0])
+    assert not any(isinstance(batch.tokens, Packed) for batch in padded.loader(0).micro_batches[0])
     (losses, gradients), (expected, others) = losses_and_gradients(packed), losses_and_gradients(padded)
     torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-7)
     assert gradients.keys() == others.keys()
@@ -82,14 +82,14 @@ def test_a_run_takes_its_steps_without_padding(tmp_path: Path) -> None:
 def test_what_has_no_packed_form_is_padded(tmp_path: Path) -> None:
     """The released code counts padding; and on a CPU nothing is packed that was not asked for."""
     released = stage_of('simplified_tinybert(variant="released_code")')
-    assert not replace(trainer_of(released, tmp_path), packed=True).supply.packed
-    assert not trainer_of(stage_of(SIMPLIFIED), tmp_path).supply.packed
+    assert not replace(trainer_of(released, tmp_path), packed=True).loader.packed
+    assert not trainer_of(stage_of(SIMPLIFIED), tmp_path).loader.packed
     other = stage_of(FINE_TUNE)
     student = tiny_bert(2, 8, 1)
     student.config.model_type = "electra"
     trainer = trainer_of(other, tmp_path)
     trainer.objective.student = student
-    assert not replace(trainer, packed=True).supply.packed
+    assert not replace(trainer, packed=True).loader.packed
 
 
 def test_layers_are_compiled_where_that_is_asked_for_and_agrees(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import get_scheduler
 
-from distilkit.training.schedule import learning_rate_factor, warmup_steps
+from distilkit.training.optimizer import learning_rate_factor, warmup_steps
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine", "constant", "constant_with_warmup"])

@@ -21,9 +21,8 @@ from test_masked_words import TOKENS, general
 from test_masked_words import objective_of as masked_words_of
 from tiny_training import FINE_TUNE, SIMPLIFIED, objective_of, stage_of, trainer_of, weights_of
 
-from distilkit.training.parts import parts_of_examples, parts_of_tokens
+from distilkit.training.step_loader import TrainingSet, micro_batches_of_examples, micro_batches_of_tokens
 from distilkit.training.trainer import Trainer
-from distilkit.training.training_set import TrainingSet
 
 RELEASED = 'simplified_tinybert(variant="released_code")'
 
@@ -53,7 +52,7 @@ def fewest(lengths: np.ndarray, budget: int, packed: bool) -> int:
 @example(np.array([[5], [5], [5]]), 10, True)
 @example(np.array([[2], [5], [5]]), 10, False)
 def test_parts_hold_every_example_once_within_the_budget(lengths: np.ndarray, budget: int, packed: bool) -> None:
-    parts = parts_of_tokens(lengths, budget, packed)
+    parts = micro_batches_of_tokens(lengths, budget, packed)
     rows = np.arange(len(lengths))
     assert [row for part in parts for row in rows[part]] == rows.tolist()
     assert all(len(rows[part]) == 1 or tokens(lengths[part], packed) <= budget for part in parts)
@@ -62,8 +61,8 @@ def test_parts_hold_every_example_once_within_the_budget(lengths: np.ndarray, bu
 
 
 @given(st.integers(1, 50), st.integers(1, 60))
-def test_parts_of_examples_have_one_size(count: int, size: int) -> None:
-    parts = [np.arange(count)[part].tolist() for part in parts_of_examples(count, size)]
+def test_micro_batches_of_examples_have_one_size(count: int, size: int) -> None:
+    parts = [np.arange(count)[part].tolist() for part in micro_batches_of_examples(count, size)]
     assert list(chain(*parts)) == list(range(count))
     assert {len(part) for part in parts[:-1]} <= {size}
     assert len(parts[-1]) <= size
@@ -91,7 +90,7 @@ def texts(folder: Path, **train: Any) -> Trainer:
 def trained(trainer: Trainer) -> tuple[list[dict[str, float]], dict[str, torch.Tensor], list[int]]:
     """Return a training's losses and weights, and how many parts its steps had."""
     trainer.train()
-    parts = [len(trainer.supply(step).parts) for step in range(trainer.total)]
+    parts = [len(trainer.loader(step).micro_batches) for step in range(trainer.total)]
     return list(trainer.reporter.of("train").values()), weights_of(trainer), parts  # type: ignore[attr-defined]
 
 
@@ -110,13 +109,13 @@ def test_a_training_cut_by_tokens_is_the_same(
 
 
 def test_one_pass_takes_a_whole_part(tmp_path: Path) -> None:
-    supply = replace(pairs(tmp_path).supply, token_budget=90)
-    assert all(len(part) == 1 for step in range(3) for part in supply(step).parts)
+    loader = replace(pairs(tmp_path).loader, token_budget=90)
+    assert all(len(part) == 1 for step in range(3) for part in loader(step).micro_batches)
 
 
 def test_what_counts_padding_keeps_its_parts(tmp_path: Path) -> None:
     made = pairs(tmp_path, RELEASED, per_device_train_batch_size=4, gradient_accumulation_steps=2)
-    parts = replace(made, token_budget=1, packed=True).supply(0).parts
+    parts = replace(made, token_budget=1, packed=True).loader(0).micro_batches
     assert [[len(batch.labels) for batch in part] for part in parts] == [[4], [4]]
     assert {batch.tokens.input_ids.shape[1] for part in parts for batch in part} == {made.tokens.max_length}  # type: ignore[union-attr]
 

@@ -17,9 +17,9 @@ from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat
 from distilkit.settings import TrainSettings
 from distilkit.strategies import parse_strategy
-from distilkit.training import material
+from distilkit.training import step_loader
+from distilkit.training.optimizer import learning_rate_factor, warmup_steps
 from distilkit.training.precision import choose_precision
-from distilkit.training.schedule import learning_rate_factor, warmup_steps
 
 RELEASED = 'simplified_tinybert(variant="released_code")'
 CPU = torch.device("cpu")
@@ -54,11 +54,11 @@ def test_a_step_is_the_same_however_its_batch_is_cut(
     for name, per_device, accumulation in [("4x2", 4, 2), ("2x4", 2, 4), ("1x8", 1, 8)]:
         torch.testing.assert_close(one_step(name, per_device, accumulation), expected, rtol=1e-5, atol=2e-6)
     for cost in (10**6, 0):
-        monkeypatch.setattr(material, "micro_batches", lambda lengths, cost=cost: _micro_batches(lengths, cost))
+        monkeypatch.setattr(step_loader, "length_buckets", lambda lengths, cost=cost: _length_buckets(lengths, cost))
         torch.testing.assert_close(one_step(f"cost{cost}", 8, 1), expected, rtol=1e-5, atol=2e-6)
 
 
-_micro_batches = material.micro_batches
+_length_buckets = step_loader.length_buckets
 
 
 def test_a_step_has_the_losses_of_its_whole_batch(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from tiny_training import FINE_TUNE, SIMPLIFIED, stage_of, trainer_of
 
 from distilkit.training.objective import Objective
-from distilkit.training.unused import leaves_some_alone, reached
+from distilkit.training.processes import leaves_some_alone, reached
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from distilkit.training.unused import leaves_some_alone, reached
 )
 def test_the_graph_tells_what_a_backward_pass_leaves_alone(strategy: str, expected: bool, tmp_path: Path) -> None:
     trainer = trainer_of(stage_of(strategy), tmp_path)
-    objective, material = trainer.objective, trainer.supply(0)
-    loss = objective(material.parts[0], trainer.examples.ways, material.counts)["loss"]
+    objective, batch = trainer.objective, trainer.loader(0)
+    loss = objective(batch.micro_batches[0], trainer.examples.ways, batch.counts)["loss"]
     found, needed = leaves_some_alone(objective, loss), reached(loss)
     loss.backward()
     for parameter in objective.parameters():
@@ -32,10 +32,10 @@ def test_the_graph_tells_what_a_backward_pass_leaves_alone(strategy: str, expect
 
 def test_frozen_parameters_are_not_missed(tmp_path: Path) -> None:
     trainer = trainer_of(stage_of(FINE_TUNE), tmp_path)
-    objective, material = trainer.objective, trainer.supply(0)
+    objective, batch = trainer.objective, trainer.loader(0)
     assert isinstance(objective, Objective)
     objective.student.encoder.embeddings.requires_grad_(False)
-    loss = objective(material.parts[0], trainer.examples.ways, material.counts)["loss"]
+    loss = objective(batch.micro_batches[0], trainer.examples.ways, batch.counts)["loss"]
     assert not leaves_some_alone(objective, loss)
     objective.student.unread = torch.nn.Linear(2, 2)
     assert leaves_some_alone(objective, loss)

@@ -18,8 +18,8 @@ from distilkit.settings import TrainSettings
 from distilkit.strategies import Stage, parse_strategy
 from distilkit.training.objective import Objective
 from distilkit.training.processes import Processes
+from distilkit.training.step_loader import TrainingSet
 from distilkit.training.trainer import Trainer
-from distilkit.training.training_set import TrainingSet
 
 QUERIES, PASSAGES, WAYS, MAX_LENGTH = 12, 30, 3, 24
 TEMPLATE = PairTemplate(prefix=(2,), middle=(3,), suffix=(3,), types=(0, 0, 0, 1, 1), pad=0, pad_type=0)

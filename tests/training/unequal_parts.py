@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from tiny_training import FINE_TUNE, random_lists, stage_of, trainer_of, weights_of
 
+from distilkit.training.step_loader import TrainingSet
 from distilkit.training.trainer import Trainer
-from distilkit.training.training_set import TrainingSet
 
 # The second step of an epoch has seven of them, which two processes cannot share equally.
 LISTS, BATCH, STEPS = 17, 10, 4
@@ -28,9 +28,9 @@ def trainer(folder: Path, processes: int, **options: int | bool) -> Trainer:
 def main(folder: Path) -> None:
     """Train, and let the main process write."""
     world = torch.distributed
-    made = trainer(folder / "checkpoints", 2, token_budget=1, ahead=True)
+    made = trainer(folder / "checkpoints", 2, token_budget=1, prefetch=True)
     made.train()
-    parts = made.processes.gather([len(made.supply(1).parts)])
+    parts = made.processes.gather([len(made.loader(1).micro_batches)])
     if made.processes.is_main:
         save_file(weights_of(made), folder / "weights.safetensors")
         losses = [values["loss"] for values in made.reporter.of("train").values()]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Material that is made ahead: the same training, one thread, and nothing left of it at the end."""
+"""Batches of steps, and those that are made ahead: the same training, one thread, and nothing left of it."""
 
 import random
 import subprocess
@@ -31,17 +31,14 @@ from tiny_training import (
 from distilkit.data.side_tokens import Side, SideTokens
 from distilkit.errors import RunFailed, Stopped
 from distilkit.models.batch import on_device
-from distilkit.training.ahead import THREAD, Ahead
-from distilkit.training.material import Material, Supply
-from distilkit.training.parts import TOKEN_BUDGET
+from distilkit.training.step_loader import PREFETCH_THREAD, TOKEN_BUDGET, Prefetcher, StepBatch, StepLoader, TrainingSet
 from distilkit.training.trainer import Trainer
-from distilkit.training.training_set import TrainingSet
 
 SECONDS = 20
 
 
 def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(THREAD)]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(PREFETCH_THREAD)]
 
 
 class Maker:
@@ -69,7 +66,7 @@ def maker() -> Iterator[Maker]:
 
 
 def test_the_next_step_is_made_before_it_is_asked_for_and_none_past_the_last(maker: Maker) -> None:
-    with Ahead(maker, 4) as ahead:
+    with Prefetcher(maker, 4) as ahead:
         assert threads() == []
         for step in range(4):
             assert ahead(step) == 2 * step
@@ -82,14 +79,14 @@ def test_the_next_step_is_made_before_it_is_asked_for_and_none_past_the_last(mak
 
 def test_steps_are_given_in_any_order(maker: Maker) -> None:
     asked = [5, 6, 2, 2, 3, 9, 0, 1]
-    with Ahead(maker, 10) as ahead:
+    with Prefetcher(maker, 10) as ahead:
         assert [ahead(step) for step in asked] == [2 * step for step in asked]
     assert set(maker.steps) <= {step + more for step in asked for more in (0, 1)} - {10}
 
 
 def test_a_failure_is_raised_at_the_step_that_needs_it(maker: Maker) -> None:
     maker.fails = {2}
-    with Ahead(maker, 9) as ahead:
+    with Prefetcher(maker, 9) as ahead:
         assert ahead(0) == 0
         assert ahead(1) == 2
         assert maker.made[2].wait(SECONDS)
@@ -104,7 +101,7 @@ def test_a_failure_is_raised_at_the_step_that_needs_it(maker: Maker) -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
 def test_the_thread_ends_with_the_block(maker: Maker, error: type[BaseException]) -> None:
     def leave() -> None:
-        with Ahead(maker, 9) as ahead:
+        with Prefetcher(maker, 9) as ahead:
             ahead(0)
             assert len(threads()) == 1
             raise error
@@ -114,45 +111,45 @@ def test_the_thread_ends_with_the_block(maker: Maker, error: type[BaseException]
 
 
 def test_a_process_ends_that_left_its_thread_alone() -> None:
-    code = "from distilkit.training.ahead import Ahead; ahead = Ahead(lambda step: step, 9); print(ahead(3))"
+    code = "from distilkit.training.step_loader import Prefetcher as P; print(P(lambda step: step, 9)(3))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
 
 
-def pairs(folder: Path, ahead: bool, strategy: str = SIMPLIFIED, **train: Any) -> Trainer:
+def pairs(folder: Path, prefetch: bool, strategy: str = SIMPLIFIED, **train: Any) -> Trainer:
     """Return a trainer with dropout whose twelve steps go over the end of an epoch."""
     stage = stage_of(strategy, **{"max_steps": 12, **train})
-    return replace(trainer_of(stage, folder, objective_of(stage, 0.2)), ahead=ahead)
+    return replace(trainer_of(stage, folder, objective_of(stage, 0.2)), prefetch=prefetch)
 
 
-def lists(folder: Path, ahead: bool, **train: Any) -> Trainer:
-    return pairs(folder, ahead, FINE_TUNE, **train)
+def lists(folder: Path, prefetch: bool, **train: Any) -> Trainer:
+    return pairs(folder, prefetch, FINE_TUNE, **train)
 
 
-def texts(folder: Path, ahead: bool, **train: Any) -> Trainer:
+def texts(folder: Path, prefetch: bool, **train: Any) -> Trainer:
     stage = general(**{"max_steps": 5, "per_device_train_batch_size": 4, **train})
     made = trainer_of(stage, folder, masked_words_of(stage))
-    return replace(made, examples=TrainingSet.of_texts(12), tokens=TOKENS, ahead=ahead)
+    return replace(made, examples=TrainingSet.of_texts(12), tokens=TOKENS, prefetch=prefetch)
 
 
 class Spied:
-    """A supply that keeps which steps it made, and whether in the thread; it fails at one of them."""
+    """A loader that keeps which steps it made, and whether in the thread; it fails at one of them."""
 
-    def __init__(self, supply: Supply, fails_at: int | None = None) -> None:
+    def __init__(self, loader: StepLoader, fails_at: int | None = None) -> None:
         self.steps: list[tuple[int, bool]] = []
-        self.batch_size, self._supply, self._fails_at = supply.batch_size, supply, fails_at
+        self.batch_size, self._loader, self._fails_at = loader.batch_size, loader, fails_at
 
-    def __call__(self, step: int) -> Material:
-        self.steps.append((step, threading.current_thread().name.startswith(THREAD)))
+    def __call__(self, step: int) -> StepBatch:
+        self.steps.append((step, threading.current_thread().name.startswith(PREFETCH_THREAD)))
         if step == self._fails_at:
             raise OSError("tokens.npy is shorter than it was written")
-        return self._supply(step)
+        return self._loader(step)
 
 
 def spied(trainer: Trainer, fails_at: int | None = None) -> Spied:
-    """Return what takes the place of a trainer's supply."""
-    spied = Spied(trainer.supply, fails_at)
-    trainer.supply = spied  # type: ignore[assignment]
+    """Return what takes the place of a trainer's loader."""
+    spied = Spied(trainer.loader, fails_at)
+    trainer.loader = spied  # type: ignore[assignment]
     return spied
 
 
@@ -170,13 +167,13 @@ def test_a_training_is_the_same_to_the_bit(tmp_path: Path, kind: Callable[..., T
 
 @pytest.mark.parametrize("kind", [pairs, lists])
 def test_a_stopped_training_goes_on_at_its_step(tmp_path: Path, kind: Callable[..., Trainer]) -> None:
-    whole, first = (kind(tmp_path / name, ahead=True) for name in ("whole", "stopped"))
+    whole, first = (kind(tmp_path / name, prefetch=True) for name in ("whole", "stopped"))
     whole.train()
     first.reporter.stop_at = 5  # type: ignore[attr-defined]
     with pytest.raises(Stopped):
         first.train()
     assert threads() == []
-    again = kind(tmp_path / "stopped", ahead=True)
+    again = kind(tmp_path / "stopped", prefetch=True)
     spy = spied(again)
     again.train()
     assert [step for step, _ in spy.steps] == list(range(5, 12))
@@ -193,8 +190,8 @@ def test_a_step_out_of_order_reads_its_own_batch(tmp_path: Path) -> None:
         for step in asked:
             trainer.state.step = step
             values[-1].append(take_step())
-        if trainer._ahead is not None:
-            trainer._ahead.__exit__(None, None, None)
+        if trainer._prefetcher is not None:
+            trainer._prefetcher.__exit__(None, None, None)
     assert values[0] == values[1]
     assert threads() == []
 
@@ -214,7 +211,7 @@ def test_texts_that_cannot_be_read_end_a_training_where_they_are_needed(tmp_path
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupted_training_leaves_no_thread(tmp_path: Path, error: type[BaseException]) -> None:
-    trainer = pairs(tmp_path, ahead=True)
+    trainer = pairs(tmp_path, prefetch=True)
 
     def interrupt() -> None:
         assert len(threads()) == 1
@@ -227,7 +224,7 @@ def test_an_interrupted_training_leaves_no_thread(tmp_path: Path, error: type[Ba
 
 
 def test_a_training_that_fails_leaves_no_thread(tmp_path: Path) -> None:
-    trainer = pairs(tmp_path, ahead=True, lr_scheduler_type="constant", learning_rate=1e30)
+    trainer = pairs(tmp_path, prefetch=True, lr_scheduler_type="constant", learning_rate=1e30)
     with pytest.raises(RunFailed, match="a loss is not finite"):
         trainer.train()
     assert threads() == []
@@ -239,11 +236,11 @@ def sides() -> SideTokens:
     return SideTokens(Side(store=queries, max_length=8, **form), Side(store=documents, max_length=20, **form))
 
 
-def supplies() -> dict[str, Supply]:
-    """Return the supplies of every form of examples, on the CPU."""
+def loaders() -> dict[str, StepLoader]:
+    """Return the loaders of every form of examples, on the CPU."""
     pairs, lists, triples = stage_of(SIMPLIFIED), stage_of(FINE_TUNE), stage_of("margin_mse")
     folder = Path("unused")
-    of_pairs, of_lists, of_triples = (trainer_of(stage, folder).supply for stage in (pairs, lists, triples))
+    of_pairs, of_lists, of_triples = (trainer_of(stage, folder).loader for stage in (pairs, lists, triples))
     scored = replace(of_lists.examples, targets=np.ones_like(of_lists.examples.labels, np.float32))
     return {
         "pairs": of_pairs,
@@ -267,44 +264,44 @@ def tensors(part: Any) -> list[torch.Tensor]:
     return [found for one in inside for found in tensors(one)] if isinstance(inside, list | tuple) else []
 
 
-@pytest.mark.parametrize("form", supplies())
-def test_material_draws_nothing_and_depends_on_its_step_alone(form: str) -> None:
-    supply, again = supplies()[form], supplies()[form]
+@pytest.mark.parametrize("form", loaders())
+def test_a_batch_draws_nothing_and_depends_on_its_step_alone(form: str) -> None:
+    loader, again = loaders()[form], loaders()[form]
     torch.manual_seed(1)
     random.seed(1)
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    found = {step: supply(step) for step in (0, 1, 2, 3)}
+    found = {step: loader(step) for step in (0, 1, 2, 3)}
     after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     assert torch.equal(before[0], after[0])
     assert before[1:] == after[1:]
     for step in (3, 0):
         other = again(step)
         assert other.counts == found[step].counts
-        pairs = list(zip(tensors(other.parts), tensors(found[step].parts), strict=True))
+        pairs = list(zip(tensors(other.micro_batches), tensors(found[step].micro_batches), strict=True))
         assert pairs
         assert all(torch.equal(*pair) for pair in pairs)
 
 
-@pytest.mark.parametrize("form", supplies())
+@pytest.mark.parametrize("form", loaders())
 def test_every_tensor_is_pinned_and_moved(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Pinned(torch.Tensor):
         pass
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.as_subclass(Pinned))
-    supply = supplies()[form]
-    plain, made = tensors(supply(1).parts), tensors(replace(supply, pin=True)(1).parts)
+    loader = loaders()[form]
+    plain, made = tensors(loader(1).micro_batches), tensors(replace(loader, pin=True)(1).micro_batches)
     assert len(made) == len(plain) > 0
     assert all(isinstance(one, Pinned) for one in made)
-    moved = [on_device(batch, "meta") for part in supply(1).parts for batch in part]
+    moved = [on_device(batch, "meta") for part in loader(1).micro_batches for batch in part]
     assert [one.shape for one in tensors(moved)] == [one.shape for one in plain]
     assert all(one.device.type == "meta" for one in tensors(moved))
 
 
 def test_gpus_alone_have_it_by_default(tmp_path: Path) -> None:
     made = trainer_of(stage_of(SIMPLIFIED), tmp_path)
-    assert (made.supply.pin, made.supply.token_budget, made._makes_ahead) == (False, 0, False)
+    assert (made.loader.pin, made.loader.token_budget, made._prefetches) == (False, 0, False)
     on_gpu = replace(made, processes=SimpleNamespace(device=torch.device("cuda", 1), rank=1, count=2))  # type: ignore[arg-type]
-    assert (on_gpu.supply.pin, on_gpu.supply.token_budget, on_gpu._makes_ahead) == (True, TOKEN_BUDGET, True)
-    assert (on_gpu.supply.rank, on_gpu.supply.processes, on_gpu.supply.packed) == (1, 2, True)
-    without = replace(on_gpu, ahead=False, token_budget=0)
-    assert (without.supply.token_budget, without._makes_ahead) == (0, False)
+    assert (on_gpu.loader.pin, on_gpu.loader.token_budget, on_gpu._prefetches) == (True, TOKEN_BUDGET, True)
+    assert (on_gpu.loader.rank, on_gpu.loader.processes, on_gpu.loader.packed) == (1, 2, True)
+    without = replace(on_gpu, prefetch=False, token_budget=0)
+    assert (without.loader.token_budget, without._prefetches) == (0, False)

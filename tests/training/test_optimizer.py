@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from distilkit.training.bert_adam import BertAdam
-from distilkit.training.schedule import learning_rate_factor, warmup_steps
+from distilkit.training.optimizer import BertAdam, learning_rate_factor, warmup_steps
 
 CONSTANT = [[0.6827888997747977, -2.314215266508424], [0.2571627827412021, -2.736848339331681]]
 WARM_UP = [[1.0, -2.0], [0.5740566718661791, -2.422947288189765], [0.13353887519900365, -2.860804430186063]]
