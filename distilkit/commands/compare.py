@@ -8,7 +8,7 @@ from distilkit.commands.output import screen
 from distilkit.comparison.compare import compare as compare_systems
 from distilkit.comparison.render import formats, render
 from distilkit.comparison.systems import read_systems
-from distilkit.comparison.tables.build import build
+from distilkit.comparison.tables import build
 from distilkit.errors import UserError
 from distilkit.files import write_text
 

@@ -10,10 +10,9 @@ from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
 from distilkit.comparison.options import Options, checked
 from distilkit.comparison.paired_tests import Vector
-from distilkit.comparison.pairing import Cell, Values
-from distilkit.comparison.queries import choose, policy
+from distilkit.comparison.pairing import Cell, Values, choose, policy
 from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
-from distilkit.comparison.system import System
+from distilkit.comparison.systems import System
 from distilkit.errors import UserError, nearest
 from distilkit.evaluation.measures import canonical_all
 

@@ -11,8 +11,8 @@ from distilkit.comparison.compare import compare
 from distilkit.comparison.render import Screen, render
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System, read_systems
-from distilkit.comparison.tables.build import available, build
-from distilkit.comparison.tables.table import Table
+from distilkit.comparison.table import Table
+from distilkit.comparison.tables import available, build
 from distilkit.runs.read import StoredRun, read_suite
 
 ALONE = "no teacher"

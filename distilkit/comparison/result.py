@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from distilkit.comparison.system import System
-from distilkit.comparison.tables.table import Table
+from distilkit.comparison.systems import System
+from distilkit.comparison.table import Table
 
 
 @dataclass(frozen=True)

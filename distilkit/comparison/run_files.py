@@ -5,11 +5,16 @@ from functools import lru_cache
 from pathlib import Path
 
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.system import System
+from distilkit.comparison.systems import System
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
 from distilkit.runs.read import StoredRun
 from distilkit.runs.record import Cost, Event, Table
+
+Line = list[tuple[float, float]]
+"""Points of a curve, by what stands across."""
+
+_SCORES = ("positive_score", "negative_score")
 
 
 def of_set(result: ComparisonResult, eval_set: str | None) -> dict[str, System]:
@@ -78,6 +83,33 @@ def events(system: System, *kinds: str) -> list[Event]:
     found = list(run.events(*kinds)) if run is not None else []
     own = [one for one in found if not stages or one.stage in stages]
     return [one for one in own if one.trial == own[-1].trial]
+
+
+def validation_line(system: System, measure: str) -> Line:
+    """Return (step, value) of every validation; the steps of a stage follow those of the one before."""
+    line: dict[float, float] = {}
+    stage, start, last = None, 0, 0
+    for event in events(system, "validation", "curve"):
+        if event.stage != stage:
+            stage, start = event.stage, last
+        last = start + int(event.step)
+        if measure in event.values:
+            line[last] = float(event.values[measure])
+    return sorted(line.items())
+
+
+def example_line(system: System, measure: str) -> Line:
+    """Return (examples, value) of every point that the student was validated at on the way."""
+    points = curve(system).get("points") or [one.values for one in events(system, "curve")]
+    line = {float(one["examples"]): float(one[measure]) for one in points if measure in one and "examples" in one}
+    return sorted(line.items())
+
+
+def score_lines(system: System) -> tuple[Line, Line]:
+    """Return (step, mean score) of positives and of negatives, where training reads them side by side."""
+    read = [(one.step, one.values) for one in events(system, "train") if _SCORES[0] in one.values]
+    positive, negative = ([(float(step), float(values[name])) for step, values in read] for name in _SCORES)
+    return positive, negative
 
 
 def mean(values: list[float | None]) -> float | None:

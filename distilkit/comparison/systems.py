@@ -1,16 +1,78 @@
-"""The systems of a comparison, wherever their results came from."""
+"""The systems of a comparison: what each scored per query, read from run folders and TREC run files."""
 
+import math
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from distilkit.comparison.arguments import Source, expand, shared_sets
-from distilkit.comparison.reader import Reader, first_qrels, measures_of
-from distilkit.comparison.seeds import averaged
-from distilkit.comparison.system import Judged, Origin, System
+from distilkit.comparison.arguments import REFERENCES, Source, expand, shared_sets
 from distilkit.errors import UserError
+from distilkit.evaluation.measures import DEFAULT_MEASURES, canonical_all, evaluate
+from distilkit.evaluation.trec import Qrels, read_qrels, read_run
+from distilkit.files import content_key, sha256_file
+from distilkit.runs.read import StoredRun
+from distilkit.runs.results import RUN, PerQuery, StoredResults
 
-__all__ = ["Judged", "Origin", "System", "read_systems"]
+DIGITS = 12
+"""How many digits of a sha256 a report shows."""
+COUNTED_UP_TO = 50_000_000
+"""A stored run of more bytes is not read for the sake of Judged@k alone."""
+_SEED = re.compile(r"-seed\d+(?=$|-label_only$)")
+"""The seed in the name of a suite's run; the twin's mark follows it."""
+_OWN = ("name", "seed", "description")
+"""The keys of a recipe in which the runs of several seeds differ."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The files behind a system's values, of one seed: what tables, plots and lists of single queries read.
+
+    `run` is the TREC run, `results` the folder it lies in, which bare files have none of, and `stored` the run that was
+    trained, which first stages, teachers and bare files have none of.
+    """
+
+    run: Path | None = None
+    qrels: Path | None = None
+    results: StoredResults | None = None
+    stored: StoredRun | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The share of a system's first `cutoff` results that are judged, its mean over the judged queries."""
+
+    cutoff: int
+    share: float
+
+
+@dataclass(frozen=True)
+class System:
+    """A system to compare: its name and, per measure, each judged query's value.
+
+    `missing` are the judged queries without results (they score 0), `unjudged` counts its result queries without
+    judgements, `kind` is bm25, teacher, twin, run or file, `notes` are sentences for the report. `eval_set` names the
+    query set. Where it stands for several seeds, `per_query` has their means and `replicates` each seed's values.
+    `fingerprint` and `judgements` are the first digits of the sha256 of its run files and of its judgements.
+    """
+
+    name: str
+    per_query: PerQuery
+    missing: frozenset[str] = frozenset()
+    unjudged: int = 0
+    kind: str = "file"
+    notes: tuple[str, ...] = ()
+    eval_set: str | None = None
+    replicates: tuple[PerQuery, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    judged: Judged | None = None
+    fingerprint: str = ""
+    judgements: str = ""
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds that the values are means of."""
+        return len(self.replicates) or 1
 
 
 def read_systems(
@@ -36,37 +98,186 @@ def read_systems(
     sets = list(dict.fromkeys(eval_set or shared_sets(arguments, runs_dir))) or ["test"]
     if qrels is not None and len(sets) > 1:
         raise UserError(f"--qrels judges one set of queries; name one of {', '.join(sets)} with --eval-set")
-    asked = list(measures) if measures is not None and not isinstance(measures, str) else measures
-    return [system for name in sets for system in _read(arguments, runs_dir, asked, qrels, name)]
+    asked = canonical_all(measures) if measures else None
+    systems = []
+    for name in sets:
+        sources = expand(arguments, runs_dir, name)
+        reader = _Reader(asked or _stated_measures(sources), qrels, sources, name)
+        systems += _averaged(_distinct([(source, reader.read(source)) for source in sources]))
+    return systems
 
 
-def _read(
-    arguments: Sequence[str], runs_dir: Path, measures: str | list[str] | None, qrels: Path | None, eval_set: str
-) -> list[System]:
-    sources = expand(arguments, runs_dir, eval_set)
-    of_runs = any(source.kind != "file" for source in sources)
-    reader = Reader(measures_of(sources, measures), qrels, first_qrels(sources), eval_set=eval_set if of_runs else None)
-    return averaged(_merged([(source, reader.read(source)) for source in sources]))
+def _stated_measures(sources: Sequence[Source]) -> list[str]:
+    """Return the measures of the first run folder that states some, else the default ones."""
+    for source in sources:
+        summary = source.results.measures() if source.results is not None else None
+        if summary is not None and summary.measures:
+            return list(summary.measures)
+    return list(DEFAULT_MEASURES)
 
 
-def _merged(read: Sequence[tuple[Source, System]]) -> list[tuple[Source, System]]:
-    """Bring equal references once; name those that differ after the first run that has them."""
-    distinct: dict[str, list[System]] = {"bm25": [], "teacher": []}
-    kept: list[tuple[Source, System]] = []
-    for source, system in read:
-        if system.kind in distinct:
-            if any(_equal(system, other) for other in distinct[system.kind]):
-                continue
-            distinct[system.kind].append(system)
-        kept.append((source, system))
-    return [
-        (
-            source,
-            replace(system, name=f"{system.kind}-{source.run}") if len(distinct.get(system.kind, ())) > 1 else system,
+@dataclass
+class _Reader:
+    """Reads sources under one choice of measures and judgements; `given` judgements overrule those of run folders."""
+
+    measures: list[str]
+    given: Path | None
+    sources: Sequence[Source]
+    eval_set: str
+    known: dict[Path, Qrels] = field(default_factory=dict)
+
+    def read(self, source: Source) -> System:
+        """Return a source's system; raises UserError for missing or broken files."""
+        results = source.results
+        if results is None:
+            qrels = self.given or self._borrowed()
+            if qrels is None:
+                raise UserError(f"{source.path}: a TREC run needs judgements; give them with --qrels FILE")
+            return self._computed(source, source.path, qrels)
+        if self.given is None or not results.run.is_file():
+            values = results.per_query()
+            if all(measure in values for measure in self.measures):
+                return self._stated(source, results, {measure: values[measure] for measure in self.measures})
+        qrels = self.given or results.qrels
+        if not results.run.is_file() or not qrels.is_file():
+            absent = f"no {RUN}" if not results.run.is_file() else f"neither {qrels} nor --qrels FILE"
+            names = " and ".join(self.measures)
+            raise UserError(f"{results.table}: does not hold {names}, and there is {absent} to compute them from")
+        return self._computed(source, results.run, qrels)
+
+    def _borrowed(self) -> Path | None:
+        """Return the first run folder's judgements, for files without any."""
+        stored = [source.results.qrels for source in self.sources if source.results is not None]
+        return next((qrels for qrels in stored if qrels.is_file()), None)
+
+    def _computed(self, source: Source, path: Path, qrels_path: Path) -> System:
+        """Return a system whose values are computed from its run."""
+        qrels = self._judgements(qrels_path)
+        share = f"Judged@{self._cutoff}"
+        evaluation = evaluate(read_run(path), qrels, [*self.measures, share])
+        if len(evaluation.missing) == len(evaluation.queries):
+            raise UserError(f"{path}: has results for none of the {len(qrels)} queries judged in {qrels_path}")
+        system = self._system(source, {name: evaluation.per_query[name] for name in self.measures}, path, qrels_path)
+        return replace(
+            system,
+            missing=frozenset(evaluation.missing),
+            unjudged=evaluation.unjudged,
+            judged=Judged(self._cutoff, evaluation.means[share]),
         )
-        for source, system in kept
+
+    def _stated(self, source: Source, results: StoredResults, values: PerQuery) -> System:
+        """Return a system as its folder states it; the run is read for what the folder does not say."""
+        summary, run = results.measures(), results.run
+        policy = summary.policy if summary is not None else {}
+        system = self._system(source, values, run if run.is_file() else None, results.qrels)
+        missing: frozenset[str] = frozenset()
+        judged = None
+        if run.is_file() and (policy.get("missing") != 0 or run.stat().st_size <= COUNTED_UP_TO):
+            found = read_run(run)
+            missing = frozenset(next(iter(values.values())).keys() - found.keys())
+            if results.qrels.is_file():
+                share = evaluate(found, self._judgements(results.qrels), [f"Judged@{self._cutoff}"])
+                judged = Judged(self._cutoff, *share.means.values())
+        return replace(system, missing=missing, unjudged=policy.get("unjudged", 0), judged=judged)
+
+    def _system(self, source: Source, values: PerQuery, run: Path | None, qrels: Path) -> System:
+        judgements, results = qrels if qrels.is_file() else None, source.results
+        read = run or (results.table if results is not None else source.path)
+        of_runs = any(one.results is not None for one in self.sources)
+        return System(
+            name=source.name,
+            per_query=values,
+            kind=source.kind,
+            notes=source.notes,
+            eval_set=self.eval_set if of_runs else None,
+            origins=(Origin(run, judgements, results, source.stored),),
+            fingerprint=sha256_file(read)[:DIGITS],
+            judgements=sha256_file(judgements)[:DIGITS] if judgements else "",
+        )
+
+    @property
+    def _cutoff(self) -> int:
+        """The depth that the shallowest measure looks to, 10 where none has any."""
+        return min((int(name.rpartition("@")[2]) for name in self.measures if "@" in name), default=10)
+
+    def _judgements(self, path: Path) -> Qrels:
+        if path not in self.known:
+            self.known[path] = read_qrels(path)
+        return self.known[path]
+
+
+def _distinct(read: Sequence[tuple[Source, System]]) -> list[tuple[Source, System]]:
+    """Keep one of equal references; name those that differ after the first run that has them."""
+    kept: list[tuple[Source, System]] = []
+    found: dict[str, list[System]] = {kind: [] for kind in REFERENCES}
+    for source, system in read:
+        known = found.get(system.kind, [])
+        if not any((one.per_query, one.missing) == (system.per_query, system.missing) for one in known):
+            known.append(system)
+            kept.append((source, system))
+    return [
+        (source, replace(one, name=f"{one.kind}-{source.run}") if len(found.get(one.kind, ())) > 1 else one)
+        for source, one in kept
     ]
 
 
-def _equal(one: System, other: System) -> bool:
-    return (one.per_query, one.missing) == (other.per_query, other.missing)
+def _averaged(read: Sequence[tuple[Source, System]]) -> list[System]:
+    """Return the systems, the runs of several seeds as one, where the first of them stands."""
+    groups: dict[object, list[tuple[Source, System]]] = {}
+    for place, (source, system) in enumerate(read):
+        key = _key_of_seeds(source, system)
+        group = groups.setdefault(place if key is None else key, [])
+        if any(_seed(other) == _seed(source) for other, _ in group):
+            groups[place] = [(source, system)]  # the same seed again is a repeat, which may well be what is asked about
+        else:
+            group.append((source, system))
+    taken = {system.name for _, system in read}
+    return [_mean([system for _, system in group], taken) for group in groups.values()]
+
+
+def _key_of_seeds(source: Source, system: System) -> str | None:
+    """Return what the runs of several seeds have in common; None for what stands alone, such as a run renamed."""
+    if source.stored is None or source.renamed:
+        return None
+    record = source.stored.record
+    shared = {key: value for key, value in record.resolved.items() if key not in _OWN}
+    queries = sorted(next(iter(system.per_query.values())))
+    twin = source.kind == "twin" or record.twin_of is not None
+    return content_key([twin, shared, queries, record.data.get("fingerprint")])
+
+
+def _seed(source: Source) -> int | None:
+    return source.stored.record.seed if source.stored is not None else None
+
+
+def _mean(systems: Sequence[System], taken: set[str]) -> System:
+    """Return the mean of a system's seeds, each seed's values kept, under a name that no other system has."""
+    if len(systems) == 1:
+        return systems[0]
+    names = [system.name for system in systems]
+    bases = {_SEED.sub("", name) for name in names}
+    name = bases.pop() if len(bases) == 1 else names[0]
+    if name in taken and name not in names:
+        name = names[0]
+    shares = [system.judged for system in systems if system.judged is not None]
+    tables = [system.per_query for system in systems]
+    return replace(
+        systems[0],
+        name=name,
+        per_query=mean_per_query(tables),
+        missing=frozenset.union(*(system.missing for system in systems)),
+        unjudged=max(system.unjudged for system in systems),
+        notes=tuple(dict.fromkeys(note for system in systems for note in system.notes)),
+        replicates=tuple(tables),
+        origins=tuple(origin for system in systems for origin in system.origins),
+        judged=Judged(shares[0].cutoff, math.fsum(one.share for one in shares) / len(shares)) if shares else None,
+        fingerprint="+".join(system.fingerprint for system in systems),
+    )
+
+
+def mean_per_query(tables: Sequence[PerQuery]) -> PerQuery:
+    """Return each query's mean over the tables of several seeds, which hold the same queries."""
+    return {
+        measure: {query: math.fsum(table[measure][query] for table in tables) / len(tables) for query in values}
+        for measure, values in tables[0].items()
+    }

@@ -9,7 +9,7 @@ from finished_runs import finished_runs
 
 from distilkit.comparison.compare import compare
 from distilkit.comparison.render import render
-from distilkit.comparison.render.drill import RESULTS, differing, drill
+from distilkit.comparison.render.html import RESULTS, differing, drill
 from distilkit.comparison.systems import System, read_systems
 
 NASTY = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> & {{ 7*7 }} \x1b[31m"

@@ -9,9 +9,9 @@ from finished_runs import finished_runs
 from distilkit.comparison import plots
 from distilkit.comparison.compare import compare
 from distilkit.comparison.plots import style
-from distilkit.comparison.plots.curves import example_line, score_lines, validation_line
 from distilkit.comparison.plots.distributions import scores_by_relevance
-from distilkit.comparison.plots.frontier import costed, frontier
+from distilkit.comparison.plots.effectiveness import costed, frontier
+from distilkit.comparison.run_files import example_line, score_lines, validation_line
 from distilkit.comparison.systems import System, read_systems
 from distilkit.errors import UserError
 

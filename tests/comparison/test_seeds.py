@@ -91,6 +91,58 @@ def test_what_differs_in_more_than_the_seed_stays_apart(tmp_path):
     assert names(systems)[2:] == [("a-seed1", 1), ("a-seed2", 1), ("again", 1)]
 
 
+def lacking(*queries):
+    """Return a run that has no results for some queries."""
+    return {query: results for query, results in ranking((1, 2, 1, 1, 3, 1)).items() if query not in queries}
+
+
+def write_student(runs, name, run, seed, qrels=QRELS):
+    """Write the student's results of one seed of `s`."""
+    make_run(runs, name, (1, 1, 1, 1, 1, 1), seed, teacher=None)
+    home = runs / name / "eval" / "test"
+    write_evaluation(home, "test", run, evaluate(run, qrels, "RR@10"), "t")
+    write_qrels(home / "qrels.tsv", qrels)
+
+
+def test_a_query_that_one_seed_has_no_results_for_is_missing_from_the_system(tmp_path):
+    write_student(tmp_path, "s-seed1", lacking("q1", "q2"), 1)
+    write_student(tmp_path, "s-seed2", lacking("q2", "q3"), 2)
+    write_student(tmp_path, "other", lacking("q5"), 1)
+    systems = read_systems(["s-seed1", "s-seed2", "o=other"], runs_dir=tmp_path)
+    assert names(systems) == [("s", 2), ("o", 1)]
+    assert systems[0].missing == {"q1", "q2", "q3"}
+    assert systems[0].per_query["RR@10"]["q1"] == 1 / 2 / 2
+    assert systems[0].per_query["RR@10"]["q2"] == 0
+    judged, shared = compare(systems), compare(systems, queries="intersection")
+    assert judged.policy["missing"] == {"s": 3, "o": 1}
+    assert (judged.policy["n"], shared.policy["n"], shared.policy["left_out"]) == (6, 2, 4)
+
+
+def test_what_seeds_count_apart_is_told_of_all(tmp_path):
+    write_student(tmp_path, "s-seed1", {**lacking(), "x": [("d", 1.0)]}, 1)
+    write_student(tmp_path, "s-seed2", {**lacking(), "x": [("d", 1.0)], "y": [("d", 1.0)]}, 2)
+    (system,) = read_systems(["s-seed1", "s-seed2"], runs_dir=tmp_path)
+    alone = [read_systems([name], runs_dir=tmp_path)[0] for name in ("s-seed1", "s-seed2")]
+    assert system.unjudged == 2
+    assert system.judged.share == pytest.approx(sum(one.judged.share for one in alone) / 2)
+    assert system.fingerprint == "+".join(one.fingerprint for one in alone)
+    assert len({one.fingerprint for one in alone}) == 2
+
+
+def test_seeds_that_were_judged_on_other_queries_stay_apart(tmp_path):
+    write_student(tmp_path, "s-seed1", lacking(), 1)
+    fewer = {query: grades for query, grades in QRELS.items() if query != "q0"}
+    write_student(tmp_path, "s-seed2", lacking(), 2, fewer)
+    assert names(read_systems(["s-seed1", "s-seed2"], runs_dir=tmp_path)) == [("s-seed1", 1), ("s-seed2", 1)]
+
+
+def test_seeds_are_not_called_as_another_system_is(tmp_path):
+    for seed in (1, 2):
+        write_student(tmp_path, f"s-seed{seed}", lacking(), seed)
+    make_run(tmp_path, "s", (1, 1, 1, 1, 1, 2), strategy="ranknet", teacher=None)
+    assert names(read_systems(["s-seed1", "s-seed2", "s"], runs_dir=tmp_path)) == [("s-seed1", 2), ("s", 1)]
+
+
 def spread(between, seeds=3, n=60):
     """Return a baseline and a system whose seeds differ by `between`."""
     random = np.random.default_rng(4)

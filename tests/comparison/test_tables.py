@@ -10,7 +10,7 @@ from finished_runs import QRELS, finished_runs, ranked
 from distilkit.comparison.compare import compare
 from distilkit.comparison.render import Screen, formats, render
 from distilkit.comparison.systems import System, read_systems
-from distilkit.comparison.tables.build import available, build
+from distilkit.comparison.tables import available, build
 from distilkit.comparison.tables.cost import in_words
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate

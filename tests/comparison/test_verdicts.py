@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distilkit.comparison.compare import compare
-from distilkit.comparison.render.verdict import verdict, verdicts
+from distilkit.comparison.sentences import verdict, verdicts
 from distilkit.comparison.systems import System
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from comparing_runs import change, results
 
-from distilkit.comparison.names import labels
 from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.wording import labels
 from distilkit.data.sources import BeirSource
 from distilkit.errors import UserError
 from distilkit_tui.core.comparing import CORRECTIONS, Question, answer, caveat, points, read, with_margin

@@ -1,5 +1,4 @@
-"""Curves of training: validation by step, by the number of examples (Gao et al., figure 2), and the scores given on the
-way (Margin-MSE, figure 1)."""
+"""Curves of training: validation by step or by examples (Gao et al., figure 2), scores (Margin-MSE, figure 1)."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -7,52 +6,31 @@ from typing import TYPE_CHECKING
 from distilkit.comparison import run_files
 from distilkit.comparison.plots import style
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.system import System
+from distilkit.comparison.run_files import Line
+from distilkit.comparison.systems import System
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Line = list[tuple[float, float]]
-SCORES = ("positive_score", "negative_score")
 _Read = Callable[[System, str], Line]
 
 
 def draw_validation(result: ComparisonResult) -> "Figure | None":
     """Return the first measure on the validation queries against the student's steps, its stages one after another."""
     measure = result.columns[0][1]
-    return _draw(_lines(result, validation_line), "training step", f"{measure} on validation queries")
+    return _draw(_lines(result, run_files.validation_line), "training step", f"{measure} on validation queries")
 
 
 def draw_examples(result: ComparisonResult) -> "Figure | None":
     """Return the first measure on the validation queries by training examples, on a logarithmic axis."""
     measure = result.columns[0][1]
     up = f"{measure} on validation queries"
-    return _draw(_lines(result, example_line), "training examples", up, log=True)
-
-
-def validation_line(system: System, measure: str) -> Line:
-    """Return (step, value) of every validation; the steps of a stage follow those of the one before."""
-    line: dict[float, float] = {}
-    stage, start, last = None, 0, 0
-    for event in run_files.events(system, "validation", "curve"):
-        if event.stage != stage:
-            stage, start = event.stage, last
-        last = start + int(event.step)
-        if measure in event.values:
-            line[last] = float(event.values[measure])
-    return sorted(line.items())
-
-
-def example_line(system: System, measure: str) -> Line:
-    """Return (examples, value) of every point that the student was validated at on the way."""
-    points = run_files.curve(system).get("points") or [one.values for one in run_files.events(system, "curve")]
-    line = {float(one["examples"]): float(one[measure]) for one in points if measure in one and "examples" in one}
-    return sorted(line.items())
+    return _draw(_lines(result, run_files.example_line), "training examples", up, log=True)
 
 
 def draw_training_scores(result: ComparisonResult) -> "Figure | None":
     """Return the mean scores in training, negatives dashed: the range that each architecture takes."""
-    found = {name: score_lines(system) for name, system in run_files.first_set(result).items()}
+    found = {name: run_files.score_lines(system) for name, system in run_files.first_set(result).items()}
     found = {name: lines for name, lines in found.items() if all(len(line) > 1 for line in lines)}
     if not found:
         return None
@@ -66,13 +44,6 @@ def draw_training_scores(result: ComparisonResult) -> "Figure | None":
     axes.set_ylabel("mean score (dashed: negatives)")
     style.legend(axes, len(found))
     return figure
-
-
-def score_lines(system: System) -> tuple[Line, Line]:
-    """Return (step, mean score) of positives and of negatives, where training reads them side by side."""
-    read = [(one.step, one.values) for one in run_files.events(system, "train") if SCORES[0] in one.values]
-    positive, negative = ([(float(step), float(values[name])) for step, values in read] for name in SCORES)
-    return positive, negative
 
 
 def _lines(result: ComparisonResult, read: _Read) -> dict[str, Line]:

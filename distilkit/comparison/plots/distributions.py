@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from distilkit.comparison import run_files
 from distilkit.comparison.plots import style
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.system import System
+from distilkit.comparison.systems import System
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

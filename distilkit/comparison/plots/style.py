@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from distilkit.comparison.names import labels
-from distilkit.comparison.render.wording import visible
+from distilkit.comparison.wording import labels, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,26 +1,31 @@
 """The result as one HTML page that needs no network: tables, plots, single queries, configurations, policy."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from itertools import groupby
 from typing import Any
 
-from distilkit.comparison.render import verdict, wording
-from distilkit.comparison.render.registry import Screen, formats
+from distilkit.comparison import run_files, sentences, wording
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.tables.table import Head
+from distilkit.comparison.systems import System
+from distilkit.comparison.table import Head
+from distilkit.runs.folder import versions as current_versions
+
+TOP = 20
+"""Ranks of a system that are shown."""
+RESULTS = 150_000
+"""Results in all that a page may hold; beyond, the queries on which systems differ most have theirs."""
+VALUES = 600_000
 
 
-@formats.register("html")
-def render_html(result: ComparisonResult, screen: Screen) -> str:
+def render_html(result: ComparisonResult) -> str:
     """Return a self-contained page; without tables asked for it has all that there are data for."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
 
     from distilkit.comparison import plots
-    from distilkit.comparison.render.drill import differing, drill, versions
-    from distilkit.comparison.tables.build import available
+    from distilkit.comparison.tables import available
     from distilkit.comparison.tables.means import comparisons, means
 
     environment = Environment(
@@ -41,10 +46,10 @@ def render_html(result: ComparisonResult, screen: Screen) -> str:
             style=Markup((page / "report.css").read_text(encoding="utf-8")),
             script=Markup((page / "report.js").read_text(encoding="utf-8")),
             means=means(result),
-            verdicts=verdict.verdicts(result),
-            legend=wording.legend(result),
-            columns=wording.columns(result) if result.comparisons else [],
-            policy=wording.policy(result),
+            verdicts=sentences.verdicts(result),
+            legend=sentences.legend(result),
+            columns=sentences.columns(result) if result.comparisons else [],
+            policy=sentences.policy(result),
             comparisons=list(comparisons(result, full=True)),
             tables=result.tables or (available(result) if result.sources else []),
             plots=[(name, Markup(svg)) for name, svg in plots.inline(result)] if result.sources else [],
@@ -73,3 +78,85 @@ def _json(value: Any) -> str:
     """Return JSON that may stand inside a script element, whatever names it holds."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def drill(result: ComparisonResult) -> list[dict[str, Any]]:
+    """Return, per query set, each query's values and each system's first results with their grades."""
+    names = list(dict.fromkeys(name for name, _ in result.columns))
+    return [_of_set(result, name, RESULTS // len(names), VALUES // len(names)) for name in names]
+
+
+def differing(result: ComparisonResult) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Return the trained systems and, for each configuration key that they differ in, its value in each."""
+    runs = {name: run_files.stored(one) for name, one in run_files.first_set(result).items()}
+    flat = {name: dict(_flat(run.record.resolved)) for name, run in runs.items() if run is not None}
+    keys = list(dict.fromkeys(key for one in flat.values() for key in one))
+    rows = [(key, [one.get(key, "") for one in flat.values()]) for key in keys if key not in ("name", "description")]
+    return list(flat), [(key, values) for key, values in rows if len(set(values)) > 1]
+
+
+def versions(result: ComparisonResult) -> list[tuple[str, str]]:
+    """Return the versions that this report and the runs in it were made with, those of equal versions together."""
+    found = {_listed(current_versions()): ["this report"]}
+    for name, system in run_files.first_set(result).items():
+        if (run := run_files.stored(system)) is not None:
+            found.setdefault(_listed(run.record.versions), []).append(name)
+    return [(", ".join(names), text) for text, names in found.items()]
+
+
+def _listed(packages: dict[str, Any]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in packages.items())
+
+
+def _of_set(result: ComparisonResult, eval_set: str | None, results: int, values: int) -> dict[str, Any]:
+    systems = list(run_files.of_set(result, eval_set).values())
+    measures = [measure for name, measure in result.columns if name == eval_set]
+    queries = sorted(set.intersection(*(set(one.per_query[measures[0]]) for one in systems)))
+    queries.sort(key=lambda query: -_spread(systems, measures[0], query))
+    shown = queries[: max(1, values // (len(systems) * len(measures)))]
+    ranked = shown[: max(1, results // (len(systems) * TOP))]
+    return {
+        "set": eval_set,
+        "measures": measures,
+        "systems": [one.name for one in systems],
+        "total": len(queries),
+        "queries": [
+            {
+                "id": query,
+                "values": [[round(one.per_query[measure][query], 4) for one in systems] for measure in measures],
+                **(_rankings(systems, query) if place < len(ranked) else {}),
+            }
+            for place, query in enumerate(shown)
+        ],
+    }
+
+
+def _spread(systems: Sequence[System], measure: str, query: str) -> float:
+    values = [one.per_query[measure][query] for one in systems]
+    return max(values) - min(values)
+
+
+def _rankings(systems: Sequence[System], query: str) -> dict[str, Any]:
+    """Return the documents that any system has among its first, with grades, and each system's places in them."""
+    places: dict[str, int] = {}
+    rankings: list[list[list[Any]] | None] = []
+    for system in systems:
+        run = run_files.ranking(system)
+        if run is None:
+            rankings.append(None)
+            continue
+        found = run.get(query, [])[:TOP]
+        rankings.append(
+            [[places.setdefault(document, len(places)), float(f"{score:.5g}")] for document, score in found]
+        )
+    qrels = run_files.judgements(systems[0]) or {}
+    grades = qrels.get(query, {})
+    return {"documents": [[document, grades.get(document)] for document in places], "rankings": rankings}
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value if isinstance(value, str) else json.dumps(value)

@@ -8,11 +8,10 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from distilkit.comparison.render import verdict, wording
-from distilkit.comparison.render.registry import Screen, formats
+from distilkit.comparison import sentences, wording
 from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.table import Cell, Head, Table
 from distilkit.comparison.tables.means import comparisons, means
-from distilkit.comparison.tables.table import Cell, Head, Table
 
 _PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[utf8]{inputenc}
@@ -44,16 +43,15 @@ _ACCENTS = {
 }  # fmt: skip
 
 
-@formats.register("latex", "tex")
-def render_latex(result: ComparisonResult, screen: Screen) -> str:
+def render_latex(result: ComparisonResult) -> str:
     """Return a document: the means, the verdicts in words, the comparisons, the tables asked for, and the policy."""
     parts = [_PREAMBLE, *_longtables(means(result))]
-    parts += _list([*wording.legend(result, escaped), *verdict.verdicts(result, escaped)])
+    parts += _list([*sentences.legend(result, escaped), *sentences.verdicts(result, escaped)])
     for table in (*comparisons(result), *result.tables):
         parts.append(f"\\subsection*{{{escaped(table.title)}}}")
         parts += _longtables(table)
         parts += _list([escaped(note) for note in table.notes])
-    parts += _list([*(wording.columns(result) if result.comparisons else []), *wording.policy(result, escaped)])
+    parts += _list([*(sentences.columns(result) if result.comparisons else []), *sentences.policy(result, escaped)])
     return "\n".join([*parts, r"\end{document}"]) + "\n"
 
 

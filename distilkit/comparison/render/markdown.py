@@ -3,24 +3,23 @@
 import re
 from collections.abc import Iterator
 
-from distilkit.comparison.render import verdict, wording
-from distilkit.comparison.render.registry import Screen, formats
+from distilkit.comparison import sentences, wording
 from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.table import Cell, Table
 from distilkit.comparison.tables.means import comparisons, means
-from distilkit.comparison.tables.table import Cell, Table
 
 
-@formats.register("markdown", "md")
-def render_markdown(result: ComparisonResult, screen: Screen) -> str:
+def render_markdown(result: ComparisonResult) -> str:
     """Return the means (best bold, letters as superscripts), the comparisons and what both mean."""
     lines = [*_table(means(result)), ""]
-    lines += [f"- {line}" for line in verdict.verdicts(result, escaped)]
+    lines += [f"- {line}" for line in sentences.verdicts(result, escaped)]
     for table in (*comparisons(result), *result.tables):
         lines += ["", f"**{escaped(table.title)}**", "", *_table(table)]
         lines += ["", *(f"- {escaped(note)}" for note in table.notes)] if table.notes else []
-    explained = wording.columns(result) if result.comparisons else []
-    sentences = (*_starless(wording.legend(result, escaped)), *explained, *wording.policy(result, escaped))
-    return "\n".join([*lines, "", *(f"- {line}" for line in sentences)]) + "\n"
+    explained = sentences.columns(result) if result.comparisons else []
+    legend = _starless(sentences.legend(result, escaped))
+    below = (*legend, *explained, *sentences.policy(result, escaped))
+    return "\n".join([*lines, "", *(f"- {line}" for line in below)]) + "\n"
 
 
 def escaped(text: str) -> str:

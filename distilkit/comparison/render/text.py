@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from rich import box
 from rich.cells import cell_len
@@ -9,23 +10,34 @@ from rich.console import Console, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
-from distilkit.comparison.render import verdict, wording
-from distilkit.comparison.render.registry import Screen, formats
+from distilkit.comparison import sentences, wording
 from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.table import Cell, Head, Table
 from distilkit.comparison.tables.cost import in_words
 from distilkit.comparison.tables.means import comparisons, means
-from distilkit.comparison.tables.table import Cell, Head, Table
 
 _NAME_WIDTH = 40
 _GAP = 2
 
 
-@formats.register("text")
-def render_text(result: ComparisonResult, screen: Screen) -> str:
+@dataclass(frozen=True)
+class Screen:
+    """What text is read on: how many columns it has, whether it shows bold and colour, and how much it is to say.
+
+    `details` adds every comparison's figures, where text else tells in words what they come to.
+    """
+
+    width: int = 100
+    styled: bool = False
+    details: bool = False
+
+
+def render_text(result: ComparisonResult, screen: Screen | None = None) -> str:
     """Return the means with their letters, what the comparisons come to in words, and what both mean.
 
     The comparisons' figures stand below where the screen asks for details.
     """
+    screen = screen or Screen()
     out = io.StringIO()
     console = Console(
         file=out,
@@ -47,16 +59,16 @@ def _parts(result: ComparisonResult, screen: Screen) -> Iterator[RenderableType]
     yield from _grids(means(result), screen.width)
     yield ""
     hint = "" if screen.details else "--details lists them"
-    yield from (Text(line) for line in verdict.verdicts(result, rest=hint))
-    yield from (Text(wording.visible(line)) for line in in_words(result)[: verdict.SENTENCES])
+    yield from (Text(line) for line in sentences.verdicts(result, rest=hint))
+    yield from (Text(wording.visible(line)) for line in in_words(result)[: sentences.SENTENCES])
     tables = [*(comparisons(result) if screen.details else ()), *result.tables]
     for table in tables:
         yield Text(f"\n{wording.visible(table.title)}\n", style="bold")
         yield from _grids(table, screen.width)
         yield from (Text(wording.visible(note)) for note in table.notes)
     yield ""
-    explained = wording.columns(result) if screen.details and result.comparisons else []
-    for line in (*wording.legend(result), *explained, *wording.policy(result)):
+    explained = sentences.columns(result) if screen.details and result.comparisons else []
+    for line in (*sentences.legend(result), *explained, *sentences.policy(result)):
         yield Text(line)
 
 

@@ -1,1 +1,59 @@
-"""The tables of the papers."""
+"""The tables of the papers that a report has data for, by name."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.table import Table
+from distilkit.comparison.tables.cost import cost, curve, training
+from distilkit.comparison.tables.depth import depth_tables
+from distilkit.comparison.tables.fidelity import fidelity
+from distilkit.errors import UserError, nearest
+
+_SINGLE: dict[str, Callable[[ComparisonResult], Table | None]] = {
+    "cost": cost,
+    "training": training,
+    "curve": curve,
+    "fidelity": fidelity,
+}
+NAMES = ("cost", "depth", "training", "curve", "fidelity")
+MANY = 10_000
+"""Queries by systems beyond which a depth takes many seconds to measure."""
+_MISSING = {
+    "cost": "no system states a cost",
+    "depth": "there is no first stage called bm25, of more than 10 results, that the others re-rank",
+    "training": "no system states a time of training",
+    "curve": "no run was measured on the way",
+    "fidelity": "there is no teacher with results, or nothing beside it",
+}
+
+
+def build(result: ComparisonResult, names: Iterable[str], depths: Sequence[int] = ()) -> list[Table]:
+    """Return the tables named; `depths` are those of the table by re-ranking depth.
+
+    Raises UserError for a name that there is not, and for a table that the systems have no data for.
+    """
+    found = []
+    for name in dict.fromkeys(names):
+        if name not in NAMES:
+            raise UserError(f"--tables: there is no {name!r}{nearest(name, NAMES)}")
+        made = _made(result, name, depths)
+        if not made:
+            raise UserError(f"--tables {name}: {_MISSING[name]}")
+        found += made
+    return found
+
+
+def available(result: ComparisonResult) -> list[Table]:
+    """Return every table that the systems have data for.
+
+    That of depths, which measures every system anew at each, is left to `build` where it would take minutes.
+    """
+    wide = result.policies()[result.columns[0][0] if result.sets else result.eval_set]["n"] * len(result.names) > MANY
+    return [table for name in NAMES if not (wide and name == "depth") for table in _made(result, name, ())]
+
+
+def _made(result: ComparisonResult, name: str, depths: Sequence[int]) -> list[Table]:
+    if name == "depth":
+        return depth_tables(result, depths)
+    table = _SINGLE[name](result)
+    return [] if table is None else [table]

@@ -6,9 +6,9 @@ from dataclasses import replace
 from distilkit.comparison import run_files
 from distilkit.comparison.compare import compare
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.system import System
+from distilkit.comparison.systems import System, mean_per_query
+from distilkit.comparison.table import Cell, Head, Table
 from distilkit.comparison.tables.means import mean_cell
-from distilkit.comparison.tables.table import Cell, Head, Table
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
 from distilkit.evaluation.trec import Qrels, Run
@@ -105,10 +105,5 @@ def _at(system: System, first: Run, depth: int, qrels: Qrels, measures: Sequence
         run = run_files.ranking(system, seed) or {}
         cut = {query: [one for one in results if one[0] in kept[query]] for query, results in run.items()}
         tables.append(evaluate(cut, qrels, measures).per_query)
-    mean = {
-        measure: {query: sum(table[measure][query] for table in tables) / len(tables) for query in values}
-        for measure, values in tables[0].items()
-    }
-    return replace(
-        system, per_query=mean, replicates=tuple(tables) if len(tables) > 1 else (), eval_set=str(depth), notes=()
-    )
+    replicates = tuple(tables) if len(tables) > 1 else ()
+    return replace(system, per_query=mean_per_query(tables), replicates=replicates, eval_set=str(depth), notes=())

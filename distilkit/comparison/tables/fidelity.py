@@ -2,8 +2,8 @@
 
 from distilkit.comparison import run_files
 from distilkit.comparison.result import Column, ComparisonResult
-from distilkit.comparison.system import System
-from distilkit.comparison.tables.table import EMPTY, Cell, Head, Table, label
+from distilkit.comparison.systems import System
+from distilkit.comparison.table import EMPTY, Cell, Head, Table, label
 from distilkit.evaluation import fidelity as measures
 from distilkit.evaluation.trec import Run
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from distilkit.comparison.render import wording
+from distilkit.comparison import wording
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
-from distilkit.comparison.tables.table import EMPTY, Cell, Head, Table
+from distilkit.comparison.table import EMPTY, Cell, Head, Table
 
 _Show = Callable[[Comparison], Cell]
 

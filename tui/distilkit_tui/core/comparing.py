@@ -10,10 +10,9 @@ from distilkit.comparison import paired_tests, pairing, run_files
 from distilkit.comparison.compare import compare
 from distilkit.comparison.options import TESTS
 from distilkit.comparison.paired_tests import MarginKind
-from distilkit.comparison.queries import choose
+from distilkit.comparison.pairing import choose
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
-from distilkit.comparison.system import System
-from distilkit.comparison.systems import read_systems
+from distilkit.comparison.systems import System, read_systems
 from distilkit.errors import UserError
 from distilkit.runs.read import StoredRun
 

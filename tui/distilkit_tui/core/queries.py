@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distilkit.comparison import run_files
 from distilkit.comparison.result import Column, ComparisonResult
-from distilkit.comparison.system import System
+from distilkit.comparison.systems import System
 from distilkit.data.collection import Collection, open_collection
 from distilkit.data.texts import Texts
 from distilkit.errors import UserError

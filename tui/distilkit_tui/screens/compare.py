@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Static, TabbedContent, TabPane
 
-from distilkit.comparison.render import wording
+from distilkit.comparison import wording
 from distilkit.comparison.result import ComparisonResult
 from distilkit.errors import UserError
 from distilkit_tui.core.comparing import Question, Reading, answer, read, with_margin

@@ -10,12 +10,12 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from distilkit.comparison.render import verdict, wording
+from distilkit.comparison import sentences, wording
 from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.table import Cell as ReportCell
+from distilkit.comparison.table import Head, Table
 from distilkit.comparison.tables.means import comparisons
 from distilkit.comparison.tables.means import means as means_table
-from distilkit.comparison.tables.table import Cell as ReportCell
-from distilkit.comparison.tables.table import Head, Table
 from distilkit_tui.core.text import safe, short
 from distilkit_tui.screens.compare_view import ComparisonView, Pane
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
@@ -102,14 +102,14 @@ class MeansPane(Pane):
     def _compare(self, view: ComparisonView) -> None:
         result = view.result
         against = (
-            f"{view.label} against {view.names[view.baseline]}: {wording.test_name(result)}, {wording.family(result)}"
+            f"{view.label} against {view.names[view.baseline]}: {wording.test_name(result)}, {sentences.family(result)}"
         )
         self.query_one("#against", Static).update(safe(against))
         names = {(label, baseline): rows for label, baseline, rows in result.groups()}
         tables = dict(zip(names, comparisons(result, full=True), strict=True))
         found = tables.get((view.label, view.baseline))
         signs: dict[str, Cell] = {
-            one.system: Styled(*VERDICTS[verdict.outcome(result, one)]) for one in view.comparisons
+            one.system: Styled(*VERDICTS[sentences.outcome(result, one)]) for one in view.comparisons
         }
         empty = Table("comparisons", "", (Head("System"),), ())
         self.query_one("#comparisons", ReportTable).show_table(
@@ -137,10 +137,10 @@ def words(view: ComparisonView) -> Text:
     def show(name: str) -> str:
         return safe(view.names.get(name, name))
 
-    for line in verdict.verdicts(result, show):
+    for line in sentences.verdicts(result, show):
         text.append(f"{line}\n")
-    rest = [*wording.legend(result, show), *(wording.columns(result) if result.comparisons else [])]
-    for line in (*rest, *wording.policy(result, show)):
+    rest = [*sentences.legend(result, show), *(sentences.columns(result) if result.comparisons else [])]
+    for line in (*rest, *sentences.policy(result, show)):
         text.append(f"{line}\n", style="dim")
     return text
 

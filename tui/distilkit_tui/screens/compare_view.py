@@ -8,8 +8,8 @@ from pathlib import Path
 from textual.containers import Vertical
 from textual.message import Message
 
-from distilkit.comparison.names import labels
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
+from distilkit.comparison.wording import labels
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.widgets.table import VirtualTable
 

@@ -1,6 +1,8 @@
-"""Effectiveness against latency or multiply-accumulates, with the frontier (Margin-MSE, figures 4 and 5)."""
+"""Effectiveness against cost with its frontier (Margin-MSE, figures 4 and 5), and differences query by query."""
 
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from distilkit.comparison import run_files
 from distilkit.comparison.plots import style
@@ -12,8 +14,8 @@ if TYPE_CHECKING:
 Point = tuple[float, SystemMean]
 
 
-def draw(result: ComparisonResult) -> "Figure | None":
-    """Return the plot of the first measure; None where fewer than two systems state a cost."""
+def draw_frontier(result: ComparisonResult) -> "Figure | None":
+    """Return the first measure against its cost; None where fewer than two systems state one."""
     axis, points = costed(result)
     if len(points) < 2:
         return None
@@ -72,3 +74,30 @@ def frontier(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _points(found: dict[str, float | None], means: dict[str, SystemMean]) -> list[Point]:
     return [(x, means[name]) for name, x in found.items() if x]
+
+
+def draw_waterfall(result: ComparisonResult) -> "Figure | None":
+    """Return the sorted differences by query from the first baseline on the first measure, a panel per system."""
+    column, baseline = result.columns[0], result.baselines[0]
+    rows = [one for one in result.comparisons if (one.set, one.measure) == column and one.baseline == baseline][
+        : style.PANELS
+    ]
+    systems = run_files.first_set(result)
+    if not rows or baseline not in systems:
+        return None
+    figure, axes = style.panels(len(rows))
+    there = systems[baseline].per_query[column[1]]
+    for panel, one in zip(axes, rows, strict=True):
+        values = systems[one.system].per_query[column[1]]
+        differences = np.sort([values[query] - there[query] for query in values.keys() & there.keys()])[::-1]
+        edges = np.arange(len(differences) + 1)
+        panel.stairs(np.maximum(differences, 0), edges, fill=True, color=style.BLUE)
+        panel.stairs(np.minimum(differences, 0), edges, fill=True, color=style.RED)
+        panel.axhline(0, color=style.BLACK, linewidth=0.6)
+        panel.set_title(
+            f"{style.named(one.system, result.names)}\n{one.wins} won, {one.ties} tied, {one.losses} lost", fontsize=8
+        )
+        panel.set_xticks([])
+    figure.supxlabel("queries, sorted", fontsize=8)
+    figure.supylabel(f"{result.label(column)} - {style.named(baseline, result.names)}", fontsize=8)
+    return figure

@@ -1,94 +1,81 @@
-"""Numbers and sentences that the renderers for people share."""
+"""What the means and comparisons of a result come to, and how they were made, in sentences."""
 
-import unicodedata
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+from distilkit.comparison import wording
 from distilkit.comparison.result import Comparison, ComparisonResult
+from distilkit.comparison.wording import Show, visible
 
-_TESTS = {
-    "t-test": "paired t-test",
-    "wilcoxon": "Wilcoxon signed-rank test",
-    "permutation": "sign-flip permutation test",
-    "bootstrap": "bootstrap test",
-}
-_CORRECTIONS = {"none": "not corrected", "bonferroni": "Bonferroni", "holm": "Holm", "bh": "Benjamini-Hochberg"}
+SENTENCES = 8
+"""More comparisons than this are counted, not told."""
 
-Show = Callable[[str], str]
-
+_ORDER = {"run": 0, "file": 0, "twin": 1, "teacher": 2, "bm25": 3}
 _LISTED = 6
 """More systems than this are summed up where a line would list them."""
-_NONINFERIORITY = "t-test, p < 0.05, uncorrected"
-
-NOTHING = "-"
-"""What a table shows where there is no value."""
+_LEVEL = "p < 0.05, uncorrected"
 
 
-def visible(text: str) -> str:
-    """Return a name with what does not print (controls, direction marks, broken characters) written as escapes."""
-    return "".join(
-        one if not unicodedata.category(one).startswith("C") and one not in "\u2028\u2029" else ascii(one)[1:-1]
-        for one in text
-    )
+def verdicts(result: ComparisonResult, show: Show = visible, rest: str = "") -> list[str]:
+    """Return a sentence per system and baseline, students first, and how the other comparisons ended.
+
+    `rest` says where these are to be found.
+    """
+    pairs: dict[tuple[str, str], list[Comparison]] = {}
+    for one in result.comparisons:
+        pairs.setdefault((one.system, one.baseline), []).append(one)
+    kinds = {system.name: system.kind for system in result.sources}
+    order = sorted(pairs, key=lambda pair: _ORDER.get(kinds.get(pair[0], "file"), 0))
+    told = [_sentence(result, *pair, pairs[pair], show) for pair in order[:SENTENCES]]
+    others = [one for pair in order[SENTENCES:] for one in pairs[pair]]
+    return told + ([_counted(result, others, rest)] if others else [])
 
 
-def number(value: float | None) -> str:
-    """Return a mean with four decimals."""
-    return NOTHING if value is None else f"{value:.4f}"
+def verdict(result: ComparisonResult, one: Comparison) -> str:
+    """Return what one comparison shows: better, worse, not shown to differ; non-inferior, equivalent."""
+    if one.p is None:
+        if one.wins == one.losses == 0:
+            return "equal on every query"
+        return f"{'higher' if one.mean_difference > 0 else 'lower'} by the same on every query, which cannot be tested"
+    said, margin = outcome(result, one), wording.amount(result)
+    if said == "worse" and one.non_inferior:
+        said += f", yet non-inferior at {margin}"
+    elif said == "not shown to differ" and one.non_inferior is not None:
+        said += f", {'' if one.non_inferior else 'nor to be '}non-inferior at {margin}"
+    if one.equivalent is not None:
+        said += f", {'' if one.equivalent else 'not shown to be '}equivalent within {margin}"
+    return said
 
 
-def signed(value: float | None) -> str:
-    """Return a difference with its sign."""
-    return NOTHING if value is None else f"{value:+.4f}"
+def outcome(result: ComparisonResult, one: Comparison) -> str:
+    """Return `better`, `worse` or `not shown to differ`, at the larger alpha after the correction."""
+    if one.p_adjusted is None or one.p_adjusted >= max(result.alpha):
+        return "not shown to differ"
+    return "better" if one.mean_difference > 0 else "worse"
 
 
-def interval(one: Comparison) -> str:
-    """Return the interval of a difference."""
-    if one.ci_low is None or one.ci_high is None:
-        return NOTHING
-    return f"[{signed(one.ci_low)}, {signed(one.ci_high)}]"
+def _sentence(result: ComparisonResult, system: str, baseline: str, rows: Sequence[Comparison], show: Show) -> str:
+    """Return what one system's comparisons with a baseline show, measures of one outcome together."""
+    told: dict[str, list[str]] = {}
+    for one in rows:
+        measure, difference = show(result.label((one.set, one.measure))), wording.signed(one.mean_difference)
+        figures = f"{measure} {difference}"
+        if one.p_adjusted is not None:
+            figures = f"{measure} {difference} {wording.interval(one)}, p {_short(one.p_adjusted)}"
+        told.setdefault(verdict(result, one), []).append(figures)
+    parts = [f"{said} ({'; '.join(figures)})" for said, figures in told.items()]
+    return f"{show(system)} against {show(baseline)}: {'; '.join(parts)}."
 
 
-def p_value(value: float | None) -> str:
-    """Return a p with four decimals, `<0.0001` below them."""
-    if value is None:
-        return NOTHING
-    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+def _short(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
-def answer(value: bool | None) -> str:
-    """Return yes or no."""
-    return NOTHING if value is None else "yes" if value else "no"
-
-
-def amount(result: ComparisonResult) -> str:
-    """Return the margin: `3%`, or `0.01` where it is absolute."""
-    return f"{100 * result.margin:.4g}%" if result.margin_kind == "relative" else f"{result.margin:.4g}"
-
-
-def margin(result: ComparisonResult) -> str:
-    """Return non-inferiority as a column's head: `not 3% worse`."""
-    return f"not {amount(result)} worse"
-
-
-def within(result: ComparisonResult) -> str:
-    """Return equivalence as a column's head: `within 3%`."""
-    return f"within {amount(result)}"
-
-
-def test_name(result: ComparisonResult) -> str:
-    """Return the test's name in words."""
-    return "bootstrap over queries and seeds" if result.seeds == "hierarchical" else _TESTS[result.test]
-
-
-def correction_name(result: ComparisonResult) -> str:
-    """Return the correction's name in words."""
-    return _CORRECTIONS[result.correction]
-
-
-def level(result: ComparisonResult) -> str:
-    """Return the intervals' level of confidence: `95%`."""
-    return f"{100 * result.level:.4g}%"
+def _counted(result: ComparisonResult, others: Sequence[Comparison], rest: str) -> str:
+    counts = Counter(outcome(result, one) for one in others)
+    parts = [f"{count} {name}" for name, count in counts.most_common()]
+    return f"{len(others)} further comparisons: {', '.join(parts)}{f' ({rest})' if rest else ''}."
 
 
 def legend(result: ComparisonResult, show: Show = visible) -> list[str]:
@@ -101,9 +88,10 @@ def legend(result: ComparisonResult, show: Show = visible) -> list[str]:
 def columns(result: ComparisonResult) -> list[str]:
     """Return the sentences that explain the columns of the comparisons."""
     return [
-        f"Difference: system - baseline over the same queries, with its {level(result)} interval; dz: Cohen's, the "
-        f"mean difference over its deviation; W/T/L: queries won, tied, lost; queries needed: for a difference this "
-        f"large to be found with power 0.8 at 0.05; {NOTHING}: cannot be tested, the difference does not vary.",
+        f"Difference: system - baseline over the same queries, with its {wording.level(result)} interval; "
+        "dz: Cohen's, the mean difference over its deviation; W/T/L: queries won, tied, lost; queries needed: for a "
+        "difference this large to be found with power 0.8 at 0.05; "
+        f"{wording.NOTHING}: cannot be tested, the difference does not vary.",
         *_margins(result),
     ]
 
@@ -156,7 +144,7 @@ def family(result: ComparisonResult) -> str:
     count = f"{result.family} comparison{'' if result.family == 1 else 's'}"
     if result.correction == "none":
         return f"p of {count}, not corrected for their number"
-    return f"p corrected by {correction_name(result)} over {count}"
+    return f"p corrected by {wording.correction_name(result)} over {count}"
 
 
 def _letters(result: ComparisonResult, show: Show) -> str:
@@ -169,7 +157,7 @@ def _letters(result: ComparisonResult, show: Show) -> str:
     strength = f"capital: {capital}, small: {small}" if len(result.alpha) > 1 else small
     return (
         f"A letter after a mean: better or worse than this system beyond chance ({', '.join(pairs)}; {strength}; "
-        f"{test_name(result)}, {family(result)})."
+        f"{wording.test_name(result)}, {family(result)})."
     )
 
 
@@ -177,7 +165,7 @@ def _star(result: ComparisonResult, show: Show) -> list[str]:
     first = result.baselines[0]
     if not any(one.baseline == first for one in result.comparisons):
         return []
-    return [f"*: non-inferior to {show(first)} at {amount(result)} (one-sided {_NONINFERIORITY})."]
+    return [f"*: non-inferior to {show(first)} at {wording.amount(result)} (one-sided t-test, {_LEVEL})."]
 
 
 def _seeds(result: ComparisonResult) -> list[str]:
@@ -191,13 +179,11 @@ def _margins(result: ComparisonResult) -> list[str]:
     relative = result.margin_kind == "relative"
     bound = f"above {100 * (1 - result.margin):.4g}%" if relative else f"above the baseline - {result.margin:.4g}"
     of = " of the baseline" if relative else ""
-    lines = [
-        f"'{margin(result)}' (non-inferior): one-sided t-test that the system is {bound}{of}, p < 0.05, uncorrected."
-    ]
+    lines = [f"'{wording.margin(result)}' (non-inferior): one-sided t-test that the system is {bound}{of}, {_LEVEL}."]
     if result.equivalence:
         lines.append(
-            f"'{within(result)}' (equivalent): two one-sided t-tests that the system is neither worse nor better than "
-            "the baseline by the margin, p < 0.05, uncorrected."
+            f"'{wording.within(result)}' (equivalent): two one-sided t-tests that the system is neither worse nor "
+            f"better than the baseline by the margin, {_LEVEL}."
         )
     return lines
 

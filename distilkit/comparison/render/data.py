@@ -1,11 +1,11 @@
-"""The result as one table of comma-separated values, for spreadsheets and data frames."""
+"""The result for programs: JSON, and one table of comma-separated values for spreadsheets and data frames."""
 
 import csv
 import io
+import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from distilkit.comparison.render.registry import Screen, formats
 from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
 
 _MEAN = ("system", "set", "measure", "n", "seeds", "mean", "mean_ci_low", "mean_ci_high", "superscripts")
@@ -13,8 +13,12 @@ _POLICY = ("queries", "missing", "unjudged", "judged", "run", "qrels")
 _COMPARISON = tuple(field.name for field in fields(Comparison) if field.name not in ("system", "measure", "n", "set"))
 
 
-@formats.register("csv")
-def render_csv(result: ComparisonResult, screen: Screen) -> str:
+def render_json(result: ComparisonResult) -> str:
+    """Return the result's plain value as indented JSON, in ASCII so that any terminal prints it."""
+    return json.dumps(result.to_json(), indent=2, allow_nan=False) + "\n"
+
+
+def render_csv(result: ComparisonResult) -> str:
     """Return a row per system, set, measure and baseline it is compared with, and the policy as far as it differs.
 
     A system that is compared with none, such as the only baseline, has one row with these columns empty. Numbers are
