@@ -41,17 +41,17 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = {
-    "step": Benchmark("step", "passages", "one-step distillation over the original way: MiniLM teacher, passages"),
-    "step-base": Benchmark("step", "bert_base", "the same with a teacher of BERT-base's size"),
-    "step-documents": Benchmark("step", "documents", "the same with MiniLM and documents of 256 tokens"),
+    "step": Benchmark("training", "step", "one-step distillation over the original way: MiniLM teacher, passages"),
+    "step-base": Benchmark("training", "step_base", "the same with a teacher of BERT-base's size"),
+    "step-documents": Benchmark("training", "step_documents", "the same with MiniLM and documents of 256 tokens"),
     "equality": Benchmark("equality", "run", "losses and gradients against the original way's; bf16 against fp32"),
-    "buckets": Benchmark("buckets", "run", "batches of like length over random ones; the share of padding"),
-    "ranker-distill": Benchmark("ranker_distill", "run", "cached and online teacher scores over plain fine-tuning"),
-    "two-steps": Benchmark("two_steps", "run", "Simplified TinyBERT's one step against TinyBERT's two"),
-    "cross-encoder": Benchmark("cross_encoder", "run", "CAT training over sentence-transformers' CrossEncoderTrainer"),
-    "bi-encoder": Benchmark("bi_encoder", "run", "DOT Margin-MSE over SentenceTransformerTrainer"),
-    "reranking": Benchmark("reranking", "run", "scoring 1,000 passages over CrossEncoder.predict"),
-    "attention-memory": Benchmark("attention_memory", "run", "peak memory of attention transfer without maps"),
+    "buckets": Benchmark("training", "buckets", "batches of like length over random ones; the share of padding"),
+    "ranker-distill": Benchmark("training", "ranker_distill", "cached and online teacher scores over fine-tuning"),
+    "two-steps": Benchmark("training", "two_steps", "Simplified TinyBERT's one step against TinyBERT's two"),
+    "cross-encoder": Benchmark("peers", "cross_encoder", "CAT training over sentence-transformers' trainer"),
+    "bi-encoder": Benchmark("peers", "bi_encoder", "DOT Margin-MSE over SentenceTransformerTrainer"),
+    "reranking": Benchmark("peers", "reranking", "scoring 1,000 passages over CrossEncoder.predict"),
+    "attention-memory": Benchmark("gpu", "attention_memory", "peak memory of attention transfer without maps"),
     "loading": Benchmark("loading", "run", "data loading's share of a step; tokenising at second use"),
     "startup": Benchmark("startup", "run", "`distilkit --help`, and `compare` on run folders"),
 }
@@ -59,7 +59,6 @@ SCRIPTS = {
     "tui": "start, processor share and memory of the terminal interface",
     "effectiveness": "the default recipe against its twin and BM25 on new seeds",
     "growth": "cost against collection size, teachers, mapped layers, processes",
-    "data_scale": "training data of MS MARCO's size",
     "gpu": "the step on a GPU",
 }
 

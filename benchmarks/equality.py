@@ -1,8 +1,6 @@
 """The fast step computes what the original one does: losses and gradients; and what bfloat16 changes."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,8 +9,8 @@ from torch import Tensor
 
 from benchmarks.harness import Goal, Options, Row, Spread
 from benchmarks.original import Original
-from benchmarks.texts import make_pairs
-from benchmarks.workload import ONE_STEP, Session, objective_of, pair_set, stage_of, student_model, teacher_model
+from benchmarks.texts import Pairs, drawn_pairs
+from benchmarks.workload import ONE_STEP, last_stage, objective, pair_set, session
 from distilkit.data.batches import length_buckets
 from distilkit.models.batch import batch_of
 from distilkit.strategies import Stage
@@ -29,21 +27,20 @@ Values = dict[str, Tensor]
 def run(options: Options) -> Iterator[Row]:
     """fp32 losses and gradients against the original way's; bf16 losses over 24 steps against fp32's."""
     size, steps = (8, 3) if options.quick else (BATCH, STEPS)
-    with TemporaryDirectory() as folder:
-        pairs = make_pairs(Path(folder), steps * size)
-        stage, examples = stage_of(ONE_STEP, size, learning_rate=2e-4), pair_set(pairs)
-        objective = objective_of(stage, student_model(options), teacher_model("minilm", options))
-        old = Original(objective, examples, pairs.tokens, size)
+    with drawn_pairs(options, steps * size, quick=steps * size) as pairs:
+        stage, examples = last_stage(ONE_STEP, size, learning_rate=2e-4), pair_set(pairs)
+        ours = objective(options, stage, "minilm")
+        old = Original(ours, examples, pairs.tokens, size)
         rows = np.arange(size)
         batch, labels = old.batch(rows)
-        expected = values_of(objective, lambda: old.losses(batch, labels))
-        found = values_of(objective, lambda: fast_losses(objective, examples, pairs.tokens, rows))
+        expected = values_of(ours, lambda: old.losses(batch, labels))
+        found = values_of(ours, lambda: fast_losses(ours, examples, pairs.tokens, rows))
         note = "the same batch, padded to 256 and cut into micro-batches of like length"
         for what, one, other in zip(("losses", "gradients"), found, expected, strict=True):
             gaps = [relative(one[name], other[name]) for name in other]
             goal = Goal(at_most=1e-5)
             yield Row(f"fp32 {what}, largest relative difference from A", Spread.of([max(gaps)]), "", goal, note)
-        gaps = precision_gaps(options, stage, examples, pairs.tokens, steps)
+        gaps = precision_gaps(options, stage, pairs, steps)
         yield Row(
             f"bf16 losses over {steps} AdamW steps", Spread.of(gaps), "", Goal(at_most=1e-2), "the largest counts"
         )
@@ -74,13 +71,9 @@ def fast_losses(objective: Objective, examples: TrainingSet, tokens: Any, rows: 
     return dict(objective(batches, 1, counts))
 
 
-def precision_gaps(options: Options, stage: Stage, examples: TrainingSet, tokens: Any, steps: int) -> list[float]:
+def precision_gaps(options: Options, stage: Stage, pairs: Pairs, steps: int) -> list[float]:
     """Train a student on the same batches in both precisions; return each step's largest loss difference."""
-    takes = []
-    for precision in PRECISIONS:
-        teacher = teacher_model("minilm", options, half=precision == "bf16")
-        objective = objective_of(stage, student_model(options), teacher)
-        takes.append(Session(stage, objective, examples, tokens, precision).take_step)
+    takes = [session(options, stage, pairs, "minilm", precision=precision).take_step for precision in PRECISIONS]
     gaps = []
     for _ in range(steps):
         exact, half = (take() for take in takes)

@@ -22,10 +22,12 @@ import torch
 from torch import Tensor
 
 from benchmarks import floors
-from benchmarks.harness import Goal, Row, Spread
+from benchmarks.harness import Goal, Options, Row, Spread, use_allocator
 
 SHAPES = ("L6_H768", "L3_H384")
 MEMORY_LENGTH, MEMORY_BATCH, HEADS = 512, 128, 12
+# Of a student's heads, under heads of 64.
+HEAD_SIZES = (64, 32)
 EXAMPLES = 4096
 DEPTH = 1000
 SIDE = 8192
@@ -78,7 +80,7 @@ def step_rows(rounds: int, batch_size: int, rates: Rates) -> Iterator[Row]:
     """Time the product's step, as it is and compiled, and the original way, for each student of a random BERT-base."""
     from benchmarks.original import Original
     from benchmarks.texts import make_pairs
-    from benchmarks.workload import ONE_STEP, Session, objective_of, pair_set, stage_of
+    from benchmarks.workload import ONE_STEP, Session, last_stage, objective_of, pair_set
 
     with TemporaryDirectory() as folder:
         pairs = make_pairs(Path(folder), EXAMPLES)
@@ -86,10 +88,10 @@ def step_rows(rounds: int, batch_size: int, rates: Rates) -> Iterator[Row]:
         for shape in SHAPES:
             sessions = {}
             for name, compiled in (("as it is", False), ("compiled", True)):
-                stage = stage_of(ONE_STEP, batch_size, torch_compile=compiled)
+                stage = last_stage(ONE_STEP, batch_size, torch_compile=compiled)
                 sessions[name] = Session(stage, objective_of(stage, *models(shape)), examples, pairs.tokens, "bf16")
             # Fewer pairs at once, since all the maps of all of them are kept; what is compared is time a token.
-            stage = stage_of(ONE_STEP, min(batch_size, 64))
+            stage = last_stage(ONE_STEP, min(batch_size, 64))
             objective = objective_of(stage, *models(shape))
             old = Baseline(Original(objective, examples, pairs.tokens, min(batch_size, 64)))
             steps: dict[str, list[Step]] = {"as it is": [], "compiled": [], "A": []}
@@ -211,7 +213,7 @@ def rerank_rows(rounds: int) -> Iterator[Row]:
 
 def memory_rows() -> Iterator[Row]:
     """Compare the peak memory of the attention loss of one layer, for both students."""
-    for size in (64, 32):
+    for size in HEAD_SIZES:
         student, teacher = (random_layer(one, MEMORY_BATCH, MEMORY_LENGTH, DEVICE) for one in (size, 64))
         for part in (student.query, student.key):
             part.requires_grad_()
@@ -249,6 +251,39 @@ def random_layer(size: int, sequences: int, length: int, device: str) -> Any:
     shape = (sequences * length, HEADS, size)
     query, key = (torch.randn(shape, device=device, dtype=torch.bfloat16) for _ in range(2))
     return QueryKey(query, key, size**-0.5)
+
+
+def attention_memory(options: Options) -> Iterator[Row]:
+    """Peak memory, on the CPU, of one layer's loss and gradients: 128 sequences of 512 tokens, 12 heads, bfloat16."""
+    from distilkit.packed.transfer import packed_attention_mse
+
+    sequences, length = (4, 256) if options.quick else (MEMORY_BATCH, MEMORY_LENGTH)
+    use_allocator("default")  # memory that is given back is what can be measured
+    offsets = torch.arange(sequences + 1, dtype=torch.int32) * length
+    for size in HEAD_SIZES:
+        student, teacher = (random_layer(one, sequences, length, "cpu") for one in (size, 64))
+        for part in (student.query, student.key):
+            part.requires_grad_()
+        maps = cpu_peak(lambda own=student, taught=teacher: maps_loss(own, taught, sequences, length))  # type: ignore[misc]
+        tiles = cpu_peak(lambda own=student, taught=teacher: packed_attention_mse([own], [taught], offsets, length))  # type: ignore[misc]
+        note = f"{tiles / 2**20:.0f} MiB against {maps / 2**20:.0f} MiB, the gradients among them"
+        what = f"peak memory of attention transfer over that of maps, heads of {size} under heads of 64"
+        yield Row(what, Spread.of([tiles / maps]), "x", Goal(at_most=0.1), note)
+    use_allocator("kept")
+
+
+def cpu_peak(loss: Callable[[], Tensor]) -> int:
+    """Return the most bytes that a loss and its gradients take beyond what the process had."""
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+    loss().backward()
+    return status("VmHWM") - before
+
+
+def status(field: str) -> int:
+    """Return a field of the process's memory in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(f"{field}:")))
 
 
 def peak(loss: Callable[[], Tensor]) -> int:

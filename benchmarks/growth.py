@@ -17,13 +17,36 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.harness import Options, now
+from benchmarks.loading import Timed
+from benchmarks.texts import MAX_LENGTH
+from benchmarks.workload import (
+    ONE_STEP,
+    SCORES,
+    Session,
+    last_stage,
+    objective,
+    objective_of,
+    student_model,
+    teacher_model,
+)
+from distilkit.data.texts import Texts, write_texts
+from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore
+from distilkit.evaluation.rerank import score_pairs
+from distilkit.models.initialise import student_from
+from distilkit.training.processes import Processes
+from distilkit.training.step_loader import TrainingSet
+
+BATCH = 32
+# [CLS] query [SEP] passage [SEP] of BERT.
+TEMPLATE = PairTemplate(prefix=(101,), middle=(102,), suffix=(102,), types=(0, 0, 0, 1, 1), pad=0, pad_type=0)
 TEXT_SIZES, ID_SIZES = (10**3, 10**4, 10**5, 10**6), (10**7,)
 MEAN_PIECES = 77
 STEPS = 10
@@ -96,8 +119,6 @@ def started(of: str, asked: dict[str, Any], quick: bool, processes: int = 1) -> 
 
 def write_collection(folder: Path, size: int, with_text: bool) -> None:
     """Write a collection's token stores, of generated ids, and for the smaller ones its texts."""
-    from distilkit.data.texts import write_texts
-
     rng = np.random.default_rng(size)
     for name, count, mean in (("queries", max(100, size // 100), 9), ("passages", size, MEAN_PIECES)):
         place = folder / name
@@ -120,9 +141,7 @@ def worker(of: str, asked: dict[str, Any], quick: bool) -> None:
     from benchmarks.__main__ import one_thread
 
     one_thread()
-    from benchmarks import growth_points
-
-    point = growth_points.POINTS[of](Path(asked["folder"]), asked["size"], quick)
+    point = POINTS[of](Path(asked["folder"]), asked["size"], quick)
     if int(os.environ.get("RANK", "0")) == 0:
         print(json.dumps(asdict(point)), flush=True)
 
@@ -162,9 +181,105 @@ def draw(points: list[Point], path: Path) -> None:
     figure.savefig(path)
 
 
-def clock() -> float:
-    """Return wall time: two processes wait for each other."""
-    return time.perf_counter()
+def open_tokens(folder: Path) -> PairTokens:
+    """Open a collection's tokens, and its texts where it has any."""
+    for table in folder.glob("*.arrow"):
+        Texts.open(table)
+    return PairTokens(TokenStore.open(folder / "queries"), TokenStore.open(folder / "passages"), TEMPLATE, MAX_LENGTH)
+
+
+def all_pairs(tokens: PairTokens, cached: bool) -> TrainingSet:
+    """Return a pair for every passage."""
+    count = len(tokens.passages.lengths)
+    passages = np.arange(count)[:, None]
+    targets = np.zeros((count, 1), np.float32) if cached else None
+    return TrainingSet(passages % len(tokens.queries.lengths), passages, passages % 2, targets)
+
+
+def collection(folder: Path, size: int, quick: bool) -> Point:
+    """A collection of some size: steps on cached scores."""
+    options = Options(quick=quick)
+    student, before, start = student_model(options), own_memory(), now()
+    tokens = Timed(open_tokens(folder))
+    stage = last_stage(SCORES, BATCH)
+    session = Session(stage, objective_of(stage, student, None), all_pairs(tokens.tokens, cached=True), tokens)
+    take_step = session.take_step
+    take_step()
+    opened = now() - start
+    tokens.seconds, start = 0.0, now()
+    for _ in range(STEPS):
+        take_step()
+    seconds, data = now() - start, 1000 * tokens.seconds / STEPS
+    return Point("collection", size, opened, data, per_1000(seconds, session, 1), own_memory() - before)
+
+
+def teachers(folder: Path, size: int, quick: bool) -> Point:
+    """So many teachers that score the pairs of a batch, one after the other."""
+    options, tokens = Options(quick=quick), open_tokens(folder)
+    before = own_memory()
+    models = [teacher_model("minilm", options) for _ in range(size)]
+    rows = np.arange(BATCH)
+
+    def score() -> None:
+        for model in models:
+            score_pairs(
+                model,
+                tokens,
+                rows % len(tokens.queries.lengths),
+                rows,
+                batch_size=BATCH,
+                precision="fp32",
+                processes=Processes(),
+                progress=lambda done, total: None,
+            )
+
+    score()
+    start = now()
+    for _ in range(STEPS):
+        score()
+    read = STEPS * int(tokens.lengths(rows % len(tokens.queries.lengths), rows).sum())
+    return Point("teachers", size, None, None, 1e6 * (now() - start) / read, own_memory() - before)
+
+
+def mapped_layers(folder: Path, size: int, quick: bool) -> Point:
+    """A student of so many layers, each mapped to one of MiniLM's six."""
+    options, tokens = Options(quick=quick), open_tokens(folder)
+    teacher = teacher_model("minilm", options)
+    student = student_from(teacher, shape=f"L{size}_H{teacher.hidden_size}", start="random", dropout=0.0)
+    stage = last_stage(ONE_STEP, BATCH)
+    one = Session(stage, objective_of(stage, student, teacher), all_pairs(tokens, False), tokens)
+    return _stepped("mapped layers", size, one, now)
+
+
+def processes(folder: Path, size: int, quick: bool) -> Point:
+    """One step's batch shared by so many processes, which wait for each other: time is what passes."""
+    options, tokens = Options(quick=quick), open_tokens(folder)
+    stage = last_stage(ONE_STEP, BATCH // size)
+    one = Session(stage, objective(options, stage, "minilm"), all_pairs(tokens, False), tokens)
+    return _stepped("processes", size, one, time.perf_counter)
+
+
+def _stepped(of: str, size: int, session: Session, clock: Callable[[], float]) -> Point:
+    before, take_step = own_memory(), session.take_step
+    take_step()
+    start = clock()
+    for _ in range(STEPS):
+        take_step()
+    return Point(of, size, None, None, per_1000(clock() - start, session, 1), own_memory() - before)
+
+
+def per_1000(seconds: float, session: Session, first: int) -> float:
+    """Return the milliseconds for 1,000 tokens of all processes, of steps that took so long together."""
+    tokens = sum(session.trainer.loader(step).counts.tokens for step in range(first, first + STEPS))
+    return 1e6 * seconds / tokens
+
+
+POINTS: dict[str, Callable[[Path, int, bool], Point]] = {
+    "collection": collection,
+    "teachers": teachers,
+    "mapped layers": mapped_layers,
+    "processes": processes,
+}
 
 
 if __name__ == "__main__":

@@ -1,13 +1,20 @@
 """Variants of one piece of work, interleaved in one process, and the ratios of what they take."""
 
+import ctypes
 import gc
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from benchmarks.allocator import Allocator, use_allocator
+from distilkit.training.memory import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
+
+Allocator = Literal["kept", "default"]
+
+# glibc raises its thresholds by itself, up to these, once blocks of 32 MiB have been freed.
+DEFAULT_MMAP, DEFAULT_TRIM = 32 << 20, 64 << 20
 
 
 @dataclass(frozen=True)
@@ -120,3 +127,12 @@ def interleave(variants: Sequence[Variant], rounds: int) -> Times:
                 times.seconds[variant.name].append(seconds)
     use_allocator("kept")
     return times
+
+
+def use_allocator(which: Allocator) -> None:
+    """Keep freed memory in the process, or give large blocks back as glibc does by default; nothing but on Linux."""
+    if which == "kept":
+        keep_freed_memory()
+    elif sys.platform.startswith("linux") and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        mallopt(M_MMAP_THRESHOLD, DEFAULT_MMAP)
+        mallopt(M_TRIM_THRESHOLD, DEFAULT_TRIM)

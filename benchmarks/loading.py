@@ -10,16 +10,7 @@ from unittest.mock import patch
 
 from benchmarks.harness import Goal, Options, Row, Spread, now
 from benchmarks.texts import MINILM, Integers, Pairs, make_pairs
-from benchmarks.workload import (
-    ONE_STEP,
-    SCORES,
-    Session,
-    objective_of,
-    pair_set,
-    stage_of,
-    student_model,
-    teacher_model,
-)
+from benchmarks.workload import ONE_STEP, SCORES, Session, last_stage, session
 from distilkit.data import tokens as token_stores
 from distilkit.models.references import local_folder
 from distilkit.progress import OneProcess
@@ -37,11 +28,10 @@ def run(options: Options) -> Iterator[Row]:
     with TemporaryDirectory() as folder:
         pairs = make_pairs(Path(folder) / "pairs", count)
         for strategy, cached in ((ONE_STEP, False), (SCORES, True)):
-            stage, timed = stage_of(strategy, size), Timed(pairs.tokens)
-            teacher = None if cached else teacher_model("minilm", options)
-            objective = objective_of(stage, student_model(options), teacher)
-            session = Session(stage, objective, pair_set(pairs, cached=cached), timed)
-            shares = [100 * share(session, timed, turn) for turn in range(-1, options.rounds)][1:]
+            timed, teacher = Timed(pairs.tokens), None if cached else "minilm"
+            stage = last_stage(strategy, size)
+            one = session(options, stage, pairs, teacher, cached=cached, tokens=timed)  # type: ignore[arg-type]
+            shares = [100 * share(one, timed, turn) for turn in range(-1, options.rounds)][1:]
             what = "cached scores" if cached else "one step, MiniLM teacher"
             yield Row(f"data loading's share of a step: {what}", Spread.of(shares), "%", Goal(at_most=2.0), "fp32")
         for turn, texts in enumerate(tokenised(Path(folder), pairs), 1):

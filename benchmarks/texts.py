@@ -1,14 +1,18 @@
 """Pairs of texts with the lengths of a passage collection: windows of the standard library's docstrings."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.harness import Options
 from distilkit.data.sources.docstrings import docstrings
 from distilkit.data.texts import Texts, write_texts
 from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, write_token_store
@@ -75,6 +79,13 @@ def words() -> tuple[list[str], Integers]:
     sizes = dict(zip(sorted(set(text)), map(len, pieces), strict=True))
     kept = [word for word in text if 0 < sizes[word] <= 6]  # rules of dashes are no text
     return kept, np.array([sizes[word] for word in kept])
+
+
+@contextmanager
+def drawn_pairs(options: Options, count: int = 1600, quick: int = 80, lengths: Lengths = PASSAGES) -> Iterator[Pairs]:
+    """Yield pairs whose tokens are in a folder that is there for the block, fewer to try a benchmark out."""
+    with TemporaryDirectory() as folder:
+        yield make_pairs(Path(folder), quick if options.quick else count, lengths)
 
 
 def make_pairs(folder: Path, count: int, lengths: Lengths = PASSAGES, seed: int = 0) -> Pairs:

@@ -62,10 +62,47 @@ def student_model(options: Options, teacher: Teacher = "minilm", architecture: s
     return student_from(source, architecture=architecture, shape=shape, start="random", dropout=0.0)
 
 
-def stage_of(strategy: str, batch_size: int, **train: Any) -> Stage:
-    """Return the last stage of a strategy, with a constant learning rate."""
+def stages(strategy: str, batch_size: int, **train: Any) -> tuple[Stage, ...]:
+    """Return the stages of a strategy, with a constant learning rate."""
     settings: dict[str, Any] = {"learning_rate": 1e-5, "lr_scheduler_type": "constant", "max_steps": 10**6} | train
-    return parse_strategy(strategy).stages(TrainSettings(per_device_train_batch_size=batch_size, **settings), 1)[-1]
+    return tuple(parse_strategy(strategy).stages(TrainSettings(per_device_train_batch_size=batch_size, **settings), 1))
+
+
+def last_stage(strategy: str, batch_size: int, **train: Any) -> Stage:
+    """Return the last stage of a strategy."""
+    return stages(strategy, batch_size, **train)[-1]
+
+
+def objective(
+    options: Options,
+    stage: Stage,
+    teacher: Teacher | None = None,
+    half: bool = False,
+    architecture: str = "bert_cat",
+    like: Teacher = "minilm",
+) -> Objective:
+    """Return a new student's objective, shaped like a teacher's, beside a teacher in bfloat16 with `half`."""
+    student = student_model(options, like, architecture)
+    return objective_of(stage, student, None if teacher is None else teacher_model(teacher, options, half))
+
+
+def session(
+    options: Options,
+    stage: Stage,
+    pairs: Pairs,
+    teacher: Teacher | None = None,
+    *,
+    cached: bool = False,
+    ways: int = 1,
+    architecture: str = "bert_cat",
+    like: Teacher = "minilm",
+    tokens: Any = None,
+    precision: Precision = "fp32",
+) -> "Session":
+    """Return a new student's session on some pairs; tokens are those of the pairs unless others are given."""
+    made = objective(options, stage, teacher, precision == "bf16", architecture, like)
+    read = tokens if tokens is not None else pairs.tokens
+    return Session(stage, made, pair_set(pairs, ways, cached), read, precision, shared_query=ways > 1)
 
 
 def objective_of(stage: Stage, student: Any, teacher: BertCat | None) -> Objective:

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # the benchmarks are no part of the package
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import allocator, harness  # noqa: E402
-from benchmarks.buckets import padding_share  # noqa: E402
+from benchmarks import harness  # noqa: E402
 from benchmarks.harness import Goal, Options, Row, Spread, Variant, interleave  # noqa: E402
 from benchmarks.machine import in_words, machine  # noqa: E402
+from benchmarks.training import padding_share  # noqa: E402
 
 
 def test_variants_take_turns_after_a_round_that_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_memory_goes_back_to_the_system_by_default_and_stays_when_kept() -> None
 
     left = {}
     for which in ("default", "kept"):
-        allocator.use_allocator(which)
+        harness.use_allocator(which)
         before = resident()
         block = torch.ones(2**28, dtype=torch.uint8)  # more than both thresholds of the default
         assert resident() - before > 2**27
