@@ -15,7 +15,7 @@ import numpy.typing as npt
 from benchmarks.harness import Options
 from distilkit.data.sources.docstrings import docstrings
 from distilkit.data.texts import Texts, write_texts
-from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, write_token_store
+from distilkit.data.tokens import PairTokens, Template, TokenStore, write_token_store
 from distilkit.models.load import load_tokenizer
 from distilkit.models.references import local_folder
 
@@ -101,7 +101,7 @@ def make_pairs(folder: Path, count: int, lengths: Lengths = PASSAGES, seed: int 
         table = Texts.open(folder / f"{name}.arrow")
         write_token_store(folder / name, table, tokenizer(), MAX_LENGTH, lambda done, total: None)
         stores[name] = TokenStore.open(folder / name)
-    tokens = PairTokens(stores["queries"], stores["passages"], PairTemplate.of(tokenizer()), MAX_LENGTH)
+    tokens = PairTokens(stores["queries"], stores["passages"], Template.of(tokenizer()), MAX_LENGTH)
     return Pairs(queries, passages, tokens)
 
 

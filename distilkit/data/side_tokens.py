@@ -3,13 +3,12 @@
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.tokens import Documents, Integers, PairTemplate, PairTokens, TokenStore
+from distilkit.data.tokens import Documents, Integers, PairTokens, Template, TokenStore
 from distilkit.errors import UserError
 
 # Hofstätter et al. 2020, section 4.1: tokens of a query and of a passage, special tokens included.
@@ -36,7 +35,7 @@ class PairFormat:
         documents: Documents | None = None,
     ) -> PairTokens:
         """Return stored tokens as pairs, cut to `lengths["max_length"]`."""
-        return PairTokens(queries, passages, PairTemplate.of(tokenizer), lengths["max_length"], documents)
+        return PairTokens(queries, passages, Template.of(tokenizer), lengths["max_length"], documents)
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ class SideTokens:
 
         Raises UserError where the tokenizer lacks a token of that form, or a length leaves no room for text.
         """
-        template = Template(tokenizer, form)
+        template = SideTemplate(tokenizer, form)
         return cls(template.side("query", queries, query_length), template.side("document", passages, document_length))
 
     @property
@@ -195,15 +194,15 @@ class SideTokens:
 
 
 @dataclass(frozen=True)
-class Template:
-    """What a tokenizer puts around one text, and the tokens that an architecture adds."""
+class SideTemplate:
+    """The tokens that a tokenizer puts around one text, and those that an architecture adds."""
 
     tokenizer: Any
     form: SideFormat
 
     def side(self, kind: Literal["query", "document"], store: TokenStore, max_length: int) -> Side:
         """Return the queries or the documents of a store."""
-        prefix, suffix = self._specials if self.form.specials else ((), ())
+        prefix, suffix = Template.of(self.tokenizer, texts=1).around if self.form.specials else ((), ())
         if kind == "document" and not self.form.document_cls:
             prefix = ()
         if self.form.markers:
@@ -224,13 +223,6 @@ class Template:
             attend_to_masks=self.form.attend_to_masks or not masks,
             unscored=self._punctuation if kind == "document" and self.form.skip_punctuation else (),
         )
-
-    @cached_property
-    def _specials(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        encoded = self.tokenizer("a")
-        ids, sides = encoded["input_ids"], encoded.sequence_ids()
-        first, end = sides.index(0), len(sides) - sides[::-1].index(0)
-        return tuple(ids[:first]), tuple(ids[end:])
 
     @property
     def _mask(self) -> int:

@@ -104,39 +104,72 @@ def tokenizer_identity(tokenizer: "PreTrainedTokenizerFast") -> str:
 
 
 @dataclass(frozen=True)
-class PairTemplate:
-    """The special tokens around a query and a passage, read off the tokenizer: [CLS] q [SEP] p [SEP] for BERT."""
+class Template:
+    """The special tokens around the texts of an input: [CLS] query [SEP] passage [SEP] for pairs and BERT.
 
-    prefix: tuple[int, ...]
-    middle: tuple[int, ...]
-    suffix: tuple[int, ...]
-    types: tuple[int, int, int, int, int] | None
+    Attributes:
+        around: the tokens before the first text, between texts and after the last
+        types: the token type of each part (tokens before the first text, first text ...), None where there are none
+        pad: what an input is filled up with
+        pad_type: its token type
+    """
+
+    around: tuple[tuple[int, ...], ...]
+    types: tuple[int, ...] | None
     pad: int
     pad_type: int
 
     @classmethod
-    def of(cls, tokenizer: "PreTrainedTokenizerFast") -> "PairTemplate":
-        """Encode a pair of one-token texts and see what the tokenizer puts around them."""
-        encoded = tokenizer("a", "b", return_token_type_ids=True)
-        ids, sides, types = encoded["input_ids"], encoded.sequence_ids(), encoded["token_type_ids"]
-        first, second = sides.index(0), sides.index(1)
-        end = len(sides) - sides[::-1].index(1)
-        used = "token_type_ids" in tokenizer.model_input_names
-        middle_start = len(sides[:second]) - sides[:second][::-1].index(0)
-        spots = (0, first, middle_start, second, len(sides) - 1)
+    def of(cls, tokenizer: "PreTrainedTokenizerFast", texts: int = 2) -> "Template":
+        """Encode one or two texts of one letter and see what the tokenizer puts around them."""
+        encoded = tokenizer(*"ab"[:texts], return_token_type_ids=True)
+        ids, owners, types = encoded["input_ids"], encoded.sequence_ids(), encoded["token_type_ids"]
+        starts = [owners.index(text) for text in range(texts)]
+        ends = [len(ids) - owners[::-1].index(text) for text in range(texts)]
+        spots = [0, *sorted([*starts, *ends[:-1]]), len(ids) - 1]
         return cls(
-            prefix=tuple(ids[:first]),
-            middle=tuple(ids[middle_start:second]),
-            suffix=tuple(ids[end:]),
-            types=tuple(types[spot] for spot in spots) if used else None,
+            around=tuple(tuple(ids[end:start]) for end, start in zip([0, *ends], [*starts, len(ids)], strict=True)),
+            types=tuple(types[spot] for spot in spots) if "token_type_ids" in tokenizer.model_input_names else None,
             pad=tokenizer.pad_token_id,
             pad_type=tokenizer.pad_token_type_id,
         )
 
     @property
     def specials(self) -> int:
-        """How many special tokens a pair has."""
-        return len(self.prefix) + len(self.middle) + len(self.suffix)
+        """How many special tokens an input has."""
+        return sum(map(len, self.around))
+
+    def lay_out(
+        self, texts: Sequence[Tokens], counts: Sequence[Integers], width: int | None = None
+    ) -> tuple[dict[str, npt.NDArray[np.int64]], npt.NDArray[np.int8]]:
+        """Return the columns of a batch and which part each spot belongs to, each ``[inputs, width]``.
+
+        Parts are numbered from 0, so that text i is part 2 i + 1, and padding is the last one. The columns are
+        input_ids, attention_mask and, where the tokenizer has them, token_type_ids.
+
+        Args:
+            texts: the first texts' tokens, one after the other, then the second texts'
+            counts: how many tokens each of them has
+            width: what is padded to; the longest input where absent
+        """
+        rows, parts = len(counts[0]), 2 * len(texts) + 2
+        lengths = np.empty((rows, parts), np.int64)
+        lengths[:, :-1:2] = [len(tokens) for tokens in self.around]
+        lengths[:, 1:-1:2] = np.stack(counts, axis=1)
+        ends = lengths[:, :-1].cumsum(axis=1)
+        width = width or int(ends[:, -1].max())
+        lengths[:, -1] = width - ends[:, -1]
+        segments = np.repeat(np.tile(np.arange(parts, dtype=np.int8), rows), lengths.ravel()).reshape(rows, width)
+        ids = np.full(segments.shape, self.pad, np.int64)
+        for number, tokens in enumerate(self.around):
+            spots = ends[:, [2 * number]] - np.arange(len(tokens), 0, -1)
+            np.put_along_axis(ids, spots, np.array([tokens], np.int64), axis=1)
+        for number, found in enumerate(texts):
+            ids[segments == 2 * number + 1] = found
+        columns = {"input_ids": ids, "attention_mask": (segments < parts - 1).astype(np.int64)}
+        if self.types:
+            columns["token_type_ids"] = np.array([*self.types, self.pad_type], np.int64)[segments]
+        return columns, segments
 
 
 def cut_pair(queries: Integers, passages: Integers, room: int) -> tuple[Integers, Integers]:
@@ -170,52 +203,23 @@ class PairTokens:
 
     queries: TokenStore
     passages: TokenStore
-    template: PairTemplate
+    template: Template
     max_length: int
-    documents: "Documents | None" = None
+    documents: Documents | None = None
 
     def lengths(self, queries: Integers, passages: Integers) -> Integers:
         """Return the tokens of each pair, special tokens included."""
-        room = self.max_length - self.template.specials
-        query, passage = cut_pair(self.queries.lengths[queries], self.passages.lengths[passages], room)
+        query, passage = self._cuts(queries, passages)
         return query + passage + self.template.specials
 
     def batch(
         self, queries: Integers, passages: Integers, pad_to: int | None = None
     ) -> dict[str, npt.NDArray[np.int64]]:
         """Return input_ids, attention_mask and, where the tokenizer has them, token_type_ids, each [pairs, length]."""
-        template, room = self.template, self.max_length - self.template.specials
-        query_cuts, passage_cuts = cut_pair(self.queries.lengths[queries], self.passages.lengths[passages], room)
-        longest = int((query_cuts + passage_cuts).max()) + template.specials
-        segments = _segments(template, query_cuts, passage_cuts, pad_to or longest)
-        ids = np.full(segments.shape, template.pad, np.int64)
-        ids[:, : len(template.prefix)] = template.prefix
-        ids[segments == QUERY] = self.queries.first(queries, query_cuts)
-        ids[segments == PASSAGE] = self.passages.first(passages, passage_cuts)
-        middle = len(template.prefix) + query_cuts
-        _put(ids, middle, template.middle)
-        _put(ids, middle + len(template.middle) + passage_cuts, template.suffix)
-        columns = {"input_ids": ids, "attention_mask": (segments < PADDING).astype(np.int64)}
-        if template.types:
-            columns["token_type_ids"] = np.array([*template.types, template.pad_type], np.int64)[segments]
-        return columns
+        counts = self._cuts(queries, passages)
+        texts = [self.queries.first(queries, counts[0]), self.passages.first(passages, counts[1])]
+        return self.template.lay_out(texts, counts, pad_to)[0]
 
-
-# The parts of a pair, in their order; PairTemplate.types has a type for each but the padding.
-PREFIX, QUERY, MIDDLE, PASSAGE, SUFFIX, PADDING = range(6)
-
-
-def _segments(template: PairTemplate, queries: Integers, passages: Integers, width: int) -> npt.NDArray[np.int8]:
-    """Return which part each spot belongs to, [pairs, width]."""
-    lengths = np.empty((len(queries), 6), np.int64)
-    lengths[:, PREFIX], lengths[:, MIDDLE] = len(template.prefix), len(template.middle)
-    lengths[:, QUERY], lengths[:, PASSAGE] = queries, passages
-    lengths[:, SUFFIX] = len(template.suffix)
-    lengths[:, PADDING] = width - queries - passages - template.specials
-    parts = np.tile(np.arange(6, dtype=np.int8), len(queries))
-    return np.repeat(parts, lengths.ravel()).reshape(len(queries), width)
-
-
-def _put(ids: Integers, places: Integers, tokens: tuple[int, ...]) -> None:
-    """Write the same tokens into every row, from a place of its own on."""
-    np.put_along_axis(ids, places[:, None] + np.arange(len(tokens)), np.array(tokens, np.int64)[None], axis=1)
+    def _cuts(self, queries: Integers, passages: Integers) -> tuple[Integers, Integers]:
+        room = self.max_length - self.template.specials
+        return cut_pair(self.queries.lengths[queries], self.passages.lengths[passages], room)

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from distilkit.data.texts import Texts, write_texts
-from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, cut_pair, tokenizer_identity, write_token_store
+from distilkit.data.tokens import PairTokens, Template, TokenStore, cut_pair, tokenizer_identity, write_token_store
 
 WORDS = [f"w{number}" for number in range(30)]
 TEMPLATES = {
@@ -71,7 +71,7 @@ def test_pairs_are_those_of_the_tokenizer(family: str, lengths: list[tuple[int, 
     ours = PairTokens(
         store_of(tokenizer, queries, max_length),
         store_of(tokenizer, passages, max_length),
-        PairTemplate.of(tokenizer),
+        Template.of(tokenizer),
         max_length,
     )
     batch = ours.batch(indices(len(lengths)), indices(len(lengths)))
@@ -86,7 +86,7 @@ def test_pairs_are_those_of_the_tokenizer(family: str, lengths: list[tuple[int, 
 @pytest.mark.parametrize("max_length", [16, 17])
 def test_both_sides_too_long_keep_half_the_room_each(family: str, max_length: int) -> None:
     tokenizer = TOKENIZERS[family]
-    room = max_length - PairTemplate.of(tokenizer).specials
+    room = max_length - Template.of(tokenizer).specials
     kept = cut_pair(np.array([30, 40, 30]), np.array([40, 30, 30]), room)
     # The odd token goes to the longer side, to the passage where they are equal.
     np.testing.assert_array_equal(kept[0], [room // 2, room - room // 2, room // 2])
@@ -95,9 +95,7 @@ def test_both_sides_too_long_keep_half_the_room_each(family: str, max_length: in
 
 def test_padding_to_a_length_adds_padding_alone() -> None:
     tokenizer = TOKENIZERS["bert"]
-    tokens = PairTokens(
-        store_of(tokenizer, ["w1"], 16), store_of(tokenizer, ["w2 w3"], 16), PairTemplate.of(tokenizer), 16
-    )
+    tokens = PairTokens(store_of(tokenizer, ["w1"], 16), store_of(tokenizer, ["w2 w3"], 16), Template.of(tokenizer), 16)
     short, long = tokens.batch(indices(1), indices(1)), tokens.batch(indices(1), indices(1), pad_to=16)
     for name, pad in {"input_ids": 0, "attention_mask": 0, "token_type_ids": 0}.items():
         assert long[name].shape == (1, 16)
@@ -106,10 +104,10 @@ def test_padding_to_a_length_adds_padding_alone() -> None:
 
 
 def test_template_of_roberta_has_two_separators_between() -> None:
-    template = PairTemplate.of(TOKENIZERS["roberta"])
-    assert (template.prefix, template.middle, template.suffix) == ((2,), (3, 3), (3,))
+    template = Template.of(TOKENIZERS["roberta"])
+    assert template.around == ((2,), (3, 3), (3,))
     assert template.types is None
-    assert PairTemplate.of(TOKENIZERS["bert"]).types == (0, 0, 0, 1, 1)
+    assert Template.of(TOKENIZERS["bert"]).types == (0, 0, 0, 1, 1)
 
 
 @pytest.fixture
@@ -143,7 +141,7 @@ def test_the_store_keeps_what_a_pair_can_use(tmp_path: Path, table: Callable[[li
 def test_a_table_of_empty_texts_has_a_store(tmp_path: Path, table: Callable[[list[str]], Texts]) -> None:
     write_token_store(tmp_path, table(["", ""]), TOKENIZERS["bert"], 10, lambda done, total: None)
     store = TokenStore.open(tmp_path)
-    tokens = PairTokens(store, store, PairTemplate.of(TOKENIZERS["bert"]), 10)
+    tokens = PairTokens(store, store, Template.of(TOKENIZERS["bert"]), 10)
     assert tokens.batch(indices(2), indices(2))["input_ids"].tolist() == [[2, 3, 3], [2, 3, 3]]
 
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from distilkit.data.candidates import Candidates
 from distilkit.data.collection import open_collection, write_collection
-from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore, write_token_store
+from distilkit.data.tokens import PairTokens, Template, TokenStore, write_token_store
 from distilkit.errors import RunFailed
 from distilkit.evaluation.cost import measure_cost
 from distilkit.evaluation.rerank import score_batch, score_pairs
@@ -71,7 +71,7 @@ def tokens(folder: Path, tiny_checkpoint: Path) -> PairTokens:
         (folder / name).mkdir()
         write_token_store(folder / name, table, tokenizer, MAX_LENGTH, lambda done, total: None)
         stores.append(TokenStore.open(folder / name))
-    return PairTokens(stores[0], stores[1], PairTemplate.of(tokenizer), MAX_LENGTH)
+    return PairTokens(stores[0], stores[1], Template.of(tokenizer), MAX_LENGTH)
 
 
 Score = Callable[..., np.ndarray]

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForSequenceClassification
 
-from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore
+from distilkit.data.tokens import PairTokens, Template, TokenStore
 from distilkit.models.attention import whole_layers
 from distilkit.models.cat import BertCat
 from distilkit.packed.batch import Packed
@@ -106,7 +106,7 @@ def test_its_steps_run(monkeypatch: pytest.MonkeyPatch) -> None:
             lengths = rng.integers(3, longest, count)
             tokens = rng.integers(1000, 2000, lengths.sum())
             stores.append(TokenStore(tokens, np.concatenate([[0], np.cumsum(lengths)]), lengths))
-        template = PairTemplate((101,), (102,), (102,), (0, 0, 0, 1, 1), 0, 0)
+        template = Template(((101,), (102,), (102,)), (0, 0, 0, 1, 1), 0, 0)
         return texts.Pairs([""] * count, [""] * count, PairTokens(*stores, template, 256))
 
     def milliseconds(work: Callable[[], object], times: int) -> float:

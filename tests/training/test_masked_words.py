@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distilkit.data.batches import length_buckets
-from distilkit.data.plain_text import Masking, TextTemplate, TextTokens
+from distilkit.data.plain_text import Masking, TextTokens
+from distilkit.data.tokens import Template
 from distilkit.models.batch import TokenBatch
 from distilkit.models.layer_map import uniform_layer_map
 from distilkit.models.masked_lm import new_lm_head
@@ -27,7 +28,7 @@ from distilkit.training.trainer import Trainer
 
 TEXTS = 12
 MASKING = Masking("bert", 5, 4, np.arange(5, 40))
-TEMPLATE = TextTemplate(prefix=(2,), suffix=(3,), types=(0, 0, 0), pad=0, pad_type=0)
+TEMPLATE = Template(around=((2,), (3,)), types=(0, 0, 0), pad=0, pad_type=0)
 TOKENS = TextTokens(random_store(TEXTS, 22, 3), TEMPLATE, 24, MASKING)
 STRATEGY = "lm_distill_fine_tune(weights={attention=0.2, hidden=0.5, embedding=1.5, masked_lm=3.0})"
 

@@ -9,7 +9,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from distilkit.data.examples import Lists
-from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore
+from distilkit.data.tokens import PairTokens, Template, TokenStore
 from distilkit.models.cat import BertCat
 from distilkit.models.layer_map import uniform_layer_map
 from distilkit.models.projection import Projections
@@ -22,7 +22,7 @@ from distilkit.training.step_loader import TrainingSet
 from distilkit.training.trainer import Trainer
 
 QUERIES, PASSAGES, WAYS, MAX_LENGTH = 12, 30, 3, 24
-TEMPLATE = PairTemplate(prefix=(2,), middle=(3,), suffix=(3,), types=(0, 0, 0, 1, 1), pad=0, pad_type=0)
+TEMPLATE = Template(around=((2,), (3,), (3,)), types=(0, 0, 0, 1, 1), pad=0, pad_type=0)
 
 FINE_TUNE = "fine_tune(cross_entropy=0.5, listwise=2.0)"
 SIMPLIFIED = (

@@ -2,12 +2,11 @@
 
 from distilkit.data.plain_text.packing import write_sequences
 from distilkit.data.plain_text.reading import read_texts, text_identity
-from distilkit.data.plain_text.tokens import Masking, MaskingKind, TextTemplate, TextTokens
+from distilkit.data.plain_text.tokens import Masking, MaskingKind, TextTokens
 
 __all__ = [
     "Masking",
     "MaskingKind",
-    "TextTemplate",
     "TextTokens",
     "read_texts",
     "text_identity",

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilkit.data.plain_text.tokens import TextTemplate
-from distilkit.data.tokens import token_writer
+from distilkit.data.tokens import Template, token_writer
 from distilkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def write_sequences(
     where nothing limits them. Raises UserError for a `max_length` with room for fewer than five tokens, or if no
     sequence comes of the documents.
     """
-    room = max_length - TextTemplate.of(tokenizer).specials
+    room = max_length - Template.of(tokenizer, texts=1).specials
     if room < LEAST:
         raise UserError(f"max_length = {max_length}: expected at least {max_length - room + LEAST} for plain text")
     with token_writer(folder, len(tokenizer)) as store:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.tokens import Integers, Tokens, TokenStore
+from distilkit.data.tokens import Integers, Template, Tokens, TokenStore
 from distilkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,37 +18,6 @@ MaskingKind = Literal["none", "one", "bert"]
 # Keeps these draws apart from those that other parts of a run make with the same seed.
 STREAM = 11
 SHARE = 0.15
-
-
-@dataclass(frozen=True)
-class TextTemplate:
-    """The special tokens around a text, read off the tokenizer: [CLS] text [SEP] for BERT."""
-
-    prefix: tuple[int, ...]
-    suffix: tuple[int, ...]
-    types: tuple[int, int, int] | None
-    pad: int
-    pad_type: int
-
-    @classmethod
-    def of(cls, tokenizer: "PreTrainedTokenizerFast") -> "TextTemplate":
-        """Encode a text of one letter and see what the tokenizer puts around it."""
-        encoded = tokenizer("a", return_token_type_ids=True)
-        ids, sides, types = encoded["input_ids"], encoded.sequence_ids(), encoded["token_type_ids"]
-        first, end = sides.index(0), len(sides) - sides[::-1].index(0)
-        used = "token_type_ids" in tokenizer.model_input_names
-        return cls(
-            prefix=tuple(ids[:first]),
-            suffix=tuple(ids[end:]),
-            types=(types[0], types[first], types[-1]) if used else None,
-            pad=tokenizer.pad_token_id,
-            pad_type=tokenizer.pad_token_type_id,
-        )
-
-    @property
-    def specials(self) -> int:
-        """How many special tokens a text has."""
-        return len(self.prefix) + len(self.suffix)
 
 
 @dataclass(frozen=True)
@@ -95,7 +64,7 @@ class TextTokens:
     """The sequences of a store in the place of `PairTokens`: passages are sequences, queries are not looked at."""
 
     texts: TokenStore
-    template: TextTemplate
+    template: Template
     max_length: int
     masking: Masking | None = None
 
@@ -109,7 +78,7 @@ class TextTokens:
         seed: int = 0,
     ) -> "TextTokens":
         """Map what `write_sequences` left in a folder; raises UserError to mask for a tokenizer without a mask."""
-        template = TextTemplate.of(tokenizer)
+        template = Template.of(tokenizer, texts=1)
         return cls(TokenStore.open(folder), template, max_length, Masking.of(tokenizer, masking, seed))
 
     def __len__(self) -> int:
@@ -128,23 +97,16 @@ class TextTokens:
         With masking there is also `chosen`, 1 for the tokens that are to be predicted and 0 for all others; which
         those are depends on the seed and the sequence's index alone.
         """
-        template, lengths = self.template, self.lengths(queries, passages)
-        shape, before = (len(passages), pad_to or int(lengths.max())), len(template.prefix)
-        ids, mask, chosen = np.full(shape, template.pad, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        types = np.full(shape, template.pad_type, np.int64)
-        for row, (index, length) in enumerate(zip(passages, lengths, strict=True)):
-            end = int(length) - len(template.suffix)
-            tokens = self.texts[index][: end - before]
-            ids[row, : int(length)] = np.concatenate([template.prefix, tokens, template.suffix])
-            if self.masking is not None:
-                ids[row, before:end], chosen[row, before:end] = self.masking(tokens, int(index))
-            if template.types:
-                types[row, :length] = np.repeat(template.types, [before, end - before, len(template.suffix)])
-            mask[row, :length] = 1
-        columns = {"input_ids": ids, "attention_mask": mask}
-        if template.types:
-            columns["token_type_ids"] = types
-        return columns if self.masking is None else {**columns, "chosen": chosen}
+        counts = self.lengths(queries, passages) - self.template.specials
+        tokens = self.texts.first(passages, counts)
+        if self.masking is None:
+            return self.template.lay_out([tokens], [counts], pad_to)[0]
+        sequences = np.split(tokens, np.cumsum(counts)[:-1])
+        masked, chosen = zip(*map(self.masking, sequences, passages.tolist()), strict=True)
+        columns, segments = self.template.lay_out([np.concatenate(masked)], [counts], pad_to)
+        columns["chosen"] = np.zeros_like(columns["input_ids"])
+        columns["chosen"][segments == 1] = np.concatenate(chosen)
+        return columns
 
     def chosen_counts(self, passages: Integers) -> Integers:
         """Return how many tokens of each sequence are to be predicted."""
