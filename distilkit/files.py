@@ -1,7 +1,8 @@
-"""Reading and writing files so that nothing is ever half written."""
+"""Files: read and hashed, and written so that none is ever half written."""
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, TextIO
 
 
 def canonical_json(value: Any) -> str:
@@ -41,19 +42,16 @@ def sha256_once(path: Path) -> str:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[IO[str]]:
+def open_text(path: Path) -> Iterator[TextIO]:
     """Open a UTF-8 text file for reading, unpacking `.gz` on the way."""
-    if path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
-            yield cast(IO[str], file)
-    else:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            yield file
+    packed = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    with packed as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file:
+        yield file
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; which takes the name when the block ends well, else vanishes."""
+    """Yield a temporary path beside `path`; it takes the name when the block ends well, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -69,7 +67,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; which takes the name when the block ends well, else vanishes."""
+    """Yield a temporary folder beside `path`; it takes the name when the block ends well, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:

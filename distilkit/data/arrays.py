@@ -1,8 +1,8 @@
-"""Arrays that are written as they come and mapped into memory when they are read."""
+"""Arrays: their types, files that are written as rows come, and files that are mapped into memory or read in pieces."""
 
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -10,9 +10,13 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+Integers = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+"""Told how much of some work is done, and how much there is in all."""
+
 
 class Appended:
-    """A .npy file under way: rows are appended to it, and its header tells their number when it is closed."""
+    """A .npy file that rows are appended to; its header states their number once it is finished."""
 
     def __init__(self, file: IO[bytes], dtype: npt.DTypeLike, row: tuple[int, ...]) -> None:
         self._file, self._dtype, self._row = file, np.dtype(dtype), row
@@ -52,14 +56,14 @@ def mapped(path: Path) -> npt.NDArray[Any]:
     return found
 
 
-def ranges(starts: npt.NDArray[np.integer], counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+def ranges(starts: npt.NDArray[np.integer], counts: npt.NDArray[np.integer]) -> Integers:
     """Return the numbers from each start on, so many of each, one range after the other.
 
     Example:
         >>> ranges(np.array([7, 0]), np.array([3, 2]))
         array([7, 8, 9, 0, 1])
     """
-    found: npt.NDArray[np.int64] = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+    found: Integers = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
     return found
 
 

@@ -8,9 +8,8 @@ from typing import Protocol, overload
 import numpy as np
 import numpy.typing as npt
 
+from distilkit.data.arrays import Integers
 from distilkit.settings import TrainSettings
-
-Integers = npt.NDArray[np.int64]
 
 # Batches whose examples are sorted by length together; within them the batches are shuffled again.
 BLOCK = 50

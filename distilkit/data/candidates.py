@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from distilkit.data.arrays import Integers
 from distilkit.data.collection import Collection, Run
 from distilkit.data.judgements import in_order
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

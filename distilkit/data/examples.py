@@ -4,13 +4,11 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from distilkit.data.arrays import Integers
 from distilkit.data.candidates import Candidates
 from distilkit.data.collection import Collection, Qrels
 from distilkit.errors import UserError
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

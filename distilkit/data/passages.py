@@ -1,7 +1,7 @@
 """Documents ranked by their passages (Dai and Callan 2019): windows of words or tokens, and one score of many."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.arrays import ranges
+from distilkit.data.arrays import Integers, Progress, ranges
 from distilkit.data.texts import Texts, write_texts
 from distilkit.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Integers = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
-Progress = Callable[[int, int], None]
 Unit = Literal["words", "tokens"]
 Aggregation = Literal["max", "first", "sum", "avg"]
 

@@ -9,9 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from distilkit.data.arrays import Integers
 from distilkit.data.texts import Texts
-
-Integers = npt.NDArray[np.int64]
 
 BATCH = 4096
 # How many numbers there may be for each id that is one of them, for a table of all of them to be worth its memory.

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.tokens import Documents, Integers, PairTokens, Template, TokenStore
+from distilkit.data.arrays import Integers
+from distilkit.data.tokens import Documents, PairTokens, Template, TokenStore
 from distilkit.errors import UserError
 
 # Hofstätter et al. 2020, section 4.1: tokens of a query and of a passage, special tokens included.

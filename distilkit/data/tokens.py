@@ -1,7 +1,7 @@
 """Texts tokenised once into memory-mapped arrays, and pairs put together from them as the tokenizer would."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.arrays import Appended, ArrayFile, appended, mapped, ranges
+from distilkit.data.arrays import Appended, ArrayFile, Integers, Progress, appended, mapped, ranges
 from distilkit.data.passages import Aggregation, Windows
 from distilkit.data.texts import Texts
 from distilkit.files import content_key
@@ -19,9 +19,7 @@ from distilkit.files import content_key
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Integers = npt.NDArray[np.int64]
 Tokens = npt.NDArray[np.integer]
-Progress = Callable[[int, int], None]
 
 BATCH = 1000
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.examples import Integers, Lists, draw_lists, draw_queries
+from distilkit.data.arrays import Integers
+from distilkit.data.examples import Lists, draw_lists, draw_queries
 from distilkit.data.passages import best_windows
 from distilkit.data.side_tokens import PairFormat
 from distilkit.errors import UserError

@@ -210,7 +210,7 @@ def test_margins_are_read(name: str, write: Callable[[Path], None], tmp_path: Pa
     assert scores.margins_only
     with pytest.raises(UserError, match="holds margins of pairs, not scores of passages"):
         scores.lookup(["q1"], ["d1"])
-    assert scores.coverage(["q1", "q1"], ["d1", "d3"], ["d3", "d1"]).missing == 1
+    assert (scores.find(["q1", "q1"], ["d1", "d3"], ["d3", "d1"]) < 0).sum() == 1
 
 
 @pytest.mark.parametrize("name", ["tsv_ids", "colbert"])
@@ -233,7 +233,7 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
 def test_whole_numbers_are_ids(tmp_path: Path) -> None:
     columns = {"query_id": [7], "positive_id": [1], "negative_id": [2], "score": [1.5]}
     pq.write_table(pa.table(columns), tmp_path / "margins.parquet")
-    assert TeacherScores.open(tmp_path / "margins.parquet").coverage(["7"], ["1"], ["2"]).missing == 0
+    assert TeacherScores.open(tmp_path / "margins.parquet").find(["7"], ["1"], ["2"]).tolist() == [0]
     (tmp_path / "lists").mkdir()
     path = written(objects([[7, [1, 2.5], [2, 1]]]), tmp_path / "lists")
     assert TeacherScores.open(path).lookup(["7", "7"], ["1", "2"]).tolist() == [[2.5], [1.0]]

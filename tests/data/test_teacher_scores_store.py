@@ -62,10 +62,8 @@ def test_look_ups_are_those_of_a_dictionary(
     found = store.lookup([one[0] for one in asked], [one[1] for one in asked])
     expected = [scores.get(one, math.nan) for one in asked]
     assert found[:, 0].tolist() == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
-    missing = [one for one in asked if one not in scores]
-    coverage = store.coverage([one[0] for one in asked], [one[1] for one in asked])
-    assert (coverage.asked, coverage.missing) == (len(asked), len(missing))
-    assert coverage.first == (missing[0] if missing else ())
+    rows = store.find([one[0] for one in asked], [one[1] for one in asked])
+    assert [one for one, row in zip(asked, rows, strict=True) if row < 0] == [one for one in asked if one not in scores]
 
 
 @slow
@@ -103,8 +101,8 @@ def test_nothing_is_filled_in(tmp_path: Path) -> None:
     positive, negative = store.lookup_pairs(["q"], ["d"], ["x"])
     assert positive.tolist() == [[1.0]]
     assert np.isnan(negative).all()
-    assert str(store.coverage(["q", "q"], ["d", "x"])) == "1 of 2 rows have no teacher score, the first of them q x"
-    assert str(store.coverage([], [])) == "0 of 0 rows have no teacher score"
+    assert store.find(["q", "q"], ["d", "x"]).tolist() == [0, -1]
+    assert store.find([], []).tolist() == []
     assert store.lookup([], []).shape == (0, 1)
 
 

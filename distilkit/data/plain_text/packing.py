@@ -1,16 +1,16 @@
 """Documents tokenised once and cut into sequences of a model's length, in the layout of a `TokenStore`."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distilkit.data.arrays import Progress
 from distilkit.data.tokens import Template, token_writer
 from distilkit.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Progress = Callable[[int, int], None]
 
 # A sequence of fewer tokens teaches nothing; it is a heading, or the last words of a document.
 LEAST = 5

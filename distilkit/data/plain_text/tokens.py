@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.tokens import Integers, Template, Tokens, TokenStore
+from distilkit.data.arrays import Integers
+from distilkit.data.tokens import Template, Tokens, TokenStore
 from distilkit.errors import UserError
 
 if TYPE_CHECKING:

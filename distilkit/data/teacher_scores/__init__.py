@@ -3,12 +3,11 @@
 from distilkit.data.teacher_scores.combine import Statistics, combine, statistics
 from distilkit.data.teacher_scores.formats import FORMATS
 from distilkit.data.teacher_scores.provenance import read_provenance, require_match, text_fingerprint
-from distilkit.data.teacher_scores.store import Coverage, TeacherScores
+from distilkit.data.teacher_scores.store import TeacherScores
 from distilkit.data.teacher_scores.write import write_parquet, write_tsv
 
 __all__ = [
     "FORMATS",
-    "Coverage",
     "Statistics",
     "TeacherScores",
     "combine",

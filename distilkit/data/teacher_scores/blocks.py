@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from distilkit.data.arrays import Integers
 from distilkit.data.reading import refuse
 
-Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 ROWS = 65_536

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from distilkit.data.arrays import ranges
+from distilkit.data.arrays import Integers, ranges
 from distilkit.data.reading import refuse
 from distilkit.data.rows import TextIndex, TextTables
-from distilkit.data.teacher_scores.blocks import Block, Floats, Integers
+from distilkit.data.teacher_scores.blocks import Block, Floats
 from distilkit.data.teacher_scores.formats import FORMATS, sniff
 from distilkit.data.teacher_scores.keys import Keys, as_bytes, joined, require_short
 from distilkit.data.teacher_scores.provenance import read_provenance

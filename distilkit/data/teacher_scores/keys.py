@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from distilkit.data.teacher_scores.blocks import Integers
+from distilkit.data.arrays import Integers
 from distilkit.errors import UserError
 
 Ids: TypeAlias = "Sequence[str] | pa.Array | pa.ChunkedArray"

@@ -4,7 +4,6 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,27 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from distilkit.data.arrays import Integers
 from distilkit.data.rows import TextTables
-from distilkit.data.teacher_scores.blocks import Floats, Integers
+from distilkit.data.teacher_scores.blocks import Floats
 from distilkit.data.teacher_scores.building import FORMAT, MANIFEST, TABLE, Unknown, build
 from distilkit.data.teacher_scores.combine import Statistics, statistics
 from distilkit.data.teacher_scores.keys import Ids, Keys
 from distilkit.data.teacher_scores.provenance import text_fingerprint
 from distilkit.errors import UserError, nearest
 from distilkit.files import atomic_folder, read_json
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How many of the rows asked for have a score, and the first that has none."""
-
-    asked: int
-    missing: int
-    first: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        example = f", the first of them {' '.join(self.first)}" if self.first else ""
-        return f"{self.missing} of {self.asked} rows have no teacher score{example}"
 
 
 class TeacherScores:
@@ -136,16 +123,6 @@ class TeacherScores:
             return positive, self.lookup(query_ids, negative_ids, columns)
         margins = self._take(self.find(query_ids, positive_ids, negative_ids), columns)
         return margins, np.where(np.isnan(margins), margins, np.float32(0.0))
-
-    def coverage(self, query_ids: Ids, *doc_ids: Ids) -> Coverage:
-        """Count the rows that have no score."""
-        rows = self.find(query_ids, *doc_ids)
-        missing = rows < 0
-        if not missing.any():
-            return Coverage(len(rows), 0)
-        place = int(missing.argmax())
-        first = tuple(str(ids[place]) for ids in (query_ids, *doc_ids))
-        return Coverage(len(rows), int(missing.sum()), first)
 
     def statistics(self, columns: Sequence[str] | None = None) -> Statistics:
         """Return each teacher's mean and standard deviation over the file."""

@@ -13,11 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from distilkit.data.arrays import Integers, Progress
 from distilkit.data.reading import identifier, json_lines, lines, refuse
 from distilkit.errors import UserError, nearest
-
-Integers = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
 
 BYTES = 1 << 25
 """How much is read at once: some 1.4 million rows of MS MARCO's ids."""

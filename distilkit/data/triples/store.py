@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from distilkit.data.arrays import appended, mapped
+from distilkit.data.arrays import Integers, Progress, appended, mapped
 from distilkit.data.reading import refuse
 from distilkit.data.rows import IdIndex, TextIndex, TextTables
-from distilkit.data.triples.reading import Block, Format, Integers, Progress, format_of
+from distilkit.data.triples.reading import Block, Format, format_of
 from distilkit.errors import UserError
 from distilkit.files import read_json, sha256_once, write_json
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from distilkit.data.arrays import Integers
 from distilkit.data.reading import fields, refuse, trec_fields
-from distilkit.data.teacher_scores.blocks import ROWS, Block, Integers, parse_scores
+from distilkit.data.teacher_scores.blocks import ROWS, Block, parse_scores
 from distilkit.data.teacher_scores.head import Head
 
 Columns = list[tuple[str, ...]]
