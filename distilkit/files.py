@@ -44,8 +44,8 @@ def sha256_once(path: Path) -> str:
 @contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
     """Open a UTF-8 text file for reading, unpacking `.gz` on the way."""
-    packed = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-    with packed as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file:
+    opener = gzip.GzipFile if path.suffix == ".gz" else io.FileIO
+    with opener(path) as raw, io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8", newline="\n") as file:
         yield file
 
 
