@@ -44,9 +44,12 @@ def sha256_once(path: Path) -> str:
 @contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
     """Open a UTF-8 text file for reading, unpacking `.gz` on the way."""
-    opener = gzip.GzipFile if path.suffix == ".gz" else io.FileIO
-    with opener(path) as raw, io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8", newline="\n") as file:
-        yield file
+    if path.suffix == ".gz":
+        with gzip.GzipFile(path) as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file:
+            yield file
+    else:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            yield file
 
 
 @contextmanager
