@@ -35,7 +35,7 @@ def export(asked: options.Export) -> str:
     Raises UserError for an unknown format, one that the ranker cannot be loaded in, and a folder that is not empty.
     """
     reference, format_, output = asked.model, asked.format_, asked.output
-    formats = [target for name in STUDENTS for target in STUDENTS[name].ranker().targets]
+    formats = dict.fromkeys(target for name in STUDENTS for target in STUDENTS[name].ranker().targets)
     if format_ not in formats:
         raise UserError(f"--format {format_}: there is no such format{nearest(format_, formats)}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
