@@ -1,4 +1,4 @@
-"""The layers of BERT's families written out, for passes that choose their own attention or the tokens that ask."""
+"""Transformer layers of BERT's families written out, for forward passes with their own attention or fewer queries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# attend(module, query, key, value): what tokens see, from the outputs of the three maps. The module has the size of
-# heads, the scale and the dropout.
+# attend(module, query, key, value): the attention's output, from those of its three projections. The module has the
+# size of heads, the scale and the dropout.
 Attend = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 
 
 class Net(NamedTuple):
-    """What follows the attention in a layer: the output map and the feed-forward net, each with what skips it."""
+    """What follows the attention: output projection and feed-forward network, each with residual and LayerNorm."""
 
     output: nn.Linear
     output_norm: nn.LayerNorm
@@ -22,7 +22,7 @@ class Net(NamedTuple):
     outer: nn.Linear
     outer_norm: nn.LayerNorm
     dropouts: tuple[nn.Dropout | None, nn.Dropout | None]
-    """After the output map, and after the outer one."""
+    """After the output projection, and after the feed-forward network."""
 
 
 def token_wise(
@@ -59,8 +59,7 @@ TokenWise = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Family:
-    """Where the layers of a family of encoders keep their parts: attention, its maps to queries, keys and values, and
-    the rest."""
+    """Where a family's layers keep their parts: attention, its query, key and value projections, and what follows."""
 
     attention: Callable[[Any], Any]
     maps: Callable[[Any], tuple[nn.Linear, nn.Linear, nn.Linear]]
@@ -69,7 +68,7 @@ class Family:
     def forward(
         self, layer: Any, asking: Tensor, states: Tensor, attend: Attend, after: TokenWise = token_wise
     ) -> Tensor:
-        """Return a layer's output for some tokens, which ask all tokens' keys and values.
+        """Return a layer's output for the tokens `asking`, whose queries attend to the keys and values of `states`.
 
         `after` is `token_wise` or a faster form of it.
         """
@@ -136,7 +135,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def encoder_layers(encoder: Any) -> list[Any]:
-    """Return an encoder's layers, none where they are kept in another way than these families do."""
+    """Return an encoder's layers, none where it keeps them otherwise than these families do."""
     stack = getattr(encoder, "encoder", None) or getattr(encoder, "transformer", None)
     layers = getattr(stack, "layer", None)
     return list(layers) if isinstance(layers, nn.ModuleList) else []

@@ -14,14 +14,14 @@ from distilkit.packed.check import LENGTHS, agree, random_offsets, random_vector
 HALF = (torch.bfloat16, torch.float16)
 
 
-class Within(NamedTuple):
+class VarlenArgs(NamedTuple):
     """Where sequences lie and how they attend to themselves: see :func:`packed_attention`."""
 
     offsets: Tensor
     longest: int
     scale: float
     dropout: float = 0.0
-    firsts: bool = False
+    cls_only: bool = False
 
 
 def packed_attention(
@@ -32,7 +32,7 @@ def packed_attention(
     longest: int,
     scale: float | None = None,
     dropout: float = 0.0,
-    firsts: bool = False,
+    cls_only: bool = False,
 ) -> Tensor:
     r"""Return attention of each sequence to itself, shape `[T, heads, d]`, or of its first token, `[B, heads, d]`.
 
@@ -49,29 +49,29 @@ def packed_attention(
         longest: the length of the longest sequence, or more
         scale: what scores are multiplied by, by default one over the square root of d
         dropout: the share of attention weights that are set to zero
-        firsts: queries are those of each sequence's first token alone, shape ``[B, heads, d]``
+        cls_only: queries are those of each sequence's first token alone, shape ``[B, heads, d]``
     """
     form = by_sequence
     if query.device.type == "cuda":
         flash = query.dtype in HALF and not dropout and _variable_length_agrees(query.device, query.dtype)
         form = variable_length if flash else padded
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    return form(query, key, value, Within(offsets, longest, scale, dropout, firsts))
+    return form(query, key, value, VarlenArgs(offsets, longest, scale, dropout, cls_only))
 
 
-def by_sequence(query: Tensor, key: Tensor, value: Tensor, within: Within) -> Tensor:
+def by_sequence(query: Tensor, key: Tensor, value: Tensor, args: VarlenArgs) -> Tensor:
     """The plain form: one call of torch's attention a sequence."""
     outputs = []
-    for number, (start, end) in enumerate(pairwise(within.offsets.tolist())):
-        asking = query[number : number + 1] if within.firsts else query[start:end]
+    for number, (start, end) in enumerate(pairwise(args.offsets.tolist())):
+        asking = query[number : number + 1] if args.cls_only else query[start:end]
         q, k, v = (one.transpose(0, 1)[None] for one in (asking, key[start:end], value[start:end]))
-        outputs.append(F.scaled_dot_product_attention(q, k, v, dropout_p=within.dropout, scale=within.scale))
+        outputs.append(F.scaled_dot_product_attention(q, k, v, dropout_p=args.dropout, scale=args.scale))
     return torch.cat(outputs, dim=2)[0].transpose(0, 1)
 
 
-def padded(query: Tensor, key: Tensor, value: Tensor, within: Within) -> Tensor:
+def padded(query: Tensor, key: Tensor, value: Tensor, args: VarlenArgs) -> Tensor:
     """The form that pads for the length of one call, which is quick on CUDA in any precision and with dropout."""
-    device, offsets, longest = key.device, within.offsets, within.longest
+    device, offsets, longest = key.device, args.offsets, args.longest
     lengths = offsets.diff().long()
     sequence = torch.arange(len(lengths), device=device).repeat_interleave(lengths, output_size=len(key))
     places = sequence * longest + torch.arange(len(key), device=device) - offsets[sequence]
@@ -81,29 +81,29 @@ def padded(query: Tensor, key: Tensor, value: Tensor, within: Within) -> Tensor:
         return whole.view(len(lengths), longest, *rows.shape[1:]).transpose(1, 2)
 
     mask = (torch.arange(longest, device=device) < lengths[:, None])[:, None, None]
-    asking = query[:, :, None] if within.firsts else pad(query)
-    output = F.scaled_dot_product_attention(asking, pad(key), pad(value), mask, within.dropout, scale=within.scale)
-    return output[:, :, 0] if within.firsts else output.transpose(1, 2).flatten(0, 1)[places]
+    asking = query[:, :, None] if args.cls_only else pad(query)
+    output = F.scaled_dot_product_attention(asking, pad(key), pad(value), mask, args.dropout, scale=args.scale)
+    return output[:, :, 0] if args.cls_only else output.transpose(1, 2).flatten(0, 1)[places]
 
 
-def variable_length(query: Tensor, key: Tensor, value: Tensor, within: Within) -> Tensor:
+def variable_length(query: Tensor, key: Tensor, value: Tensor, args: VarlenArgs) -> Tensor:
     """The form by torch's flash attention (torch 2.10 and later, CUDA, half precision, no dropout)."""
     from torch.nn.attention.varlen import varlen_attn
 
-    offsets, longest, own, most = within.offsets, within.longest, within.offsets, within.longest
-    if within.firsts:
+    offsets, longest, own, most = args.offsets, args.longest, args.offsets, args.longest
+    if args.cls_only:
         own, most = torch.arange(len(offsets), device=offsets.device, dtype=torch.int32), 1
-    return cast(Tensor, varlen_attn(query, key, value, own, offsets, most, longest, scale=within.scale))
+    return cast(Tensor, varlen_attn(query, key, value, own, offsets, most, longest, scale=args.scale))
 
 
 @cache
 def _variable_length_agrees(device: torch.device, dtype: torch.dtype) -> bool:
-    within = Within(random_offsets(device), max(LENGTHS), 0.2)
+    args = VarlenArgs(random_offsets(device), max(LENGTHS), 0.2)
 
     def both(form: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def value_of(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            first = form(query[within.offsets[:-1]], key, value, within._replace(firsts=True))
-            return torch.cat([form(query, key, value, within), first])
+            first = form(query[args.offsets[:-1]], key, value, args._replace(cls_only=True))
+            return torch.cat([form(query, key, value, args), first])
 
         return value_of
 

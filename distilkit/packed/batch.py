@@ -39,7 +39,7 @@ class Packed:
         )
 
     @property
-    def firsts(self) -> Tensor:
+    def cls_offsets(self) -> Tensor:
         """Where the first token of each sequence lies, shape `[B]`."""
         return self.offsets[:-1]
 

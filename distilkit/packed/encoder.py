@@ -1,8 +1,14 @@
-"""A cross-encoder's forward pass over sequences without padding."""
+"""A cross-encoder's forward pass over sequences without padding, its layers compiled where that is asked for.
 
+Output projection, feed-forward network, two residuals and two LayerNorms read and write all tokens again and again;
+compiled, what lies between two matrix products is one pass. One function serves any number of tokens and all layers of
+a shape, and is compiled when it is first called; unmeasured on a GPU so far.
+"""
+
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import torch
@@ -10,11 +16,14 @@ from torch import Tensor
 
 from distilkit.models.attention import computes_whole_layers
 from distilkit.models.cat import BertCat, Head
-from distilkit.models.layers import FAMILIES, Attend, encoder_layers, token_wise
+from distilkit.models.layers import FAMILIES, Attend, Family, TokenWise, encoder_layers, token_wise
 from distilkit.packed.attention import packed_attention
 from distilkit.packed.batch import Packed
-from distilkit.packed.compiled import compiled_token_wise
+from distilkit.packed.check import agree
 from distilkit.packed.transfer import QueryKey
+
+# More than a tile of any kernel, and no multiple of one.
+TOKENS = 130
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,17 @@ def can_pack(ranker: Any) -> bool:
     return isinstance(ranker, BertCat) and ranker.config.model_type in HEADS
 
 
+def compiles(*rankers: BertCat | None) -> bool:
+    """Return whether the layers of rankers that are trained without padding may be compiled on their device.
+
+    What was compiled before is forgotten: a process that trains many students would reach torch's limit of compilations
+    of one function, and go on uncompiled.
+    """
+    torch.compiler.reset()
+    given = [ranker for ranker in rankers if ranker is not None]
+    return all(compiled_agrees(FAMILIES[one.config.model_type], encoder_layers(one.encoder)[0]) for one in given)
+
+
 def packed_internals(
     ranker: BertCat,
     batch: Packed,
@@ -46,7 +66,7 @@ def packed_internals(
     and keys.
 
     Where neither are asked for, the last layer computes first tokens alone. With `compile`, what lies between two calls
-    of attention is one compiled function; :func:`~distilkit.packed.compiled.compiled_agrees` tells where that may be.
+    of attention is one compiled function; :func:`compiles` tells where that may be.
     """
     family = FAMILIES[ranker.config.model_type]
     after = compiled_token_wise() if compile else token_wise
@@ -57,12 +77,12 @@ def packed_internals(
     seen: dict[int, QueryKey] = {}
     layers = encoder_layers(ranker.encoder)
     for number, layer in enumerate(layers):
-        firsts = alone and number == len(layers) - 1
-        attend = _attend(batch, firsts, partial(seen.__setitem__, number) if number in attention_layers else None)
-        current = family.forward(layer, current[batch.firsts] if firsts else current, current, attend, after)
+        cls_only = alone and number == len(layers) - 1
+        attend = _attend(batch, cls_only, partial(seen.__setitem__, number) if number in attention_layers else None)
+        current = family.forward(layer, current[batch.cls_offsets] if cls_only else current, current, attend, after)
         if number + 1 in states:
             kept[number + 1] = current
-    first_states = current if alone else current[batch.firsts]
+    first_states = current if alone else current[batch.cls_offsets]
     return PackedInternals(
         HEADS[ranker.config.model_type](ranker.model, first_states, head),
         tuple(seen[layer] for layer in attention_layers),
@@ -75,7 +95,7 @@ def packed_scores(ranker: BertCat, batch: Packed) -> Tensor:
     return ranker.scores_of(packed_internals(ranker, batch).logits)
 
 
-def _attend(batch: Packed, firsts: bool, keep: Callable[[QueryKey], None] | None) -> Attend:
+def _attend(batch: Packed, cls_only: bool, keep: Callable[[QueryKey], None] | None) -> Attend:
     """Return the attention of one layer, within the sequences of a batch; `keep` takes its queries and keys."""
 
     def attend(own: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -83,7 +103,7 @@ def _attend(batch: Packed, firsts: bool, keep: Callable[[QueryKey], None] | None
         if keep is not None:
             keep(QueryKey(q, k, own.scaling))
         dropout = own.dropout.p if own.training else 0.0
-        return packed_attention(q, k, v, batch.offsets, batch.longest, own.scaling, dropout, firsts).flatten(1)
+        return packed_attention(q, k, v, batch.offsets, batch.longest, own.scaling, dropout, cls_only).flatten(1)
 
     return attend
 
@@ -107,3 +127,26 @@ def _distilbert_head(model: Any, first: Tensor, head: Head) -> Tensor:
 
 
 HEADS: dict[str, Callable[[Any, Tensor, Head], Tensor]] = {"bert": _bert_head, "distilbert": _distilbert_head}
+
+
+@cache
+def compiled_token_wise() -> TokenWise:
+    """Return :func:`distilkit.models.layers.token_wise` compiled for any number of tokens."""
+    return torch.compile(token_wise, dynamic=True)
+
+
+def compiled_agrees(family: Family, layer: Any) -> bool:
+    """Return whether a layer compiles on its device and does what it does uncompiled, else log one line."""
+    own, wide = (copy.deepcopy(layer).eval().requires_grad_(False) for _ in range(2))
+    wide.double()
+
+    def fast(seen: Tensor, asking: Tensor) -> Tensor:
+        return compiled_token_wise()(seen, asking, *family.arguments(own))
+
+    def plain(seen: Tensor, asking: Tensor) -> Tensor:
+        return token_wise(seen, asking, *family.arguments(wide))
+
+    weight = family.net(own).output.weight
+    generator = torch.Generator(weight.device).manual_seed(0)
+    inputs = [torch.randn(TOKENS, len(weight), generator=generator, device=weight.device) for _ in range(2)]
+    return agree("the compiled layer", fast, plain, [one.to(weight.dtype) for one in inputs])

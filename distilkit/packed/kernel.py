@@ -132,7 +132,7 @@ def kernel_squared_error(
     student_scale: float,
     teacher_scale: float,
 ) -> Tensor:
-    """Return the sum of squared differences of the scores; see `tiles.tiled_squared_error`, which this equals.
+    """Return the sum of squared differences of the scores; see `transfer.tiled_squared_error`, which this equals.
 
     Inputs are `[T, heads, d]` in float32, bfloat16 or float16, and are multiplied in that and added up in float32.
     """

@@ -13,7 +13,7 @@ from distilkit.models.cat import BertCat, Internals
 from distilkit.models.layer_map import LayerMap
 from distilkit.models.projection import Projections
 from distilkit.packed.batch import Packed
-from distilkit.packed.encoder import PackedInternals, packed_internals
+from distilkit.packed.encoder import PackedInternals, can_pack, packed_internals
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.term_inputs import Counts, ExampleInputs, ListInputs, Outputs
 from distilkit.strategies.terms import ExampleTerm, ListTerm
@@ -155,3 +155,15 @@ def _order(lists: Tensor, count: int) -> dict[str, Tensor]:
     right = (positive[:, None] > negative).float().mean(dim=1).sum() / count
     margin = means["positive_score"] - means["negative_score"]
     return {**means, "margin": margin, "pairwise_accuracy": right}
+
+
+def packs(stage: Stage, student: Any, teacher: Any) -> bool:
+    """Return whether a stage's models and losses have packed forms.
+
+    Models are cross-encoders on BERT or DistilBERT, on BERT alone where the head is that of the released code; the
+    losses of internals of the released code count padding, and have none.
+    """
+    if stage.counts_padding:
+        return False
+    models = [student] if teacher is None else [student, teacher]
+    return all(can_pack(model) and (stage.head == "plain" or model.config.model_type == "bert") for model in models)

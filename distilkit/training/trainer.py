@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from distilkit.data.batches import total_steps
 from distilkit.errors import RunFailed
 from distilkit.models.batch import on_device
-from distilkit.packed.stage import compiles, packs
+from distilkit.packed.encoder import compiles
 from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.strategies.stage import Stage
 from distilkit.training.checkpoint import (
@@ -30,7 +30,7 @@ from distilkit.training.checkpoint import (
     weights,
 )
 from distilkit.training.memory import denormals_flushed
-from distilkit.training.objective import Objective
+from distilkit.training.objective import Objective, packs
 from distilkit.training.optimizer import SparseTables, build_optimizer, learning_rate_factor, warmup_steps
 from distilkit.training.precision import Precision
 from distilkit.training.processes import leaves_some_alone

@@ -6,7 +6,7 @@ from ragged import LENGTHS, offsets_of, pad, ragged
 from torch.nn import functional as F
 
 from distilkit.packed import attention
-from distilkit.packed.attention import Within, by_sequence, packed_attention, padded
+from distilkit.packed.attention import VarlenArgs, by_sequence, packed_attention, padded
 
 SCALE = 0.3
 
@@ -19,7 +19,7 @@ def tensors(lengths: list[int]) -> list[torch.Tensor]:
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_equals_padded_attention(form: object, lengths: list[int]) -> None:
     ours, theirs = tensors(lengths), tensors(lengths)
-    found = form(*ours, Within(offsets_of(lengths), max(lengths), SCALE))
+    found = form(*ours, VarlenArgs(offsets_of(lengths), max(lengths), SCALE))
     parts = [pad(one, lengths)[0].transpose(1, 2) for one in theirs]
     mask = pad(theirs[0], lengths)[1]
     whole = F.scaled_dot_product_attention(*parts, attn_mask=mask[:, None, None], scale=SCALE).transpose(1, 2)
@@ -36,9 +36,9 @@ def test_equals_padded_attention(form: object, lengths: list[int]) -> None:
 def test_first_tokens_alone_see_what_they_see_among_the_others(form: object, lengths: list[int]) -> None:
     ours, theirs = tensors(lengths), tensors(lengths)
     offsets = offsets_of(lengths)
-    whole = form(*theirs, Within(offsets, max(lengths), SCALE))[offsets[:-1]]
+    whole = form(*theirs, VarlenArgs(offsets, max(lengths), SCALE))[offsets[:-1]]
     query, key, value = ours
-    found = form(query[offsets[:-1]], key, value, Within(offsets, max(lengths), SCALE, firsts=True))
+    found = form(query[offsets[:-1]], key, value, VarlenArgs(offsets, max(lengths), SCALE, cls_only=True))
     torch.testing.assert_close(found, whole, rtol=0, atol=1e-6)
     weights = ragged([len(lengths)], 2, 8, 9)
     (found * weights).sum().backward()
@@ -50,7 +50,7 @@ def test_first_tokens_alone_see_what_they_see_among_the_others(form: object, len
 def test_the_scale_is_that_of_the_heads_by_default() -> None:
     lengths = [4, 2]
     given = *tensors(lengths), offsets_of(lengths), 4
-    expected = by_sequence(*given[:3], Within(*given[3:], 8**-0.5))
+    expected = by_sequence(*given[:3], VarlenArgs(*given[3:], 8**-0.5))
     torch.testing.assert_close(packed_attention(*given), expected)
 
 
@@ -59,7 +59,7 @@ def test_dropout_keeps_the_mean(form: object) -> None:
     query, key, _ = tensors([30])
     value = torch.ones(30, 2, 8)
     torch.manual_seed(0)
-    found = form(query, key, value, Within(offsets_of([30]), 30, SCALE, 0.5))
+    found = form(query, key, value, VarlenArgs(offsets_of([30]), 30, SCALE, 0.5))
     assert not torch.allclose(found, value)
     assert found.mean().item() == pytest.approx(1.0, abs=0.2)
 

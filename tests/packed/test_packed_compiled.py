@@ -7,10 +7,9 @@ import torch
 from test_packed_encoder import MODELS, batch_of, tiny
 
 from distilkit.models.layers import BERT, FAMILIES, encoder_layers, token_wise
-from distilkit.packed import compiled as compiling
+from distilkit.packed import encoder as compiling
 from distilkit.packed.batch import Packed
-from distilkit.packed.compiled import compiled_agrees, compiled_token_wise
-from distilkit.packed.encoder import packed_internals
+from distilkit.packed.encoder import compiled_agrees, compiled_token_wise, packed_internals
 
 LENGTHS = [[9, 4, 12, 1], [5, 7], [3, 2, 11]]
 

@@ -3,9 +3,9 @@
 import pytest
 from test_packed_encoder import tiny
 
-from distilkit.packed.stage import packs
 from distilkit.settings import TrainSettings
 from distilkit.strategies import Stage, parse_strategy
+from distilkit.training.objective import packs
 
 
 def stage_of(strategy: str) -> Stage:

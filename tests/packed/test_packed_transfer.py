@@ -18,8 +18,7 @@ from torch import Tensor
 
 from distilkit.losses import attention_mse
 from distilkit.packed import transfer
-from distilkit.packed.tiles import tiled_squared_error
-from distilkit.packed.transfer import QueryKey, packed_attention_mse, written_out_squared_error
+from distilkit.packed.transfer import QueryKey, packed_attention_mse, tiled_squared_error, written_out_squared_error
 
 PLAIN = {"written out": written_out_squared_error, "tiles": tiled_squared_error}
 
@@ -43,7 +42,7 @@ def in_a_process(script: str, *arguments: Path, **environment: str) -> str:
 @pytest.fixture(params=[*PLAIN, "kernel"])
 def computed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Tensor]]:
     """Return a function from a case's name to a form's sum of squared differences and its two gradients."""
-    monkeypatch.setattr("distilkit.packed.tiles.ROWS", 5)
+    monkeypatch.setattr("distilkit.packed.transfer.ROWS", 5)
     if request.param == "kernel":
         results = request.getfixturevalue("interpreted")
         return lambda name: [results[f"{name}.{part}"] for part in ("value", "query", "key")]
@@ -99,7 +98,7 @@ def test_half_precision_is_added_up_in_float32(
 
 @pytest.mark.parametrize("plain", PLAIN.values())
 def test_gradients_by_differences(plain: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("distilkit.packed.tiles.ROWS", 2)
+    monkeypatch.setattr("distilkit.packed.transfer.ROWS", 2)
     lengths = [3, 1]
     query, key, *taught = vectors(lengths, (2, 3), torch.float64)
 

@@ -11,9 +11,7 @@ from tiny_training import FINE_TUNE, SIMPLIFIED, objective_of, stage_of, tiny_be
 from torch import Tensor
 
 from distilkit.models.layers import token_wise
-from distilkit.packed import compiled as compiling
 from distilkit.packed import encoder as encoding
-from distilkit.packed import stage as staging
 from distilkit.packed.batch import Packed
 from distilkit.training.step_loader import TrainingSet
 from distilkit.training.trainer import Trainer
@@ -102,7 +100,6 @@ def test_layers_are_compiled_where_that_is_asked_for_and_agrees(
         called.append(given)
         return token_wise(*given)
 
-    monkeypatch.setattr(compiling, "compiled_token_wise", lambda: counted)
     monkeypatch.setattr(encoding, "compiled_token_wise", lambda: counted)
     losses, said = [], []
     for number, (compile_layers, packed) in enumerate([(True, True), (False, True), (True, False)]):
@@ -116,7 +113,7 @@ def test_layers_are_compiled_where_that_is_asked_for_and_agrees(
         assert any("layers are not compiled" in words for words in said) is (compile_layers and not packed)
         losses.append([values["loss"] for values in trainer.reporter.of("train").values()])
     assert losses[0] == losses[1] == pytest.approx(losses[2], rel=1e-4)
-    monkeypatch.setattr(staging, "compiled_agrees", lambda *given: False)
+    monkeypatch.setattr(encoding, "compiled_agrees", lambda *given: False)
     trainer = replace(trainer_of(stage_of(SIMPLIFIED, max_steps=1, torch_compile=True), tmp_path / "off"), packed=True)
     called.clear()
     trainer.train()
