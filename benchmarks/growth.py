@@ -38,7 +38,7 @@ from benchmarks.workload import (
     teacher_model,
 )
 from distilkit.data.texts import Texts, write_texts
-from distilkit.data.tokens import PairTemplate, PairTokens, TokenStore
+from distilkit.data.tokens import PairTokens, Template, TokenStore
 from distilkit.evaluation.rerank import score_pairs
 from distilkit.models.initialise import student_from
 from distilkit.training.processes import Processes
@@ -46,7 +46,7 @@ from distilkit.training.step_loader import TrainingSet
 
 BATCH = 32
 # [CLS] query [SEP] passage [SEP] of BERT.
-TEMPLATE = PairTemplate(prefix=(101,), middle=(102,), suffix=(102,), types=(0, 0, 0, 1, 1), pad=0, pad_type=0)
+TEMPLATE = Template(around=((101,), (102,), (102,)), types=(0, 0, 0, 1, 1), pad=0, pad_type=0)
 TEXT_SIZES, ID_SIZES = (10**3, 10**4, 10**5, 10**6), (10**7,)
 MEAN_PIECES = 77
 STEPS = 10
