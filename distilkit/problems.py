@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in the words of a recipe's author."""
+"""Sentences for what pydantic finds wrong, in the words of a recipe's author."""
 
 import json
 from collections.abc import Callable
@@ -68,7 +68,7 @@ class Problem:
         return message[:1].lower() + message[1:]
 
 
-def to_toml(value: Any) -> str:
+def to_toml(value: object) -> str:
     """Return a value as TOML writes it on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -26,7 +26,7 @@ VARIABLE = ("seed", "student", "strategy", "train", "stages")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a recipe came from: its files, the one asked for first, and the keys set on the command line."""
+    """The origin of a recipe: its files, the one asked for first, and the keys set on the command line."""
 
     files: tuple[Path, ...]
     overrides: tuple[str, ...]
@@ -180,7 +180,7 @@ def _validate_stages(recipe: Recipe, source: Source) -> None:
             raise UserError(explain(error, TrainSettings, source, ("stages", name))) from None
 
 
-def _validate_point(recipe: Recipe, dotted: str, value: Any, source: Source) -> None:
+def _validate_point(recipe: Recipe, dotted: str, value: object, source: Source) -> None:
     place = f"{source.place(('grid', dotted))}: [grid]"
     head, _, rest = dotted.partition(".")
     if head in STRATEGIES:
@@ -249,7 +249,7 @@ def _without_strategy(table: Table) -> Table:
     return kept
 
 
-def _name(table: Any) -> Any:
+def _name(table: object) -> object:
     return table.get("name") if isinstance(table, dict) else None
 
 
@@ -271,7 +271,7 @@ def _override(table: Table, override: str) -> None:
         raise UserError(f"--set {override}: {error}") from None
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     """Return a TOML value; words need no quotes on a command line, those of a list neither."""
     try:
         found = tomllib.loads(f"value = {text}")
@@ -284,7 +284,7 @@ def _value(text: str) -> Any:
     return text
 
 
-def _put(table: Table, dotted: str, value: Any) -> None:
+def _put(table: Table, dotted: str, value: object) -> None:
     if dotted.startswith("grid."):
         table.setdefault("grid", {})[dotted.removeprefix("grid.").strip('"')] = value
         return

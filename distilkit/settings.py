@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
-def _toggle(value: Any) -> Any:
+def _toggle(value: object) -> object:
     if value != "auto" and not isinstance(value, bool):
         raise ValueError("expected 'auto', true or false")
     return value
@@ -47,7 +47,7 @@ def _teacher_name(text: str) -> str:
     return _folder(text)
 
 
-def _takes_none(annotation: Any) -> bool:
+def _takes_none(annotation: object) -> bool:
     return type(None) in get_args(annotation)
 
 
@@ -73,7 +73,7 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _absent(cls, table: Any) -> Any:
+    def _absent(cls, table: object) -> object:
         """Take the word "none", as TOML has no null, for the absence of a key that may be absent."""
         if not isinstance(table, dict):
             return table

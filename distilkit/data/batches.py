@@ -26,7 +26,7 @@ class Lengths(Protocol):
 
 
 class CountsTokens(Protocol):
-    """What knows how many tokens a pair has."""
+    """Tokens that can be counted pair by pair."""
 
     def lengths(self, queries: Integers, passages: Integers) -> Integers: ...
 

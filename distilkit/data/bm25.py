@@ -11,7 +11,7 @@ from distilkit.data.texts import Texts
 from distilkit.errors import UserError, nearest
 
 VERSION = f"1 bm25s-{version('bm25s')} PyStemmer-{version('PyStemmer')}"
-"""What, beside texts and settings, the scores depend on: part of an artifact's key."""
+"""The versions that scores depend on, beside texts and settings: part of an artifact's key."""
 
 QUERIES_PER_REPORT = 100
 

@@ -15,7 +15,7 @@ __all__ = ["Collection", "ContentError", "Qrels", "Run", "Texts", "open_collecti
 
 @dataclass(frozen=True)
 class Collection:
-    """What `write_collection` wrote: texts stay on disk, judgements and candidates are read on first use.
+    """A collection on disk: texts stay there, judgements and candidates are read on first use.
 
     `fingerprint` depends on the content alone; `hashes` holds its parts ("passages", "queries", "qrels/SPLIT",
     "candidates/SPLIT"), for what depends on some of them only; `info` holds counts and what the source recorded.
@@ -30,7 +30,8 @@ class Collection:
     candidate_splits: tuple[str, ...]
     hashes: dict[str, str]
     info: dict[str, Any]
-    _read: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _qrels: dict[str, Qrels] = field(default_factory=dict, repr=False, compare=False)
+    _runs: dict[str, Run] = field(default_factory=dict, repr=False, compare=False)
 
     def qrels(self, split: str) -> Qrels:
         """Return a split's judgements, read once; raises UserError for a split that has none."""
@@ -39,21 +40,17 @@ class Collection:
             raise UserError(
                 f"collection {self.name!r} has no judgements for split {split!r}; splits with some: {known}"
             )
-        key = f"qrels/{split}"
-        if key not in self._read:
-            self._read[key] = read_qrels(self.folder / "qrels" / f"{split}.tsv")
-        qrels: Qrels = self._read[key]
-        return qrels
+        if split not in self._qrels:
+            self._qrels[split] = read_qrels(self.folder / "qrels" / f"{split}.tsv")
+        return self._qrels[split]
 
     def candidates(self, split: str) -> Run | None:
         """Return the candidates that the source brought for a split, read once, or None."""
         if split not in self.candidate_splits:
             return None
-        key = f"candidates/{split}"
-        if key not in self._read:
-            self._read[key] = read_run(self.folder / "candidates" / f"{split}.trec")
-        run: Run = self._read[key]
-        return run
+        if split not in self._runs:
+            self._runs[split] = read_run(self.folder / "candidates" / f"{split}.trec")
+        return self._runs[split]
 
 
 def open_collection(folder: Path) -> Collection:

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from distilkit.errors import UserError, nearest
 from distilkit.files import sha256_once
 
+if TYPE_CHECKING:
+    from datasets import DatasetBuilder
+
 T = TypeVar("T")
 
 
-def load_builder(where: str, name: str, config: str | None = None, **place: Any) -> Any:
+def load_builder(where: str, name: str, config: str | None = None, **place: str | None) -> "DatasetBuilder":
     """Return the builder of a data set, whose code is never run; `where` is what messages call it.
 
     `place` may hold a `revision` or a `data_dir`. Raises UserError for one that is not there or cannot be reached.
@@ -30,18 +33,18 @@ def config_names(where: str, name: str, revision: str | None = None) -> list[str
         return [str(config) for config in get_dataset_config_names(name, revision=revision)]
 
 
-def split_names(builder: Any) -> list[str]:
+def split_names(builder: "DatasetBuilder") -> list[str]:
     """Return the splits that a data set has files of."""
     return [str(split) for split in builder.config.data_files or {}]
 
 
-def require_split(where: str, builder: Any, split: str) -> None:
+def require_split(where: str, builder: "DatasetBuilder", split: str) -> None:
     """Raise UserError where a data set has no such split."""
     if split not in (known := split_names(builder)):
         raise UserError(f"{where}: there is no split {split!r}{nearest(split, known)}")
 
 
-def split_content(builder: Any, split: str) -> list[Any]:
+def split_content(builder: "DatasetBuilder", split: str) -> list[str | list[str]]:
     """Return what tells a split's content: the sha256 of a file here, or the hub's address with its commit."""
     files = builder.config.data_files[split]
     return [_content(file, origin) for file, origin in zip(files, files.origin_metadata, strict=True)]
@@ -53,7 +56,7 @@ def streamed(where: str, rows: Iterable[T], size: Callable[[T], int] = lambda ro
     from huggingface_hub.errors import HfHubHTTPError
 
     # The HTTP library's own error, of which there has been more than one.
-    http_error = cast(type[Exception], HfHubHTTPError.__bases__[0])
+    http_error: type[Exception] = HfHubHTTPError.__bases__[0]
     done = 0
     try:
         for row in rows:

@@ -1,4 +1,4 @@
-"""Maps ids or texts of a table to row numbers, many at once and again and again."""
+"""Indexes that map ids or texts to the row numbers of a table, many at once."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from distilkit.data.arrays import Integers
 from distilkit.data.texts import Texts
 
 BATCH = 4096
-# How many numbers there may be for each id that is one of them, for a table of all of them to be worth its memory.
+# A table of all numbers up to the largest id is made where at least one number in so many is an id.
 SPREAD = 8
 
 
 class TextTables(Protocol):
-    """What has queries and passages: a collection."""
+    """A collection, or anything else that has tables of queries and passages."""
 
     @property
     def queries(self) -> Texts: ...

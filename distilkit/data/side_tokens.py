@@ -3,7 +3,7 @@
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ import numpy.typing as npt
 from distilkit.data.arrays import Integers
 from distilkit.data.tokens import Documents, PairTokens, Template, TokenStore
 from distilkit.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 # Hofstätter et al. 2020, section 4.1: tokens of a query and of a passage, special tokens included.
 QUERY_LENGTH, DOCUMENT_LENGTH = 30, 200
@@ -29,7 +32,7 @@ class PairFormat:
 
     def tokens(
         self,
-        tokenizer: Any,
+        tokenizer: "PreTrainedTokenizerFast",
         queries: TokenStore,
         passages: TokenStore,
         lengths: Mapping[str, int],
@@ -65,7 +68,7 @@ class SideFormat:
 
     def tokens(
         self,
-        tokenizer: Any,
+        tokenizer: "PreTrainedTokenizerFast",
         queries: TokenStore,
         passages: TokenStore,
         lengths: Mapping[str, int],
@@ -153,7 +156,7 @@ class SideTokens:
     @classmethod
     def of(
         cls,
-        tokenizer: Any,
+        tokenizer: "PreTrainedTokenizerFast",
         queries: TokenStore,
         passages: TokenStore,
         form: SideFormat,
@@ -198,7 +201,7 @@ class SideTokens:
 class SideTemplate:
     """The tokens that a tokenizer puts around one text, and those that an architecture adds."""
 
-    tokenizer: Any
+    tokenizer: "PreTrainedTokenizerFast"
     form: SideFormat
 
     def side(self, kind: Literal["query", "document"], store: TokenStore, max_length: int) -> Side:

@@ -16,7 +16,7 @@ SPLITS = ("train", "dev", "test")
 
 
 class ContentError(UserError):
-    """What a source brought is no sound collection.
+    """A fault in the content that a source brought.
 
     `table` ("passages", "queries", "qrels/SPLIT", "candidates/SPLIT"), `key` (the ids of the row at fault) and
     `occurrence` let a source that read files name the file and the line.

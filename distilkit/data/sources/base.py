@@ -1,4 +1,4 @@
-"""What a data source is, the registry of sources that `[data] source` names, and what all sources share."""
+"""Data sources: their protocol, the registry that `[data] source` names, and what all of them share."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Where a collection comes from; its constructor's keyword arguments are the keys of `[data]`."""
+    """A collection that can be written; its constructor's keyword arguments are the keys of `[data]`."""
 
     def key(self) -> dict[str, object]:
         """Return what the content depends on (hashes or versions, never paths); UserError for a missing file."""

@@ -56,13 +56,13 @@ class Table:
         rows = self.builder.as_streaming_dataset(split=split).with_format("arrow").iter(batch_size=ROWS)
         yield from streamed(f"{self.where}, split {split}", rows, len)
 
-    def column(self, split: str, table: "pa.Table", names: Sequence[str]) -> list[Any]:
+    def column(self, split: str, table: "pa.Table", names: Sequence[str]) -> list[object]:
         """Return the first of some columns that a table has; raises UserError where it has none of them."""
         found = next((name for name in names if name in table.column_names), None)
         if found is None:
             where = f"{self.where}, split {split}"
             raise UserError(f"{where}: there is no column {names[0]!r}{nearest(names[0], table.column_names)}")
-        values: list[Any] = table.column(found).to_pylist()
+        values: list[object] = table.column(found).to_pylist()
         return values
 
 

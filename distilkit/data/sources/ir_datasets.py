@@ -191,7 +191,7 @@ def place(id: str, part: str) -> Place:
     return lambda number: f"{id} {part}, number {number}"
 
 
-def _key_and_value(part: str, record: Any) -> tuple[tuple[str, ...], Any]:
+def _key_and_value(part: str, record: Any) -> tuple[tuple[str, ...], str | float]:
     if part == "docs":
         return (record.doc_id,), _text(record)
     if part == "queries":

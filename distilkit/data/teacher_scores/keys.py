@@ -1,4 +1,4 @@
-"""Rows found by two or three ids at once: sorted 64-bit keys in memory-mapped arrays."""
+"""An index of rows by two or three ids at once: sorted 64-bit keys in memory-mapped arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

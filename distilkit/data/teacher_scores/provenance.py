@@ -1,4 +1,4 @@
-"""What teacher scores were made of, and whether that is what is asked for."""
+"""The provenance of teacher scores: what they were made of, and whether that is what is asked for."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from distilkit.data.texts import Texts
 from distilkit.errors import UserError
 from distilkit.files import read_json
 
+# Where the schema of a Parquet file holds it.
 KEY = b"distilkit"
 MISSING = object()
 
@@ -58,7 +59,7 @@ def require_match(
         raise UserError(f"{where}: {key} is {shown} there, and {_shown(wanted)} is asked for")
 
 
-def _differences(found: Any, wanted: Any, at: str) -> Iterator[tuple[str, Any, Any]]:
+def _differences(found: object, wanted: object, at: str) -> Iterator[tuple[str, object, object]]:
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):
         for key, value in wanted.items():
             yield from _differences(found.get(key, MISSING), value, f"{at}.{key}" if at else key)
@@ -69,7 +70,7 @@ def _differences(found: Any, wanted: Any, at: str) -> Iterator[tuple[str, Any, A
         yield at, found, wanted
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 90 else f"{text[:80]}..."
 

@@ -18,7 +18,7 @@ from distilkit.data.reading import identifier, json_lines, lines, refuse
 from distilkit.errors import UserError, nearest
 
 BYTES = 1 << 25
-"""How much is read at once: some 1.4 million rows of MS MARCO's ids."""
+"""The bytes that are read at once: some 1.4 million rows of MS MARCO's ids."""
 ROWS = 65_536
 HEAD = 100
 # By Tevatron, PyLate, sentence-transformers, ColBERT and others.
@@ -40,7 +40,7 @@ class Block:
 
 
 class Format(NamedTuple):
-    """How a file of triples is read, and whether its rows hold ids or texts."""
+    """A form of triples files: its reader, and whether its rows hold ids or texts."""
 
     name: Literal["tsv_ids", "tsv_texts", "jsonl"]
     read: Callable[[Path, Progress], Iterator[Block]]
