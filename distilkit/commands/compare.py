@@ -21,7 +21,7 @@ def compare(asked: options.Compare) -> str | None:
     read = read_systems(asked.systems, runs_dir=asked.runs_dir, measures=measures, qrels=asked.qrels, eval_set=eval_set)
     result = compare_systems(
         read,
-        baselines=_baselines(asked.baseline, [system.name for system in read]),
+        baselines=asked.baseline,
         measures=measures,
         pairs=asked.pairs,
         queries=asked.queries,
@@ -49,12 +49,6 @@ def compare(asked: options.Compare) -> str | None:
     except OSError as error:
         raise UserError(f"--output {asked.output}: cannot be written: {error.strerror}") from None
     return None
-
-
-def _baselines(values: list[str] | None, names: list[str]) -> list[str] | None:
-    """Split a value at its blanks unless it is a system's name, which may hold some."""
-    whole = [value for value in values or [] if value in names or value.rpartition(":")[0] in names]
-    return [part for value in values for part in ([value] if value in whole else value.split())] if values else None
 
 
 def _levels(values: list[str] | None) -> tuple[float, ...]:

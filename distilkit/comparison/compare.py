@@ -8,8 +8,8 @@ from itertools import pairwise
 from distilkit.comparison import paired_tests, pairing, resampling
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
-from distilkit.comparison.options import Options, checked
-from distilkit.comparison.paired_tests import Vector
+from distilkit.comparison.options import Options
+from distilkit.comparison.paired_tests import MarginKind, Vector
 from distilkit.comparison.pairing import Cell, Values, choose, policy
 from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
 from distilkit.comparison.systems import System
@@ -28,7 +28,7 @@ def compare(
     correction: str = "holm",
     alpha: Sequence[float] = (0.05, 0.01),
     noninferiority: float = 0.03,
-    margin_kind: str = "relative",
+    margin_kind: MarginKind = "relative",
     eval_set: str | None = None,
     equivalence: bool = False,
     seeds: str = "mean",
@@ -40,17 +40,8 @@ def compare(
     `eval_set` names the query set of systems that name none. `seeds="hierarchical"` takes interval and p from draws of
     queries and seeds. Raises UserError for options or names that do not fit, and for systems that share no queries.
     """
-    options = checked(
-        test=test,
-        correction=correction,
-        alpha=alpha,
-        margin=noninferiority,
-        margin_kind=margin_kind,
-        equivalence=equivalence,
-        pairs=pairs,
-        queries=queries,
-        seeds=seeds,
-    )
+    chosen = Options(test, correction, tuple(alpha), noninferiority, margin_kind, equivalence, pairs, queries, seeds)
+    options = chosen.checked()
     groups = _by_set(systems, eval_set)
     names = list(dict.fromkeys(system.name for system in systems))
     asked = parse_baselines(baselines, names)
@@ -61,10 +52,10 @@ def compare(
     found: list[Comparison] = []
     policies = {}
     for name, members in groups.items():
-        chosen = _measures(members, measures)
-        ids = choose(members, chosen, queries)
-        policies[name] = policy(members, chosen, ids, queries)
-        values = pairing.values_of(name, members, chosen, ids)
+        names_of_measures = _measures(members, measures)
+        ids = choose(members, names_of_measures, queries)
+        policies[name] = policy(members, names_of_measures, ids, queries)
+        values = pairing.values_of(name, members, names_of_measures, ids)
         drawn = pairing.drawn_means(values) if options.hierarchical else {}
         found += pairing.comparisons(values, list(asked), options, drawn)
         means += [(values, one) for one in _means(values, options, drawn)]

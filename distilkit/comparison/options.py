@@ -1,9 +1,9 @@
 """What can be asked of a comparison, and what of it does not go together."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import cast, get_args
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import get_args
 
 from distilkit.comparison.corrections import corrections
 from distilkit.comparison.paired_tests import MarginKind
@@ -17,7 +17,7 @@ SEEDS = ("mean", "hierarchical")
 
 @dataclass(frozen=True)
 class Options:
-    """The choices of one comparison, checked; `alpha` has the larger level first."""
+    """The choices of one comparison; `alpha` are one or two levels, `margin` is that of non-inferiority."""
 
     test: str
     correction: str
@@ -39,47 +39,29 @@ class Options:
         """Whether interval and p come from draws of both queries and seeds."""
         return self.seeds == "hierarchical"
 
+    def checked(self) -> "Options":
+        """Return the options with the larger alpha first and the correction by its own name.
 
-def checked(
-    *,
-    test: str,
-    correction: str,
-    alpha: Sequence[float],
-    margin: float,
-    margin_kind: str,
-    equivalence: bool,
-    pairs: str,
-    queries: str,
-    seeds: str,
-) -> Options:
-    """Return the options; raises UserError for one that there is not, is out of range, or clashes with another."""
-    _known("--pairs", pairs, PAIRS)
-    _known("--queries", queries, QUERIES)
-    _known("--test", test, TESTS)
-    if correction not in corrections:
-        _known("--correction", correction, corrections)
-    _known("--margin-kind", margin_kind, get_args(MarginKind))
-    _known("--seeds", seeds, SEEDS)
-    levels = tuple(sorted(set(alpha), reverse=True))
-    if not 1 <= len(levels) <= 2 or not all(0 < level < 1 for level in levels):
-        raise UserError("--alpha: expected one or two levels between 0 and 1, such as 0.05 and 0.01")
-    if not (0 <= margin < 1 if margin_kind == "relative" else 0 <= margin < math.inf):
-        raise UserError(f"--non-inferiority: expected a share from 0 to 1 or an absolute margin from 0, found {margin}")
-    if seeds == "hierarchical":
-        if test not in ("t-test", "bootstrap"):
-            raise UserError(f"--seeds hierarchical is a bootstrap of its own and cannot be had with --test {test}")
-        test = "bootstrap"
-    return Options(
-        test=test,
-        correction=corrections.resolve(correction),
-        alpha=levels,
-        margin=margin,
-        margin_kind=cast(MarginKind, margin_kind),
-        equivalence=equivalence,
-        pairs=pairs,
-        queries=queries,
-        seeds=seeds,
-    )
+        Raises UserError for a choice that there is not, is out of range, or clashes with another.
+        """
+        _known("--pairs", self.pairs, PAIRS)
+        _known("--queries", self.queries, QUERIES)
+        _known("--test", self.test, TESTS)
+        if self.correction not in corrections:
+            _known("--correction", self.correction, corrections)
+        _known("--margin-kind", self.margin_kind, get_args(MarginKind))
+        _known("--seeds", self.seeds, SEEDS)
+        levels = tuple(sorted(set(self.alpha), reverse=True))
+        if not 1 <= len(levels) <= 2 or not all(0 < level < 1 for level in levels):
+            raise UserError("--alpha: expected one or two levels between 0 and 1, such as 0.05 and 0.01")
+        if not 0 <= self.margin < (1 if self.margin_kind == "relative" else math.inf):
+            raise UserError(
+                f"--non-inferiority: expected a share from 0 to 1 or an absolute margin from 0, found {self.margin}"
+            )
+        if self.hierarchical and self.test not in ("t-test", "bootstrap"):
+            raise UserError(f"--seeds hierarchical is a bootstrap of its own and cannot be had with --test {self.test}")
+        test = "bootstrap" if self.hierarchical else self.test
+        return replace(self, test=test, correction=corrections.resolve(self.correction), alpha=levels)
 
 
 def _known(option: str, value: str, known: Iterable[str]) -> None:

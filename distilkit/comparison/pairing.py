@@ -3,14 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from distilkit.comparison import paired_tests, resampling
 from distilkit.comparison.options import Options
-from distilkit.comparison.paired_tests import Vector
-from distilkit.comparison.result import Comparison
+from distilkit.comparison.paired_tests import MarginKind, Vector
+from distilkit.comparison.result import Comparison, Policy
 from distilkit.comparison.systems import System
 from distilkit.errors import UserError
 from distilkit.evaluation.policy import ORDER
@@ -42,12 +42,8 @@ def choose(systems: Sequence[System], measures: Sequence[str], mode: str) -> lis
     return sorted(chosen)
 
 
-def policy(systems: Sequence[System], measures: Sequence[str], queries: Sequence[str], mode: str) -> dict[str, Any]:
-    """Return the policy as the report states it, with each system's judged queries without results.
-
-    `qrels` and `runs` are the first digits of the files' sha256, `judged` the share of each system's first results that
-    are judged, where it was counted.
-    """
+def policy(systems: Sequence[System], measures: Sequence[str], queries: Sequence[str], mode: str) -> Policy:
+    """Return the policy as the report states it, with what each system lacks."""
     everything = frozenset.union(*(_judged(system, measures) for system in systems))
     judged = {system.name: system.judged for system in systems if system.judged is not None}
     return {
@@ -174,8 +170,6 @@ def _comparison(name: str, baseline: str, measure: str, values: Values, options:
     differences = x - y
     student = paired_tests.t_test(differences, options.level)
     wins, ties, losses = paired_tests.wins_ties_losses(differences)
-    t, p = paired_tests.noninferiority(x, y, options.margin, options.margin_kind)
-    equivalence = paired_tests.equivalence_p(x, y, options.margin, options.margin_kind) if options.equivalence else None
     return Comparison(
         system=name,
         baseline=baseline,
@@ -194,14 +188,29 @@ def _comparison(name: str, baseline: str, measure: str, values: Values, options:
         wins=wins,
         ties=ties,
         losses=losses,
-        noninferiority_t=t,
-        noninferiority_p=p,
-        non_inferior=_below(p),
         minimum_detectable_difference=paired_tests.minimum_detectable_difference(differences),
         queries_needed=paired_tests.queries_needed(differences),
-        equivalence_p=equivalence,
-        equivalent=_below(equivalence),
         set=values.eval_set,
+        **margin_tests(x, y, options.margin, options.margin_kind, options.equivalence),
+    )
+
+
+class MarginTests(TypedDict):
+    """The fields of a Comparison that depend on the margin."""
+
+    noninferiority_t: float | None
+    noninferiority_p: float | None
+    non_inferior: bool | None
+    equivalence_p: float | None
+    equivalent: bool | None
+
+
+def margin_tests(x: Vector, y: Vector, margin: float, kind: MarginKind, equivalence: bool) -> MarginTests:
+    """Return whether a system with values x is non-inferior (if asked, equivalent) to a baseline with values y."""
+    t, p = paired_tests.noninferiority(x, y, margin, kind)
+    both = paired_tests.equivalence_p(x, y, margin, kind) if equivalence else None
+    return MarginTests(
+        noninferiority_t=t, noninferiority_p=p, non_inferior=_below(p), equivalence_p=both, equivalent=_below(both)
     )
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
+from distilkit.comparison.paired_tests import MarginKind
 from distilkit.comparison.systems import System
 from distilkit.comparison.table import Table
 
@@ -58,6 +59,31 @@ class Comparison:
     set: str | None = None
 
 
+class JudgedShares(TypedDict):
+    """Each system's share of first results, down to the cutoff, that are judged."""
+
+    cutoff: int | None
+    systems: dict[str, float]
+
+
+class Policy(TypedDict):
+    """How one query set was evaluated: the order of results, the queries, and by system what was left out or missing.
+
+    `qrels` and `runs` are the first digits of the files' sha256.
+    """
+
+    order: str
+    scores: str
+    queries: str
+    n: int
+    left_out: int
+    missing: dict[str, int]
+    unjudged: dict[str, int]
+    qrels: list[str]
+    runs: dict[str, str]
+    judged: JudgedShares
+
+
 Column = tuple[str | None, str]
 """A set and a measure: a column of the table of means."""
 
@@ -80,17 +106,17 @@ class ComparisonResult:
     family: int
     alpha: tuple[float, ...]
     margin: float
-    policy: dict[str, Any]
+    policy: Policy
     systems: tuple[SystemMean, ...]
     comparisons: tuple[Comparison, ...]
-    margin_kind: str
+    margin_kind: MarginKind
     pairs: str
     eval_set: str | None
     letters: dict[str, str]
     notes: tuple[str, ...] = ()
     seeds: str = "mean"
     equivalence: bool = False
-    sets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sets: dict[str, Policy] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
     sources: tuple[System, ...] = field(default=(), repr=False, compare=False)
 
@@ -114,7 +140,7 @@ class ComparisonResult:
         """The intervals' level of confidence: 1 - the larger alpha."""
         return 1 - max(self.alpha)
 
-    def policies(self) -> dict[str | None, dict[str, Any]]:
+    def policies(self) -> dict[str | None, Policy]:
         """Return each set's policy."""
         return dict(self.sets.items()) if self.sets else {self.eval_set: self.policy}
 

@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from distilkit.comparison import wording
-from distilkit.comparison.result import Comparison, ComparisonResult
+from distilkit.comparison.result import Comparison, ComparisonResult, JudgedShares, Policy
 from distilkit.comparison.wording import Show, visible
 
 SENTENCES = 8
@@ -106,7 +105,7 @@ def policy(result: ComparisonResult, show: Show = visible) -> list[str]:
     ]
 
 
-def _of_set(name: str | None, facts: dict[str, Any], show: Show) -> list[str]:
+def _of_set(name: str | None, facts: Policy, show: Show) -> list[str]:
     judged = facts["queries"] == "judged"
     mode = "every judged query counts" if judged else f"those that every system answered; {facts['left_out']} left out"
     missing = "Judged queries without results" + (", scored 0" if judged else "")
@@ -120,7 +119,7 @@ def _of_set(name: str | None, facts: dict[str, Any], show: Show) -> list[str]:
     ]
 
 
-def _judged(facts: dict[str, Any], show: Show) -> list[str]:
+def _judged(facts: JudgedShares, show: Show) -> list[str]:
     shares = facts["systems"]
     if not shares:
         return []
@@ -133,7 +132,7 @@ def _judged(facts: dict[str, Any], show: Show) -> list[str]:
     return [f"Judged@{facts['cutoff']} (first results that are judged): {text}."]
 
 
-def _files(facts: dict[str, Any], show: Show) -> list[str]:
+def _files(facts: Policy, show: Show) -> list[str]:
     parts = [f"judgements {' and '.join(facts['qrels'])}"] if facts["qrels"] else []
     parts += [f"{show(name)} {key}" for name, key in facts["runs"].items()]
     return [f"Files (sha256): {', '.join(parts)}."] if parts else []

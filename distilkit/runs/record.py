@@ -2,15 +2,18 @@
 
 import json
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from distilkit.errors import UserError
 from distilkit.files import read_json
 
 Table = dict[str, Any]
 """The object of a JSON file."""
+
+Record = TypeVar("Record", "RunRecord", "RunStatus", "Cost")
 
 _REQUIRED: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -53,23 +56,7 @@ class RunRecord:
     @classmethod
     def of(cls, table: Table) -> "RunRecord":
         """Return the record of an object; what it does not say, or says in another form, has its default."""
-        return cls(
-            name=text(table.get("name")),
-            strategy=text(table.get("strategy")),
-            student=text(table.get("student")),
-            seed=int(number(table.get("seed")) or 0),
-            twin=text(table.get("twin")) or None,
-            twin_of=text(table.get("twin_of")) or None,
-            overrides=tuple(map(str, table["overrides"])) if isinstance(table.get("overrides"), list) else (),
-            recipe=as_table(table.get("recipe")),
-            resolved=as_table(table.get("resolved")),
-            data=as_table(table.get("data")),
-            versions=as_table(table.get("versions")),
-            created=text(table.get("created")),
-            host=as_table(table.get("host")),
-            boot_id=text(table.get("boot_id")) or None,
-            raw=table,
-        )
+        return _typed(cls, table)
 
 
 def read_record(path: Path) -> RunRecord:
@@ -113,25 +100,8 @@ class RunStatus:
     @classmethod
     def of(cls, table: Table) -> "RunStatus":
         """Return the status of an object; what it does not say, or says in another form, has its default."""
-        expected = number(table.get("expect_next_s"))
-        return cls(
-            state=text(table.get("state")),
-            phase=text(table.get("phase")),
-            phase_done=number(table.get("phase_done")),
-            phase_total=number(table.get("phase_total")),
-            step=_whole(table.get("step")),
-            total=_whole(table.get("total")),
-            rate=number(table.get("rate")),
-            eta=number(table.get("eta")),
-            values=numbers(table.get("values")),
-            validation=numbers(table.get("validation")),
-            error=text(as_table(table.get("exit")).get("error")),
-            heartbeat=number(table.get("hb_t")),
-            expect_next=30.0 if expected is None else expected,
-            pid=_whole(table.get("pid")),
-            pid_start=text(table.get("pid_start")) or None,
-            raw=table,
-        )
+        error = as_table(table.get("exit")).get("error")
+        return _typed(cls, table, error=error, heartbeat=table.get("hb_t"), expect_next=table.get("expect_next_s"))
 
 
 def read_status(path: Path) -> RunStatus:
@@ -192,19 +162,7 @@ class Cost:
     @classmethod
     def of(cls, table: Table) -> "Cost":
         """Return the cost of an object; what it does not say, or says in another form, has its default."""
-        return cls(
-            parameters=number(table.get("parameters")),
-            macs_per_pair=number(table.get("macs_per_pair")),
-            length=_whole(table.get("length")),
-            ms_per_query=number(as_table(table.get("ms_per_query")).get("p50")),
-            depth=_whole(table.get("depth")),
-            peak_memory_bytes=number(table.get("peak_memory_bytes")),
-            bytes_per_document=number(table.get("bytes_per_document")),
-            training_seconds=numbers(table.get("training_seconds")),
-            teacher_seconds=number(table.get("teacher_seconds")),
-            machine=as_table(table.get("machine")),
-            raw=table,
-        )
+        return _typed(cls, table, ms_per_query=as_table(table.get("ms_per_query")).get("p50"))
 
 
 def read_object(path: Path) -> Table:
@@ -244,6 +202,28 @@ def as_table(value: object) -> Table:
 def _whole(value: object) -> int | None:
     found = number(value)
     return None if found is None else int(found)
+
+
+_READERS: dict[Any, Callable[[object], object]] = {
+    str: text,
+    str | None: lambda value: text(value) or None,
+    int: _whole,
+    int | None: _whole,
+    float: number,
+    float | None: number,
+    tuple[str, ...]: lambda value: tuple(map(str, value)) if isinstance(value, list) else (),
+    dict[str, float]: numbers,
+    Table: as_table,
+}
+"""A field's type -> what reads its value; None leaves the field its default."""
+
+
+def _typed(cls: type[Record], table: Table, **elsewhere: object) -> Record:
+    """Return a record of the keys of an object; `elsewhere` are values that lie under another key than the field."""
+    said = {**table, **elsewhere, "raw": table}
+    read = {one.name: _READERS[one.type](said.get(one.name)) for one in fields(cls)}
+    values: dict[str, Any] = {name: value for name, value in read.items() if value is not None}
+    return cls(**values)
 
 
 def _read(path: Path) -> object:

@@ -1,5 +1,6 @@
 """Plots: which are made, their files, their frontier, and names that could break them."""
 
+import json
 import warnings
 
 import numpy as np
@@ -51,6 +52,24 @@ def test_curves_follow_the_students_own_stages(result):
     assert [value for _, value in steps] == pytest.approx([0.4, 0.5, 0.4, 0.5])
     assert example_line(student, "nDCG@10") == [(1000, pytest.approx(0.3)), (3000, pytest.approx(0.5))]
     assert example_line(student, "AP") == []
+
+
+def test_of_a_grid_only_the_point_trained_last_is_shown(tmp_path):
+    runs = finished_runs(tmp_path / "runs")
+    points = [("temperature 1", 10, 0.1), ("temperature 2", 10, 0.2), ("temperature 2", 20, 0.3)]
+    lines = [
+        {
+            "t": 1.0,
+            "kind": "validation",
+            "stage": "prediction",
+            "step": step,
+            "trial": trial,
+            "values": {"RR@10": value},
+        }
+        for trial, step, value in points
+    ]
+    (runs / "other" / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert validation_line(read_systems(["other"], runs_dir=runs)[-1], "RR@10") == [(10, 0.2), (20, 0.3)]
 
 
 def test_the_scores_in_training_are_those_of_both_sides(result):

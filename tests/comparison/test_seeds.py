@@ -23,11 +23,13 @@ def ranking(ranks):
     }
 
 
-def make_run(runs, name, ranks, seed=1, strategy="margin_mse", twin=None, twin_of=None, teacher=(1, 1, 1, 1, 2, 1)):
+def make_run(
+    runs, name, ranks, seed=1, strategy="margin_mse", twin=None, twin_of=None, teacher=(1, 1, 1, 1, 2, 1), data="f"
+):
     folder = runs / name
     folder.mkdir(parents=True)
     resolved = {"name": name, "seed": seed, "description": f"seed {seed}", "strategy": {"name": strategy}}
-    write_record(folder, name, seed=seed, resolved=resolved, data={"fingerprint": "f"}, twin=twin, twin_of=twin_of)
+    write_record(folder, name, seed=seed, resolved=resolved, data={"fingerprint": data}, twin=twin, twin_of=twin_of)
     home = folder / "eval" / "test"
     places = [(home, ranks)]
     if teacher is not None:
@@ -134,6 +136,13 @@ def test_seeds_that_were_judged_on_other_queries_stay_apart(tmp_path):
     fewer = {query: grades for query, grades in QRELS.items() if query != "q0"}
     write_student(tmp_path, "s-seed2", lacking(), 2, fewer)
     assert names(read_systems(["s-seed1", "s-seed2"], runs_dir=tmp_path)) == [("s-seed1", 1), ("s-seed2", 1)]
+
+
+def test_runs_on_other_data_and_twins_are_no_seeds_of_a_run(tmp_path):
+    for seed, changes in ((1, {}), (2, {"data": "other"}), (3, {"twin_of": "x"})):
+        make_run(tmp_path, f"s-seed{seed}", (1, 2, 1, 1, 3, seed), seed, teacher=None, **changes)
+    found = names(read_systems(["s-seed1", "s-seed2", "s-seed3"], runs_dir=tmp_path))
+    assert found == [("s-seed1", 1), ("s-seed2", 1), ("s-seed3", 1)]
 
 
 def test_seeds_are_not_called_as_another_system_is(tmp_path):

@@ -97,6 +97,25 @@ def test_references_that_differ_are_named_after_their_runs(runs):
     assert names(systems) == ["bm25", "teacher-mm", "mm-label_only", "mm", "teacher-other", "other", "third"]
 
 
+def test_references_of_equal_values_differ_where_other_queries_have_no_results(runs):
+    # POOR finds nothing of use for q2 and nothing at all for q3: both score 0.
+    make_run(runs, "other", bm25={**POOR, "q3": [("x", 1.0)]})
+    systems = read_systems(["mm", "other"], runs_dir=runs)
+    assert names(systems) == ["bm25-mm", "teacher", "mm-label_only", "mm", "bm25-other", "other"]
+    assert systems[0].per_query == systems[4].per_query
+    assert (systems[0].missing, systems[4].missing) == ({"q3"}, frozenset())
+
+
+@pytest.mark.parametrize(("measures", "cutoff"), [("nDCG@10 RR@2", 2), ("P@1 AP", 1), ("AP", 10)])
+def test_judged_is_counted_down_to_the_shallowest_measure(runs, measures, cutoff):
+    stated = read_systems(["mm"], runs_dir=runs, measures=measures)[-1]
+    write_run(runs / "a.trec", GOOD, "t")
+    computed = read_systems([str(runs / "a.trec"), "mm"], runs_dir=runs, measures=measures)[0]
+    assert stated.judged.cutoff == computed.judged.cutoff == cutoff
+    # GOOD has the relevant document first; q1 and q2 have another behind it, q3 has none.
+    assert stated.judged.share == pytest.approx(1 if cutoff == 1 else (0.5 + 0.5 + 1) / 3)
+
+
 @pytest.mark.parametrize(
     ("file", "name"),
     [

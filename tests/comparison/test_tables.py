@@ -95,6 +95,24 @@ def test_depths_cut_one_run_to_the_first_stages_first_results(result):
     assert texts(build(result, ["depth"])[0]).keys() == {"10", "20", "30"}
 
 
+def test_every_depth_is_that_many_results_of_the_first_stage(result):
+    depths = [1, 2, 3, 4, 6, 8, 12]
+    rows = texts(next(one for one in build(result, ["depth"], depths) if one.title.startswith("RR@10")))
+    first = {query: sorted(found, key=lambda one: -one[1]) for query, found in ranked(0.5, "bm25").items()}
+    for depth in depths:
+        kept = {query: {document for document, _ in found[:depth]} for query, found in first.items()}
+        cut = {query: [one for one in found if one[0] in kept[query]] for query, found in ranked(2.0, "s").items()}
+        assert rows[str(depth)]["s"].split()[0].rstrip("*") == f"{evaluate(cut, QRELS, 'RR@10').means['RR@10']:.4f}"
+
+
+def test_depths_are_held_against_the_first_baseline_of_all_pairs(result):
+    everything = replace(result, pairs="all", baselines=("s", "teacher"), letters={"s": "s", "teacher": "t"})
+    (table, _) = build(everything, ["depth"], [5, 30])
+    assert "(s s)" in table.notes[0]
+    both = replace(everything, pairs="baseline")
+    assert "(s s, t teacher)" in build(both, ["depth"], [5, 30])[0].notes[0]
+
+
 @pytest.mark.parametrize("depth", [0, 31])
 def test_a_depth_that_was_not_scored_is_refused(result, depth):
     with pytest.raises(UserError, match=f"--depths {depth}: expected a depth from 1 to 30"):

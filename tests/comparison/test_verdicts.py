@@ -28,6 +28,7 @@ ONE = replace(RESULT.comparisons[0], p=0.5, p_adjusted=0.5, wins=1, losses=2)
     ("changes", "words"),
     [
         ({"p_adjusted": 0.04, "mean_difference": 0.1, "non_inferior": True}, "better"),
+        ({"p_adjusted": 0.05, "mean_difference": 0.1, "non_inferior": None}, "not shown to differ"),
         ({"p_adjusted": 0.04, "mean_difference": -0.1, "non_inferior": False}, "worse"),
         ({"p_adjusted": 0.04, "mean_difference": -0.1, "non_inferior": True}, "worse, yet non-inferior at 3%"),
         ({"non_inferior": True}, "not shown to differ, non-inferior at 3%"),

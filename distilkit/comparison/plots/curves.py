@@ -12,20 +12,15 @@ from distilkit.comparison.systems import System
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_Read = Callable[[System, str], Line]
-
 
 def draw_validation(result: ComparisonResult) -> "Figure | None":
     """Return the first measure on the validation queries against the student's steps, its stages one after another."""
-    measure = result.columns[0][1]
-    return _draw(_lines(result, run_files.validation_line), "training step", f"{measure} on validation queries")
+    return _draw(result, run_files.validation_line, "training step")
 
 
 def draw_examples(result: ComparisonResult) -> "Figure | None":
     """Return the first measure on the validation queries by training examples, on a logarithmic axis."""
-    measure = result.columns[0][1]
-    up = f"{measure} on validation queries"
-    return _draw(_lines(result, run_files.example_line), "training examples", up, log=True)
+    return _draw(result, run_files.example_line, "training examples", log=True)
 
 
 def draw_training_scores(result: ComparisonResult) -> "Figure | None":
@@ -46,13 +41,12 @@ def draw_training_scores(result: ComparisonResult) -> "Figure | None":
     return figure
 
 
-def _lines(result: ComparisonResult, read: _Read) -> dict[str, Line]:
+def _draw(
+    result: ComparisonResult, read: Callable[[System, str], Line], across: str, log: bool = False
+) -> "Figure | None":
     measure = result.columns[0][1]
     found = {name: read(system, measure) for name, system in run_files.first_set(result).items()}
-    return {name: line for name, line in found.items() if line}
-
-
-def _draw(lines: dict[str, Line], across: str, up: str, log: bool = False) -> "Figure | None":
+    lines = {name: line for name, line in found.items() if line}
     if not any(len(line) > 1 for line in lines.values()):
         return None
     figure = style.figure(7.2, 3.6)
@@ -64,6 +58,6 @@ def _draw(lines: dict[str, Line], across: str, up: str, log: bool = False) -> "F
     if log:
         style.logarithmic(axes)
     axes.set_xlabel(across)
-    axes.set_ylabel(up)
+    axes.set_ylabel(f"{measure} on validation queries")
     style.legend(axes, len(lines))
     return figure

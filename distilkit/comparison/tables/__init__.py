@@ -9,22 +9,17 @@ from distilkit.comparison.tables.depth import depth_tables
 from distilkit.comparison.tables.fidelity import fidelity
 from distilkit.errors import UserError, nearest
 
-_SINGLE: dict[str, Callable[[ComparisonResult], Table | None]] = {
-    "cost": cost,
-    "training": training,
-    "curve": curve,
-    "fidelity": fidelity,
-}
-NAMES = ("cost", "depth", "training", "curve", "fidelity")
 MANY = 10_000
 """Queries by systems beyond which a depth takes many seconds to measure."""
-_MISSING = {
-    "cost": "no system states a cost",
-    "depth": "there is no first stage called bm25, of more than 10 results, that the others re-rank",
-    "training": "no system states a time of training",
-    "curve": "no run was measured on the way",
-    "fidelity": "there is no teacher with results, or nothing beside it",
+
+_TABLES: dict[str, tuple[Callable[[ComparisonResult], Table | None] | None, str]] = {
+    "cost": (cost, "no system states a cost"),
+    "depth": (None, "there is no first stage called bm25, of more than 10 results, that the others re-rank"),
+    "training": (training, "no system states a time of training"),
+    "curve": (curve, "no run was measured on the way"),
+    "fidelity": (fidelity, "there is no teacher with results, or nothing beside it"),
 }
+"""Name -> what makes the table (several by depth, with the depths asked for), and what is wrong where it makes none."""
 
 
 def build(result: ComparisonResult, names: Iterable[str], depths: Sequence[int] = ()) -> list[Table]:
@@ -34,11 +29,11 @@ def build(result: ComparisonResult, names: Iterable[str], depths: Sequence[int] 
     """
     found = []
     for name in dict.fromkeys(names):
-        if name not in NAMES:
-            raise UserError(f"--tables: there is no {name!r}{nearest(name, NAMES)}")
+        if name not in _TABLES:
+            raise UserError(f"--tables: there is no {name!r}{nearest(name, _TABLES)}")
         made = _made(result, name, depths)
         if not made:
-            raise UserError(f"--tables {name}: {_MISSING[name]}")
+            raise UserError(f"--tables {name}: {_TABLES[name][1]}")
         found += made
     return found
 
@@ -49,11 +44,12 @@ def available(result: ComparisonResult) -> list[Table]:
     That of depths, which measures every system anew at each, is left to `build` where it would take minutes.
     """
     wide = result.policies()[result.columns[0][0] if result.sets else result.eval_set]["n"] * len(result.names) > MANY
-    return [table for name in NAMES if not (wide and name == "depth") for table in _made(result, name, ())]
+    return [table for name in _TABLES if not (wide and name == "depth") for table in _made(result, name, ())]
 
 
 def _made(result: ComparisonResult, name: str, depths: Sequence[int]) -> list[Table]:
-    if name == "depth":
+    make, _ = _TABLES[name]
+    if make is None:
         return depth_tables(result, depths)
-    table = _SINGLE[name](result)
+    table = make(result)
     return [] if table is None else [table]

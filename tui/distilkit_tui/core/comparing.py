@@ -4,9 +4,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
-from distilkit.comparison import paired_tests, pairing, run_files
+from distilkit.comparison import pairing, run_files
 from distilkit.comparison.compare import compare
 from distilkit.comparison.options import TESTS
 from distilkit.comparison.paired_tests import MarginKind
@@ -31,13 +30,17 @@ class Question:
     test: str = "t-test"
     correction: str = "holm"
     margin: float = 0.03
-    margin_kind: str = "relative"
+    margin_kind: MarginKind = "relative"
     equivalence: bool = False
     pairs: str = "baseline"
 
     def wider(self, by: int) -> "Question":
         """Return the question with a wider or narrower margin."""
         return replace(self, margin=round(min(max(self.margin + by * STEP, 0.0), WIDEST), 4))
+
+    def other_kind(self) -> "Question":
+        """Return the question with a margin of the other kind."""
+        return replace(self, margin_kind="absolute" if self.margin_kind == "relative" else "relative")
 
     def next_test(self) -> "Question":
         """Return the question with the next test."""
@@ -107,21 +110,11 @@ def with_margin(result: ComparisonResult, question: Question) -> ComparisonResul
         members = list(run_files.of_set(result, eval_set).values())
         measures = [measure for name, measure in result.columns if name == eval_set]
         values[eval_set] = pairing.values_of(eval_set, members, measures, choose(members, measures, "judged")).means
-    kind = cast(MarginKind, question.margin_kind)
 
     def anew(one: Comparison) -> Comparison:
         means = values[one.set]
         x, y = means[one.system, one.measure], means[one.baseline, one.measure]
-        t, p = paired_tests.noninferiority(x, y, question.margin, kind)
-        both = paired_tests.equivalence_p(x, y, question.margin, kind) if result.equivalence else None
-        return replace(
-            one,
-            noninferiority_t=t,
-            noninferiority_p=p,
-            non_inferior=None if p is None else p < paired_tests.ALPHA,
-            equivalence_p=both,
-            equivalent=None if both is None else both < paired_tests.ALPHA,
-        )
+        return replace(one, **pairing.margin_tests(x, y, question.margin, question.margin_kind, result.equivalence))
 
     found = tuple(anew(one) for one in result.comparisons)
     return replace(result, margin=question.margin, margin_kind=question.margin_kind, comparisons=found)

@@ -261,8 +261,7 @@ class CompareScreen(BaseScreen):
 
     def action_margin_kind(self) -> None:
         """Take the margin as a share of the baseline, or as it is."""
-        other = "absolute" if self._question.margin_kind == "relative" else "relative"
-        self._margin(replace(self._question, margin_kind=other))
+        self._margin(self._question.other_kind())
 
     def _margin(self, question: Question) -> None:
         """Take another margin, without a new comparison where there is one already."""
