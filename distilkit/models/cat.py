@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -26,7 +25,17 @@ from distilkit.files import read_json, write_json
 from distilkit.models.attention import able_to_read_first_token, capture_scores, first_token_alone, use_our_attention
 from distilkit.models.batch import TokenBatch
 from distilkit.models.encoder import encoder_inputs, require_reader
-from distilkit.models.load import LOCAL, Checkpoint, drawn_weights, first_line, load_weights, require_known
+from distilkit.models.load import (
+    LOADING_ERRORS,
+    LOCAL,
+    WEIGHTS,
+    Checkpoint,
+    drawn_weights,
+    first_line,
+    load_weights,
+    require_known,
+    require_whole,
+)
 from distilkit.models.macs import SideMacs
 from distilkit.models.options import Options, PairOptions
 from distilkit.models.published import HEAD, WRAPPED, is_wrapped, published_config
@@ -280,21 +289,12 @@ def load_cat(
             config.num_labels = num_labels or (config.num_labels if headed else 1)
             set_dropout(config, dropout)
             model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype,
-                use_safetensors=True,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **LOCAL,
+                folder, config=config, dtype=dtype, ignore_mismatched_sizes=True, **WEIGHTS
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UserError) as error:
+    except (*LOADING_ERRORS, UserError) as error:
         raise UserError(f"{folder} cannot be loaded as a cross-encoder: {first_line(error)}") from error
     encoder = f"{model.base_model_prefix}."
-    # The pooler may be drawn, for it serves the head.
-    absent = [name for name in drawn_weights(report) if name.startswith(encoder) and ".pooler" not in name]
-    if absent:
-        raise UserError(f"{folder} does not hold the weights that its config.json describes: {absent[0]} is missing")
+    require_whole(folder, report, encoder)
     require_known(folder, report, (encoder, *HEADS) if require_head else ())
     if require_head and not (headed and not drawn_weights(report)):
         raise UserError(f"{folder} is not a trained cross-encoder: it holds no head that scores; fine-tune it first")

@@ -1,7 +1,7 @@
 """The encoders below the rankers: built without heads, run as a whole, and tried on short texts."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -43,12 +43,12 @@ def layer_count(config: PretrainedConfig) -> int:
     return int(config.num_hidden_layers * getattr(config, "inner_group_num", 1))
 
 
-def first_position(config: Any) -> int:
+def first_position(config: PretrainedConfig) -> int:
     """Return the position of a text's first token."""
     return int(config.pad_token_id) + 1 if config.model_type in AFTER_PADDING else 0
 
 
-def position_room(config: Any) -> int | None:
+def position_room(config: PretrainedConfig) -> int | None:
     """Return the most tokens that a model has positions for, None where nothing limits them."""
     most: int | None = getattr(config, "max_position_embeddings", None)
     return None if most is None else most - first_position(config)
@@ -63,12 +63,12 @@ def encoder_inputs(config: PretrainedConfig, batch: TokenBatch) -> dict[str, Ten
     return inputs
 
 
-def last_states(encoder: Any, batch: TokenBatch) -> Tensor:
+def last_states(encoder: PreTrainedModel, batch: TokenBatch) -> Tensor:
     """Return the last layer's states, shape `[B, L, H]`."""
     return cast(Tensor, encoder(**encoder_inputs(encoder.config, batch)).last_hidden_state)
 
 
-def first_states(encoder: Any, batch: TokenBatch) -> Tensor:
+def first_states(encoder: PreTrainedModel, batch: TokenBatch) -> Tensor:
     """Return the last layer's states of the first tokens, shape `[B, H]`; the layer computes no others if it can."""
     with first_token_alone():
         return last_states(encoder, batch)[:, 0]

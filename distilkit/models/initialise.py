@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import cast
 
 import torch
 from torch import Tensor
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS
@@ -18,38 +18,7 @@ from distilkit.models.options import Options
 from distilkit.models.ranker import Ranker
 from distilkit.models.shape import STARTS, Shape, reshaped, set_dropout
 
-if TYPE_CHECKING:
-    from distilkit.models.cat import BertCat
-
 LAYER = re.compile(r"(?P<before>(?:^|.*\.)layers?\.)(?P<index>\d+)(?P<after>\..*)")
-
-
-@overload
-def student_from(
-    source: Ranker | Path,
-    *,
-    architecture: Literal["bert_cat"] = "bert_cat",
-    options: Options | None = None,
-    shape: str | None = None,
-    start: str = "random",
-    num_labels: int = 1,
-    dropout: float | None = None,
-    tokenizer: Any = None,
-) -> "BertCat": ...
-
-
-@overload
-def student_from(
-    source: Ranker | Path,
-    *,
-    architecture: str,
-    options: Options | None = None,
-    shape: str | None = None,
-    start: str = "random",
-    num_labels: int = 1,
-    dropout: float | None = None,
-    tokenizer: Any = None,
-) -> Ranker: ...
 
 
 def student_from(
@@ -61,7 +30,7 @@ def student_from(
     start: str = "random",
     num_labels: int = 1,
     dropout: float | None = None,
-    tokenizer: Any = None,
+    tokenizer: PreTrainedTokenizerFast | None = None,
 ) -> Ranker:
     """Return a new student, in training mode; what is drawn at random follows torch.manual_seed.
 
@@ -95,7 +64,7 @@ class Origin:
     start: str
     num_labels: int
     dropout: float | None
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerFast | None
 
     @property
     def is_checkpoint(self) -> bool:

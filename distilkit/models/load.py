@@ -17,6 +17,7 @@ from transformers import (
     DistilBertTokenizerFast,
     PretrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
 )
 
 from distilkit.errors import UserError
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
 
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
+WEIGHTS = {"use_safetensors": True, "output_loading_info": True, **LOCAL}
+# What transformers raises for a folder that it cannot load.
+LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 # What a saved ranker's config.json says about it to us.
 ENTRY = "distilkit"
 # What encoders are called where a ranker keeps them beside a head.
@@ -84,9 +88,14 @@ class Checkpoint:
                 found |= {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
         return found
 
-    def weights(self, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """Return the weights by name, in a floating-point dtype."""
-        return _read_weights(self.folder, dtype)
+    def weights(self, dtype: torch.dtype = torch.float32, names: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Return the weights by name, in a floating-point dtype: all, or those that are named."""
+        weights: dict[str, Tensor] = {}
+        for file in sorted(self.folder.glob("*.safetensors")):
+            with _opened(file) as tensors:
+                wanted = [name for name in tensors.keys() if names is None or name in names]  # noqa: SIM118
+                weights |= {name: tensors.get_tensor(name).to(dtype) for name in wanted}
+        return weights
 
     def ranker_weights(self, heads: Collection[str], dtype: torch.dtype) -> dict[str, Tensor]:
         """Return the weights under the names of a ranker that keeps its encoder in `encoder` beside some heads.
@@ -96,7 +105,7 @@ class Checkpoint:
         module of sentence-transformers.
         """
         found: dict[str, Tensor] = {}
-        dense = {} if self._dense is None else _read_weights(self._dense, dtype)
+        dense = {} if self._dense is None else Checkpoint(self._dense).weights(dtype)
         for name, weight in {**dense, **self.weights(dtype)}.items():
             head = re.sub(r"^linear\.", "compressor.", name)
             bare = name.removeprefix(next((prefix for prefix in ENCODERS if name.startswith(prefix)), ""))
@@ -205,21 +214,17 @@ def load_encoder(folder: Path, dropout: float | None = None) -> PreTrainedModel:
         with silent():
             config = AutoConfig.from_pretrained(folder, **LOCAL)
             set_dropout(config, dropout)
-            encoder, report = AutoModel.from_pretrained(
-                folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **LOCAL
-            )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+            encoder, report = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **WEIGHTS)
+    except LOADING_ERRORS as error:
         raise UserError(f"{folder} cannot be loaded as an encoder: {first_line(error)}") from error
-    absent = [name for name in drawn_weights(report) if not name.startswith("pooler.")]
-    if absent:
-        raise UserError(f"{folder} does not hold the weights that its config.json describes: {absent[0]} is missing")
+    require_whole(folder, report, "")
     require_known(folder, report)
     encoder = bare_encoder(encoder)
     require_encoder(encoder, folder)
     return encoder
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Load the tokenizer of a model folder; raises UserError where there is none, or one without a padding token."""
     try:
         with silent():
@@ -231,7 +236,7 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _tokenizer(folder: Path, base: str | None) -> Any:
+def _tokenizer(folder: Path, base: str | None) -> PreTrainedTokenizerFast:
     """Return a folder's tokenizer; `base` is the language model that a released checkpoint was made from."""
     if base is None:
         return AutoTokenizer.from_pretrained(folder, **LOCAL)
@@ -241,7 +246,7 @@ def _tokenizer(folder: Path, base: str | None) -> Any:
     return AutoTokenizer.from_pretrained(base, trust_remote_code=False)
 
 
-def require_fit(tokenizer: Any, config: PretrainedConfig, folder: Path) -> None:
+def require_fit(tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig, folder: Path) -> None:
     """Raise UserError for a tokenizer that makes token ids which the model has no embeddings for."""
     # Words that were added and are not special may never come up.
     largest = max(
@@ -269,6 +274,16 @@ def load_weights(ranker: nn.Module, weights: Mapping[str, Tensor], where: object
     ranker.load_state_dict(dict(weights))
 
 
+def require_whole(folder: Path, report: dict[str, Any], encoder: str) -> None:
+    """Raise UserError if loading drew a weight of the encoder at random, the pooler apart, which serves a head.
+
+    `encoder` is what the names of its weights begin with.
+    """
+    absent = [name for name in drawn_weights(report) if name.startswith(encoder) and ".pooler" not in f".{name}"]
+    if absent:
+        raise UserError(f"{folder} does not hold the weights that its config.json describes: {absent[0]} is missing")
+
+
 def require_known(folder: Path, report: dict[str, Any], known: tuple[str, ...] = ()) -> None:
     """Raise UserError if a folder holds weights of layers, or under one of some prefixes, that the model has not."""
     strange = sorted(
@@ -290,14 +305,6 @@ def drawn_weights(report: dict[str, Any]) -> list[str]:
 def first_line(error: Exception) -> str:
     """Return an error's first line, or its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _read_weights(folder: Path, dtype: torch.dtype) -> dict[str, Tensor]:
-    weights: dict[str, Tensor] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        with _opened(file) as tensors:
-            weights |= {name: tensors.get_tensor(name).to(dtype) for name in tensors.keys()}  # noqa: SIM118
-    return weights
 
 
 @contextmanager

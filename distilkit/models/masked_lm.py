@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoConfig, PretrainedConfig
+from transformers import PretrainedConfig
 from transformers.activations import ACT2FN
 
 from distilkit.errors import UserError
-from distilkit.models.load import LOCAL
+from distilkit.models.load import Checkpoint
 
 
 class Names(NamedTuple):
@@ -66,36 +65,31 @@ def new_lm_head(config: PretrainedConfig) -> LmHead:
 
 def has_lm_head(folder: Path) -> bool:
     """Tell whether a model folder holds the head, from the names in its weights."""
-    return _layout(_files(folder)) is not None
+    return _names(Checkpoint(folder)) is not None
 
 
-@torch.no_grad()
 def load_lm_head(folder: Path) -> LmHead | None:
     """Return the head in a BERT or DistilBERT folder, in float32, or None where there is none.
 
     Raises UserError for a head that lacks a part, or whose decoder is not the word embeddings.
     """
-    files = _files(folder)
-    names = _layout(files)
+    checkpoint = Checkpoint(folder)
+    names = _names(checkpoint)
     if names is None:
         return None
-    try:
-        config = AutoConfig.from_pretrained(folder, **LOCAL)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder} has no config.json that can be read: {error}") from error
-    if f"{names.decoder}.weight" in files and not config.tie_word_embeddings:
+    config = checkpoint.encoder_config()
+    if f"{names.decoder}.weight" in checkpoint.shapes and not config.tie_word_embeddings:
         raise UserError(f"{folder} has a masked-LM head with a decoder of its own; expected tied word embeddings")
-    head = _empty(config)
-    weights = {
-        **{f"dense.{part}": _tensor(folder, files, f"{names.dense}.{part}") for part in ("weight", "bias")},
-        **{
-            f"norm.{part}": _tensor(folder, files, f"{names.norm}.{part}", f"{names.norm}.{old}")
-            for part, old in OLD_NAMES.items()
-        },
-        "bias": _tensor(folder, files, names.bias, f"{names.decoder}.bias"),
+    theirs = {
+        **{f"dense.{part}": (f"{names.dense}.{part}",) for part in ("weight", "bias")},
+        **{f"norm.{part}": (f"{names.norm}.{part}", f"{names.norm}.{old}") for part, old in OLD_NAMES.items()},
+        "bias": (names.bias, f"{names.decoder}.bias"),
     }
+    found = {ours: _present(checkpoint, *candidates) for ours, candidates in theirs.items()}
+    weights = checkpoint.weights(names=set(found.values()))
+    head = _empty(config)
     try:
-        head.load_state_dict(weights)
+        head.load_state_dict({ours: weights[name] for ours, name in found.items()})
     except RuntimeError as error:
         raise UserError(f"{folder} has a masked-LM head that does not fit its config.json: {error}") from error
     return head
@@ -106,26 +100,13 @@ def _empty(config: PretrainedConfig) -> LmHead:
     return LmHead(config.hidden_size, config.vocab_size, activation, getattr(config, "layer_norm_eps", 1e-12))
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    """Return the file that holds each weight of a folder, by name."""
-    found: dict[str, Path] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(file, framework="pt") as weights:
-                found.update(dict.fromkeys(weights.keys(), file))
-        except SafetensorError as error:
-            raise UserError(f"{file} is no whole safetensors file: {error}") from error
-    return found
+def _names(checkpoint: Checkpoint) -> Names | None:
+    return next((names for names in LAYOUTS if f"{names.dense}.weight" in checkpoint.shapes), None)
 
 
-def _layout(files: dict[str, Path]) -> Names | None:
-    return next((names for names in LAYOUTS if f"{names.dense}.weight" in files), None)
-
-
-def _tensor(folder: Path, files: dict[str, Path], *names: str) -> Tensor:
-    name = next((name for name in names if name in files), None)
+def _present(checkpoint: Checkpoint, *names: str) -> str:
+    """Return the first of some names that a weight has."""
+    name = next((name for name in names if name in checkpoint.shapes), None)
     if name is None:
-        raise UserError(f"{folder} has part of a masked-LM head: {names[0]} is missing")
-    with safe_open(files[name], framework="pt") as weights:
-        tensor: Tensor = weights.get_tensor(name)
-        return tensor.float()
+        raise UserError(f"{checkpoint.folder} has part of a masked-LM head: {names[0]} is missing")
+    return name

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import PairFormat
 from distilkit.errors import UserError
 from distilkit.models.batch import Sides, TokenBatch
@@ -58,7 +59,7 @@ class Ranker(nn.Module):
     published: ClassVar[tuple[str, ...]] = ()
 
     options: Any
-    encoder: Any
+    encoder: PreTrainedModel
 
     @property
     def config(self) -> PretrainedConfig:
@@ -149,7 +150,7 @@ class Ranker(nn.Module):
         """The numbers in one of a document's vectors."""
         return int(getattr(self.options, "dim", None) or self.hidden_size)
 
-    def bytes_per_document(self, tokens: Any, documents: Any) -> float | None:
+    def bytes_per_document(self, tokens: Any, documents: Integers) -> float | None:
         """Return the bytes that a document's vectors take on the mean, by formula: vectors × numbers in one × 2.
 
         Args:

@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.files import atomic_folder, read_json, write_json, write_text
@@ -35,7 +35,7 @@ class Card(NamedTuple):
 
 def save_ranker(
     ranker: "Ranker",
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerFast,
     folder: Path,
     *,
     max_length: int | None = None,
@@ -43,7 +43,7 @@ def save_ranker(
     document_length: int = DOCUMENT_LENGTH,
     name: str | None = None,
     base_model: str | None = None,
-    facts: Mapping[str, Any] | None = None,
+    facts: Mapping[str, object] | None = None,
 ) -> None:
     """Save a ranker in float32, its tokenizer and a model card, in one step.
 
@@ -76,7 +76,7 @@ def save_ranker(
         write_text(temporary / "README.md", model_card(card, name or folder.name, base_model, told))
 
 
-def save_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path, max_length: int) -> None:
     """Save a tokenizer that cuts to a length of ours and pads to none."""
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.model_max_length = max_length
@@ -127,7 +127,7 @@ def write_dense(layer: torch.nn.Linear, folder: Path) -> None:
     write_weights({f"linear.{name}": tensor for name, tensor in layer.state_dict().items()}, folder)
 
 
-def model_card(card: Card, title: str, base_model: str | None, facts: Mapping[str, Any]) -> str:
+def model_card(card: Card, title: str, base_model: str | None, facts: Mapping[str, object]) -> str:
     """Return a README.md: front matter, a title, a paragraph, and a table of facts."""
     front_matter = {"library_name": card.library, "pipeline_tag": "text-ranking", "tags": list(card.tags)}
     if base_model is not None:
@@ -140,5 +140,5 @@ def model_card(card: Card, title: str, base_model: str | None, facts: Mapping[st
     return "\n".join(lines)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")

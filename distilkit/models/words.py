@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ PAD, UNKNOWN = "[PAD]", "[UNK]"
 ROOT_MEAN_SQUARE = 0.4
 
 
-def word_tokenizer(texts: Iterable[str], *, max_words: int = 400_000, min_count: int = 1) -> Any:
+def word_tokenizer(texts: Iterable[str], *, max_words: int = 400_000, min_count: int = 1) -> PreTrainedTokenizerFast:
     """Return a tokenizer of the lower-cased words of some texts, the most frequent ones; row 0 pads, 1 is unknown."""
     tokenizer = Tokenizer(models.WordLevel({PAD: 0, UNKNOWN: 1}, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)

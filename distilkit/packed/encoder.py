@@ -13,10 +13,12 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from distilkit.models.attention import computes_whole_layers
 from distilkit.models.cat import BertCat, Head
 from distilkit.models.layers import FAMILIES, Attend, Family, TokenWise, encoder_layers, token_wise
+from distilkit.models.ranker import Ranker
 from distilkit.packed.attention import packed_attention
 from distilkit.packed.batch import Packed
 from distilkit.packed.check import agree
@@ -38,7 +40,7 @@ class PackedInternals:
     states: tuple[Tensor, ...] = ()
 
 
-def can_pack(ranker: Any) -> bool:
+def can_pack(ranker: Ranker) -> bool:
     """Return whether a ranker has a packed forward pass: a cross-encoder on BERT or DistilBERT."""
     return isinstance(ranker, BertCat) and ranker.config.model_type in HEADS
 
@@ -114,19 +116,22 @@ def _embeddings(ranker: BertCat, batch: Packed) -> Tensor:
     if batch.token_type_ids is not None and getattr(ranker.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = batch.token_type_ids[None]
     # A copy: a compiled layer takes a view for something else than the output of the layer before.
-    return cast(Tensor, cast(Any, ranker.encoder).embeddings(**inputs))[0].clone()
+    return cast(Tensor, ranker.encoder.embeddings(**inputs))[0].clone()
 
 
-def _bert_head(model: Any, first: Tensor, head: Head) -> Tensor:
+def _bert_head(model: PreTrainedModel, first: Tensor, head: Head) -> Tensor:
     pooled = model.bert.pooler(first[:, None])
     return cast(Tensor, model.classifier(torch.relu(pooled) if head == "relu" else model.dropout(pooled)))
 
 
-def _distilbert_head(model: Any, first: Tensor, head: Head) -> Tensor:
+def _distilbert_head(model: PreTrainedModel, first: Tensor, head: Head) -> Tensor:
     return cast(Tensor, model.classifier(model.dropout(torch.relu(model.pre_classifier(first)))))
 
 
-HEADS: dict[str, Callable[[Any, Tensor, Head], Tensor]] = {"bert": _bert_head, "distilbert": _distilbert_head}
+HEADS: dict[str, Callable[[PreTrainedModel, Tensor, Head], Tensor]] = {
+    "bert": _bert_head,
+    "distilbert": _distilbert_head,
+}
 
 
 @cache

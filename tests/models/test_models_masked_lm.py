@@ -100,7 +100,7 @@ def test_heads_that_do_not_fit_are_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a decoder of its own"):
         load_lm_head(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"broken")
-    with pytest.raises(UserError, match=r"model\.safetensors is no whole safetensors file"):
+    with pytest.raises(UserError, match=r"model\.safetensors cannot be read"):
         has_lm_head(tmp_path)
 
 
