@@ -200,3 +200,11 @@ def test_errors_say_what_is_wrong() -> None:
         soft_cross_entropy(torch.zeros(1, 2), torch.zeros(1, 2), reduction="sum")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="one shape"):
         soft_cross_entropy(torch.zeros(1, 2), torch.zeros(1, 1))
+
+
+@pytest.mark.parametrize(("score", "counts"), [(-100.0, False), (-99.99, True), (-100.01, False)])
+def test_the_released_code_takes_scores_from_minus_100_down_for_padding(score: float, counts: bool) -> None:
+    student, teacher = torch.zeros(1, 1, 1, 2, 2), torch.zeros(1, 1, 1, 2, 2)
+    teacher[0, 0, 0, 0, 1] = score
+    loss = attention_mse(student, teacher, torch.ones(1, 2), variant="released_code")
+    assert loss.item() == pytest.approx(score**2 / 4 if counts else 0.0)

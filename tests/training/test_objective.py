@@ -23,7 +23,7 @@ from distilkit.models.batch import TokenBatch
 from distilkit.models.layer_map import uniform_layer_map
 from distilkit.models.projection import Projections
 from distilkit.strategies.term_inputs import Counts
-from distilkit.training.objective import Objective
+from distilkit.training.objective import Objective, _order
 from distilkit.training.step_loader import LengthBucket, TrainingSet
 
 IDS = [[2, 5, 9, 3, 7, 11, 3, 0, 0, 0], [2, 6, 3, 8, 12, 13, 14, 3, 0, 0]]
@@ -157,6 +157,11 @@ def test_lists_tell_how_scores_are_ordered() -> None:
     }
     for name in FIGURES:
         assert losses[name].item() == pytest.approx(expected[name].item(), abs=1e-9), name
+
+
+def test_a_tie_is_not_in_the_right_order() -> None:
+    found = _order(torch.tensor([[1.0, 1.0, 0.0, 2.0], [3.0, 3.0, 3.0, 3.0]]), 2)
+    assert found["pairwise_accuracy"].item() == pytest.approx(1 / 6)
 
 
 def whole_batch(found: TrainingSet) -> tuple[TokenBatch, Tensor]:

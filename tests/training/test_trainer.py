@@ -8,18 +8,30 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_training import FINE_TUNE, SIMPLIFIED, Recorder, assert_equal, objective_of, stage_of, trainer_of, weights_of
+from tiny_training import (
+    FINE_TUNE,
+    SIMPLIFIED,
+    Recorder,
+    assert_equal,
+    objective_of,
+    random_lists,
+    stage_of,
+    trainer_of,
+    weights_of,
+)
 
 from distilkit.data.tokens import PairTokens
 from distilkit.errors import RunFailed, Stopped, UserError
 from distilkit.losses import attention_mse, embedding_mse, hard_cross_entropy, hidden_mse, soft_cross_entropy
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat
+from distilkit.progress import OneProcess
 from distilkit.settings import TrainSettings
 from distilkit.strategies import parse_strategy
 from distilkit.training import step_loader
 from distilkit.training.optimizer import learning_rate_factor, warmup_steps
 from distilkit.training.precision import choose_precision
+from distilkit.training.step_loader import TrainingSet
 
 RELEASED = 'simplified_tinybert(variant="released_code")'
 CPU = torch.device("cpu")
@@ -314,3 +326,29 @@ def test_the_released_code_is_padded_to_the_full_length(tmp_path: Path) -> None:
     )
     trainer.train()
     assert shapes == [(32, trainer.tokens.max_length)]
+
+
+class Second(OneProcess):
+    """The second of two processes, of which the other does its share elsewhere."""
+
+    rank = 1
+    count = 2
+    is_main = False
+
+
+def test_a_process_without_an_example_trains_on_nothing(tmp_path: Path) -> None:
+    """It reads another's example, so that all processes take part in the step, and its losses count for nothing."""
+    stage = stage_of(
+        FINE_TUNE, per_device_train_batch_size=1, max_steps=2, weight_decay=0.0, lr_scheduler_type="constant"
+    )
+    examples = TrainingSet.of_lists(random_lists(3), stage.examples)
+    trainer = replace(trainer_of(stage, tmp_path), examples=examples, processes=Second())
+    own = [trainer.loader(step).own for step in (0, 1)]
+    assert sorted(own) == [False, True]
+    assert [len(trainer.loader(step).micro_batches) for step in (0, 1)] == [1, 1]
+    take_step = trainer.prepared()
+    trainer.state.step = own.index(False)
+    before = weights_of(trainer)
+    values = take_step()
+    assert {name for name, value in values.items() if value} == {"learning_rate"}
+    assert_equal(weights_of(trainer), before)
