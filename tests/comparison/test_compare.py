@@ -234,3 +234,29 @@ def test_comparing_needs_neither_torch_nor_transformers_nor_textual():
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_a_level_that_the_test_can_only_just_not_reach_is_told():
+    values = [0.1, 0.4, 0.3, 0.8, 0.2]
+    pair = [system("teacher", values), system("student", [value + 0.1 for value in values])]
+    # Of 5 queries no permutation gives a p below 2/32, and a mark needs less than the level.
+    told = compare(pair, test="permutation", alpha=[0.0625])
+    assert "no difference can be significant" in told.notes[0]
+    assert told.comparisons[0].p == 0.0625
+    assert told.mean("student", "nDCG@10").superscripts == ""
+    assert compare(pair, test="permutation", alpha=[0.063]).notes == ()
+
+
+def test_the_star_is_of_the_first_baseline_alone():
+    random = np.random.default_rng(1)
+    base = random.uniform(0.3, 0.7, 12)
+    systems = [
+        system("low", base - 0.2 + random.normal(0, 0.01, 12)),
+        system("high", base),
+        system("middle", base - 0.1 + random.normal(0, 0.01, 12)),
+    ]
+    column = (None, "nDCG@10")
+    starred = compare(systems, baselines=["low", "high"]).starred
+    assert [starred(name, column) for name in ("low", "high", "middle")] == [False, True, True]
+    starred = compare(systems, baselines=["high", "low"]).starred
+    assert [starred(name, column) for name in ("low", "high", "middle")] == [False, False, False]

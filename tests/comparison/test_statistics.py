@@ -256,3 +256,13 @@ def test_wilcoxon_ranks_ties_by_their_mean():
     # V = 4 + 2 + 2 = 8 of ranks 2 2 2 4; deviation = sqrt(4·5·9/24 - (27 - 3)/48) = sqrt(7).
     p = paired_tests.wilcoxon_p(np.array([0.5, 0.5, -0.5, 0.0, 1.0]))
     assert p == pytest.approx(math.erfc((8 - 5) / math.sqrt(7) / math.sqrt(2)), abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "exact"), [(12, True), (13, True), (14, False)])
+def test_permutations_are_all_tried_up_to_thirteen_queries(n: int, exact: bool) -> None:
+    differences = np.random.default_rng(n).normal(0.1, 1, (3, n))
+    for p in resampling.permutation_p(differences):
+        assert p is not None
+        count = p * 2**n if exact else p * (1 + resampling.DRAWS)
+        assert count == pytest.approx(round(count), abs=1e-6)
+        assert round(count) > 0

@@ -60,6 +60,17 @@ def test_a_student_that_costs_more_is_said_to(tmp_path):
     assert "450 ms per query (1.5x more than the teacher's 300)" in told
 
 
+def test_speedups_are_relative_to_the_teacher_though_another_is_slower(tmp_path):
+    runs = finished_runs(tmp_path / "runs")
+    path = runs / "other" / "eval" / "test" / "cost.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "ms_per_query": {"p50": 450.0}}))
+    systems = read_systems(["other"], runs_dir=runs)
+    (table,) = build(compare(systems), ["cost"])
+    assert texts(table)["other"]["speed-up"] == "0.667x"
+    (alone,) = build(compare([one for one in systems if one.kind != "teacher"]), ["cost"])
+    assert texts(alone)["other"]["speed-up"] == "1x"
+
+
 def test_training_has_stages_their_total_the_ratio_and_the_time_to_come_close(result):
     (table,) = build(result, ["training"])
     rows = texts(table)
