@@ -1,4 +1,4 @@
-"""What a SYSTEM argument of `distilkit compare` stands for."""
+"""The SYSTEM arguments of `distilkit compare`: run folders, names of runs and suites, TREC run files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -147,7 +147,7 @@ def _evaluated(run: StoredRun, eval_set: str) -> StoredResults:
 
 
 def _candidates(path: Path, runs_dir: Path) -> list[str]:
-    """Return what an argument could have meant: runs and suites by name, and the files beside the path it gives."""
+    """Return the names that a mistyped argument is looked for among: runs, suites, and files beside the path given."""
     names = []
     if runs_dir.is_dir():
         for one in sorted(runs_dir.iterdir()):

@@ -108,7 +108,7 @@ def _corrected(found: list[Comparison], correction: str) -> list[Comparison]:
 
 
 def _means(values: Values, options: Options, drawn: dict[Cell, Vector]) -> list[SystemMean]:
-    """Return the means of one set, their letters still open."""
+    """Return the means of one set, without their letters."""
     means = []
     for name in values.names:
         for measure in values.measures:
@@ -124,7 +124,7 @@ def _means(values: Values, options: Options, drawn: dict[Cell, Vector]) -> list[
 
 
 def _notes(systems: Sequence[System], found: list[Comparison], n: int, options: Options) -> tuple[str, ...]:
-    """Return what the systems bring to say and whether the test can show anything at all after the correction."""
+    """Return the systems' notes, and a warning where the correction leaves the test no chance to show a difference."""
     notes = dict.fromkeys(note for system in systems for note in system.notes)
     floor, family = resampling.smallest_p(options.test, n), sum(one.p is not None for one in found)
     level = options.alpha[0]

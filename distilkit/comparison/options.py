@@ -1,4 +1,4 @@
-"""What can be asked of a comparison, and what of it does not go together."""
+"""The options of a comparison, and the check that they exist, are in range and fit together."""
 
 import math
 from collections.abc import Iterable

@@ -16,7 +16,7 @@ Vector = NDArray[np.float64]
 MarginKind = Literal["relative", "absolute"]
 
 ALPHA = 0.05
-"""The level of what is decided without a correction: non-inferiority and equivalence."""
+"""The level of non-inferiority and equivalence, whose p-values are not corrected."""
 POWER = 0.8
 
 

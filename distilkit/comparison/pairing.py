@@ -165,7 +165,7 @@ def comparisons(
 
 
 def _comparison(name: str, baseline: str, measure: str, values: Values, options: Options) -> Comparison:
-    """Return one comparison, with the t-test's p and those that need the other comparisons still open."""
+    """Return one comparison with the t-test's p; the p-values that are drawn for all comparisons at once come later."""
     x, y = values.means[name, measure], values.means[baseline, measure]
     differences = x - y
     student = paired_tests.t_test(differences, options.level)

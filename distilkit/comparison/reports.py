@@ -1,4 +1,4 @@
-"""What finished runs and suites end in: their systems compared, and what was chosen on the validation queries."""
+"""Reports of finished runs and suites: their systems compared, and what was chosen on the validation queries."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ def report(folder: Path, format_: str, screen: Screen | None = None) -> str:
     results = {name: _compare(run, name) for name in sorted(sets, key=lambda name: (name != "test", name))}
     choices = _choices(run)
     if format_ == "json":
-        found = {name: json.loads(render(result, "json")) for name, result in results.items()}
+        found = {name: result.to_json() for name, result in results.items()}
         return json.dumps({"run": run.record.name, "choices": choices, "sets": found}, indent=2, ensure_ascii=False)
     parts = []
     for name, result in results.items():
@@ -72,7 +72,7 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
     suite = read_suite(folder)
     results = suite_results(folder, suite)
     if format_ == "json":
-        tables = {student: json.loads(render(result, "json")) for student, result in results.items()}
+        tables = {student: result.to_json() for student, result in results.items()}
         return json.dumps({"suite": suite["name"], "students": tables}, indent=2, ensure_ascii=False)
     parts = [
         f"{suite['name']}, student {student}\n\n{render(result, format_, screen).rstrip()}"

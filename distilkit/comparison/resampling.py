@@ -1,4 +1,4 @@
-"""Tests that draw: sign-flip permutations and bootstraps, over all comparisons of a report at once.
+"""Resampling tests: sign-flip permutations and bootstraps, over all comparisons of a report at once.
 
 Every comparison sees the same draws, so that one matrix product serves them all and no p depends on what else is
 compared. Seed 0, 10,000 draws.

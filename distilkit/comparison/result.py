@@ -1,4 +1,4 @@
-"""What a comparison found: the one object that every renderer and the TUI read."""
+"""The result of a comparison, which every renderer and the terminal interface read."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -92,7 +92,7 @@ _EQUIVALENCE = ("equivalence_p", "equivalent")
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """A whole comparison: what was asked, the systems' means and every comparison made.
+    """The result of a comparison: the options asked for, the systems' means and every comparison made.
 
     `family` counts the comparisons with a p, which `correction` was applied to; `letters` maps each baseline to the
     small letter that marks differences from it; `notes` are sentences on what was left out. `eval_set` is the query

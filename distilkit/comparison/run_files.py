@@ -12,7 +12,7 @@ from distilkit.runs.read import StoredRun
 from distilkit.runs.record import Cost, Event, Table
 
 Line = list[tuple[float, float]]
-"""Points of a curve, by what stands across."""
+"""The points (x, y) of a curve."""
 
 _SCORES = ("positive_score", "negative_score")
 

@@ -1,4 +1,4 @@
-"""What the means and comparisons of a result come to, and how they were made, in sentences."""
+"""The sentences of a report: verdicts, legend, explanation of columns, evaluation policy."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A table as every renderer sees it: values with how they are shown, no format."""
+"""Tables of a report, whatever the output format: values, each with the text that shows it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ Value = float | int | str | None
 
 @dataclass(frozen=True)
 class Cell:
-    """A value and how people read it: its text, bold where best, letters of significance, star of non-inferiority."""
+    """A value and its text, with its marks: bold where best, letters of significance, star of non-inferiority."""
 
     value: Value
     text: str

@@ -1,4 +1,4 @@
-"""How tables and sentences write names and figures."""
+"""Names and figures as tables and sentences write them."""
 
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ def visible(text: str) -> str:
 
 
 def labels(names: Iterable[str]) -> dict[str, str]:
-    """Return each name less what it shares with the others of its suite: the suite's own name, and their last words.
+    """Return each run's name without the suite's name and without the last words that all runs of the suite share.
 
     `table/tinybert-bert_cat-seed1` and `table/fine_tune-bert_cat-seed1` are `tinybert…` and `fine_tune…`. Names that
     stand alone, or would not be told apart, stay as they are.

@@ -97,7 +97,7 @@ def provenance() -> dict[str, Any]:
 
 
 def boot_id() -> str | None:
-    """Return what tells this boot of this machine from all others, where the system says."""
+    """Return the id of this boot of the machine, None where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -105,7 +105,7 @@ def boot_id() -> str | None:
 
 
 def process_start(pid: int) -> str | None:
-    """Return when a process started, in the system's own count, so that a reused pid is told apart."""
+    """Return a process's start time in clock ticks since boot, which tells it from a later process of the same pid."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""What the files of a run say, as typed values: run.json, status.json, the lines of events.jsonl, cost.json."""
+"""Typed records of the files of a run: run.json, status.json, the lines of events.jsonl, cost.json."""
 
 import json
 import math
@@ -181,6 +181,17 @@ def read_object_if_any(path: Path) -> Table:
 def number(value: object) -> float | None:
     """Return a value if it is a finite number, else None."""
     return float(value) if isinstance(value, int | float) and type(value) is not bool and math.isfinite(value) else None
+
+
+def flat(table: Table, prefix: str = "") -> Table:
+    """Return a nested table with dotted keys: `train.learning_rate` -> 0.0002."""
+    found: Table = {}
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def numbers(value: object) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Whether a run is running, stalled, done, stopped, crashed or lost, from its life signs alone."""
+"""The state of a run, from its files and lock alone: running, stalled, done, stopped, crashed or lost."""
 
 import socket
 import time

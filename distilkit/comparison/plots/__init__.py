@@ -55,7 +55,7 @@ def inline(result: ComparisonResult) -> Iterator[tuple[str, str]]:
 
 
 def _element(text: str) -> str:
-    """Return an SVG file's element alone, without the ids that nothing in it refers to."""
+    """Return the svg element of a file, without metadata and without ids that nothing refers to."""
     text = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>", "", text, flags=re.DOTALL).strip()
     used = set(re.findall(r"#([\w.-]+)", text))
     return re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
@@ -82,7 +82,7 @@ def _bytes(drawn: "Figure", format_: str) -> bytes:
 
 @contextmanager
 def _any_letter() -> Iterator[None]:
-    """Keep quiet about letters that the font lacks: the plot shows a box, the tables have the name."""
+    """Silence warnings about characters that the font lacks: the plot shows a box, the tables have the name."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         yield

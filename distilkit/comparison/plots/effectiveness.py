@@ -64,7 +64,7 @@ def costed(result: ComparisonResult) -> tuple[str, list[Point]]:
 
 
 def frontier(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points, by cost, that no cheaper or equally cheap point is as good as."""
+    """Return the Pareto frontier by cost: the points that no point of the same or lower cost is as good as."""
     kept: list[tuple[float, float]] = []
     for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
         if not kept or y > kept[-1][1]:

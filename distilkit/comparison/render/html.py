@@ -1,7 +1,7 @@
 """The result as one HTML page that needs no network: tables, plots, single queries, configurations, policy."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from itertools import groupby
 from typing import Any
@@ -11,6 +11,7 @@ from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System
 from distilkit.comparison.table import Head
 from distilkit.runs.folder import versions as current_versions
+from distilkit.runs.record import flat
 
 TOP = 20
 """Ranks of a system that are shown."""
@@ -89,10 +90,14 @@ def drill(result: ComparisonResult) -> list[dict[str, Any]]:
 def differing(result: ComparisonResult) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """Return the trained systems and, for each configuration key that they differ in, its value in each."""
     runs = {name: run_files.stored(one) for name, one in run_files.first_set(result).items()}
-    flat = {name: dict(_flat(run.record.resolved)) for name, run in runs.items() if run is not None}
-    keys = list(dict.fromkeys(key for one in flat.values() for key in one))
-    rows = [(key, [one.get(key, "") for one in flat.values()]) for key in keys if key not in ("name", "description")]
-    return list(flat), [(key, values) for key, values in rows if len(set(values)) > 1]
+    configured = {name: flat(run.record.resolved) for name, run in runs.items() if run is not None}
+    texts = [
+        {key: value if isinstance(value, str) else json.dumps(value) for key, value in one.items()}
+        for one in configured.values()
+    ]
+    keys = dict.fromkeys(key for one in texts for key in one if key not in ("name", "description"))
+    rows = [(key, [one.get(key, "") for one in texts]) for key in keys]
+    return list(configured), [(key, values) for key, values in rows if len(set(values)) > 1]
 
 
 def versions(result: ComparisonResult) -> list[tuple[str, str]]:
@@ -152,11 +157,3 @@ def _rankings(systems: Sequence[System], query: str) -> dict[str, Any]:
     qrels = run_files.judgements(systems[0]) or {}
     grades = qrels.get(query, {})
     return {"documents": [[document, grades.get(document)] for document in places], "rankings": rankings}
-
-
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, value if isinstance(value, str) else json.dumps(value)

@@ -144,7 +144,7 @@ def _cell(cell: Cell) -> str:
 
 
 def _breakable(text: str) -> str:
-    """Return a name that may be broken behind what is no letter, and anywhere in a long row of letters."""
+    """Return a name with its line breaks: after anything but a letter or digit, and in a run of more than 12."""
     parts, run = [], 0
     for one in wording.visible(text):
         run = run + 1 if one.isalnum() else 0

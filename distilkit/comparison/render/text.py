@@ -22,7 +22,7 @@ _GAP = 2
 
 @dataclass(frozen=True)
 class Screen:
-    """What text is read on: how many columns it has, whether it shows bold and colour, and how much it is to say.
+    """The screen that text is written for: its columns, whether it shows bold and colour, and how much it is to say.
 
     `details` adds every comparison's figures, where text else tells in words what they come to.
     """
@@ -116,5 +116,5 @@ def _name(head: Head) -> str:
 
 
 def _shortest(head: Head) -> int:
-    """Return the width of a head that is broken at its blanks alone."""
+    """Return the width of a head's longest word."""
     return max((cell_len(word) for word in wording.visible(_name(head)).split()), default=1)

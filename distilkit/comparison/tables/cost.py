@@ -1,4 +1,4 @@
-"""What systems cost: parameters, multiply-accumulates, latency, memory, storage, and time and examples of training."""
+"""The cost of systems: parameters, multiply-accumulates, latency, memory, storage, time and examples of training."""
 
 import math
 from collections.abc import Callable
@@ -99,7 +99,7 @@ def _speedup(systems: dict[str, System], key: str) -> dict[str, Cell]:
 
 
 def _notes(systems: dict[str, System]) -> list[str]:
-    """Return what the figures were measured on, which they are to be compared by."""
+    """Return the notes on the length, re-ranking depth and machine that the figures were measured with."""
     costs = [run_files.first_cost(system) for system in systems.values()]
     machines = {
         ", ".join(str(one.machine[key]) for key in ("host", "cpu", "device") if one.machine.get(key))

@@ -1,4 +1,4 @@
-"""How closely each student ranks and scores as the teacher, and how much of the gap below it is closed."""
+"""Fidelity: how closely each student ranks and scores like the teacher, and the share of the gap below it closed."""
 
 from distilkit.comparison import run_files
 from distilkit.comparison.result import Column, ComparisonResult
@@ -42,7 +42,7 @@ def fidelity(result: ComparisonResult) -> Table | None:
 
 
 def _floor(name: str, systems: dict[str, System]) -> str | None:
-    """Return the system that a student's gap is measured from."""
+    """Return the system below the student that its gap to the teacher is measured from."""
     twin = f"{name}-label_only"
     return next((one for one in (twin, "bm25") if one in systems), None)
 

@@ -26,7 +26,7 @@ def means(result: ComparisonResult) -> Table:
 
 
 def mean_cell(result: ComparisonResult, name: str, column: Column) -> Cell:
-    """Return a system's mean with all that its place in the table says."""
+    """Return the cell of a system's mean: bold where it is the best of its column, with its letters and star."""
     one = result.find(name, column)
     if one is None:
         return EMPTY

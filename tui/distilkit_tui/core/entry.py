@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from distilkit.runs.folder import RunFolder
-from distilkit.runs.record import RunRecord, RunStatus, as_table
+from distilkit.runs.record import RunRecord, RunStatus, as_table, flat
 
 LIVE = ("running", "stalled")
 # Glyph and colour of each state; the word is always beside them.
@@ -19,17 +19,6 @@ STATES = {
     "lost": ("?", "error"),
     "damaged": ("!", "error"),
 }
-
-
-def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a nested table with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, dict) and value:
-            found.update(flat(value, f"{prefix}{key}."))
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
 
 
 @dataclass(frozen=True)

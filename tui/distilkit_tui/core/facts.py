@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from distilkit.errors import UserError
 from distilkit.runs.read import StoredRun
-from distilkit.runs.record import as_table
-from distilkit_tui.core.entry import Entry, flat
+from distilkit.runs.record import as_table, flat
+from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.history import History
 from distilkit_tui.core.text import duration, shown, size
 
