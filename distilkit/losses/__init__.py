@@ -1,12 +1,9 @@
 """Losses as plain functions of tensors, usable without anything else of distilkit."""
 
-from distilkit.losses.counts import count_pairs, count_tokens
-from distilkit.losses.internals import attention_mse, embedding_mse, hidden_mse
+from distilkit.losses.internals import attention_mse, count_pairs, count_tokens, embedding_mse, hidden_mse
 from distilkit.losses.labels import hard_cross_entropy, list_cross_entropy
-from distilkit.losses.list_ranks import adr_mse, lambda_rank
-from distilkit.losses.lists import kl_divergence, list_mle, list_net
+from distilkit.losses.lists import adr_mse, count_lists, kl_divergence, lambda_rank, list_mle, list_net
 from distilkit.losses.logits import logit_mse, soft_cross_entropy, soft_kl_divergence, soft_loss
-from distilkit.losses.masked_lists import count_lists
 from distilkit.losses.pairs import margin_mse, pointwise_mse, ranknet, weighted_ranknet
 
 __all__ = [

@@ -5,13 +5,36 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from distilkit.losses.counts import Variant, checked, count_pairs, count_tokens
-from distilkit.losses.precision import widen
-from distilkit.losses.shapes import require_one_shape
-from distilkit.losses.squared_error import squared_error
+from distilkit.losses.tensors import Variant, checked, require_one_shape, squared_error, widen
 
 # The released code marks padding by an added -10000 and takes every score at or below this one for padding.
 PADDING_SCORE = -100.0
+
+
+def count_pairs(mask: Tensor, variant: Variant = "paper") -> Tensor:
+    """Return the number of (query, key) pairs of a batch that :func:`attention_mse` divides by.
+
+    Example:
+        >>> import torch
+        >>> count_pairs(torch.tensor([[1, 1, 0], [1, 1, 1]])).item()
+        13
+    """
+    if checked(variant) == "released_code":
+        return mask.new_tensor(mask.shape[0] * mask.shape[1] ** 2, dtype=torch.long)
+    return mask.bool().sum(dim=1).square().sum()
+
+
+def count_tokens(mask: Tensor, variant: Variant = "paper") -> Tensor:
+    """Return the number of tokens of a batch that :func:`hidden_mse` divides by.
+
+    Example:
+        >>> import torch
+        >>> count_tokens(torch.tensor([[1, 1, 0], [1, 1, 1]])).item()
+        5
+    """
+    if checked(variant) == "released_code":
+        return mask.new_tensor(mask.numel(), dtype=torch.long)
+    return mask.bool().sum()
 
 
 def attention_mse(

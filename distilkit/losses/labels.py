@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilkit.losses.precision import widen
+from distilkit.losses.tensors import widen
 
 
 def hard_cross_entropy(student_logits: Tensor, labels: Tensor, normaliser: float | Tensor | None = None) -> Tensor:

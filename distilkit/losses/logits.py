@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilkit.losses.precision import widen
-from distilkit.losses.shapes import require_one_shape
+from distilkit.losses.tensors import require_one_shape, widen
 
 Reduction = Literal["batchmean", "mean"]
 Kind = Literal["ce", "kl", "logit_mse"]

@@ -3,9 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilkit.losses.counts import Variant, checked
-from distilkit.losses.precision import widen
-from distilkit.losses.shapes import require_one_shape
+from distilkit.losses.tensors import Variant, checked, require_one_shape, widen
 
 
 def margin_mse(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from distilkit.losses.precision import wide_type
+from distilkit.losses.tensors import wide_type
 from distilkit.packed.check import LENGTHS, agree, random_offsets, random_vectors
 
 # Queries of one sequence whose scores are held at a time.

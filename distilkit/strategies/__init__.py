@@ -2,10 +2,8 @@
 
 from distilkit.strategies import (
     fine_tune,
-    lm_distill,
     ranker_distill,
     scores,
-    simplified_tinybert,
     standard_kd,
     tinybert,
 )
@@ -32,12 +30,10 @@ __all__ = [
     "StrategyError",
     "Term",
     "fine_tune",
-    "lm_distill",
     "named_table",
     "parse_strategy",
     "ranker_distill",
     "scores",
-    "simplified_tinybert",
     "stages_of",
     "standard_kd",
     "strategy_from_table",

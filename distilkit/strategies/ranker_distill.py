@@ -1,13 +1,14 @@
-"""Ranker Distill: a fine-tuned ranker distilled into a student that starts at random."""
+"""The strategies of Gao et al.: a ranker distilled, a language model distilled on text, and the two in turn."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES
-from distilkit.strategies.internals import InternalsStrategy, TeacherWeights
+from distilkit.strategies.fine_tune import FineTune
+from distilkit.strategies.internals import InternalsStrategy, InternalWeights, TeacherWeights
 from distilkit.strategies.stage import Stage
-from distilkit.strategies.terms import Positive
+from distilkit.strategies.terms import Positive, Weight
 
 PAPER = "Understanding BERT Rankers Under Distillation"
 
@@ -35,3 +36,69 @@ class RankerDistill(InternalsStrategy):
         """Return the task distillation."""
         outputs = (self._soft(self.weights.soft, self.temperature),)
         return self._task(self.weights, outputs, self.one_step, train, seed)
+
+
+@dataclass(frozen=True)
+class LmWeights(InternalWeights):
+    """The weight of each loss of general distillation."""
+
+    masked_lm: Weight = 1.0
+
+
+@dataclass(frozen=True)
+class LmRankerWeights(TeacherWeights):
+    """The weight of each loss, those of general distillation included."""
+
+    masked_lm: Weight = 1.0
+
+
+@STRATEGIES.register("lm_distill_fine_tune")
+@dataclass(frozen=True)
+class LmDistillFineTune(InternalsStrategy):
+    """Distil the language model on text, then fine-tune the student on labels.
+
+    Equation: general: L_attn + L_hidn + L_emb + L_mlm on text, where L_mlm is the cross-entropy of the student's
+    masked-word predictions against the teacher's; then cross_entropy · CE(y, z) + listwise · CE over lists.
+    Paper: Gao, Dai and Callan, Understanding BERT Rankers Under Distillation (ICTIR 2020), LM Distill + Fine-Tuning.
+    Deviations: the paper speaks of distilling "LM predictions", the TinyBERT software it builds on distils none:
+    variant = "released_code" leaves L_mlm out, as does weights.masked_lm = 0, for teachers without that head.
+    L_mlm is read at the masked tokens: [general] masking = "bert".
+    Defaults: weights and temperature 1, those of the TinyBERT software; fine-tuning on pairs after Nogueira and Cho.
+    """
+
+    paper: ClassVar[str] = PAPER
+
+    cross_entropy: Weight = 1.0
+    listwise: Weight = 0.0
+    weights: LmWeights = field(default_factory=LmWeights)
+
+    def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
+        """Return general distillation and fine-tuning."""
+        general = self._general(self.weights, train, seed, self.weights.masked_lm)
+        return [general, *FineTune(self.cross_entropy, self.listwise).stages(train, seed)]
+
+
+@STRATEGIES.register("lm_distill_ranker_distill")
+@dataclass(frozen=True)
+class LmDistillRankerDistill(InternalsStrategy):
+    """Distil the language model on text, then the fine-tuned ranker's insides and predictions.
+
+    Equation: general: L_attn + L_hidn + L_emb + L_mlm on text; then L_attn + L_hidn + L_emb + L_soft from the ranker.
+    Paper: Gao, Dai and Callan, Understanding BERT Rankers Under Distillation (ICTIR 2020), LM Distill + Ranker
+    Distill.
+    Deviations: those of lm_distill_fine_tune and ranker_distill.
+    Defaults: weights and temperature 1, those of the TinyBERT software.
+    """
+
+    paper: ClassVar[str] = PAPER
+
+    one_step: bool = True
+    temperature: Positive = 1.0
+    weights: LmRankerWeights = field(default_factory=LmRankerWeights)
+
+    def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
+        """Return general distillation and the task distillation."""
+        weights = self.weights
+        outputs = (self._soft(weights.soft, self.temperature),)
+        task = self._task(weights, outputs, self.one_step, train, seed)
+        return [self._general(weights, train, seed, weights.masked_lm), *task]

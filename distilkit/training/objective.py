@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from distilkit.losses.precision import widen
+from distilkit.losses.tensors import widen
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat, Internals
 from distilkit.models.layer_map import LayerMap

@@ -21,7 +21,7 @@ from distilkit.losses import (
     list_cross_entropy,
     soft_cross_entropy,
 )
-from distilkit.losses.squared_error import squared_error
+from distilkit.losses.tensors import squared_error
 from distilkit.strategies.terms import TERMS
 
 MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]])

@@ -1,12 +1,38 @@
-"""The sum of squared differences of two large tensors, in one float32 copy."""
+"""What the losses share: number format, checks of shapes and variants, a squared error that saves memory."""
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from distilkit.losses.precision import wide_type
+Variant = Literal["paper", "released_code"]
+
+
+def checked(variant: Variant) -> Variant:
+    """Return the variant; raises ValueError for one that does not exist."""
+    if variant not in ("paper", "released_code"):
+        raise ValueError(f"variant must be 'paper' or 'released_code', not {variant!r}")
+    return variant
+
+
+def wide_type(*tensors: Tensor) -> torch.dtype:
+    """Return the dtype a loss of these tensors is computed in: float32, or float64 where one of them is float64."""
+    dtype = torch.float32
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return dtype
+
+
+def widen(tensor: Tensor) -> Tensor:
+    """Return a floating-point tensor in at least float32."""
+    return tensor.to(wide_type(tensor))
+
+
+def require_one_shape(student: Tensor, teacher: Tensor) -> None:
+    """Raise ValueError unless the two tensors have one shape."""
+    if student.shape != teacher.shape:
+        raise ValueError(f"student and teacher must have one shape, not {[*student.shape]} and {[*teacher.shape]}")
 
 
 def squared_error(student: Tensor, teacher: Tensor, dropped: Tensor | None = None) -> Tensor:
