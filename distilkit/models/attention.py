@@ -30,7 +30,7 @@ SHORT_FLOAT32 = 200
 
 
 class ScoreCapture:
-    """The scores of one forward pass, by the order in which its layers call for attention."""
+    """The raw attention scores of one forward pass; layers are counted as they call the attention function."""
 
     def __init__(self, layers: Iterable[int]) -> None:
         self.layers = tuple(layers)
@@ -38,7 +38,7 @@ class ScoreCapture:
         self._calls = 0
 
     def wants_next(self) -> int | None:
-        """Count a layer's call and return its index if its scores are wanted."""
+        """Count one layer's call; return the layer's index if its scores are wanted."""
         layer, self._calls = self._calls, self._calls + 1
         return layer if layer in self.layers else None
 
@@ -153,7 +153,7 @@ _whole: ContextVar[bool] = ContextVar("distilkit_whole_layers", default=False)
 
 @contextmanager
 def first_token_alone() -> Iterator[None]:
-    """Let last layers return `[B, 1, H]`, the first token's states, in the forward passes made inside the block."""
+    """Compute the last layer for the first token alone, `[B, 1, H]`, in the forward passes made inside the block."""
     token = _alone.set(not _whole.get())
     try:
         yield
@@ -163,7 +163,7 @@ def first_token_alone() -> Iterator[None]:
 
 @contextmanager
 def whole_layers() -> Iterator[None]:
-    """Let every layer compute every token inside the block, as the papers' counts of operations assume."""
+    """Compute every layer for every token inside the block, as the papers' counts of operations assume."""
     token = _whole.set(True)
     try:
         yield
@@ -177,7 +177,7 @@ def computes_whole_layers() -> bool:
 
 
 def able_to_read_first_token(model: PreTrainedModel) -> None:
-    """Make the last layer of an encoder follow `first_token_alone`, if it is of a known family and on our attention."""
+    """Make an encoder's last layer obey `first_token_alone`, if it is of a known family and runs on our attention."""
     ours = model.config._attn_implementation == ATTENTION
     family = FAMILIES.get(model.config.model_type) if ours else None
     layers = encoder_layers(model.base_model)
@@ -188,7 +188,7 @@ def able_to_read_first_token(model: PreTrainedModel) -> None:
 
 
 class _FirstToken:
-    """Mixed into the class of a last layer."""
+    """Marks the class of a last layer that obeys `first_token_alone`."""
 
 
 @cache

@@ -102,7 +102,7 @@ def on_device(batch: T, device: torch.device | str) -> T:
 
 
 def pinned(batch: T) -> T:
-    """Return a batch in memory that a GPU copies by itself."""
+    """Return a batch in pinned memory, which a GPU copies while the processor goes on."""
     return _changed(batch, Tensor.pin_memory)
 
 

@@ -63,7 +63,7 @@ class CatOptions(PairOptions):
 
 @dataclass(frozen=True)
 class Internals:
-    """What a forward pass leaves: the logits `[B, C]`, and the attention scores and states that were asked for."""
+    """The outputs of a forward pass: logits `[B, C]`, and the attention scores and hidden states asked for."""
 
     logits: Tensor
     attentions: tuple[Tensor, ...] = ()
@@ -147,7 +147,7 @@ class BertCat(Ranker):
         states: Sequence[int] = (),
         head: Head = "plain",
     ) -> Internals:
-        """Do the work of every method above; the one entry, so that distributed training can wrap the module.
+        """Return logits and internals; methods above call it, so that distributed training can wrap the module.
 
         The head `relu` is classifier(relu(pooled)) without dropout, with which the released code of TinyBERT and
         Simplified TinyBERT trains (BERT only); `plain` is the model's own, with which it scores.

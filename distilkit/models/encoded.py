@@ -1,4 +1,4 @@
-"""What is kept of queries and documents that were encoded apart, in memory and on disk."""
+"""Encoded queries and documents (their vectors), in memory and on disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

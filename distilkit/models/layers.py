@@ -33,14 +33,14 @@ def token_wise(
     activation: Callable[[Tensor], Tensor],
     dropouts: tuple[float, float],
 ) -> Tensor:
-    r"""Return a layer's output from what its attention gives, token by token, shape `[..., H]`.
+    r"""Return a layer's output from its attention's output, token by token, shape `[..., H]`.
 
     .. math:: y = \operatorname{LN}(x + W_o a), \qquad z = \operatorname{LN}(y + W_2\,\sigma(W_1 y))
 
     A function of tensors, so that one compilation serves all layers of a shape.
 
     Args:
-        seen: a, what the attention gives, shape ``[..., H]``
+        seen: a, the attention's output, shape ``[..., H]``
         asking: x, the states of the same tokens before the layer
         weights: weight and bias of W_o, of the first LayerNorm, of W_1, of W_2 and of the second LayerNorm
         epsilons: those of the two LayerNorms
@@ -77,7 +77,7 @@ class Family:
         return after(seen, asking, *self.arguments(layer))
 
     def arguments(self, layer: Any) -> tuple[Any, ...]:
-        """Return what `token_wise` takes beside two tensors."""
+        """Return the arguments of `token_wise` after its two tensors of states."""
         net = self.net(layer)
         modules = net.output, net.output_norm, net.inner, net.outer, net.outer_norm
         weights = tuple(tensor for module in modules for tensor in (module.weight, module.bias))

@@ -1,4 +1,4 @@
-"""Linear maps from the student's states to the teacher's size, for losses that compare the two."""
+"""Linear maps from the student's hidden size to the teacher's, for losses that compare their hidden states."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Keeping transformers quiet."""
+"""Keeps the output of transformers off the terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Attention within each of the sequences that lie one after another."""
+"""Self-attention over packed sequences: each sequence of a flat array of tokens attends to itself alone."""
 
 from collections.abc import Callable
 from functools import cache
@@ -15,7 +15,7 @@ HALF = (torch.bfloat16, torch.float16)
 
 
 class VarlenArgs(NamedTuple):
-    """Where sequences lie and how they attend to themselves: see :func:`packed_attention`."""
+    """The arguments of variable-length attention beside queries, keys and values: see :func:`packed_attention`."""
 
     offsets: Tensor
     longest: int
@@ -60,7 +60,7 @@ def packed_attention(
 
 
 def by_sequence(query: Tensor, key: Tensor, value: Tensor, args: VarlenArgs) -> Tensor:
-    """The plain form: one call of torch's attention a sequence."""
+    """The reference: one call of torch's attention for each sequence."""
     outputs = []
     for number, (start, end) in enumerate(pairwise(args.offsets.tolist())):
         asking = query[number : number + 1] if args.cls_only else query[start:end]
@@ -70,7 +70,7 @@ def by_sequence(query: Tensor, key: Tensor, value: Tensor, args: VarlenArgs) -> 
 
 
 def padded(query: Tensor, key: Tensor, value: Tensor, args: VarlenArgs) -> Tensor:
-    """The form that pads for the length of one call, which is quick on CUDA in any precision and with dropout."""
+    """Attention over sequences padded for this one call, which is quick on CUDA in any precision and with dropout."""
     device, offsets, longest = key.device, args.offsets, args.longest
     lengths = offsets.diff().long()
     sequence = torch.arange(len(lengths), device=device).repeat_interleave(lengths, output_size=len(key))
@@ -87,7 +87,7 @@ def padded(query: Tensor, key: Tensor, value: Tensor, args: VarlenArgs) -> Tenso
 
 
 def variable_length(query: Tensor, key: Tensor, value: Tensor, args: VarlenArgs) -> Tensor:
-    """The form by torch's flash attention (torch 2.10 and later, CUDA, half precision, no dropout)."""
+    """Torch's variable-length flash attention (torch 2.10 and later, CUDA, half precision, no dropout)."""
     from torch.nn.attention.varlen import varlen_attn
 
     offsets, longest, own, most = args.offsets, args.longest, args.offsets, args.longest

@@ -1,4 +1,4 @@
-"""Batches without padding."""
+"""Packed batches: the tokens of all sequences in one flat array, without padding."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from distilkit.models.batch import TokenBatch
 
 @dataclass(frozen=True)
 class Packed:
-    """The tokens of `B` sequences, one sequence after another: ids, places in their sequence and types, `[T]` each.
+    """The tokens of `B` sequences, one sequence after another: ids, positions and types, `[T]` each.
 
     Sequence b lies at `offsets[b]` to `offsets[b + 1]`, which are int32 and of shape `[B + 1]`. No sequence is longer
     than `longest`, and none is empty.
@@ -50,5 +50,5 @@ class Packed:
 
 
 def pack(padded: Tensor, mask: Tensor) -> Tensor:
-    """Return what belongs to tokens, shape `[B, L, ...]` to `[T, ...]`; the mask `[B, L]` is true (or 1) for tokens."""
+    """Return a padded tensor `[B, L, ...]` without padding, `[T, ...]`; the mask `[B, L]` is true (or 1) for tokens."""
     return padded[mask.bool()]

@@ -1,4 +1,4 @@
-"""Whether a device's fast form of something does what its plain form does."""
+"""Self-checks: whether a fast implementation agrees with the reference on the device at hand."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ Form = Callable[..., Tensor]
 
 
 def agree(name: str, fast: Form, plain: Form, inputs: Sequence[Tensor]) -> bool:
-    """Return whether two functions of tensors have one value and one set of gradients, else log one line.
+    """Return whether two functions of tensors agree in value and gradients; log one line where they do not.
 
     The plain one computes in float64. A fast one that raises (no compiler, no such hardware) does not agree.
     """

@@ -30,7 +30,7 @@ TOKENS = 130
 
 @dataclass(frozen=True)
 class PackedInternals:
-    """What a forward pass leaves: the logits `[B, C]`, and the queries and keys and the states that were asked for.
+    """The outputs of a packed forward pass: logits `[B, C]`, and the queries, keys and hidden states asked for.
 
     A state is `[1, T, H]`: the tokens of all sequences as one row.
     """
@@ -98,7 +98,7 @@ def packed_scores(ranker: BertCat, batch: Packed) -> Tensor:
 
 
 def _attend(batch: Packed, cls_only: bool, keep: Callable[[QueryKey], None] | None) -> Attend:
-    """Return the attention of one layer, within the sequences of a batch; `keep` takes its queries and keys."""
+    """Return the attention function of one layer over a packed batch; `keep` is handed its queries and keys."""
 
     def attend(own: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         q, k, v = (one.view(len(one), -1, own.attention_head_size) for one in (query, key, value))
@@ -141,7 +141,7 @@ def compiled_token_wise() -> TokenWise:
 
 
 def compiled_agrees(family: Family, layer: Any) -> bool:
-    """Return whether a layer compiles on its device and does what it does uncompiled, else log one line."""
+    """Return whether a layer compiles on its device and computes what it does uncompiled; log one line where not."""
     own, wide = (copy.deepcopy(layer).eval().requires_grad_(False) for _ in range(2))
     wide.double()
 

@@ -18,7 +18,7 @@ KERNEL_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class QueryKey(NamedTuple):
-    """What the scores of one attention layer are made of: queries and keys `[T, heads, d]`, and the scale.
+    """The factors of one layer's attention scores: queries and keys `[T, heads, d]`, and the scale.
 
     Before the softmax the score of query i and key j of a sequence is `scale * query[i] · key[j]`.
     """
@@ -88,7 +88,7 @@ def written_out_squared_error(
     student_scale: float,
     teacher_scale: float,
 ) -> Tensor:
-    """The plain form, and the reference of the others: all scores of a sequence, differentiated by autograd."""
+    """The reference: all scores of a sequence at once, differentiated by autograd."""
     tensors = (student_query, student_key, teacher_query, teacher_key)
     wide = wide_type(*tensors)
     total = torch.zeros((), dtype=wide, device=offsets.device)
@@ -101,7 +101,7 @@ def written_out_squared_error(
 
 @cache
 def self_check(device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether the Triton kernel may be used: once a process it is held against the plain form on random data.
+    """Return whether the Triton kernel may be used: once a process it is compared with the reference on random data.
 
     Heads are of unequal size, and gradients are compared too. Where the kernel is missing, does not compile or is off,
     that is logged in one line.
