@@ -25,11 +25,11 @@ def load_builder(where: str, name: str, config: str | None = None, **place: str 
         return load_dataset_builder(name, config, **place)
 
 
-def config_names(where: str, name: str, revision: str | None = None) -> list[str]:
+def config_names(name: str, revision: str | None = None) -> list[str]:
     """Return the names of a data set's configurations; raises UserError as `load_builder` does."""
     from datasets import get_dataset_config_names
 
-    with _loading(where):
+    with _loading(name):
         return [str(config) for config in get_dataset_config_names(name, revision=revision)]
 
 

@@ -104,7 +104,7 @@ class HuggingFaceSource:
     def _tables(self) -> tuple[Table, Table, Table]:
         if self.local and not Path(self.name).is_dir():
             raise UserError(f"there is no folder {self.name}; expected {LAYOUT}")
-        configs = config_names(self.name, self.name, self.revision)
+        configs = config_names(self.name, self.revision)
         folders = [path.name for path in Path(self.name).iterdir() if path.is_dir()] if self.local else []
         for names, table in ((configs, self._configuration), (folders, self._folder)):
             if {"corpus", "queries"} <= set(names):

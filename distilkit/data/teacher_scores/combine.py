@@ -1,13 +1,12 @@
-"""An ensemble's score out of its teachers' scores."""
+"""The score of an ensemble, combined from its teachers' scores."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from distilkit.errors import UserError, nearest
 
-How = Literal["mean", "standardised"]
 HOW = ("mean", "standardised")
 
 Floats = npt.NDArray[np.floating]

@@ -1,15 +1,14 @@
-"""Teacher scores, memory-mapped, and looked up by ids."""
+"""The memory-mapped table of teacher scores, looked up by ids."""
 
 import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from distilkit.data.arrays import Integers
@@ -69,14 +68,14 @@ class TeacherScores:
         path = Path(path)
         if (path / MANIFEST).is_file():
             return cls(path)
-        options: dict[str, Any] = {"format": format, "collection": collection, "on_unknown": on_unknown}
+        write = partial(build, path, format=format, collection=collection, on_unknown=on_unknown)
         if folder is not None:
             with atomic_folder(folder) as temporary:
-                build(path, temporary, **options)
+                write(temporary)
             return cls(folder)
         passing = Path(tempfile.mkdtemp(prefix="distilkit-scores-"))
         try:
-            build(path, passing, **options)
+            write(passing)
             scores = cls(passing)
         except BaseException:
             shutil.rmtree(passing, ignore_errors=True)
@@ -108,25 +107,22 @@ class TeacherScores:
         """
         if self.margins_only:
             raise UserError(f"{self.folder}: holds margins of pairs, not scores of passages")
-        return self._take(self.find(query_ids, doc_ids), columns)
+        return self._take(self.find(query_ids, doc_ids), columns or self.teachers)
 
-    def lookup_pairs(
-        self, query_ids: Ids, positive_ids: Ids, negative_ids: Ids, columns: Sequence[str] | None = None
-    ) -> tuple[Floats, Floats]:
+    def lookup_pairs(self, query_ids: Ids, positive_ids: Ids, negative_ids: Ids) -> tuple[Floats, Floats]:
         """Return the scores of positives and negatives, ``[n, teachers]`` each; NaN where there is none.
 
         Where margins are all there is, the positive's score is the margin and the negative's is zero: losses of
         margins see no difference.
         """
         if not self.margins_only:
-            positive = self.lookup(query_ids, positive_ids, columns)
-            return positive, self.lookup(query_ids, negative_ids, columns)
-        margins = self._take(self.find(query_ids, positive_ids, negative_ids), columns)
+            return self.lookup(query_ids, positive_ids), self.lookup(query_ids, negative_ids)
+        margins = self._take(self.find(query_ids, positive_ids, negative_ids), self.teachers)
         return margins, np.where(np.isnan(margins), margins, np.float32(0.0))
 
-    def statistics(self, columns: Sequence[str] | None = None) -> Statistics:
+    def statistics(self) -> Statistics:
         """Return each teacher's mean and standard deviation over the file."""
-        return statistics(np.stack([self._column(name) for name in columns or self.teachers], axis=1))
+        return statistics(np.stack([self._column(name) for name in self.teachers], axis=1))
 
     def text_fingerprint(self, collection: TextTables) -> str:
         """Return the sha256 of a collection's texts for the ids of this file, to compare with the provenance's.
@@ -137,18 +133,15 @@ class TeacherScores:
         queries, documents = encoded[0].dictionary, encoded[1].dictionary
         return text_fingerprint(collection.queries, collection.passages, queries, documents)
 
-    def _take(self, rows: Integers, columns: Sequence[str] | None) -> Floats:
-        names = columns or self.teachers
-        found = np.empty((len(rows), len(names)), np.float32)
+    def _take(self, rows: Integers, columns: Sequence[str]) -> Floats:
         missing = rows < 0
         kept = np.where(missing, 0, rows)
-        for place, name in enumerate(names):
-            found[:, place] = self._column(name)[kept]
+        found = np.stack([self._column(name)[kept] for name in columns], axis=1)
         found[missing] = np.nan
         return found
 
-    def _column(self, name: str) -> npt.NDArray[np.float32]:
+    def _column(self, name: str) -> Floats:
         if name not in self.columns:
             raise UserError(f"{self.folder}: there is no column {name!r}{nearest(name, self.columns)}")
-        values: npt.NDArray[np.float32] = self.table.column(name).chunk(0).to_numpy()
+        values: Floats = self.table.column(name).chunk(0).to_numpy()
         return values
