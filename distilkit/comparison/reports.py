@@ -4,16 +4,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
-from typing import Any
 
 from distilkit.comparison.arguments import REFERENCES
 from distilkit.comparison.compare import compare
 from distilkit.comparison.render import Screen, render
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System, read_systems
-from distilkit.comparison.table import Table
 from distilkit.comparison.tables import available, build
 from distilkit.runs.read import StoredRun, read_suite
+from distilkit.runs.record import Table
 
 ALONE = "no teacher"
 
@@ -60,7 +59,7 @@ def _choices(run: StoredRun) -> dict[str, str]:
     return found
 
 
-def _values(values: dict[str, Any]) -> str:
+def _values(values: Table) -> str:
     return ", ".join(
         f"{key.rpartition('.')[2]} {value:g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in values.items()
@@ -70,7 +69,8 @@ def _values(values: dict[str, Any]) -> str:
 def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> str:
     """Return the comparisons of a suite's finished runs, one a student, as text for a screen or as JSON."""
     suite = read_suite(folder)
-    results = suite_results(folder, suite)
+    students = dict.fromkeys(run["student"] for run in suite["runs"])
+    results = {student: _compare_runs_of(student, folder, suite) for student in students}
     if format_ == "json":
         tables = {student: result.to_json() for student, result in results.items()}
         return json.dumps({"suite": suite["name"], "students": tables}, indent=2, ensure_ascii=False)
@@ -81,27 +81,23 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
     return "\n\n".join([*parts, f"Suite folder: {folder}"])
 
 
-def suite_results(folder: Path, suite: dict[str, Any]) -> dict[str, ComparisonResult]:
-    """Return the comparison of each student's runs, on all query sets that they share."""
+def _compare_runs_of(student: str, folder: Path, suite: Table) -> ComparisonResult:
+    """Return the comparison of a student's runs, on all query sets that they share.
+
+    Beside the means it has the tables of re-ranking depths, where asked for, and of training time and curve.
+    """
     settings = suite["report"]
-    found = {}
-    for student in dict.fromkeys(run["student"] for run in suite["runs"]):
-        runs = [run for run in suite["runs"] if run["student"] == student]
-        systems = _systems(folder, runs, suite["recipe"]["matrix"]["strategies"])
-        names = {system.name for system in systems}
-        baselines = [name for name in settings["baselines"] if name.rpartition(":")[0] in names or name in names]
-        result = compare(systems, baselines=baselines or None, correction=settings["correction"])
-        found[student] = replace(result, tables=tuple(_tables(result, settings["depths"])))
-    return found
+    runs = [run for run in suite["runs"] if run["student"] == student]
+    systems = _systems(folder, runs, suite["recipe"]["matrix"]["strategies"])
+    names = {system.name for system in systems}
+    baselines = [name for name in settings["baselines"] if name.rpartition(":")[0] in names or name in names]
+    result = compare(systems, baselines=baselines or None, correction=settings["correction"])
+    tables = build(result, ["depth"], settings["depths"]) if settings["depths"] else []
+    tables += [table for table in available(result) if table.key in ("training", "curve")]
+    return replace(result, tables=tuple(tables))
 
 
-def _tables(result: ComparisonResult, depths: list[int]) -> list[Table]:
-    """Return the tables of the papers beside the means: re-ranking depths where asked for, training time and curve."""
-    by_depth = build(result, ["depth"], depths) if depths else []
-    return [*by_depth, *(table for table in available(result) if table.key in ("training", "curve"))]
-
-
-def _systems(folder: Path, runs: list[dict[str, Any]], strategies: list[str]) -> list[System]:
+def _systems(folder: Path, runs: list[Table], strategies: list[str]) -> list[System]:
     """Return the systems of some runs, named by what the matrix calls their strategy (and teacher, of several).
 
     A student whose strategy is none of the matrix, since it has no teacher to learn from, is called after that.
