@@ -12,7 +12,7 @@ REFERENCES = ("bm25", "teacher")
 
 
 @dataclass(frozen=True)
-class Source:
+class StoredSystem:
     """Where one system's results lie.
 
     `path` is a TREC run file (kind "file"), else the folder that `results` reads; `run` is the name of the run that
@@ -29,14 +29,14 @@ class Source:
     renamed: bool = False
 
 
-def expand(arguments: Sequence[str], runs_dir: Path, eval_set: str) -> list[Source]:
+def expand(arguments: Sequence[str], runs_dir: Path, eval_set: str) -> list[StoredSystem]:
     """Return the sources that arguments stand for, in order.
 
     Raises UserError for an argument that is neither run folder, run, suite nor file, and for a run without results.
     """
     found = [source for argument in arguments for source in _expand(argument, runs_dir, eval_set)]
     explicit = {source.path.resolve(): source.name for source in found if source.kind == "run"}
-    kept: list[Source] = []
+    kept: list[StoredSystem] = []
     seen: dict[Path, set[str]] = {}
     for source in found:
         # A twin that an argument names as well comes once, where it comes first, under the argument's name for it.
@@ -65,10 +65,10 @@ def shared_sets(arguments: Sequence[str], runs_dir: Path) -> list[str]:
     return sorted(set.intersection(*found) if found else set(), key=lambda name: (name != "test", name))
 
 
-def _expand(argument: str, runs_dir: Path, eval_set: str) -> Iterator[Source]:
+def _expand(argument: str, runs_dir: Path, eval_set: str) -> Iterator[StoredSystem]:
     name, path = _located(argument, runs_dir)
     if path.is_file():
-        yield Source(name or file_name(path), "file", path)
+        yield StoredSystem(name or file_name(path), "file", path)
     elif is_run(path):
         yield from _run(StoredRun(path), name, eval_set)
     else:
@@ -99,7 +99,7 @@ def file_name(path: Path) -> str:
     return name
 
 
-def _run(run: StoredRun, name: str | None, eval_set: str) -> Iterator[Source]:
+def _run(run: StoredRun, name: str | None, eval_set: str) -> Iterator[StoredSystem]:
     """Yield a run's first stage, teacher, label-only twin and student."""
     record, own = run.record, run.record.name or run.path.name
     renamed, name = name not in (None, own), name or own
@@ -107,21 +107,22 @@ def _run(run: StoredRun, name: str | None, eval_set: str) -> Iterator[Source]:
     references = results.references()
     for reference in REFERENCES:
         if reference in references and references[reference].exist():
-            yield Source(reference, reference, references[reference].path, references[reference], name)
+            yield StoredSystem(reference, reference, references[reference].path, references[reference], name)
     notes: tuple[str, ...] = ()
     if record.twin:
         twin = run.twin()
-        if twin is not None and twin.results(eval_set).exist():
+        found = twin.results(eval_set) if twin is not None else None
+        if found is not None and found.exist():
             label = record.twin if name == own else f"{name}-label_only"
-            yield Source(label, "twin", twin.results(eval_set).path, twin.results(eval_set), name, (), twin, renamed)
+            yield StoredSystem(label, "twin", found.path, found, name, (), twin, renamed)
         else:
             notes = (
                 f"{record.twin}, the label-only twin of {name}, has no results for the set {eval_set} and is left out",
             )
-    yield Source(name, "run", results.path, results, name, notes, run, renamed)
+    yield StoredSystem(name, "run", results.path, results, name, notes, run, renamed)
 
 
-def _suite(folder: Path, name: str | None, eval_set: str) -> Iterator[Source]:
+def _suite(folder: Path, name: str | None, eval_set: str) -> Iterator[StoredSystem]:
     if name is not None:
         raise UserError(f"{folder} is a suite of several runs, which one name, {name!r}, cannot stand for")
     members = suite_members(folder)

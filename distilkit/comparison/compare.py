@@ -8,9 +8,9 @@ from itertools import pairwise
 from distilkit.comparison import paired_tests, pairing, resampling
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
-from distilkit.comparison.options import Options
+from distilkit.comparison.options import CompareOptions
 from distilkit.comparison.paired_tests import MarginKind, Vector
-from distilkit.comparison.pairing import Cell, Values, choose, policy
+from distilkit.comparison.pairing import SystemMeasure, Values, choose, policy
 from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
 from distilkit.comparison.systems import System
 from distilkit.errors import UserError, nearest
@@ -40,7 +40,9 @@ def compare(
     `eval_set` names the query set of systems that name none. `seeds="hierarchical"` takes interval and p from draws of
     queries and seeds. Raises UserError for options or names that do not fit, and for systems that share no queries.
     """
-    chosen = Options(test, correction, tuple(alpha), noninferiority, margin_kind, equivalence, pairs, queries, seeds)
+    chosen = CompareOptions(
+        test, correction, tuple(alpha), noninferiority, margin_kind, equivalence, pairs, queries, seeds
+    )
     options = chosen.checked()
     groups = _by_set(systems, eval_set)
     names = list(dict.fromkeys(system.name for system in systems))
@@ -107,7 +109,7 @@ def _corrected(found: list[Comparison], correction: str) -> list[Comparison]:
     return [replace(one, p_adjusted=p) for one, p in zip(found, corrected, strict=True)]
 
 
-def _means(values: Values, options: Options, drawn: dict[Cell, Vector]) -> list[SystemMean]:
+def _means(values: Values, options: CompareOptions, drawn: dict[SystemMeasure, Vector]) -> list[SystemMean]:
     """Return the means of one set, without their letters."""
     means = []
     for name in values.names:
@@ -123,7 +125,7 @@ def _means(values: Values, options: Options, drawn: dict[Cell, Vector]) -> list[
     return means
 
 
-def _notes(systems: Sequence[System], found: list[Comparison], n: int, options: Options) -> tuple[str, ...]:
+def _notes(systems: Sequence[System], found: list[Comparison], n: int, options: CompareOptions) -> tuple[str, ...]:
     """Return the systems' notes, and a warning where the correction leaves the test no chance to show a difference."""
     notes = dict.fromkeys(note for system in systems for note in system.notes)
     floor, family = resampling.smallest_p(options.test, n), sum(one.p is not None for one in found)

@@ -16,7 +16,7 @@ SEEDS = ("mean", "hierarchical")
 
 
 @dataclass(frozen=True)
-class Options:
+class CompareOptions:
     """The choices of one comparison; `alpha` are one or two levels, `margin` is that of non-inferiority."""
 
     test: str
@@ -39,7 +39,7 @@ class Options:
         """Whether interval and p come from draws of both queries and seeds."""
         return self.seeds == "hierarchical"
 
-    def checked(self) -> "Options":
+    def checked(self) -> "CompareOptions":
         """Return the options with the larger alpha first and the correction by its own name.
 
         Raises UserError for a choice that there is not, is out of range, or clashes with another.

@@ -8,7 +8,7 @@ from typing import TypedDict
 import numpy as np
 
 from distilkit.comparison import paired_tests, resampling
-from distilkit.comparison.options import Options
+from distilkit.comparison.options import CompareOptions
 from distilkit.comparison.paired_tests import MarginKind, Vector
 from distilkit.comparison.result import Comparison, Policy
 from distilkit.comparison.systems import System
@@ -17,7 +17,7 @@ from distilkit.evaluation.policy import ORDER
 
 SCORES = "finite; a run with any other is refused"
 
-Cell = tuple[str, str]
+SystemMeasure = tuple[str, str]
 """A system's name and a measure."""
 
 
@@ -92,8 +92,8 @@ class Values:
     eval_set: str | None
     names: list[str]
     measures: list[str]
-    means: dict[Cell, Vector]
-    replicates: dict[Cell, Vector]
+    means: dict[SystemMeasure, Vector]
+    replicates: dict[SystemMeasure, Vector]
 
     @property
     def n(self) -> int:
@@ -122,13 +122,13 @@ def values_of(eval_set: str | None, systems: Sequence[System], measures: list[st
     )
 
 
-def drawn_means(values: Values) -> dict[Cell, Vector]:
+def drawn_means(values: Values) -> dict[SystemMeasure, Vector]:
     """Return each system's mean in every draw of queries and seeds."""
     return {cell: resampling.hierarchical_means(rows, cell[0]) for cell, rows in values.replicates.items()}
 
 
 def comparisons(
-    values: Values, baselines: Sequence[str], options: Options, drawn: dict[Cell, Vector]
+    values: Values, baselines: Sequence[str], options: CompareOptions, drawn: dict[SystemMeasure, Vector]
 ) -> list[Comparison]:
     """Return the comparisons, uncorrected, by measure, then baseline, then system.
 
@@ -164,7 +164,7 @@ def comparisons(
     return found
 
 
-def _comparison(name: str, baseline: str, measure: str, values: Values, options: Options) -> Comparison:
+def _comparison(name: str, baseline: str, measure: str, values: Values, options: CompareOptions) -> Comparison:
     """Return one comparison with the t-test's p; the p-values that are drawn for all comparisons at once come later."""
     x, y = values.means[name, measure], values.means[baseline, measure]
     differences = x - y

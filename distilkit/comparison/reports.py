@@ -12,7 +12,7 @@ from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System, read_systems
 from distilkit.comparison.tables import available, build
 from distilkit.runs.read import StoredRun, read_suite
-from distilkit.runs.record import Table
+from distilkit.runs.record import JsonObject
 
 ALONE = "no teacher"
 
@@ -59,7 +59,7 @@ def _choices(run: StoredRun) -> dict[str, str]:
     return found
 
 
-def _values(values: Table) -> str:
+def _values(values: JsonObject) -> str:
     return ", ".join(
         f"{key.rpartition('.')[2]} {value:g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in values.items()
@@ -81,7 +81,7 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
     return "\n\n".join([*parts, f"Suite folder: {folder}"])
 
 
-def _compare_runs_of(student: str, folder: Path, suite: Table) -> ComparisonResult:
+def _compare_runs_of(student: str, folder: Path, suite: JsonObject) -> ComparisonResult:
     """Return the comparison of a student's runs, on all query sets that they share.
 
     Beside the means it has the tables of re-ranking depths, where asked for, and of training time and curve.
@@ -97,7 +97,7 @@ def _compare_runs_of(student: str, folder: Path, suite: Table) -> ComparisonResu
     return replace(result, tables=tuple(tables))
 
 
-def _systems(folder: Path, runs: list[Table], strategies: list[str]) -> list[System]:
+def _systems(folder: Path, runs: list[JsonObject], strategies: list[str]) -> list[System]:
     """Return the systems of some runs, named by what the matrix calls their strategy (and teacher, of several).
 
     A student whose strategy is none of the matrix, since it has no teacher to learn from, is called after that.

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from distilkit.comparison.paired_tests import MarginKind
 from distilkit.comparison.systems import System
-from distilkit.comparison.table import Table
+from distilkit.comparison.table import ResultTable
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class ComparisonResult:
     seeds: str = "mean"
     equivalence: bool = False
     sets: dict[str, Policy] = field(default_factory=dict)
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ResultTable, ...] = ()
     sources: tuple[System, ...] = field(default=(), repr=False, compare=False)
 
     @property

@@ -9,7 +9,7 @@ from distilkit.comparison.systems import System
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
 from distilkit.runs.read import StoredRun
-from distilkit.runs.record import Cost, Event, Table
+from distilkit.runs.record import Cost, Event, JsonObject
 
 Line = list[tuple[float, float]]
 """The points (x, y) of a curve."""
@@ -66,7 +66,7 @@ def stored(system: System) -> StoredRun | None:
     return system.origins[0].stored if system.origins else None
 
 
-def curve(system: System) -> Table:
+def curve(system: System) -> JsonObject:
     """Return the validation of a system's first seed by examples and time, empty where it has none."""
     run = stored(system)
     return run.curve() if run is not None else {}

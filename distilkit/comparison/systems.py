@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from distilkit.comparison.arguments import REFERENCES, Source, expand, shared_sets
+from distilkit.comparison.arguments import REFERENCES, StoredSystem, expand, shared_sets
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import DEFAULT_MEASURES, canonical_all, evaluate
 from distilkit.evaluation.trec import Qrels, read_qrels, read_run
@@ -25,7 +25,7 @@ _OWN = ("name", "seed", "description")
 
 
 @dataclass(frozen=True)
-class Origin:
+class SystemFiles:
     """The files behind a system's values, of one seed: what tables, plots and lists of single queries read.
 
     `run` is the TREC run, `results` the folder it lies in, which bare files have none of, and `stored` the run that was
@@ -64,7 +64,7 @@ class System:
     notes: tuple[str, ...] = ()
     eval_set: str | None = None
     replicates: tuple[PerQuery, ...] = ()
-    origins: tuple[Origin, ...] = ()
+    origins: tuple[SystemFiles, ...] = ()
     judged: Judged | None = None
     fingerprint: str = ""
     judgements: str = ""
@@ -107,7 +107,7 @@ def read_systems(
     return systems
 
 
-def _stated_measures(sources: Sequence[Source]) -> list[str]:
+def _stated_measures(sources: Sequence[StoredSystem]) -> list[str]:
     """Return the measures of the first run folder that states some, else the default ones."""
     for source in sources:
         summary = source.results.measures() if source.results is not None else None
@@ -122,11 +122,11 @@ class _Reader:
 
     measures: list[str]
     given: Path | None
-    sources: Sequence[Source]
+    sources: Sequence[StoredSystem]
     eval_set: str
     known: dict[Path, Qrels] = field(default_factory=dict)
 
-    def read(self, source: Source) -> System:
+    def read(self, source: StoredSystem) -> System:
         """Return a source's system; raises UserError for missing or broken files."""
         results = source.results
         if results is None:
@@ -150,7 +150,7 @@ class _Reader:
         stored = [source.results.qrels for source in self.sources if source.results is not None]
         return next((qrels for qrels in stored if qrels.is_file()), None)
 
-    def _computed(self, source: Source, path: Path, qrels_path: Path) -> System:
+    def _computed(self, source: StoredSystem, path: Path, qrels_path: Path) -> System:
         """Return a system whose values are computed from its run."""
         qrels = self._judgements(qrels_path)
         share = f"Judged@{self._cutoff}"
@@ -165,7 +165,7 @@ class _Reader:
             judged=Judged(self._cutoff, evaluation.means[share]),
         )
 
-    def _stated(self, source: Source, results: StoredResults, values: PerQuery) -> System:
+    def _stated(self, source: StoredSystem, results: StoredResults, values: PerQuery) -> System:
         """Return a system as its folder states it; the run is read for what the folder does not say."""
         summary, run = results.measures(), results.run
         policy = summary.policy if summary is not None else {}
@@ -180,7 +180,7 @@ class _Reader:
                 judged = Judged(self._cutoff, *share.means.values())
         return replace(system, missing=missing, unjudged=policy.get("unjudged", 0), judged=judged)
 
-    def _system(self, source: Source, values: PerQuery, run: Path | None, qrels: Path) -> System:
+    def _system(self, source: StoredSystem, values: PerQuery, run: Path | None, qrels: Path) -> System:
         judgements, results = qrels if qrels.is_file() else None, source.results
         read = run or (results.table if results is not None else source.path)
         of_runs = any(one.results is not None for one in self.sources)
@@ -190,7 +190,7 @@ class _Reader:
             kind=source.kind,
             notes=source.notes,
             eval_set=self.eval_set if of_runs else None,
-            origins=(Origin(run, judgements, results, source.stored),),
+            origins=(SystemFiles(run, judgements, results, source.stored),),
             fingerprint=sha256_file(read)[:DIGITS],
             judgements=sha256_file(judgements)[:DIGITS] if judgements else "",
         )
@@ -206,9 +206,9 @@ class _Reader:
         return self.known[path]
 
 
-def _distinct(read: Sequence[tuple[Source, System]]) -> list[tuple[Source, System]]:
+def _distinct(read: Sequence[tuple[StoredSystem, System]]) -> list[tuple[StoredSystem, System]]:
     """Keep one of equal references; name those that differ after the first run that has them."""
-    kept: list[tuple[Source, System]] = []
+    kept: list[tuple[StoredSystem, System]] = []
     found: dict[str, list[System]] = {kind: [] for kind in REFERENCES}
     for source, system in read:
         known = found.get(system.kind, [])
@@ -221,9 +221,9 @@ def _distinct(read: Sequence[tuple[Source, System]]) -> list[tuple[Source, Syste
     ]
 
 
-def _averaged(read: Sequence[tuple[Source, System]]) -> list[System]:
+def _averaged(read: Sequence[tuple[StoredSystem, System]]) -> list[System]:
     """Return the systems, the runs of several seeds as one, where the first of them stands."""
-    groups: dict[object, list[tuple[Source, System]]] = {}
+    groups: dict[object, list[tuple[StoredSystem, System]]] = {}
     for place, (source, system) in enumerate(read):
         key = _key_of_seeds(source, system)
         group = groups.setdefault(place if key is None else key, [])
@@ -235,7 +235,7 @@ def _averaged(read: Sequence[tuple[Source, System]]) -> list[System]:
     return [_mean([system for _, system in group], taken) for group in groups.values()]
 
 
-def _key_of_seeds(source: Source, system: System) -> str | None:
+def _key_of_seeds(source: StoredSystem, system: System) -> str | None:
     """Return what the runs of several seeds have in common; None for what stands alone, such as a run renamed."""
     if source.stored is None or source.renamed:
         return None
@@ -246,7 +246,7 @@ def _key_of_seeds(source: Source, system: System) -> str | None:
     return content_key([twin, shared, queries, record.data.get("fingerprint")])
 
 
-def _seed(source: Source) -> int | None:
+def _seed(source: StoredSystem) -> int | None:
     return source.stored.record.seed if source.stored is not None else None
 
 

@@ -18,7 +18,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Head:
+class ColumnHead:
     """A column's head; equal groups beside each other share one wider head."""
 
     name: str
@@ -26,12 +26,12 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """A table of the report: the first cell of a row is its label. `key` is its name in JSON and `--tables`."""
 
     key: str
     title: str
-    heads: tuple[Head, ...]
+    heads: tuple[ColumnHead, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.record import (
     Event,
+    JsonObject,
     RunRecord,
     RunStatus,
-    Table,
     parse_event,
     read_object_if_any,
     read_record,
@@ -65,11 +65,11 @@ class StoredRun:
         found = StoredRun(self.path.resolve().parent / Path(name).name) if name else None
         return found if found is not None and found.exists() else None
 
-    def grid(self) -> Table:
+    def grid(self) -> JsonObject:
         """Return what was tried and chosen on the validation queries, empty without a grid."""
         return read_object_if_any(self.folder.grid)
 
-    def curve(self) -> Table:
+    def curve(self) -> JsonObject:
         """Return the validation by examples and time, empty where the student was not validated on the way."""
         return read_object_if_any(self.folder.curve)
 
@@ -96,6 +96,6 @@ def suite_members(folder: Path) -> list[StoredRun]:
     return [StoredRun(one) for one in sorted(folder.iterdir()) if not one.name.startswith(".") and is_run(one)]
 
 
-def read_suite(folder: Path) -> Table:
+def read_suite(folder: Path) -> JsonObject:
     """Return the suite.json of a suite's folder, empty without one."""
     return read_object_if_any(folder / "suite.json")

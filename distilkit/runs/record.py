@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from distilkit.errors import UserError
 from distilkit.files import read_json
 
-Table = dict[str, Any]
+JsonObject = dict[str, Any]
 """The object of a JSON file."""
 
 Record = TypeVar("Record", "RunRecord", "RunStatus", "Cost")
@@ -44,17 +44,17 @@ class RunRecord:
     twin: str | None = None
     twin_of: str | None = None
     overrides: tuple[str, ...] = ()
-    recipe: Table = field(default_factory=dict)
-    resolved: Table = field(default_factory=dict)
-    data: Table = field(default_factory=dict)
-    versions: Table = field(default_factory=dict)
+    recipe: JsonObject = field(default_factory=dict)
+    resolved: JsonObject = field(default_factory=dict)
+    data: JsonObject = field(default_factory=dict)
+    versions: JsonObject = field(default_factory=dict)
     created: str = ""
-    host: Table = field(default_factory=dict)
+    host: JsonObject = field(default_factory=dict)
     boot_id: str | None = None
-    raw: Table = field(default_factory=dict, repr=False)
+    raw: JsonObject = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, table: Table) -> "RunRecord":
+    def of(cls, table: JsonObject) -> "RunRecord":
         """Return the record of an object; what it does not say, or says in another form, has its default."""
         return _typed(cls, table)
 
@@ -95,10 +95,10 @@ class RunStatus:
     expect_next: float = 30.0
     pid: int | None = None
     pid_start: str | None = None
-    raw: Table = field(default_factory=dict, repr=False)
+    raw: JsonObject = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, table: Table) -> "RunStatus":
+    def of(cls, table: JsonObject) -> "RunStatus":
         """Return the status of an object; what it does not say, or says in another form, has its default."""
         error = as_table(table.get("exit")).get("error")
         return _typed(cls, table, error=error, heartbeat=table.get("hb_t"), expect_next=table.get("expect_next_s"))
@@ -120,7 +120,7 @@ class Event(NamedTuple):
     step: int
     kind: str
     stage: str
-    values: Table
+    values: JsonObject
     trial: str = ""
     key: str = ""
 
@@ -156,16 +156,16 @@ class Cost:
     bytes_per_document: float | None = None
     training_seconds: dict[str, float] = field(default_factory=dict)
     teacher_seconds: float | None = None
-    machine: Table = field(default_factory=dict)
-    raw: Table = field(default_factory=dict, repr=False)
+    machine: JsonObject = field(default_factory=dict)
+    raw: JsonObject = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, table: Table) -> "Cost":
+    def of(cls, table: JsonObject) -> "Cost":
         """Return the cost of an object; what it does not say, or says in another form, has its default."""
         return _typed(cls, table, ms_per_query=as_table(table.get("ms_per_query")).get("p50"))
 
 
-def read_object(path: Path) -> Table:
+def read_object(path: Path) -> JsonObject:
     """Return the object of a JSON file; raises UserError for anything else."""
     found = _read(path)
     if not isinstance(found, dict):
@@ -173,7 +173,7 @@ def read_object(path: Path) -> Table:
     return found
 
 
-def read_object_if_any(path: Path) -> Table:
+def read_object_if_any(path: Path) -> JsonObject:
     """Return the object of a JSON file, empty where there is no file; raises UserError for anything else."""
     return read_object(path) if path.is_file() else {}
 
@@ -183,9 +183,9 @@ def number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and type(value) is not bool and math.isfinite(value) else None
 
 
-def flat(table: Table, prefix: str = "") -> Table:
+def flat(table: JsonObject, prefix: str = "") -> JsonObject:
     """Return a nested table with dotted keys: `train.learning_rate` -> 0.0002."""
-    found: Table = {}
+    found: JsonObject = {}
     for key, value in table.items():
         if isinstance(value, dict) and value:
             found |= flat(value, f"{prefix}{key}.")
@@ -205,7 +205,7 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def as_table(value: object) -> Table:
+def as_table(value: object) -> JsonObject:
     """Return a value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
@@ -224,12 +224,12 @@ _READERS: dict[Any, Callable[[object], object]] = {
     float | None: number,
     tuple[str, ...]: lambda value: tuple(map(str, value)) if isinstance(value, list) else (),
     dict[str, float]: numbers,
-    Table: as_table,
+    JsonObject: as_table,
 }
 """A field's type -> what reads its value; None leaves the field its default."""
 
 
-def _typed(cls: type[Record], table: Table, **elsewhere: object) -> Record:
+def _typed(cls: type[Record], table: JsonObject, **elsewhere: object) -> Record:
     """Return a record of the keys of an object; `elsewhere` are values that lie under another key than the field."""
     said = {**table, **elsewhere, "raw": table}
     read = {one.name: _READERS[one.type](said.get(one.name)) for one in fields(cls)}

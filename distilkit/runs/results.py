@@ -8,7 +8,7 @@ from pathlib import Path
 
 from distilkit.errors import UserError
 from distilkit.files import write_text
-from distilkit.runs.record import Cost, Table, number, numbers, read_object, read_object_if_any, text
+from distilkit.runs.record import Cost, JsonObject, number, numbers, read_object, read_object_if_any, text
 
 RUN = "run.trec"
 PER_QUERY = "per_query.csv"
@@ -24,7 +24,7 @@ class Measures:
     set: str
     n: int
     measures: dict[str, float]
-    policy: Table = field(default_factory=dict)
+    policy: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

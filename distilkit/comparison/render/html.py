@@ -9,7 +9,7 @@ from typing import Any
 from distilkit.comparison import run_files, sentences, wording
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System
-from distilkit.comparison.table import Head
+from distilkit.comparison.table import ColumnHead
 from distilkit.runs.folder import versions as current_versions
 from distilkit.runs.record import flat
 
@@ -63,7 +63,7 @@ def render_html(result: ComparisonResult) -> str:
     )
 
 
-def _grouped(heads: Sequence[Head]) -> list[tuple[str, int]]:
+def _grouped(heads: Sequence[ColumnHead]) -> list[tuple[str, int]]:
     """Return each group of heads beside each other with how many columns it spans."""
     return [(group, len(list(members))) for group, members in groupby(heads, key=lambda head: head.group)]
 

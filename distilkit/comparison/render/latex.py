@@ -10,7 +10,7 @@ from itertools import groupby
 
 from distilkit.comparison import sentences, wording
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.table import Cell, Head, Table
+from distilkit.comparison.table import Cell, ColumnHead, ResultTable
 from distilkit.comparison.tables.means import comparisons, means
 
 _PREAMBLE = r"""\documentclass[10pt]{article}
@@ -81,7 +81,7 @@ def _list(lines: Sequence[str]) -> list[str]:
     return [f"{_sentence(line)}\\par" for line in lines] + ([r"\medskip"] if lines else [])
 
 
-def _longtables(table: Table) -> Iterator[str]:
+def _longtables(table: ResultTable) -> Iterator[str]:
     """Yield the table in as many pieces as the page's width asks for, each with the names."""
     sizes = [max([_words(head), *(_size(row[place]) for row in table.rows)]) for place, head in enumerate(table.heads)]
     places = list(range(1, len(table.heads)))
@@ -93,7 +93,7 @@ def _longtables(table: Table) -> Iterator[str]:
         places = places[taken:]
 
 
-def _longtable(table: Table, places: Sequence[int], sizes: Sequence[int]) -> str:
+def _longtable(table: ResultTable, places: Sequence[int], sizes: Sequence[int]) -> str:
     align = "l" if table.key == "means" else "r"
     columns = [_paragraph(_NAMES)]
     # Widths are fixed, for what TeX measures itself it has right in its second run only.
@@ -118,7 +118,7 @@ def _paragraph(size: int) -> str:
     return f">{{\\raggedright\\arraybackslash}}p{{{_WIDTH * size:.0f}mm}}"
 
 
-def _groups(heads: Sequence[Head]) -> list[str]:
+def _groups(heads: Sequence[ColumnHead]) -> list[str]:
     """Return the line of heads that several columns share, with its rules."""
     if not any(head.group for head in heads):
         return []
@@ -162,5 +162,5 @@ def _size(cell: Cell) -> int:
     return len(cell.text) + round(0.75 * marks if marks <= _MARKS else 0.75 * 2 * _MARKS)
 
 
-def _words(head: Head) -> int:
+def _words(head: ColumnHead) -> int:
     return len(head.name) + 1

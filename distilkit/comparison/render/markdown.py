@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from distilkit.comparison import sentences, wording
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.table import Cell, Table
+from distilkit.comparison.table import Cell, ResultTable
 from distilkit.comparison.tables.means import comparisons, means
 
 
@@ -33,7 +33,7 @@ def _starless(lines: list[str]) -> list[str]:
     return [f"\\{line}" if line.startswith("*") else line for line in lines]
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: ResultTable) -> Iterator[str]:
     heads = [escaped(f"{head.group} {head.name}".strip()) for head in table.heads]
     yield _row(heads)
     yield "|---|" + "---:|" * (len(heads) - 1)

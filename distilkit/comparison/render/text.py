@@ -12,7 +12,7 @@ from rich.text import Text
 
 from distilkit.comparison import sentences, wording
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.table import Cell, Head, Table
+from distilkit.comparison.table import Cell, ColumnHead, ResultTable
 from distilkit.comparison.tables.cost import in_words
 from distilkit.comparison.tables.means import comparisons, means
 
@@ -72,7 +72,7 @@ def _parts(result: ComparisonResult, screen: Screen) -> Iterator[RenderableType]
         yield Text(line)
 
 
-def _grids(table: Table, width: int) -> Iterator[Grid]:
+def _grids(table: ResultTable, width: int) -> Iterator[Grid]:
     """Yield the table in as many pieces as the width asks for, each with the names, so that no number is broken."""
     sizes = [
         max(_shortest(head), *(cell_len(_text(row[place]).plain) for row in table.rows)) if table.rows else 1
@@ -87,7 +87,7 @@ def _grids(table: Table, width: int) -> Iterator[Grid]:
         others = others[taken:]
 
 
-def _grid(table: Table, first: int, places: list[tuple[int, int]]) -> Grid:
+def _grid(table: ResultTable, first: int, places: list[tuple[int, int]]) -> Grid:
     grid = Grid(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -111,10 +111,10 @@ def _text(cell: Cell) -> Text:
     return text.append(f" {cell.marks}", style="not bold cyan") if cell.marks else text
 
 
-def _name(head: Head) -> str:
+def _name(head: ColumnHead) -> str:
     return f"{head.group} {head.name}".strip()
 
 
-def _shortest(head: Head) -> int:
+def _shortest(head: ColumnHead) -> int:
     """Return the width of a head's longest word."""
     return max((cell_len(word) for word in wording.visible(_name(head)).split()), default=1)

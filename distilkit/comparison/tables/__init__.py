@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.table import Table
+from distilkit.comparison.table import ResultTable
 from distilkit.comparison.tables.cost import cost, curve, training
 from distilkit.comparison.tables.depth import depth_tables
 from distilkit.comparison.tables.fidelity import fidelity
@@ -12,7 +12,7 @@ from distilkit.errors import UserError, nearest
 MANY = 10_000
 """Queries by systems beyond which a depth takes many seconds to measure."""
 
-_TABLES: dict[str, tuple[Callable[[ComparisonResult], Table | None] | None, str]] = {
+_TABLES: dict[str, tuple[Callable[[ComparisonResult], ResultTable | None] | None, str]] = {
     "cost": (cost, "no system states a cost"),
     "depth": (None, "there is no first stage called bm25, of more than 10 results, that the others re-rank"),
     "training": (training, "no system states a time of training"),
@@ -22,7 +22,7 @@ _TABLES: dict[str, tuple[Callable[[ComparisonResult], Table | None] | None, str]
 """Name -> what makes the table (several by depth, with the depths asked for), and what is wrong where it makes none."""
 
 
-def build(result: ComparisonResult, names: Iterable[str], depths: Sequence[int] = ()) -> list[Table]:
+def build(result: ComparisonResult, names: Iterable[str], depths: Sequence[int] = ()) -> list[ResultTable]:
     """Return the tables named; `depths` are those of the table by re-ranking depth.
 
     Raises UserError for a name that there is not, and for a table that the systems have no data for.
@@ -38,7 +38,7 @@ def build(result: ComparisonResult, names: Iterable[str], depths: Sequence[int] 
     return found
 
 
-def available(result: ComparisonResult) -> list[Table]:
+def available(result: ComparisonResult) -> list[ResultTable]:
     """Return every table that the systems have data for.
 
     That of depths, which measures every system anew at each, is left to `build` where it would take minutes.
@@ -47,7 +47,7 @@ def available(result: ComparisonResult) -> list[Table]:
     return [table for name in _TABLES if not (wide and name == "depth") for table in _made(result, name, ())]
 
 
-def _made(result: ComparisonResult, name: str, depths: Sequence[int]) -> list[Table]:
+def _made(result: ComparisonResult, name: str, depths: Sequence[int]) -> list[ResultTable]:
     make, _ = _TABLES[name]
     if make is None:
         return depth_tables(result, depths)

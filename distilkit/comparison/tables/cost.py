@@ -6,7 +6,7 @@ from collections.abc import Callable
 from distilkit.comparison import run_files
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System
-from distilkit.comparison.table import EMPTY, Cell, Head, Table, label
+from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
 from distilkit.comparison.tables.means import mean_cell
 from distilkit.comparison.wording import NOTHING, number
 
@@ -16,7 +16,7 @@ _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _BYTES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
-def cost(result: ComparisonResult) -> Table | None:
+def cost(result: ComparisonResult) -> ResultTable | None:
     """Return the first set's means beside each system's cost; None where no system states any.
 
     Speed-ups are relative to the teacher, else to the slowest system.
@@ -26,19 +26,19 @@ def cost(result: ComparisonResult) -> Table | None:
         return None
     columns = [column for column in result.columns if column[0] == result.columns[0][0]]
     figures = [
-        (Head("parameters"), _column(systems, amount, "parameters")),
-        (Head("MACs"), _column(systems, amount, "macs_per_pair")),
-        (Head("MACs speed-up"), _speedup(systems, "macs_per_pair")),
-        (Head("ms/query"), _column(systems, _milliseconds, "ms_per_query")),
-        (Head("speed-up"), _speedup(systems, "ms_per_query")),
-        (Head("peak memory"), _column(systems, size, "peak_memory_bytes")),
-        (Head("bytes/document"), _column(systems, size, "bytes_per_document")),
+        (ColumnHead("parameters"), _column(systems, amount, "parameters")),
+        (ColumnHead("MACs"), _column(systems, amount, "macs_per_pair")),
+        (ColumnHead("MACs speed-up"), _speedup(systems, "macs_per_pair")),
+        (ColumnHead("ms/query"), _column(systems, _milliseconds, "ms_per_query")),
+        (ColumnHead("speed-up"), _speedup(systems, "ms_per_query")),
+        (ColumnHead("peak memory"), _column(systems, size, "peak_memory_bytes")),
+        (ColumnHead("bytes/document"), _column(systems, size, "bytes_per_document")),
     ]
     shown = [(head, cells) for head, cells in figures if any(cell.value is not None for cell in cells.values())]
-    return Table(
+    return ResultTable(
         "cost",
         "Effectiveness and cost",
-        (Head("System"), *(Head(measure) for _, measure in columns), *(head for head, _ in shown)),
+        (ColumnHead("System"), *(ColumnHead(measure) for _, measure in columns), *(head for head, _ in shown)),
         tuple(
             (label(name), *(mean_cell(result, name, one) for one in columns), *(cells[name] for _, cells in shown))
             for name in systems
@@ -120,7 +120,7 @@ def _listed(values: set[int] | set[str]) -> str:
     return " and ".join(sorted(str(value) for value in values)) or NOTHING
 
 
-def training(result: ComparisonResult) -> Table | None:
+def training(result: ComparisonResult) -> ResultTable | None:
     """Return each trained system's seconds by stage, their total and its ratio to the fastest; None without any."""
     spent = {
         name: times
@@ -134,22 +134,22 @@ def training(result: ComparisonResult) -> Table | None:
     fastest = min(totals.values())
     teachers = {name: run_files.cost(run_files.first_set(result)[name], "teacher_seconds") for name in spent}
     with_teacher = any(value is not None for value in teachers.values())
-    heads = [Head("System"), *(Head(stage) for stage in stages), Head("total"), Head("ratio")]
+    heads = [ColumnHead("System"), *(ColumnHead(stage) for stage in stages), ColumnHead("total"), ColumnHead("ratio")]
     rows: list[Row] = []
     for name, times in spent.items():
         ratio = totals[name] / fastest if fastest else None
         row = [label(name), *(_time(times.get(stage)) for stage in stages), _time(totals[name])]
         row.append(EMPTY if ratio is None else Cell(ratio, f"{ratio:.2f}x"))
         rows.append((*row, *((_time(teachers[name]),) if with_teacher else ())))
-    heads += [Head("teacher")] if with_teacher else []
+    heads += [ColumnHead("teacher")] if with_teacher else []
     rows, heads, close = _with_time_to_come_close(result, rows, heads)
     note = "Time of training by stage, mean over the seeds; ratio: to the fastest. A teacher's is spent once for all."
-    return Table("training", "Training time", tuple(heads), tuple(rows), (note, *close))
+    return ResultTable("training", "Training time", tuple(heads), tuple(rows), (note, *close))
 
 
 def _with_time_to_come_close(
-    result: ComparisonResult, rows: list[Row], heads: list[Head]
-) -> tuple[list[Row], list[Head], list[str]]:
+    result: ComparisonResult, rows: list[Row], heads: list[ColumnHead]
+) -> tuple[list[Row], list[ColumnHead], list[str]]:
     """Add the time until validation first came close to the teacher (Gao et al., table 3), where runs state it."""
     curves = [run_files.curve(run_files.first_set(result)[str(row[0].value)]) for row in rows]
     shares = {one["within"] for one in curves if isinstance(one.get("within"), int | float)}
@@ -159,10 +159,10 @@ def _with_time_to_come_close(
     times = [_time(one.get("seconds")) if isinstance(one, dict) else EMPTY for one in first]
     share = " or ".join(f"{share:.0%}" for share in sorted(shares))
     note = f"Close: the time to the first validation within {share} of the teacher."
-    return [(*row, time) for row, time in zip(rows, times, strict=True)], [*heads, Head("close")], [note]
+    return [(*row, time) for row, time in zip(rows, times, strict=True)], [*heads, ColumnHead("close")], [note]
 
 
-def curve(result: ComparisonResult) -> Table | None:
+def curve(result: ComparisonResult) -> ResultTable | None:
     """Return the first measure on validation by the number of training examples; None where no run has it."""
     measure = result.columns[0][1]
     lines = {
@@ -176,8 +176,8 @@ def curve(result: ComparisonResult) -> Table | None:
         (label(name), *(Cell(line[one], number(line[one])) if one in line else EMPTY for one in examples))
         for name, line in lines.items()
     ]
-    heads = (Head("System"), *(Head(amount(one), "training examples") for one in examples))
-    return Table("curve", f"{measure} on validation queries by training examples", heads, tuple(rows))
+    heads = (ColumnHead("System"), *(ColumnHead(amount(one), "training examples") for one in examples))
+    return ResultTable("curve", f"{measure} on validation queries by training examples", heads, tuple(rows))
 
 
 def duration(seconds: float) -> str:

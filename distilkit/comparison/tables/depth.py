@@ -7,7 +7,7 @@ from distilkit.comparison import run_files
 from distilkit.comparison.compare import compare
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System, mean_per_query
-from distilkit.comparison.table import Cell, Head, Table
+from distilkit.comparison.table import Cell, ColumnHead, ResultTable
 from distilkit.comparison.tables.means import mean_cell
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
@@ -17,7 +17,7 @@ DEPTHS = (10, 20, 50, 100, 200, 1000)
 FIRST_STAGE = "bm25"
 
 
-def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[Table]:
+def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[ResultTable]:
     """Return a table per measure of the first set: a row per depth, a column per re-ranking system.
 
     A re-ranker at depth d sees the first stage's first d results. All depths' comparisons with the report's baselines
@@ -56,11 +56,11 @@ def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[T
 
 def _table(
     found: ComparisonResult, measure: str, depths: Sequence[int], names: Sequence[str], notes: tuple[str, ...]
-) -> Table:
-    return Table(
+) -> ResultTable:
+    return ResultTable(
         "depth",
         f"{measure} by re-ranking depth",
-        (Head("Depth"), *(Head(name) for name in names)),
+        (ColumnHead("Depth"), *(ColumnHead(name) for name in names)),
         tuple(
             (Cell(depth, str(depth)), *(mean_cell(found, name, (str(depth), measure)) for name in names))
             for depth in depths

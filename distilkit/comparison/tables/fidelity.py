@@ -3,14 +3,14 @@
 from distilkit.comparison import run_files
 from distilkit.comparison.result import Column, ComparisonResult
 from distilkit.comparison.systems import System
-from distilkit.comparison.table import EMPTY, Cell, Head, Table, label
+from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
 from distilkit.evaluation import fidelity as measures
 from distilkit.evaluation.trec import Run
 
 TEACHER = "teacher"
 
 
-def fidelity(result: ComparisonResult) -> Table | None:
+def fidelity(result: ComparisonResult) -> ResultTable | None:
     """Return each trained system against the teacher of the first set; None without a teacher or its run.
 
     The gap is that between the label-only twin and the teacher, or between bm25 and the teacher where there is none.
@@ -22,8 +22,9 @@ def fidelity(result: ComparisonResult) -> Table | None:
         return None
     columns = [column for column in result.columns if column[0] == result.columns[0][0]]
     floors = {name: _floor(name, systems) for name in students}
-    heads = [Head("System"), Head("Kendall's tau"), Head(f"RBO (p={measures.PERSISTENCE:g})"), Head("margin error")]
-    heads += [Head(measure, "gap closed") for _, measure in columns]
+    figures = ("Kendall's tau", f"RBO (p={measures.PERSISTENCE:g})", "margin error")
+    heads = [ColumnHead(name) for name in ("System", *figures)]
+    heads += [ColumnHead(measure, "gap closed") for _, measure in columns]
     rows = []
     for name, system in students.items():
         taken = [
@@ -38,7 +39,7 @@ def fidelity(result: ComparisonResult) -> Table | None:
         "mean squared error of the margins between all pairs of results.",
         *((f"Gap closed: (system - floor)/(teacher - floor), the floor being {' or '.join(used)}.",) if used else ()),
     )
-    return Table("fidelity", "Fidelity to the teacher", tuple(heads), tuple(rows), notes)
+    return ResultTable("fidelity", "Fidelity to the teacher", tuple(heads), tuple(rows), notes)
 
 
 def _floor(name: str, systems: dict[str, System]) -> str | None:

@@ -4,21 +4,21 @@ from collections.abc import Callable, Iterator
 
 from distilkit.comparison import wording
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
-from distilkit.comparison.table import EMPTY, Cell, Head, Table
+from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable
 
 _Show = Callable[[Comparison], Cell]
 
 
-def means(result: ComparisonResult) -> Table:
+def means(result: ComparisonResult) -> ResultTable:
     """Return a row per system and a column per measure, grouped by query set where there are several."""
     groups = {
         name: f"{name} ({policy['n']} queries)" if len(result.sets) > 1 else ""
         for name, policy in result.policies().items()
     }
-    return Table(
+    return ResultTable(
         "means",
         "Means",
-        (Head("System"), *(Head(measure, groups[name]) for name, measure in result.columns)),
+        (ColumnHead("System"), *(ColumnHead(measure, groups[name]) for name, measure in result.columns)),
         tuple(
             (_name(result, name), *(mean_cell(result, name, one) for one in result.columns)) for name in result.names
         ),
@@ -39,14 +39,14 @@ def mean_cell(result: ComparisonResult, name: str, column: Column) -> Cell:
     )
 
 
-def comparisons(result: ComparisonResult, full: bool = False) -> Iterator[Table]:
+def comparisons(result: ComparisonResult, full: bool = False) -> Iterator[ResultTable]:
     """Yield a table per measure and baseline; `full` has every figure of the JSON."""
     for label, baseline, rows in result.groups():
         columns = list(_columns(result, full))
-        yield Table(
+        yield ResultTable(
             "comparisons",
             f"{label} against {baseline} ({wording.test_name(result)})",
-            (Head("System"), *(Head(name) for name, _ in columns)),
+            (ColumnHead("System"), *(ColumnHead(name) for name, _ in columns)),
             tuple((Cell(one.system, one.system), *(cell(one) for _, cell in columns)) for one in rows),
         )
 

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from distilkit.comparison import sentences, wording
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import Cell as ReportCell
-from distilkit.comparison.table import Head, Table
+from distilkit.comparison.table import ColumnHead, ResultTable
 from distilkit.comparison.tables.means import comparisons
 from distilkit.comparison.tables.means import means as means_table
 from distilkit_tui.core.text import safe, short
@@ -33,11 +33,11 @@ MARKS = {"yes": ("✓ yes", "success"), "no": ("✗ no", "error")}
 
 
 class ReportTable(VirtualTable):
-    """Shows a Table of the report; the names of its rows are the keys."""
+    """Shows a table of the report; the names of its rows are the keys."""
 
     def show_table(
         self,
-        table: Table,
+        table: ResultTable,
         names: Mapping[str, str],
         ranks: Mapping[str, int],
         first: Mapping[str, Cell],
@@ -111,7 +111,7 @@ class MeansPane(Pane):
         signs: dict[str, Cell] = {
             one.system: Styled(*VERDICTS[sentences.outcome(result, one)]) for one in view.comparisons
         }
-        empty = Table("comparisons", "", (Head("System"),), ())
+        empty = ResultTable("comparisons", "", (ColumnHead("System"),), ())
         self.query_one("#comparisons", ReportTable).show_table(
             found or empty,
             view.names,
@@ -145,18 +145,18 @@ def words(view: ComparisonView) -> Text:
     return text
 
 
-def _means(view: ComparisonView) -> Table:
+def _means(view: ComparisonView) -> ResultTable:
     """Return the table of means, with the interval of the measure that is looked at behind it."""
     result, made = view.result, means_table(view.result)
-    heads = (*made.heads, Head(_level(result)))
+    heads = (*made.heads, ColumnHead(_level(result)))
     rows = tuple((*row, _interval(view, str(row[0].value))) for row in made.rows)
-    return Table(made.key, made.title, _named(result, heads), rows)
+    return ResultTable(made.key, made.title, _named(result, heads), rows)
 
 
-def _named(result: ComparisonResult, heads: tuple[Head, ...]) -> tuple[Head, ...]:
+def _named(result: ComparisonResult, heads: tuple[ColumnHead, ...]) -> tuple[ColumnHead, ...]:
     """Return heads with the names that the rest of the screen has for the columns."""
     names = [result.label(column) for column in result.columns]
-    return (heads[0], *(Head(name) for name in names), heads[-1])
+    return (heads[0], *(ColumnHead(name) for name in names), heads[-1])
 
 
 def _head(result: ComparisonResult, number: int) -> str:
