@@ -253,9 +253,10 @@ def test_hostile_names_queries_and_passages(runs: Path, tmp_path: Path, tiny_bei
         await shows(pilot, "● relevant 1  d26")
         seen.append(text(app))
         await pilot.press("escape")
-        for _ in range(3):
+        for tab in ("frontier", "curves", "configuration"):
             await pilot.press("right_square_bracket")
-            await pilot.pause(0.1)
+            await until(pilot, lambda tab=tab: screen_of(pilot).tab == tab)
+            await pilot.pause()
             seen.append(text(app))
         await pilot.press("Y", "e")
         await shows(pilot, "Write the comparison as")

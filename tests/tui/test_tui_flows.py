@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from test_tui_states import long_run, state, training
 from textual.pilot import Pilot
-from tui_driving import app_of, drive, says, shows, until
+from tui_driving import SECONDS, app_of, drive, says, shows, until
 
 from distilkit.runs.read import StoredRun
 
@@ -68,9 +68,9 @@ def test_a_run_that_does_not_stop_is_killed_when_asked_again(tiny_recipe: Path, 
         await pilot.press("x")
         await shows(pilot, "Kill (y)", "No (n)")
         await pilot.press("y")
-        began = time.monotonic()
         await shows(pilot, "✗ crashed")
-        assert time.monotonic() - began < 5
+        # By its lock, which is free at once: silence is noticed after a minute, and shows as another state.
+        assert app.snapshot.entries["tiny"].state == "crashed"
 
     with started(run_cli, long_run(tiny_recipe, runs), folder=tmp_path / "said") as process:
         training(runs, process)
@@ -86,11 +86,11 @@ class Tmux:
 
     def __call__(self, *arguments: object) -> str:
         command = ["tmux", "-S", str(self.socket), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS).stdout
 
     def shows(self, pattern: str) -> str:
         """Wait until something is on the screen."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + SECONDS
         while not re.search(pattern, found := self("capture-pane", "-p")):
             assert time.monotonic() < end, f"{pattern} never showed:\n{found}"
             time.sleep(0.1)
@@ -122,7 +122,7 @@ def test_in_a_real_terminal_and_runs_outlive_it(tmux: Any, tiny_recipe: Path, tm
         pid = int(tmux("display-message", "-p", "#{pane_pid}"))
         os.kill(pid, signal.SIGKILL)
         step = step_of(runs / "tiny")
-        end = time.monotonic() + 20
+        end = time.monotonic() + SECONDS
         while step_of(runs / "tiny") <= step:
             assert process.running
             assert time.monotonic() < end
@@ -134,7 +134,7 @@ def test_q_leaves_at_once(tmux: Any, recorded: Path) -> None:
     tmux("new-session", "-d", "-x", "80", "-y", "24", f"{sys.executable} -m distilkit tui --runs-dir {recorded}; read")
     tmux.shows("seeds/stopped")
     tmux("send-keys", "q")
-    end = time.monotonic() + 5
+    end = time.monotonic() + SECONDS
     while "seeds/stopped" in tmux("capture-pane", "-p"):
         assert time.monotonic() < end
         time.sleep(0.05)

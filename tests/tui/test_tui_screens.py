@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from tui_driving import app_of, check, drive, shows, until
+from tui_driving import app_of, check, drive, open_tab, shows, until
 
 SIZES = [(80, 24), (120, 34), (170, 45)]
 
@@ -43,8 +43,7 @@ def test_the_lists_of_a_run(recorded: Path) -> None:
             ("checkpoints", "distil, step 818"),
             ("alerts", "Alerts (1)", "stopped; go on with --resume auto"),
         ]:
-            app_of(pilot).screen.query_one("#details").active = tab  # type: ignore[attr-defined]
-            await shows(pilot, *parts)
+            await open_tab(pilot, tab, *parts)
 
     drive(recorded, steps, (170, 90))
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,21 @@ async def check(pilot: Pilot[Any], name: str) -> None:
         await pilot.pause(1)
         path.parent.mkdir(exist_ok=True)
         path.write_text(text(app))
-    end = time.monotonic() + 10
-    while text(app) != path.read_text() and time.monotonic() < end:
-        await pilot.pause(0.05)
-    assert text(app) == path.read_text()
+    golden = path.read_text()
+    with suppress(AssertionError):  # the difference says more
+        await until(pilot, lambda: text(app) == golden)
+    assert text(app) == golden
+
+
+async def open_tab(pilot: Pilot[Any], name: str, *parts: str) -> None:
+    """Open a tab of a run's details, again where the focus of another one takes it back, until it shows some texts."""
+    app = app_of(pilot)
+
+    def shown() -> bool:
+        app.screen.query_one("#details").active = name  # type: ignore[attr-defined]
+        return all(part in text(app) for part in parts)
+
+    await until(pilot, shown)
 
 
 def app_of(pilot: Pilot[Any]) -> DistilkitApp:

@@ -42,6 +42,7 @@ class DistilkitApp(App[None]):
     """
 
     TITLE = "distilkit"
+    CSS_PATH = "app.tcss"
     DEFAULT_MODE = "runs"
     ENABLE_COMMAND_PALETTE = True
     AUTO_FOCUS = None

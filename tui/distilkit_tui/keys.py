@@ -20,6 +20,17 @@ class Key:
     shown: str = ""
 
 
+# What several places have: acting on a run, how its curves are shown.
+_STOP = (
+    Key("x", "stop", "stop: leaves a checkpoint; again to kill", "stop"),
+    Key("r", "resume", "go on with a stopped or crashed run", "resume"),
+    Key("D", "delete", "delete the run's folder, after a question", shown="D"),
+)
+_MEASURE = Key("m", "measure", "next measure in the validation curve")
+_SMOOTH = "smoothing of the loss: none, 10, 50, 200 points"
+_AXIS = Key("t", "axis", "curves over steps or over time")
+_COPY = Key("Y", "copy", "copy the run's name", shown="Y")
+
 # Place -> its title in the help and its keys. A screen takes its bindings with `bindings("runs")`.
 KEYS: dict[str, tuple[str, tuple[Key, ...]]] = {
     "app": (
@@ -50,14 +61,12 @@ KEYS: dict[str, tuple[str, tuple[Key, ...]]] = {
             Key("u", "unmark", "take all marks away"),
             Key("c", "compare", "compare the marked runs", "compare"),
             Key("n", "launch", "start a new run", "new"),
-            Key("x", "stop", "stop: leaves a checkpoint; again to kill", "stop"),
-            Key("r", "resume", "go on with a stopped or crashed run", "resume"),
-            Key("D", "delete", "delete the run's folder, after a question", shown="D"),
-            Key("m", "measure", "next measure in the validation curve"),
-            Key("s", "smooth", "smoothing of the loss: none, 10, 50, 200 points"),
+            *_STOP,
+            _MEASURE,
+            Key("s", "smooth", _SMOOTH),
             Key("y", "log_y", "loss on a logarithmic axis"),
-            Key("t", "axis", "curves over steps or over time"),
-            Key("Y", "copy", "copy the run's name", shown="Y"),
+            _AXIS,
+            _COPY,
         ),
     ),
     "run": (
@@ -69,16 +78,14 @@ KEYS: dict[str, tuple[str, tuple[Key, ...]]] = {
             Key("l", "log", "the log", "log"),
             Key("f", "follow", "follow the end of the log", "follow"),
             Key("z", "zoom", "curves or details alone, or both", "zoom"),
-            Key("x", "stop", "stop: leaves a checkpoint; again to kill", "stop"),
-            Key("r", "resume", "go on with a stopped or crashed run", "resume"),
-            Key("D", "delete", "delete the run's folder, after a question", shown="D"),
+            *_STOP,
             Key("g", "stage", "curves of the next stage"),
-            Key("m", "measure", "next measure in the validation curve"),
-            Key("s", "smooth", "smoothing of the loss: none, 10, 50, 200 points"),
+            _MEASURE,
+            Key("s", "smooth", _SMOOTH),
             Key("y", "log_y", "losses on a logarithmic axis"),
-            Key("t", "axis", "curves over steps or over time"),
+            _AXIS,
             Key("space", "mark", "mark, to compare"),
-            Key("Y", "copy", "copy the run's name", shown="Y"),
+            _COPY,
         ),
     ),
     "launch": (
@@ -117,7 +124,7 @@ KEYS: dict[str, tuple[str, tuple[Key, ...]]] = {
             Key("C", "correction", "next correction for the number of comparisons", shown="C"),
             Key("u", "pane('only_changed')", "the configuration: what differs, or all of it"),
             Key("t", "pane('axis')", "cost: ms per query or multiply-accumulates; curves: steps or time"),
-            Key("s", "pane('smooth')", "smoothing of the loss: none, 10, 50, 200 points"),
+            Key("s", "pane('smooth')", _SMOOTH),
             Key("y", "pane('log_y')", "loss on a logarithmic axis"),
             Key("e", "export", "write it as Markdown, LaTeX, HTML, JSON", "export"),
             Key("Y", "copy", "copy the command line that prints the same", shown="Y"),

@@ -12,6 +12,7 @@ from distilkit_tui.widgets.plot import Curve, Plot
 
 # Values of smoothing, as the number of points that weigh in; 0 shows the points as they are.
 WINDOWS = (0, 10, 50, 200)
+NO_STEP = "no step has been logged yet"
 
 
 @dataclass(frozen=True)
@@ -40,33 +41,27 @@ def loss_plot(history: History, place: int, view: View) -> Plot:
     """Return a stage's loss and every term of it; smoothed, the points themselves stay behind the loss."""
     stage = _at(history, place)
     if stage is None:
-        return Plot("loss", note="no step has been logged yet")
-    curves = []
-    for number, name in enumerate(stage.losses):
-        x, y = _points(stage.train[name], view)
-        if view.window and name == "loss":
-            curves.append(Curve("every point", x, y, number, dim=True))
-        curves.append(Curve(name, x, smooth(y, view.window), number))
+        return Plot("loss", note=NO_STEP)
+    curves = [
+        curve
+        for number, name in enumerate(stage.losses)
+        for curve in _loss_curves(name, stage.train[name], view, number, name == "loss")
+    ]
     # The sum is painted last: it must not hide behind a term.
     curves.sort(key=lambda curve: curve.name == "loss")
-    title = f"loss · {stage.label}" + (f" · ema {view.window}" if view.window else "")
-    return _plot(title, curves, view)
+    return _plot(f"loss · {stage.label}{_smoothing(view)}", curves, view)
 
 
 def single_loss_plot(shown: Sequence[Shown], view: View) -> Plot:
     """Return the loss of several runs' latest stages, one curve each, the last run on top."""
-    curves = []
+    curves: list[Curve] = []
     for run in shown:
         with run.history.lock:
             stage = _at(run.history, -1)
-            if stage is None or "loss" not in stage.train:
-                continue
-            x, y = _points(stage.train["loss"], view)
-            if view.window and len(shown) == 1:
-                curves.append(Curve("every point", x, y, run.colour, dim=True))
-            curves.append(Curve(_name(run, stage, len(shown)), x, smooth(y, view.window), run.colour))
-    title = "loss" + (f" · ema {view.window}" if view.window else "")
-    return _plot(title, curves, view, note="no step has been logged yet")
+            if stage is not None and "loss" in stage.train:
+                name = _name(run, stage, len(shown))
+                curves += _loss_curves(name, stage.train["loss"], view, run.colour, len(shown) == 1)
+    return _plot(f"loss{_smoothing(view)}", curves, view, note=NO_STEP)
 
 
 def validation_plot(shown: Sequence[Shown], view: View, first: str, place: int = -1) -> Plot:
@@ -74,12 +69,16 @@ def validation_plot(shown: Sequence[Shown], view: View, first: str, place: int =
 
     Behind those on validation queries come what the scores of training examples are watched by.
     """
-    found = [name for run in shown for name in measures(run.history, place)]
-    names = sorted(dict.fromkeys(found), key=lambda name: name != first)
+    found, curves, reach = dict[str, None](), list[Curve](), list[float]()
+    for run in shown:
+        with run.history.lock:
+            if (stage := _at(run.history, place)) is not None:
+                found |= dict.fromkeys(stage.measures)
+                reach += _reach(stage, view)
+    names = sorted(found, key=lambda name: name != first)
     if not names:
         return Plot("validation", note="nothing has been validated yet")
     name = names[view.measure % len(names)]
-    curves = []
     for run in shown:
         with run.history.lock:
             stage = _at(run.history, place)
@@ -90,7 +89,6 @@ def validation_plot(shown: Sequence[Shown], view: View, first: str, place: int =
                     x = x + _since_start(stage, series)
                 glyph = "•" if name in stage.validation else ""
                 curves.append(Curve(_name(run, stage, len(shown)), x, y, run.colour, glyph=glyph))
-    reach = [edge for run in shown for edge in _reach(run.history, place, view)]
     title = f"training {name}" if name in OTHERS else f"validation {name}"
     return replace(_plot(title, curves, View(by_time=view.by_time)), x_also=tuple(reach))
 
@@ -99,7 +97,7 @@ def learning_rate_plot(history: History, place: int, view: View) -> Plot:
     """Return a stage's learning rate."""
     stage = _at(history, place)
     if stage is None or "learning_rate" not in stage.train:
-        return Plot("learning rate", note="no step has been logged yet")
+        return Plot("learning rate", note=NO_STEP)
     x, y = _points(stage.train["learning_rate"], view)
     return _plot("learning rate", [Curve("", x, y, 4)], View(by_time=view.by_time), zero=True)
 
@@ -109,7 +107,7 @@ def speed_plot(history: History, place: int, examples: int, view: View) -> Plot:
     stage = _at(history, place)
     series = stage.train.get("loss") if stage is not None else None
     if series is None or len(series) < 3:
-        return Plot("examples/s", note="no step has been logged yet")
+        return Plot("examples/s", note=NO_STEP)
     x, _ = _points(series, view)
     spent = np.diff(series.times)
     # A pause between two processes is a gap, not a slow step.
@@ -118,28 +116,28 @@ def speed_plot(history: History, place: int, examples: int, view: View) -> Plot:
     return _plot("examples/s", [Curve("", x[1:], smooth(speed, view.window), 2)], View(by_time=view.by_time), zero=True)
 
 
-def measures(history: History, place: int = -1) -> list[str]:
-    """Return what a stage has been measured by."""
-    with history.lock:
-        stage = _at(history, place)
-        return stage.measures if stage is not None else []
-
-
 def _at(history: History, place: int) -> StageCurves | None:
-    stages = history.stages
-    if place >= 0:
-        return stages[place] if place < len(stages) else None
-    return stages[-1] if stages else None
+    """Return the stage of a number, the latest for -1; None where there is none."""
+    return history.stages[place] if place < len(history.stages) and history.stages else None
 
 
-def _reach(history: History, place: int, view: View) -> tuple[float, ...]:
+def _loss_curves(name: str, series: Series, view: View, colour: int, points: bool) -> list[Curve]:
+    """Return a curve, smoothed as `view` says, with every point behind it where that is wanted and it is smoothed."""
+    x, y = _points(series, view)
+    behind = [Curve("every point", x, y, colour, dim=True)] if points and view.window else []
+    return [*behind, Curve(name, x, smooth(y, view.window), colour)]
+
+
+def _smoothing(view: View) -> str:
+    return f" · ema {view.window}" if view.window else ""
+
+
+def _reach(stage: StageCurves, view: View) -> tuple[float, ...]:
     """Return where a stage's training begins and how far it has come, on the x axis."""
-    with history.lock:
-        stage = _at(history, place)
-        series = next(iter(stage.train.values()), None) if stage is not None else None
-        if series is None or not len(series):
-            return ()
-        x, _ = _points(series, view)
+    series = next(iter(stage.train.values()), None)
+    if series is None or not len(series):
+        return ()
+    x, _ = _points(series, view)
     return (float(x[0]), float(x[-1]))
 
 
@@ -159,16 +157,11 @@ def _name(run: Shown, stage: StageCurves, count: int) -> str:
     return run.name if count > 1 else stage.label
 
 
-def _plot(title: str, curves: list[Curve], view: View, zero: bool = False, note: str = "") -> Plot:
-    return Plot(
-        title,
-        tuple(curves),
-        x_label="time" if view.by_time else "step",
-        log_y=view.log_y,
-        zero=zero,
-        x_figure=duration if view.by_time else None,
-        note=note or "nothing to draw yet",
-    )
+def _plot(
+    title: str, curves: Sequence[Curve], view: View, zero: bool = False, note: str = "nothing to draw yet"
+) -> Plot:
+    write, x = (duration, "time") if view.by_time else (None, "step")
+    return Plot(title, tuple(curves), x_label=x, log_y=view.log_y, zero=zero, x_figure=write, note=note)
 
 
 def smooth(values: Floats, window: int) -> Floats:

@@ -20,7 +20,7 @@ Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Step:
+class PlanStep:
     """A line of the plan; `shared`: a run above trains it; `seconds` by past runs' rates, None where there are none."""
 
     what: str
@@ -37,7 +37,7 @@ class PlanView:
     """A plan to show: its steps, sentences about the rest, the steps left to train and what they should take."""
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[PlanStep, ...]
     facts: tuple[str, ...]
     to_train: int
     seconds: float | None
@@ -122,7 +122,7 @@ def _prefix(plan: dict[str, Any], run: dict[str, Any]) -> str:
     return "" if run is plan else f"{str(run['name']).removeprefix(str(plan['name']) + '/')} · "
 
 
-def _steps(plan: dict[str, Any], rates: dict[Key, float], seen: set[str], prefix: str) -> Iterable[Step]:
+def _steps(plan: dict[str, Any], rates: dict[Key, float], seen: set[str], prefix: str) -> Iterable[PlanStep]:
     """Yield a run's steps; `seen` are the artifacts that runs above it make, where the plan tells them apart."""
     for one in plan["stages"]:
         cached, steps = bool(one["cached"]), one["steps"]
@@ -131,7 +131,7 @@ def _steps(plan: dict[str, Any], rates: dict[Key, float], seen: set[str], prefix
         seen.update([key] if key else [])
         rate = rates.get(_key(one, plan["recipe"]))
         seconds = rate * steps if rate is not None and steps and not cached and not shared else None
-        yield Step(f"{prefix}{one['what']}", str(one["losses"]), one["examples"], steps, cached, shared, seconds)
+        yield PlanStep(f"{prefix}{one['what']}", str(one["losses"]), one["examples"], steps, cached, shared, seconds)
 
 
 def _key(step: dict[str, Any], recipe: dict[str, Any]) -> Key:

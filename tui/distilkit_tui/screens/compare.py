@@ -43,13 +43,6 @@ class CompareScreen(BaseScreen):
 
     MODE = "compare"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("compare")]
-    DEFAULT_CSS = """
-    CompareScreen {
-        #asked { height: auto; max-height: 3; padding: 0 1; }
-        TabbedContent { height: 1fr; }
-        TabPane { padding: 0; }
-    }
-    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -43,11 +43,6 @@ class CurvesPane(CurveActions, Pane):
 class ConfigurationPane(Pane):
     """A row per key, a column per run."""
 
-    DEFAULT_CSS = """
-    ConfigurationPane VirtualTable { height: 1fr; }
-    ConfigurationPane Static { height: 1; padding: 0 1; color: $foreground-muted; }
-    """
-
     def __init__(self) -> None:
         super().__init__()
         self._only_changed = True

@@ -30,14 +30,6 @@ LABEL = 24
 class FrontierPane(Pane):
     """A scatter over a logarithmic axis of cost; what another system beats at no more cost is hollow."""
 
-    DEFAULT_CSS = """
-    FrontierPane {
-        Chart { height: 3fr; min-height: 7; }
-        #caveat { height: auto; max-height: 2; padding: 0 1; color: $warning; }
-        VirtualTable { height: 2fr; min-height: 4; }
-    }
-    """
-
     def __init__(self) -> None:
         super().__init__()
         self._axis = "ms"

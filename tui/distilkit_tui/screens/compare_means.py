@@ -70,16 +70,6 @@ class ReportTable(VirtualTable):
 class MeansPane(Pane):
     """Means and comparisons, as `distilkit compare` prints them."""
 
-    DEFAULT_CSS = """
-    MeansPane {
-        #means { max-height: 45%; }
-        #against { height: 1; margin-top: 1; padding: 0 1; text-style: bold; }
-        #comparisons { max-height: 45%; }
-        #words { height: 1fr; min-height: 3; margin-top: 1; padding: 0 1; }
-        #words Static { width: 100%; }
-    }
-    """
-
     def compose(self) -> ComposeResult:
         """Means, figures, words."""
         yield ReportTable(empty="comparing …", id="means")

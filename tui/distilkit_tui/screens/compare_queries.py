@@ -45,14 +45,6 @@ RANKING = (
 class QueriesPane(Pane):
     """A waterfall of per-query differences, and the queries themselves."""
 
-    DEFAULT_CSS = """
-    QueriesPane {
-        Chart { height: 2fr; min-height: 6; max-height: 14; }
-        #count { height: 1; padding: 0 1; text-style: bold; }
-        VirtualTable { height: 3fr; }
-    }
-    """
-
     def __init__(self) -> None:
         super().__init__()
         self._shown: object = None
@@ -132,18 +124,6 @@ class QueriesPane(Pane):
 class Rankings(ModalScreen[None]):
     """The rankings of the system and the baseline for a query, side by side, and of those before and after it."""
 
-    DEFAULT_CSS = """
-    Rankings { align: center middle; background: $background; }
-    Rankings > Vertical { width: 100%; height: 100%; }
-    Rankings #query { height: auto; max-height: 4; padding: 0 1; background: $panel; }
-    Rankings #lists { height: 3fr; }
-    Rankings #lists Vertical { width: 1fr; margin-right: 1; }
-    Rankings .side { height: 1; padding: 0 1; text-style: bold; }
-    Rankings VirtualTable { height: 1fr; }
-    Rankings #passage { height: 2fr; min-height: 4; padding: 0 1; background: $panel; }
-    Rankings #passage Static { width: 100%; }
-    Rankings #keys { height: 1; padding: 0 1; color: $foreground-muted; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss", show=False),
         Binding("right_square_bracket,n", "step(1)", show=False),

@@ -80,10 +80,6 @@ class ComparisonView:
 class Pane(Vertical):
     """A tab of the comparison; `look` and `show` are called when it, or what it shows, comes into sight."""
 
-    DEFAULT_CSS = """
-    Pane { height: 1fr; }
-    """
-
     class _About(Message):
         def __init__(self, name: str) -> None:
             super().__init__()

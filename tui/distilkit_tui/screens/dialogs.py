@@ -22,26 +22,12 @@ Answer = TypeVar("Answer")
 class Dialog(ModalScreen[Answer]):
     """A box in the middle of the screen; escape leaves it without an answer."""
 
-    DEFAULT_CSS = """
-    Dialog { align: center middle; background: $background 60%; }
-    Dialog > Vertical, Dialog > VerticalScroll {
-        width: 76; max-width: 96%; height: auto; max-height: 90%; padding: 1 2; background: $panel;
-        border: round $primary;
-    }
-    Dialog Label, Dialog Static { width: 100%; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", show=False)]
 
 
 class Confirm(Dialog[bool]):
     """Asks before what cannot be undone; enter alone keeps everything as it is."""
 
-    DEFAULT_CSS = """
-    Confirm > Vertical { width: 64; max-width: 90%; border: round $error; }
-    Confirm Label { margin-bottom: 1; }
-    Confirm Horizontal { height: auto; align-horizontal: right; }
-    Confirm Button { margin-left: 2; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "dismiss(False)", show=False),
         Binding("y", "dismiss(True)", show=False),
@@ -99,9 +85,6 @@ class Pick(Dialog[str]):
 class Help(Dialog[None]):
     """Every key of every screen, those of the screen it was asked on first."""
 
-    DEFAULT_CSS = """
-    Help > VerticalScroll { width: 78; height: 90%; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,f1,q", "dismiss", show=False)]
 
     def __init__(self, place: str) -> None:

@@ -29,12 +29,6 @@ class Export(Dialog[Path]):
     It is dismissed with the file that was written.
     """
 
-    DEFAULT_CSS = """
-    Export > Vertical { width: 70; }
-    Export Input, Export Input:focus { height: 1; border: none; padding: 0 1; background: $surface; margin: 1 0; }
-    Export Static { height: auto; }
-    """
-
     def __init__(self, result: ComparisonResult, folder: Path) -> None:
         super().__init__()
         self._result, self._folder = result, folder

@@ -1,20 +1,19 @@
 """Starts a run: recipes by paper, a form of their keys, the plan, and a process that outlives the application."""
 
-from collections.abc import Sequence
+import asyncio
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
 from textual.widgets import Static
 
 from distilkit.errors import UserError
 from distilkit_tui.core.control import Child
-from distilkit_tui.core.planning import DryRun, PlanView, view
+from distilkit_tui.core.planning import DryRun, view
 from distilkit_tui.core.recipes import Choice, Draft, choices, paper
 from distilkit_tui.core.store import Snapshot
 from distilkit_tui.core.text import safe
@@ -25,7 +24,7 @@ from distilkit_tui.widgets.form import Form
 from distilkit_tui.widgets.plan import PlanPane
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
-PANES = {"recipes": "#recipes", "form": "#form", "plan": "#plan"}
+PANES = ("recipes", "form", "plan")
 GROUP = "§ "
 
 
@@ -34,36 +33,6 @@ class LaunchScreen(BaseScreen):
 
     MODE = "launch"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("launch")]
-    DEFAULT_CSS = """
-    LaunchScreen {
-        #panes { height: 1fr; }
-        #recipes { width: 42; }
-        #right { width: 1fr; margin-left: 1; }
-        #form { height: 3fr; }
-        #plan { height: 2fr; min-height: 7; }
-        #line { height: auto; max-height: 4; padding: 0 1; background: $panel; }
-        &.-narrow #recipes { width: 1fr; display: none; }
-        &.-narrow #right { margin-left: 0; display: none; }
-        &.-narrow #form, &.-narrow #plan { display: none; }
-        &.-narrow.at-recipes #recipes { display: block; }
-        &.-narrow.at-form #right, &.-narrow.at-plan #right { display: block; }
-        &.-narrow.at-form #form, &.-narrow.at-plan #plan { display: block; height: 1fr; }
-    }
-    """
-
-    class Recipes(Message):
-        """The recipes have been read."""
-
-        def __init__(self, found: Sequence[Choice]) -> None:
-            super().__init__()
-            self.found = found
-
-    class Planned(Message):
-        """The plan of a dry run is there, or why not."""
-
-        def __init__(self, run: DryRun, found: PlanView | str) -> None:
-            super().__init__()
-            self.run, self.found = run, found
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,11 +66,6 @@ class LaunchScreen(BaseScreen):
         if self._draft is not None and (self.runs_dir / self._draft.name).exists():
             self._take(self._draft.with_value("name", None).named_freely(self.runs_dir))
 
-    def on_unmount(self) -> None:
-        """Let go of a dry run that is under way."""
-        if self._run is not None:
-            self._run.kill()
-
     @property
     def recipes(self) -> VirtualTable:
         """The table of recipes."""
@@ -111,6 +75,11 @@ class LaunchScreen(BaseScreen):
     def form(self) -> Form:
         """The form."""
         return self.query_one(Form)
+
+    @property
+    def plan(self) -> PlanPane:
+        """The plan."""
+        return self.query_one(PlanPane)
 
     @property
     def runs_dir(self) -> Path:
@@ -135,21 +104,15 @@ class LaunchScreen(BaseScreen):
             self._started = None
             self._tell()
 
-    @work(thread=True, group="recipes", exclusive=True, exit_on_error=False)
-    def _read(self) -> None:
-        self.post_message(self.Recipes(choices(Path.cwd())))
-
-    def on_launch_screen_recipes(self, message: Recipes) -> None:
-        """Show the recipes by paper."""
-        self._choices = {choice.name: choice for choice in message.found}
-        keys: list[str] = []
-        for choice in message.found:
-            if f"{GROUP}{choice.group}" not in keys:
-                keys.append(f"{GROUP}{choice.group}")
-            keys.append(choice.name)
-        self.recipes.show(keys, self._cells, f"no recipes in {Path.cwd()}")
-        if self.recipes.cursor_key not in self._choices and len(keys) > 1:
-            self.recipes.go_to(keys[1])
+    @work(exclusive=True, group="recipes", exit_on_error=False)
+    async def _read(self) -> None:
+        """Read the recipes in a thread, and show them by paper."""
+        found = await asyncio.to_thread(choices, Path.cwd())
+        self._choices = {choice.name: choice for choice in found}
+        keys = dict.fromkeys(key for choice in found for key in (f"{GROUP}{choice.group}", choice.name))
+        self.recipes.show(list(keys), self._cells, f"no recipes in {Path.cwd()}")
+        if found and self.recipes.cursor_key not in self._choices:
+            self.recipes.go_to(found[0].name)
         self._choose()
 
     def _cells(self, key: str) -> list[Cell]:
@@ -181,7 +144,7 @@ class LaunchScreen(BaseScreen):
         self._draft = draft
         by = dict.fromkeys(draft.given, "recipe") | dict.fromkeys(draft.overrides, "you")
         self.form.show(draft.fields if draft.values else [], draft.values, by)
-        self.query_one(PlanPane).stale(draft != self._planned)
+        self.plan.stale(draft != self._planned)
         self._tell()
 
     def _tell(self) -> None:
@@ -244,44 +207,32 @@ class LaunchScreen(BaseScreen):
     def action_copy(self) -> None:
         """Copy the command line that does the same."""
         if self._draft is not None:
-            command = self._draft.command(self.runs_dir)
-            self.app.copy_to_clipboard(command)
-            self.app.notify(command, title="copied", markup=False)
+            self.copy(self._draft.command(self.runs_dir))
 
     def action_plan(self) -> None:
-        """Ask for the plan, in a process of its own; an older question is dropped."""
+        """Ask for the plan; an older one that is still being made is dropped."""
         draft = self._draft
-        if draft is None or self._refused(draft):
-            return
-        if self._run is not None:
-            self._run.kill()
-        try:
-            self._run = DryRun(draft.arguments(self.runs_dir))
-        except UserError as error:
-            self.query_one(PlanPane).refuse(str(error))
-            return
-        self._planned = draft
-        self._go("plan")
-        self.query_one(PlanPane).wait(draft.name)
-        self._wait_for(self._run)
+        if draft is not None and not self._refused(draft):
+            self._planned = draft
+            self._go("plan")
+            self._make_plan(draft)
 
-    @work(thread=True, group="plan", exit_on_error=False)
-    def _wait_for(self, run: DryRun) -> None:
-        found: PlanView | str
+    @work(exclusive=True, group="plan", exit_on_error=False)
+    async def _make_plan(self, draft: Draft) -> None:
+        """Show the plan of a dry run in a process of its own, or why there is none."""
+        self.plan.wait(draft.name)
+        run: DryRun | None = None
         try:
-            found = view(run.result(), self.runs_dir)
+            self._run = run = DryRun(draft.arguments(self.runs_dir))
+            self.plan.show(view(await asyncio.to_thread(run.result), self.runs_dir))
         except UserError as error:
-            found = str(error)
-        self.post_message(self.Planned(run, found))
-
-    def on_launch_screen_planned(self, message: Planned) -> None:
-        """Show the plan, unless another has been asked for meanwhile."""
-        if message.run is not self._run:
-            return
-        self._run = None
-        pane, found = self.query_one(PlanPane), message.found
-        pane.refuse(found) if isinstance(found, str) else pane.show(found)
-        pane.stale(self._draft != self._planned)
+            self.plan.refuse(str(error))
+        finally:  # also where one does not wait for it
+            if run is not None:
+                run.kill()
+            if self._run is run:
+                self._run = None
+        self.plan.stale(self._draft != self._planned)
 
     def action_start(self) -> None:
         """Start a process of its own, and go to its run when it is there."""
@@ -289,12 +240,12 @@ class LaunchScreen(BaseScreen):
         if draft is None or self._refused(draft):
             return
         if (self.runs_dir / draft.name).exists():
-            self._warn(f"{self.runs_dir / draft.name} exists; give the run another name")
+            self.warn(f"{self.runs_dir / draft.name} exists; give the run another name")
             return
         try:
             child = self.main.launcher.start(draft.arguments(self.runs_dir), draft.name)
         except UserError as error:
-            self._warn(str(error))
+            self.warn(str(error))
             return
         self._started = (draft, child)
         self.main.store.hurry()
@@ -303,23 +254,18 @@ class LaunchScreen(BaseScreen):
 
     def _refused(self, draft: Draft) -> bool:
         if draft.problem:
-            self._warn(draft.problem)
+            self.warn(draft.problem)
         return bool(draft.problem)
-
-    def _warn(self, text: str) -> None:
-        self.app.notify(text, severity="warning", markup=False)
 
     def action_pane(self, by: int) -> None:
         """Go to the next pane."""
-        names = list(PANES)
-        self._go(names[(names.index(self._pane) + by) % len(names)])
+        self._go(PANES[(PANES.index(self._pane) + by) % len(PANES)])
 
     def _go(self, pane: str) -> None:
         self._pane = pane
         for name in PANES:
             self.set_class(name == pane, f"at-{name}")
-        target: Any = self.form.table if pane == "form" else self.query_one(PANES[pane])
-        (target.table if isinstance(target, PlanPane) else target).focus()
+        {"recipes": self.recipes, "form": self.form.table, "plan": self.plan.table}[pane].focus()
 
     def action_back(self) -> None:
         """Go back to the recipes, then to all runs."""

@@ -37,19 +37,6 @@ class RunScreen(RunActions):
 
     MODE = "run"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run")]
-    DEFAULT_CSS = """
-    RunScreen {
-        #head { height: 4; padding: 0 1; }
-        #curves { layout: grid; grid-size: 2 2; grid-gutter: 0 1; height: 3fr; }
-        #curves Chart { height: 1fr; }
-        #details { height: 2fr; min-height: 6; }
-        TabPane { padding: 0; }
-        &.curves-only #details { display: none; }
-        &.details-only #curves { display: none; }
-        &.-narrow #details { display: none; }
-        &.-narrow.details-only #details { display: block; }
-    }
-    """
 
     def __init__(self) -> None:
         super().__init__()

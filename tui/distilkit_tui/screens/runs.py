@@ -38,17 +38,6 @@ class RunsScreen(RunActions):
 
     MODE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs")]
-    DEFAULT_CSS = """
-    RunsScreen {
-        VirtualTable { height: 3fr; }
-        #facts { height: 1; padding: 0 1; color: $foreground-muted; }
-        #filter { height: 1; border: none; padding: 0 1; background: $panel; display: none; }
-        #filter.shown { display: block; }
-        #preview { layout: horizontal; height: 2fr; min-height: 8; max-height: 18; }
-        #preview Chart { width: 1fr; }
-        #validation { margin-left: 1; }
-    }
-    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -31,16 +31,6 @@ class Form(Vertical):
     The one who listens answers Tried with `judge`.
     """
 
-    DEFAULT_CSS = """
-    Form {
-        VirtualTable { height: 1fr; }
-        #about { height: auto; max-height: 5; padding: 0 1; color: $foreground-muted; }
-        Input, Input:focus { height: 1; border: none; padding: 0 1; background: $panel; display: none; }
-        Input.shown, Input.shown:focus { display: block; }
-        #verdict { height: auto; max-height: 3; padding: 0 1; display: none; }
-        #verdict.shown { display: block; }
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("delete,backspace", "take_back", show=False),
         Binding("right,l", "turn(1)", show=False),

@@ -5,7 +5,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from distilkit_tui.core.planning import PlanView, Step
+from distilkit_tui.core.planning import PlanStep, PlanView
 from distilkit_tui.core.text import duration, safe, size
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
@@ -23,16 +23,9 @@ ASK = "d plans it: stages, steps, what is cached; nothing is trained"
 class PlanPane(Vertical):
     """Shows a PlanView, that one is being made, or why there is none."""
 
-    DEFAULT_CSS = """
-    PlanPane {
-        VirtualTable { height: 1fr; }
-        #total { height: auto; max-height: 5; padding: 0 1; }
-    }
-    """
-
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._steps: dict[str, Step] = {}
+        self._steps: dict[str, PlanStep] = {}
         self._text = Text()
 
     def compose(self) -> ComposeResult:

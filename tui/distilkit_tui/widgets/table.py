@@ -71,9 +71,9 @@ class VirtualTable(ScrollView, can_focus=True):
     ]
 
     class _About(Message):
-        def __init__(self, table: "VirtualTable", key: str) -> None:
+        def __init__(self, table: "VirtualTable", key: str = "", column: int = -1) -> None:
             super().__init__()
-            self.table, self.key = table, key
+            self.table, self.key, self.column = table, key, column
 
         @property
         def control(self) -> "VirtualTable":
@@ -86,26 +86,11 @@ class VirtualTable(ScrollView, can_focus=True):
     class Selected(_About):
         """A row was chosen, with enter or a second click."""
 
-    class HeaderClicked(Message):
+    class HeaderClicked(_About):
         """The title of a column, counted among all columns, was clicked."""
 
-        def __init__(self, table: "VirtualTable", column: int) -> None:
-            super().__init__()
-            self.table, self.column = table, column
-
-        @property
-        def control(self) -> "VirtualTable":
-            """The table."""
-            return self.table
-
-    def __init__(
-        self,
-        columns: Sequence[Column] = (),
-        empty: str = "nothing here",
-        id: str | None = None,
-        classes: str | None = None,
-    ) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, columns: Sequence[Column] = (), empty: str = "nothing here", id: str | None = None) -> None:
+        super().__init__(id=id)
         self.empty = empty
         self._columns = tuple(columns)
         self._keys: Sequence[str] = ()
@@ -193,19 +178,14 @@ class VirtualTable(ScrollView, can_focus=True):
 
     def _arrange(self) -> None:
         """Choose the columns that fit and share out what is left over."""
-        chosen = list(range(len(self._columns)))
-
-        def total() -> int:
-            return GAP + sum(self._columns[number].width + GAP for number in chosen)
-
-        while total() > self.size.width and any(self._columns[number].rank < 9 for number in chosen):
-            chosen.remove(min(chosen, key=lambda number: (self._columns[number].rank, -number)))
-        left, shares = max(0, self.size.width - total()), sum(self._columns[number].grow for number in chosen)
-        self._layout = []
-        for number in chosen:
-            column = self._columns[number]
-            extra = left * column.grow // shares if shares else 0
-            self._layout.append((number, column.width + extra))
+        chosen = dict(enumerate(self._columns))
+        left = self.size.width - GAP - sum(column.width + GAP for column in chosen.values())
+        for number, column in sorted(chosen.items(), key=lambda item: (item[1].rank, -item[0])):
+            if left < 0 and column.rank < 9:
+                del chosen[number]
+                left += column.width + GAP
+        left, shares = max(0, left), sum(column.grow for column in chosen.values()) or 1
+        self._layout = [(number, column.width + left * column.grow // shares) for number, column in chosen.items()]
         self._repaint()
 
     def _repaint(self) -> None:
@@ -258,12 +238,9 @@ class VirtualTable(ScrollView, can_focus=True):
         super().notify_style_update()
         self._strips.clear()
 
-    def on_focus(self) -> None:
-        """Paint the cursor as one that moves."""
-        self._repaint()
-
-    def on_blur(self) -> None:
-        """Paint the cursor as one that rests."""
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """Paint the cursor as one that moves, or rests."""
+        super().watch_has_focus(_has_focus)
         self._repaint()
 
     def on_click(self, event: events.Click) -> None:
@@ -284,7 +261,7 @@ class VirtualTable(ScrollView, can_focus=True):
         start = GAP
         for number, width in self._layout:
             if start <= x < start + width + GAP:
-                self.post_message(self.HeaderClicked(self, number))
+                self.post_message(self.HeaderClicked(self, column=number))
                 return
             start += width + GAP
 
