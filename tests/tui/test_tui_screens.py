@@ -26,7 +26,11 @@ def test_screens(recorded: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[in
         if size[0] > 100:
             await shows(pilot, "re-rank test: 80/80")
         await check(pilot, f"run-{name}")
-        await pilot.press("1", "slash", *"state:stopped", "enter", "question_mark")
+        await pilot.press("1")
+        await shows(pilot, "[1 Runs]", "q quit")
+        await pilot.press("slash", *"state:stopped", "enter")
+        await shows(pilot, "filter state:stopped")
+        await pilot.press("question_mark")
         await shows(pilot, "open the run")
         await check(pilot, f"help-{name}")
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ async def check(pilot: Pilot[Any], name: str) -> None:
     golden = path.read_text()
     with suppress(AssertionError):  # the difference says more
         await until(pilot, lambda: text(app) == golden)
-    assert text(app) == golden
+    shown = text(app)
+    assert shown == golden, "\n".join(unified_diff(golden.splitlines(), shown.splitlines(), lineterm=""))
 
 
 async def open_tab(pilot: Pilot[Any], name: str, *parts: str) -> None:
