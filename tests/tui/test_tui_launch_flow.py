@@ -121,7 +121,9 @@ def test_the_form_as_text(place: Path, size: tuple[int, int]) -> None:
         own = [key for key in screen.recipes.keys if key.endswith(".toml")]
         screen.recipes.show(own, screen._cells)
         screen.recipes.go_to("tiny.toml")
-        await pilot.press("enter", "slash", *"strategy", "enter", "down", "enter", "2")
+        await pilot.press("enter", "slash", *"strategy", "enter")
+        screen.form.table.go_to("strategy.temperature")
+        await pilot.press("enter", "2")
         await shows(pilot, "temperature", "✓ enter takes it")
         await check(pilot, f"launch-{size[0]}x{size[1]}")
         await pilot.press("escape", "escape")

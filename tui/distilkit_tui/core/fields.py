@@ -84,7 +84,8 @@ def _of_strategy(name: str) -> Iterator[Field]:
 
 def _of_dataclass(kind: type[Any], prefix: str, about: str) -> Iterator[Field]:
     hints = get_type_hints(kind, include_extras=True)
-    for field in fields(kind):
+    # What several strategies share stands behind what is a strategy's own.
+    for field in sorted(fields(kind), key=lambda field: field.name not in inspect.get_annotations(kind)):
         default = field.default_factory() if field.default_factory is not MISSING else field.default
         if is_dataclass(default):
             yield from _of_dataclass(type(default), f"{prefix}{field.name}.", about)
