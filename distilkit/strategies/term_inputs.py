@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
-from distilkit.models.batch import Batch
+from distilkit.models.batch import Batch, TokenBatch
 from distilkit.packed.batch import Packed
 from distilkit.packed.transfer import QueryKey
 
@@ -64,6 +64,13 @@ class ExampleInputs(Inputs[Outputs]):
 
     labels: Tensor
     tokens: Batch | Packed
+
+    @property
+    def mask(self) -> Tensor:
+        """1 for tokens and 0 for padding, shape [b, L]; raises ValueError for texts that are read apart."""
+        if not isinstance(self.tokens, TokenBatch | Packed):
+            raise ValueError("a loss compares token by token, and this student reads query and passage apart")
+        return self.tokens.attention_mask
 
 
 @dataclass(frozen=True)

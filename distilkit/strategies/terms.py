@@ -19,7 +19,6 @@ from distilkit.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from distilkit.models.batch import TokenBatch
     from distilkit.strategies.term_inputs import ExampleInputs, ListInputs
 
 # The `__pydantic_config__` of terms and strategies, so that recipes are as strict inside [strategy] as elsewhere.
@@ -331,10 +330,9 @@ class AttentionTerm(InternalTerm):
 
             student, teacher = cast("Any", inputs.student.attentions), cast("Any", inputs.teacher.attentions)
             return packed_attention_mse(student, teacher, tokens.offsets, tokens.longest, counts.token_pairs)
-        mask = cast("TokenBatch", tokens).attention_mask
-        pairs = counts.pairs * mask.shape[1] ** 2 if self.counts_padding else counts.token_pairs
+        pairs = counts.pairs * inputs.mask.shape[1] ** 2 if self.counts_padding else counts.token_pairs
         layers = inputs.student.attentions, inputs.teacher.attentions
-        return self.loss()(*layers, mask, **self.options, normaliser=pairs)
+        return self.loss()(*layers, inputs.mask, **self.options, normaliser=pairs)
 
 
 @dataclass(frozen=True)
@@ -348,9 +346,8 @@ class StateTerm(InternalTerm):
     def compute(self, inputs: "ExampleInputs") -> "Tensor":
         """Return the loss of the chosen states."""
         states = inputs.student.states[self.chosen], inputs.teacher.states[self.chosen]
-        mask = cast("TokenBatch", inputs.tokens).attention_mask
-        tokens = inputs.counts.pairs * mask.shape[1] if self.counts_padding else inputs.counts.tokens
-        return self.loss()(*states, mask, **self.options, normaliser=tokens)
+        tokens = inputs.counts.pairs * inputs.mask.shape[1] if self.counts_padding else inputs.counts.tokens
+        return self.loss()(*states, inputs.mask, **self.options, normaliser=tokens)
 
 
 @TERMS.register("hidden")
