@@ -56,7 +56,7 @@ def test_curves_follow_the_students_own_stages(result):
 
 def test_of_a_grid_only_the_point_trained_last_is_shown(tmp_path):
     runs = finished_runs(tmp_path / "runs")
-    points = [("temperature 1", 10, 0.1), ("temperature 2", 10, 0.2), ("temperature 2", 20, 0.3)]
+    points = [("one", 10, 0.1), ("one", 30, 0.4), ("two", 10, 0.2), ("two", 20, 0.3)]
     lines = [
         {
             "t": 1.0,

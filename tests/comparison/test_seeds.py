@@ -152,6 +152,12 @@ def test_seeds_are_not_called_as_another_system_is(tmp_path):
     assert names(read_systems(["s-seed1", "s-seed2", "s"], runs_dir=tmp_path)) == [("s-seed1", 2), ("s", 1)]
 
 
+def test_seeds_may_be_called_as_one_of_them_is(tmp_path):
+    for seed, name in ((1, "s"), (2, "s-seed2")):
+        write_student(tmp_path, name, lacking(), seed)
+    assert names(read_systems(["s-seed2", "s"], runs_dir=tmp_path)) == [("s", 2)]
+
+
 def spread(between, seeds=3, n=60):
     """Return a baseline and a system whose seeds differ by `between`."""
     random = np.random.default_rng(4)
