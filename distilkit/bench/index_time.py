@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from distilkit.bench.query_time import Sweep, sweep_of
+from distilkit.data.side_tokens import SideTokens
 from distilkit.evaluation.cost import peak_memory, reset_peak, seconds_of
 from distilkit.evaluation.index import encode_rows
 from distilkit.models.encoded import Encoded, EncodedFile, save_encoded
+from distilkit.models.ranker import SideRanker
+
+Integers = npt.NDArray[np.int64]
 
 SWEEP_BATCHES = 2
 # Documents whose vectors are on the device at a time.
@@ -49,18 +54,18 @@ class IndexTime:
 
 
 def index_documents(
-    ranker: Any,
-    tokens: Any,
+    ranker: SideRanker,
+    tokens: SideTokens,
     path: Path,
     batch_sizes: Sequence[int],
     device: torch.device,
-    reach: Callable[[int], Any],
+    reach: Callable[[int], object],
 ) -> IndexTime:
     """Encode all documents of some tokens with the best batch size, and write them to a file in float16."""
     side, count = tokens.documents, len(tokens.documents.store.lengths)
     everything = np.arange(count)
 
-    def encode(rows: Any, size: int) -> Encoded:
+    def encode(rows: Integers, size: int) -> Encoded:
         return encode_rows(ranker.encode_document, side, rows, batch_size=size, device=device)
 
     def encode_all(size: int) -> Encoded:
@@ -85,7 +90,7 @@ def index_documents(
     return IndexTime(count, ms, sweep.best, sweep, peak, _storage(ranker, tokens, path, everything))
 
 
-def _storage(ranker: Any, tokens: Any, path: Path, rows: Any) -> dict[str, Any]:
+def _storage(ranker: SideRanker, tokens: SideTokens, path: Path, rows: Integers) -> dict[str, Any]:
     file = EncodedFile.open(path)
     return {
         "vectors": ranker.storage_unit,

@@ -8,13 +8,18 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from distilkit.bench.workload import Workload, store_of
+from distilkit.data.side_tokens import Side, SideTokens
+from distilkit.data.tokens import PairTokens, TokenStore
 from distilkit.errors import RunFailed
 from distilkit.evaluation.cost import milliseconds, peak_memory, reset_peak, score_query, seconds_of, timed
 from distilkit.evaluation.index import encode_rows
+from distilkit.evaluation.rerank import Tokens
 from distilkit.models.batch import TokenBatch, batch_of, on_device
 from distilkit.models.encoded import Encoded, EncodedFile
+from distilkit.models.ranker import Ranker, SideRanker
 from distilkit.scoring.rankers import OpenRanker
 
 Integers = npt.NDArray[np.int64]
@@ -53,7 +58,7 @@ class Reading:
 
     opened: OpenRanker
     workload: Workload
-    tokens: Any
+    tokens: Tokens
     tokenises: bool
     device: torch.device
 
@@ -66,7 +71,7 @@ class Reading:
         of = np.arange(len(rows))
         return watch.part("score", lambda: score_query(ranker, tokens, 0, of, batch_size, self.device))
 
-    def _tokenise(self, query: int, rows: Integers) -> Any:
+    def _tokenise(self, query: int, rows: Integers) -> Tokens:
         texts = [self.workload.queries[query]], [self.workload.documents[row] for row in rows]
         queries, documents = (store_of(some, self.opened.tokenizer, self.opened.stored_length) for some in texts)
         return with_stores(self.tokens, queries, documents)
@@ -78,7 +83,7 @@ class Keeping:
 
     opened: OpenRanker
     workload: Workload
-    tokens: Any
+    tokens: SideTokens
     documents: EncodedFile
     tokenises: bool
     device: torch.device
@@ -91,12 +96,12 @@ class Keeping:
         encoded = watch.part("encode the query", lambda: self._encode(side, row))
         return watch.part("read and score documents", lambda: self._score(encoded, rows, batch_size))
 
-    def _tokenise(self, query: int) -> Any:
+    def _tokenise(self, query: int) -> Side:
         store = store_of([self.workload.queries[query]], self.opened.tokenizer, self.opened.stored_length)
         return replace(self.tokens.queries, store=store)
 
-    def _encode(self, side: Any, row: int) -> Encoded:
-        encode = self.opened.ranker.encode_query
+    def _encode(self, side: Side, row: int) -> Encoded:
+        encode = self.opened.encoding.encode_query
         return encode_rows(encode, side, np.array([row]), batch_size=1, device=self.device)
 
     def _score(self, query: Encoded, rows: Integers, batch_size: int) -> Floats:
@@ -106,7 +111,7 @@ class Keeping:
         scores = np.empty(len(rows))
         for batch in torch.split(order, batch_size):
             documents = self.documents.rows(index[batch]).to(self.device)
-            found = self.opened.ranker.score_encoded(repeated(query, len(batch)), documents)
+            found = self.opened.encoding.score_encoded(repeated(query, len(batch)), documents)
             scores[batch.numpy()] = found.double().cpu().numpy()
         return scores
 
@@ -117,9 +122,9 @@ def repeated(query: Encoded, count: int) -> Encoded:
     return Encoded(query.states.expand(count, *query.states.shape[1:]), mask)
 
 
-def with_stores(tokens: Any, queries: Any, documents: Any) -> Any:
+def with_stores(tokens: Tokens, queries: TokenStore, documents: TokenStore) -> Tokens:
     """Return tokens of the same form for other texts."""
-    if hasattr(tokens, "template"):
+    if isinstance(tokens, PairTokens):
         return replace(tokens, queries=queries, passages=documents)
     return replace(
         tokens, queries=replace(tokens.queries, store=queries), documents=replace(tokens.documents, store=documents)
@@ -251,10 +256,10 @@ CONDITIONS = (
 
 
 def paper_timing(
-    ranker: Any,
-    tokens: Any,
+    ranker: Ranker,
+    tokens: Tokens,
     documents: EncodedFile | None,
-    rows: Any,
+    rows: Integers,
     queries: int,
     warm_up: int,
     device: torch.device,
@@ -282,7 +287,7 @@ def paper_timing(
     }
     try:
         numbers = [query % queries for query in range(warm_up + queries)]
-        if documents is None:
+        if documents is None or not isinstance(ranker, SideRanker) or not isinstance(tokens, SideTokens):
             works = _read(ranker, tokens, rows, numbers, device)
         else:
             works = _kept(ranker, tokens, documents.rows(torch.from_numpy(rows)).to(device), numbers, device)
@@ -293,25 +298,27 @@ def paper_timing(
     return {**found, "ms_per_query": milliseconds(seconds), "peak_memory_bytes": peak_memory(device)}
 
 
-def _read(ranker: Any, tokens: Any, rows: Any, queries: list[int], device: torch.device) -> Iterator[Callable[[], Any]]:
+def _read(
+    ranker: Ranker, tokens: Tokens, rows: Integers, queries: list[int], device: torch.device
+) -> Iterator[Callable[[], object]]:
     for query in queries:
         batch = on_device(batch_of(tokens.batch(np.full(len(rows), query), rows)), device)
         yield partial(ranker.score, batch)
 
 
 def _kept(
-    ranker: Any, tokens: Any, documents: Encoded, queries: list[int], device: torch.device
-) -> Iterator[Callable[[], Any]]:
+    ranker: SideRanker, tokens: SideTokens, documents: Encoded, queries: list[int], device: torch.device
+) -> Iterator[Callable[[], object]]:
     for query in queries:
         batch = cast(TokenBatch, on_device(batch_of(tokens.queries.batch(np.array([query]))), device))
         yield partial(_score_kept, ranker, batch, documents)
 
 
-def _score_kept(ranker: Any, query: TokenBatch, documents: Encoded) -> Any:
+def _score_kept(ranker: SideRanker, query: TokenBatch, documents: Encoded) -> Tensor:
     return ranker.score_encoded(repeated(ranker.encode_query(query), len(documents)), documents)
 
 
-def _counted(works: Iterator[Callable[[], Any]], advance: Callable[[], object]) -> Iterator[Callable[[], Any]]:
+def _counted(works: Iterator[Callable[[], object]], advance: Callable[[], object]) -> Iterator[Callable[[], object]]:
     for work in works:
         yield work
         advance()  # between two pieces of work, where it is not timed

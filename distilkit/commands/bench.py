@@ -15,10 +15,12 @@ from distilkit.bench.result import Result, table_1
 from distilkit.bench.workload import Workload, made_up, of_collection, open_subject, store_of
 from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
+from distilkit.data.side_tokens import SideTokens
+from distilkit.data.tokens import PairTokens
 from distilkit.errors import UserError
 from distilkit.evaluation.cost import peak_kind, peak_memory, reset_peak
 from distilkit.evaluation.macs_check import check_macs
-from distilkit.evaluation.rerank import computing
+from distilkit.evaluation.rerank import Tokens, computing
 from distilkit.files import write_json
 from distilkit.models.encoded import EncodedFile
 from distilkit.progress import ProgressReporter
@@ -94,17 +96,17 @@ class Measuring:
             "table_1": table_1(ranker, paper),
         }
 
-    def _index(self, tokens: Any, path: Path) -> tuple[IndexTime | None, EncodedFile | None]:
-        if not self.opened.ranker.keeps_documents:
+    def _index(self, tokens: Tokens, path: Path) -> tuple[IndexTime | None, EncodedFile | None]:
+        if not self.opened.ranker.keeps_documents or not isinstance(tokens, SideTokens):
             return None, None
         with self.reporter.phase("encode documents", len(self.workload.documents)) as phase:
-            index = index_documents(self.opened.ranker, tokens, path, self.asked.sizes, self.device, phase.reach)
+            index = index_documents(self.opened.encoding, tokens, path, self.asked.sizes, self.device, phase.reach)
         return index, EncodedFile.open(path)
 
-    def _depth(self, depth: int, tokens: Any, documents: EncodedFile | None) -> dict[str, Any]:
+    def _depth(self, depth: int, tokens: Tokens, documents: EncodedFile | None) -> dict[str, Any]:
         asked, workload = self.asked, self.workload
         counted = TOKENISATION[asked.tokenisation]
-        if documents is None:
+        if documents is None or not isinstance(tokens, SideTokens):
             system: Reading | Keeping = Reading(self.opened, workload, tokens, True in counted, self.device)
         else:
             system = Keeping(self.opened, workload, tokens, documents, True in counted, self.device)
@@ -113,16 +115,16 @@ class Measuring:
             found = time_depth(system, workload, depth, asked.sizes, asked.warm_up, self.device, phase.advance)
         return found.to_json(counted)
 
-    def _paper(self, tokens: Any, documents: EncodedFile | None) -> dict[str, Any]:
+    def _paper(self, tokens: Tokens, documents: EncodedFile | None) -> dict[str, Any]:
         queries, warm_up = len(self.workload.queries), self.asked.warm_up
         rows, ranker = self.workload.rows(0, PAPER_DEPTH), self.opened.ranker
         with self.reporter.phase("the paper's timing", queries + warm_up) as phase:
             return paper_timing(ranker, tokens, documents, rows, queries, warm_up, self.device, phase.advance)
 
-    def _macs(self, tokens: Any) -> dict[str, Any]:
+    def _macs(self, tokens: Tokens) -> dict[str, Any]:
         """Return the operations of the longest query with the longest document; of a pair they fill its length."""
         ranker, longest = self.opened.ranker, self.opened.max_length
-        if self.opened.reads_pairs:
+        if isinstance(tokens, PairTokens):
             query = min(int(tokens.queries.lengths.max()), longest // 2)
             document = longest - query
         else:

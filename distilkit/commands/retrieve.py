@@ -14,11 +14,12 @@ from distilkit import options
 from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
 from distilkit.data.collection import Collection
+from distilkit.data.side_tokens import SideTokens
 from distilkit.errors import UserError
 from distilkit.evaluation.index import DocumentIndex, encode_rows
 from distilkit.evaluation.measures import Evaluation, evaluate
 from distilkit.evaluation.rerank import computing
-from distilkit.evaluation.search import Top, require_faiss, search, search_faiss, shared
+from distilkit.evaluation.search import Searcher, Top, require_faiss, search, search_faiss, shared
 from distilkit.evaluation.trec import Run, write_run
 from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.runs.artifacts import Artifacts
@@ -76,6 +77,7 @@ def retrieve(asked: options.Retrieve) -> str | None:
         materials = opened.materials(data_settings(asked.data, "bm25"), artifacts)
         queries = _queries(materials.collection, asked.split)
         tokens = opened.collection_tokens(materials)
+        assert isinstance(tokens, SideTokens)
         started = time.monotonic()
         precision = choose_precision(asked.wants_bf16, False, processes.device)
         opened.ranker.to(processes.device)
@@ -110,12 +112,12 @@ def _queries(collection: Collection, split: str) -> Integers:
 
 
 def _index(
-    asked: options.Retrieve, opened: OpenRanker, tokens: Any, collection: Collection, device: torch.device
+    asked: options.Retrieve, opened: OpenRanker, tokens: SideTokens, collection: Collection, device: torch.device
 ) -> DocumentIndex:
     # By id descending, which is how ties are broken: a lower place is the better one.
     rows = np.ascontiguousarray(collection.passages.order[::-1])
     dtype = torch.float16 if asked.fp16 else torch.float32
-    return DocumentIndex(opened.ranker, tokens.documents, rows, asked.batch_size, device, dtype, asked.index)
+    return DocumentIndex(opened.encoding, tokens.documents, rows, asked.batch_size, device, dtype, asked.index)
 
 
 def _made_of(opened: OpenRanker, collection: Collection, precision: str) -> dict[str, Any]:
@@ -127,14 +129,14 @@ def _made_of(opened: OpenRanker, collection: Collection, precision: str) -> dict
 def _search(
     asked: options.Retrieve,
     opened: OpenRanker,
-    tokens: Any,
+    tokens: SideTokens,
     queries: Integers,
     index: DocumentIndex,
     processes: ProcessGroup,
     reporter: ProgressReporter,
 ) -> Top:
     size, device = asked.batch_size, processes.device
-    encoded = encode_rows(opened.ranker.encode_query, tokens.queries, queries, batch_size=size, device=device)
+    encoded = encode_rows(opened.encoding.encode_query, tokens.queries, queries, batch_size=size, device=device)
     mine = range(processes.rank, len(index), processes.count)
     if kept := index.kept():
         reporter.say(f"--index {asked.index}: {kept} of {len(index)} blocks are there already")
@@ -142,6 +144,7 @@ def _search(
         blocks = index.blocks(mine, partial(phase.reach, total=len(index.rows)))
         if asked.faiss is not None:
             return search_faiss(encoded, blocks, asked.depth, asked.faiss)
+        assert isinstance(opened.ranker, Searcher)
         return shared(search(opened.ranker, encoded, blocks, asked.depth, device), asked.depth, processes)
 
 

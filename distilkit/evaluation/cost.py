@@ -15,7 +15,8 @@ import torch
 
 from distilkit.data.candidates import Candidates
 from distilkit.data.tokens import PairTokens
-from distilkit.evaluation.rerank import computing, score_batch
+from distilkit.evaluation.rerank import Tokens, computing, score_batch
+from distilkit.models.ranker import Ranker
 from distilkit.training.precision import Precision
 
 Integers = npt.NDArray[np.int64]
@@ -28,7 +29,12 @@ DOCUMENTS = 10_000
 
 
 def measure_cost(
-    ranker: Any, tokens: Any, candidates: Candidates, depth: int, batch_size: int, precision: Precision
+    ranker: Ranker,
+    tokens: Tokens,
+    candidates: Candidates,
+    depth: int,
+    batch_size: int,
+    precision: Precision,
 ) -> dict[str, Any]:
     """Return a run's cost.json, but for what training took.
 
@@ -53,8 +59,8 @@ def measure_cost(
 
 
 def _works(
-    ranker: Any, tokens: Any, candidates: Candidates, batch_size: int, device: torch.device
-) -> Iterator[Callable[[], Any]]:
+    ranker: Ranker, tokens: Tokens, candidates: Candidates, batch_size: int, device: torch.device
+) -> Iterator[Callable[[], object]]:
     """Yield the re-ranking of the first queries that have candidates."""
     rows = [row for row in range(len(candidates.queries)) if (candidates.passages[row] >= 0).any()]
     for row in rows[: QUERIES + WARM_UP]:
@@ -78,7 +84,7 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def seconds_of(work: Callable[[], Any], device: torch.device) -> float:
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     """Return how long some work takes, the device's part included."""
     synchronise(device)
     start = time.perf_counter()
@@ -87,7 +93,7 @@ def seconds_of(work: Callable[[], Any], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def timed(works: Iterable[Callable[[], Any]], warm_up: int, device: torch.device) -> list[float]:
+def timed(works: Iterable[Callable[[], object]], warm_up: int, device: torch.device) -> list[float]:
     """Return the seconds of each piece of work; the first `warm_up` are done and not counted."""
     return [seconds_of(work, device) for work in works][warm_up:]
 
@@ -102,7 +108,12 @@ def milliseconds(seconds: Iterable[float]) -> dict[str, float | None]:
 
 
 def score_query(
-    ranker: Any, tokens: Any, query: int, passages: Integers, batch_size: int, device: torch.device
+    ranker: Ranker,
+    tokens: Tokens,
+    query: int,
+    passages: Integers,
+    batch_size: int,
+    device: torch.device,
 ) -> npt.NDArray[np.float64]:
     """Return a query's raw scores of some passages from their tokens, in batches of texts of like length."""
     queries = np.full(len(passages), query)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from distilkit.data.side_tokens import Side
 from distilkit.data.teacher_scores.provenance import require_match
 from distilkit.errors import UserError
 from distilkit.files import read_json, write_json
@@ -40,7 +41,7 @@ class DocumentIndex:
     """
 
     ranker: SideRanker
-    side: Any
+    side: Side
     rows: Integers
     batch_size: int
     device: torch.device
@@ -107,7 +108,7 @@ class DocumentIndex:
 
 def encode_rows(
     encode: Callable[[TokenBatch], Encoded],
-    side: Any,
+    side: Side,
     rows: Integers,
     *,
     batch_size: int,

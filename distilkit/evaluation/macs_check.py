@@ -61,7 +61,7 @@ def check_macs(ranker: Ranker, query_length: int, document_length: int) -> MacsC
     return MacsCheck(formula, counted, outside, ranker.macs_without_product(query_length, document_length))
 
 
-def counted_macs(work: Callable[[], Any]) -> int:
+def counted_macs(work: Callable[[], object]) -> int:
     """Return the multiply-accumulates of the matrix products in some work."""
     fast = torch.backends.mha.get_fastpath_enabled()
     # Fused attention and fused layers are one operation each to the counter, which knows few of them.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +14,15 @@ from distilkit.progress import ProcessGroup
 
 # Queries whose scores of a block are in memory at a time.
 QUERIES = 1024
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """A ranker that can search a whole collection."""
+
+    def score_all(self, queries: Encoded, documents: Encoded) -> Tensor:
+        """Return the score of every query with every document, shape `[Q, D]`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -53,12 +62,12 @@ def _ordered(scores: Tensor, places: Tensor) -> Top:
 
 
 def search(
-    ranker: Any, queries: Encoded, blocks: Iterable[tuple[int, Encoded]], depth: int, device: torch.device
+    ranker: Searcher, queries: Encoded, blocks: Iterable[tuple[int, Encoded]], depth: int, device: torch.device
 ) -> Top:
     """Return the places of each query's best documents among the blocks, `[Q, n]` with n at most the depth.
 
     Args:
-        ranker: a ranker with `score_all`
+        ranker: a bert_dot, a colbert or another that can
         queries: the encoded queries
         blocks: encoded documents, each block with the place of its first one
         depth: how many documents a query gets

@@ -20,7 +20,7 @@ from distilkit.data.teacher_scores.provenance import read_provenance, require_ma
 from distilkit.data.teacher_scores.write import write_parquet, write_tsv
 from distilkit.data.tokens import TokenStore, write_token_store
 from distilkit.errors import Stopped, UserError, nearest
-from distilkit.evaluation.rerank import score_pairs
+from distilkit.evaluation.rerank import Tokens, score_pairs
 from distilkit.files import atomic_folder, sha256_file
 from distilkit.progress import ProcessGroup, ProgressPhase, ProgressReporter
 from distilkit.scoring.inputs import Integers, holds_texts, read_wanted
@@ -192,7 +192,7 @@ class Shards:
                     done += len(scores)
         return parts.read(name, len(shards))
 
-    def _shard(self, opened: OpenRanker, tokens: Any, rows: slice, progress: Callable[[int, int], None]) -> Floats:
+    def _shard(self, opened: OpenRanker, tokens: Tokens, rows: slice, progress: Callable[[int, int], None]) -> Floats:
         queries, passages = (np.asarray(column[rows]) for column in self.material.pairs)
         scores = score_pairs(
             opened.ranker,
@@ -206,7 +206,7 @@ class Shards:
         )
         return scores.astype(np.float32)
 
-    def _tokens(self, name: str, opened: OpenRanker) -> Any:
+    def _tokens(self, name: str, opened: OpenRanker) -> Tokens:
         """Return the tokens of all texts, kept for the process that resumes."""
         folder = self.job.parts.folder / "tokens" / name
         self.processes.on_main(lambda: None if folder.exists() else self._tokenise(folder, name, opened))

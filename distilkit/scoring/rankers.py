@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH, SideTokens
+from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.data.sources.tables import find_file
-from distilkit.data.tokens import PairTokens, TokenStore, tokenizer_identity
+from distilkit.data.tokens import TokenStore, tokenizer_identity
 from distilkit.errors import UserError
-from distilkit.evaluation.rerank import score_pairs
+from distilkit.evaluation.rerank import Tokens, score_pairs
 from distilkit.models import STUDENTS
 from distilkit.models.load import architecture_of, load_ranker, load_tokenizer, require_fit, saved_lengths
+from distilkit.models.ranker import Ranker, SideRanker
 from distilkit.models.references import PREFIX, content_hash, local_folder
 from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.runs.artifacts import Artifacts
@@ -45,7 +46,7 @@ class OpenRanker:
     The lengths are those it was saved with, else the papers', or fewer where it has no positions for them.
     """
 
-    ranker: Any
+    ranker: Ranker
     tokenizer: Any
     folder: Path
     weights: str
@@ -55,7 +56,7 @@ class OpenRanker:
 
     @classmethod
     def of(
-        cls, ranker: Any, tokenizer: Any, folder: Path, weights: str, saved: Mapping[str, int] | None = None
+        cls, ranker: Ranker, tokenizer: Any, folder: Path, weights: str, saved: Mapping[str, int] | None = None
     ) -> "OpenRanker":
         """Return a ranker with the lengths that it was saved with, where it was."""
         opened = cls(ranker, tokenizer, folder, weights, **(saved or {}))
@@ -65,6 +66,12 @@ class OpenRanker:
     def reads_pairs(self) -> bool:
         """Whether queries and documents are packed into one sequence."""
         return bool(self.ranker.reads_pairs)
+
+    @property
+    def encoding(self) -> SideRanker:
+        """The ranker, as one that encodes queries and documents apart."""
+        assert isinstance(self.ranker, SideRanker)
+        return self.ranker
 
     @property
     def lengths(self) -> dict[str, int]:
@@ -92,29 +99,25 @@ class OpenRanker:
         return replace(self, **given)
 
     @contextmanager
-    def on(self, device: torch.device) -> Iterator[Any]:
+    def on(self, device: torch.device) -> Iterator[Ranker]:
         """Yield the ranker on a device, which it leaves after the block to make room for the next one."""
         try:
             yield self.ranker.to(device)
         finally:
             self.ranker.cpu()
 
-    def tokens(self, queries: TokenStore, passages: TokenStore) -> PairTokens | SideTokens:
+    def tokens(self, queries: TokenStore, passages: TokenStore) -> Tokens:
         """Return stored tokens in the form that the ranker reads."""
-        tokens: PairTokens | SideTokens = self.ranker.options.text_format.tokens(
-            self.tokenizer, queries, passages, self.lengths
-        )
+        tokens: Tokens = self.ranker.options.text_format.tokens(self.tokenizer, queries, passages, self.lengths)
         return tokens
 
     def materials(self, settings: DataSettings, artifacts: Artifacts) -> Materials:
         """Return a collection, cut to the ranker's lengths."""
         return Materials(settings.model_copy(update=self.lengths), artifacts)
 
-    def collection_tokens(self, materials: Materials) -> PairTokens | SideTokens:
+    def collection_tokens(self, materials: Materials) -> Tokens:
         """Return a collection's tokens in the form that the ranker reads; they are kept for the next time."""
-        tokens: PairTokens | SideTokens = materials.tokens_for(
-            self.folder, self.ranker.architecture, asdict(self.ranker.options)
-        )
+        tokens: Tokens = materials.tokens_for(self.folder, self.ranker.architecture, asdict(self.ranker.options))
         return tokens
 
     def identity(self) -> dict[str, Any]:
@@ -163,7 +166,7 @@ def open_all(
 
 def score_each(
     rankers: Mapping[str, OpenRanker],
-    tokens: Callable[[OpenRanker], Any],
+    tokens: Callable[[OpenRanker], Tokens],
     queries: Integers,
     passages: Integers,
     *,
