@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from distilkit.bench.query_time import Sweep, sweep_of
+from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import SideTokens
 from distilkit.evaluation.cost import peak_memory, reset_peak, seconds_of
 from distilkit.evaluation.index import encode_rows
 from distilkit.models.encoded import Encoded, EncodedFile, save_encoded
 from distilkit.models.ranker import SideRanker
-
-Integers = npt.NDArray[np.int64]
 
 SWEEP_BATCHES = 2
 # Documents whose vectors are on the device at a time.

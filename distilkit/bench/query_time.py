@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from distilkit.bench.workload import Workload, store_of
+from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import Side, SideTokens
 from distilkit.data.tokens import PairTokens, TokenStore
 from distilkit.errors import RunFailed
@@ -22,7 +23,6 @@ from distilkit.models.encoded import Encoded, EncodedFile
 from distilkit.models.ranker import Ranker, SideRanker
 from distilkit.scoring.rankers import OpenRanker
 
-Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 T = TypeVar("T")
 
@@ -42,14 +42,6 @@ class Stopwatch:
         found: list[T] = []
         self.seconds[name] = seconds_of(lambda: found.append(work()), self.device)
         return found[0]
-
-
-class QueryTime(Protocol):
-    """A way of scoring a query's documents."""
-
-    def scores(self, query: int, rows: Integers, batch_size: int, watch: Stopwatch) -> Floats:
-        """Return the raw scores of a query's documents, timed part by part."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -194,7 +186,7 @@ class DepthTime:
 
 
 def time_depth(
-    system: QueryTime,
+    system: "Reading | Keeping",
     workload: Workload,
     depth: int,
     batch_sizes: Sequence[int],

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from distilkit.data.arrays import Integers
 from distilkit.data.tokens import TokenStore
 from distilkit.errors import UserError
 from distilkit.files import content_key
@@ -19,8 +19,6 @@ from distilkit.options import Bench
 from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.materials import Materials
 from distilkit.scoring.rankers import OpenRanker, data_settings, model_folder, open_ranker
-
-Integers = npt.NDArray[np.int64]
 
 SEED = 1
 WORD = re.compile(r"[^\W\d_]{2,}")

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from distilkit import options
 from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
+from distilkit.data.arrays import Integers
 from distilkit.data.collection import Collection
 from distilkit.data.side_tokens import SideTokens
 from distilkit.errors import UserError
@@ -26,8 +26,6 @@ from distilkit.runs.artifacts import Artifacts
 from distilkit.scoring.rankers import OpenRanker, data_settings, named, open_ranker
 from distilkit.tables import table
 from distilkit.training.precision import choose_precision
-
-Integers = npt.NDArray[np.int64]
 
 EVERY = "all"
 

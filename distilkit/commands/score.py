@@ -8,8 +8,7 @@ from distilkit import options
 from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
 from distilkit.errors import UserError
-from distilkit.scoring.audit import Audit, audit
-from distilkit.scoring.audit_plot import plot_audit
+from distilkit.scoring.audit import Audit, audit, plot_audit
 from distilkit.scoring.inputs import Kind
 from distilkit.scoring.job import Scored, ScoreJob, Systems, check
 from distilkit.scoring.rankers import named, open_all

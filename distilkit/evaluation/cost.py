@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from distilkit.data.arrays import Integers
 from distilkit.data.candidates import Candidates
 from distilkit.data.tokens import PairTokens
 from distilkit.evaluation.rerank import Tokens, computing, score_batch
 from distilkit.models.ranker import Ranker
 from distilkit.training.precision import Precision
-
-Integers = npt.NDArray[np.int64]
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 WARM_UP = 3

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import Side
 from distilkit.data.teacher_scores.provenance import require_match
 from distilkit.errors import UserError
@@ -16,8 +16,6 @@ from distilkit.files import read_json, write_json
 from distilkit.models.batch import TokenBatch, batch_of, on_device
 from distilkit.models.encoded import Encoded, load_encoded, save_encoded
 from distilkit.models.ranker import SideRanker
-
-Integers = npt.NDArray[np.int64]
 
 MANIFEST = "manifest.json"
 FORMAT = 1

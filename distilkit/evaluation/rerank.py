@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import SideTokens
 from distilkit.data.tokens import PairTokens
 from distilkit.errors import RunFailed
@@ -19,7 +20,6 @@ from distilkit.packed.encoder import can_pack, packed_scores
 from distilkit.progress import ProcessGroup
 from distilkit.training.precision import Precision, autocast_dtype
 
-Integers = npt.NDArray[np.int64]
 Tokens = PairTokens | SideTokens
 """A collection's tokens as a ranker reads them: pairs in one sequence, or the two sides apart."""
 

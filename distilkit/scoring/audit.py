@@ -1,20 +1,25 @@
-"""What teacher scores look like: their ranges, margins and ties, and whether they can be logits at all."""
+"""What teacher scores look like, in figures and drawn: ranges, margins, ties, and whether they can be logits at all."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from distilkit.data.arrays import Integers
+from distilkit.files import atomic_path
 from distilkit.tables import table
 
 Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
 
 LEVELS = (0.05, 0.5, 0.95)
 # Of raw logits nearly all differ in float32; float16 teachers tie a little.
 MANY_TIES = 0.1
+# Of the figure: bars of a histogram, and file formats.
+BINS = 60
+FORMATS = ("png", "svg")
 
 
 @dataclass(frozen=True)
@@ -155,3 +160,69 @@ def _shown(*values: float) -> list[str]:
 
 def _percent(*values: float) -> list[str]:
     return [f"{value:.1%}" for value in values]
+
+
+def plot_audit(scores: Mapping[str, Floats], triples: Integers | None, output: Path) -> list[Path]:
+    """Draw OUTPUT.audit.png and OUTPUT.audit.svg and return their paths.
+
+    They show the range of scores and the distribution of margins, as figures 1 and 3 of Margin-MSE do.
+
+    Args:
+        scores: by system, the raw score of each pair, shape ``[pairs]``
+        triples: the pairs of positives and negatives, shape ``[2, triples]``, or None for scores alone
+        output: the file of the scores
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    panels = 1 if triples is None else 2
+    # Room for every box, of which there is one per system and side.
+    figure = Figure(figsize=(5 * panels, max(4, 0.6 * len(scores) * panels)), layout="constrained")
+    _draw_scores(figure.add_subplot(1, panels, 1), scores, triples)
+    if triples is not None:
+        _draw_margins(figure.add_subplot(1, panels, 2), scores, triples)
+    paths = []
+    # Equal scores give equal files: neither a date nor random names in the SVG.
+    with rc_context({"svg.hashsalt": "distilkit"}):
+        for kind in FORMATS:
+            path = output.with_name(f"{output.name}.audit.{kind}")
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+            paths.append(path)
+    return paths
+
+
+def _draw_scores(axes: Any, scores: Mapping[str, Floats], triples: Integers | None) -> None:
+    """Draw a box per system and side: the range in which each scores."""
+    boxes: list[Floats] = []
+    labels: list[str] = []
+    for name, values in scores.items():
+        for side, rows in _sides(triples).items():
+            boxes.append(values if rows is None else values[np.asarray(rows)])
+            labels.append(_escaped(f"{name}{side}"))
+    axes.boxplot(boxes, tick_labels=labels, showfliers=False, whis=(0, 100), orientation="horizontal")
+    axes.invert_yaxis()
+    axes.set_xlabel("score")
+    axes.set_title("Range of scores")
+
+
+def _draw_margins(axes: Any, scores: Mapping[str, Floats], triples: Integers) -> None:
+    """Draw a histogram of margins per system, all on one scale."""
+    positive, negative = (np.asarray(side) for side in triples)
+    for name, values in scores.items():
+        margins = values[positive].astype(np.float64) - values[negative]
+        axes.hist(margins, bins=BINS, histtype="step", density=len(np.unique(margins)) > 1, label=_escaped(name))
+    axes.axvline(0.0, color="0.7", linewidth=0.8)
+    axes.set_xlabel("score of the positive less that of the negative")
+    axes.set_ylabel("density")
+    axes.set_title("Margins")
+    axes.legend()
+
+
+def _sides(triples: Integers | None) -> dict[str, npt.NDArray[np.int64] | None]:
+    return {"": None} if triples is None else {" +": triples[0], " -": triples[1]}
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which matplotlib sees no formula."""
+    return text.replace("$", r"\$")

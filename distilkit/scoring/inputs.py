@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from distilkit.data.arrays import Integers
 from distilkit.data.reading import lines
 from distilkit.errors import UserError
 
-Integers = npt.NDArray[np.int64]
 Kind = Literal["triples", "pairs", "run"]
 
 BATCH = 65_536

@@ -15,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from distilkit import __version__
+from distilkit.data.arrays import Integers
 from distilkit.data.teacher_scores.combine import HOW, combine, statistics
 from distilkit.data.teacher_scores.provenance import read_provenance, require_match
 from distilkit.data.teacher_scores.write import write_parquet, write_tsv
@@ -23,7 +24,7 @@ from distilkit.errors import Stopped, UserError, nearest
 from distilkit.evaluation.rerank import Tokens, score_pairs
 from distilkit.files import atomic_folder, sha256_file
 from distilkit.progress import ProcessGroup, ProgressPhase, ProgressReporter
-from distilkit.scoring.inputs import Integers, holds_texts, read_wanted
+from distilkit.scoring.inputs import holds_texts, read_wanted
 from distilkit.scoring.parts import Floats, Parts
 from distilkit.scoring.rankers import OpenRanker
 from distilkit.scoring.texts import TABLES, Material, Source, prepare

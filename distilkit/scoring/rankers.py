@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.data.sources.tables import find_file
 from distilkit.data.tokens import TokenStore, tokenizer_identity
@@ -25,8 +26,6 @@ from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.materials import Materials
 from distilkit.settings import DataSettings
 from distilkit.training.precision import Precision
-
-Integers = npt.NDArray[np.int64]
 
 MAX_LENGTH = 256
 RESERVED = ("query_id", "doc_id", "score", "ensemble")

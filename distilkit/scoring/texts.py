@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from distilkit.data.arrays import Integers
 from distilkit.data.reading import jsonl_texts, tsv_texts
 from distilkit.data.sources.tables import TableFile, find_file
 from distilkit.data.teacher_scores.keys import as_bytes, numbers
@@ -15,7 +16,7 @@ from distilkit.data.teacher_scores.provenance import text_fingerprint
 from distilkit.data.texts import Texts, write_texts
 from distilkit.errors import UserError
 from distilkit.files import read_json, sha256_file, write_json
-from distilkit.scoring.inputs import Integers, Kind, Wanted, first_line, read_wanted
+from distilkit.scoring.inputs import Kind, Wanted, first_line, read_wanted
 
 FACTS = "facts.json"
 TABLES = ("queries", "passages")

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distilkit.scoring.audit import audit, looks_like_probabilities
-from distilkit.scoring.audit_plot import plot_audit
+from distilkit.scoring.audit import audit, looks_like_probabilities, plot_audit
 
 TRIPLES = np.array([[0, 2, 0], [1, 3, 3]])
 
