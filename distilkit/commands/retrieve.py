@@ -75,10 +75,10 @@ def retrieve(asked: options.Retrieve) -> str | None:
         materials = opened.materials(data_settings(asked.data, "bm25"), artifacts)
         queries = _queries(materials.collection, asked.split)
         tokens = opened.collection_tokens(materials)
-        assert isinstance(tokens, SideTokens)
         started = time.monotonic()
         precision = choose_precision(asked.wants_bf16, False, processes.device)
         opened.ranker.to(processes.device)
+        assert isinstance(tokens, SideTokens)
         with torch.no_grad(), computing(precision, processes.device):
             index = _index(asked, opened, tokens, materials.collection, processes.device)
             processes.on_main(lambda: index.claim(_made_of(opened, materials.collection, precision)))

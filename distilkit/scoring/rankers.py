@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 
 from distilkit.data.arrays import Integers
-from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
+from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH, SideTokens
 from distilkit.data.sources.tables import find_file
-from distilkit.data.tokens import TokenStore, tokenizer_identity
+from distilkit.data.tokens import PairTokens, TokenStore, tokenizer_identity
 from distilkit.errors import UserError
 from distilkit.evaluation.rerank import Tokens, score_pairs
 from distilkit.models import STUDENTS
@@ -114,9 +114,11 @@ class OpenRanker:
         """Return a collection, cut to the ranker's lengths."""
         return Materials(settings.model_copy(update=self.lengths), artifacts)
 
-    def collection_tokens(self, materials: Materials) -> Tokens:
+    def collection_tokens(self, materials: Materials) -> PairTokens | SideTokens:
         """Return a collection's tokens in the form that the ranker reads; they are kept for the next time."""
-        tokens: Tokens = materials.tokens_for(self.folder, self.ranker.architecture, asdict(self.ranker.options))
+        tokens: PairTokens | SideTokens = materials.tokens_for(
+            self.folder, self.ranker.architecture, asdict(self.ranker.options)
+        )
         return tokens
 
     def identity(self) -> dict[str, Any]:
