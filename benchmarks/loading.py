@@ -13,10 +13,10 @@ from benchmarks.texts import MINILM, Integers, Pairs, make_pairs
 from benchmarks.workload import ONE_STEP, SCORES, Session, last_stage, session
 from distilkit.data import tokens as token_stores
 from distilkit.models.references import local_folder
+from distilkit.pipeline.data import Data
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.materials import Materials
-from distilkit.runs.reporter import Reporter
 from distilkit.settings import DataSettings
 
 BATCH, EXAMPLES, STEPS = 32, 1600, 3
@@ -94,7 +94,7 @@ def tokenised(folder: Path, pairs: Pairs) -> Iterator[int]:
             write(place, texts, *rest)
 
         with patch.object(token_stores, "write_token_store", counting):
-            Materials(settings, Artifacts(folder / "artifacts", OneProcess(), Reporter(quiet=True))).tokens(
-                local_folder(MINILM)
-            )
+            workspace = Workspace(folder / "artifacts", OneProcess(), Reporter(quiet=True))
+            data = Data.of(settings, workspace)
+            workspace.prepare(data.reader(data.tokenizer(local_folder(MINILM))))
         yield seen[0]

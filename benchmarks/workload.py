@@ -22,7 +22,7 @@ from distilkit.models.initialise import student_from
 from distilkit.models.layer_map import uniform_layer_map
 from distilkit.models.projection import Projections
 from distilkit.models.references import local_folder
-from distilkit.runs.reporter import Reporter
+from distilkit.pipeline.reporter import Reporter
 from distilkit.settings import TrainSettings
 from distilkit.strategies import Stage, parse_strategy
 from distilkit.training.objective import Objective

@@ -16,8 +16,8 @@ from distilkit.models import STUDENTS, student_options
 from distilkit.models.initialise import student_from
 from distilkit.models.load import architecture_of, load_tokenizer
 from distilkit.options import Bench
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.materials import Materials
+from distilkit.pipeline.data import Data
+from distilkit.pipeline.workspace import Workspace
 from distilkit.scoring.rankers import OpenRanker, data_settings, model_folder, open_ranker
 
 SEED = 1
@@ -103,16 +103,16 @@ def made_up(tokenizer: Any, queries: int, documents: int, lengths: tuple[int, in
     return Workload(texts(queries, lengths[0]), texts(documents, lengths[1]), ranked, made_of)
 
 
-def of_collection(asked: Bench, artifacts: Artifacts) -> Workload:
+def of_collection(asked: Bench, workspace: Workspace) -> Workload:
     """Return the first judged queries of a collection's split with their first-stage candidates.
 
     Raises UserError for missing data, and a split without judgements.
     """
     assert asked.data is not None
-    materials = Materials(data_settings(asked.data, "bm25"), artifacts)
-    collection = materials.collection
+    data = Data.of(data_settings(asked.data, "bm25"), workspace)
+    collection = data.collection
     ids = sorted(collection.qrels(asked.split))
-    found, _ = materials.candidates(asked.split, ids, max(asked.depths))
+    found = workspace.value(data.candidates(asked.split, ids, max(asked.depths)))
     rows = [row for row in range(len(ids)) if (found.passages[row] >= 0).any()][: asked.queries]
     if not rows:
         raise UserError(f"--split {asked.split}: none of its queries has candidates to rank")

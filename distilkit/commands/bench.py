@@ -23,8 +23,8 @@ from distilkit.evaluation.macs_check import check_macs
 from distilkit.evaluation.rerank import Tokens, computing
 from distilkit.files import write_json
 from distilkit.models.encoded import EncodedFile
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProgressReporter
-from distilkit.runs.artifacts import Artifacts
 from distilkit.runs.folder import machine, versions
 from distilkit.scoring.rankers import OpenRanker
 from distilkit.training.precision import choose_precision
@@ -46,7 +46,7 @@ def bench(asked: options.Bench) -> str:
         if asked.data is None:
             workload = made_up(opened.tokenizer, asked.queries, max(asked.depths), asked.text_lengths)
         else:
-            workload = of_collection(asked, Artifacts(asked.runs_dir / ".artifacts", processes, reporter))
+            workload = of_collection(asked, Workspace(asked.runs_dir / ".artifacts", processes, reporter))
         precision = choose_precision(asked.wants_bf16, False, processes.device)
         opened.ranker.to(processes.device)
         with torch.no_grad(), computing(precision, processes.device), tempfile.TemporaryDirectory() as folder:

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from distilkit.errors import RunFailed, Stopped, UserError
 from distilkit.options import Printed
-from distilkit.runs.claim import exit_code
-from distilkit.runs.reporter import Reporter
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.session import exit_code
 from distilkit.training.processes import Processes
 
 

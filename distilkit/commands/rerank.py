@@ -10,8 +10,8 @@ from distilkit.commands.launch import launched
 from distilkit.data.teacher_scores.combine import HOW, combine
 from distilkit.errors import UserError, nearest
 from distilkit.evaluation.trec import write_run
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.materials import Materials
+from distilkit.pipeline.data import Data
+from distilkit.pipeline.workspace import Workspace
 from distilkit.scoring.rankers import data_settings, named, open_all, score_each
 from distilkit.training.precision import choose_precision
 
@@ -32,14 +32,14 @@ def rerank(asked: options.Rerank) -> str | None:
     lengths = asked.query_length, asked.document_length, asked.max_length
     with launched(asked, "stopped; nothing was written") as (processes, reporter), reporter.live():
         rankers = open_all(models, asked.architecture, lengths)
-        artifacts = Artifacts(asked.runs_dir / ".artifacts", processes, reporter)
-        materials = Materials(settings, artifacts)
-        qrels = materials.collection.qrels(asked.split)
-        queries = materials.query_set(asked.split, qrels, asked.depth)
+        workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
+        data = Data.of(settings, workspace)
+        queries = sorted(data.collection.qrels(asked.split))
+        candidates = workspace.value(data.candidates(asked.split, queries, asked.depth))
         each = score_each(
             rankers,
-            lambda opened: opened.collection_tokens(opened.materials(settings, artifacts)),
-            *queries.candidates.pairs(),
+            lambda opened: opened.collection_tokens(opened.data(settings, workspace), workspace),
+            *candidates.pairs(),
             batch_size=asked.batch_size,
             precision=choose_precision(asked.wants_bf16, False, processes.device),
             processes=processes,
@@ -52,7 +52,7 @@ def rerank(asked: options.Rerank) -> str | None:
             return None
         paths = {name: inserted(asked.output, name) if len(scores) > 1 else asked.output for name in scores}
         for name, path in paths.items():
-            write_run(path, queries.candidates.run(queries.collection, scores[name]), tag=name)
+            write_run(path, candidates.run(data.collection, scores[name]), tag=name)
     written = {name: str(path) for name, path in paths.items()}
     return json.dumps(written, indent=2) if asked.json_ else "\n".join(written.values())
 

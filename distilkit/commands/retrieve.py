@@ -21,8 +21,8 @@ from distilkit.evaluation.measures import Evaluation, evaluate
 from distilkit.evaluation.rerank import computing
 from distilkit.evaluation.search import Searcher, Top, require_faiss, search, search_faiss, shared
 from distilkit.evaluation.trec import Run, write_run
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
-from distilkit.runs.artifacts import Artifacts
 from distilkit.scoring.rankers import OpenRanker, data_settings, named, open_ranker
 from distilkit.tables import table
 from distilkit.training.precision import choose_precision
@@ -71,23 +71,23 @@ def retrieve(asked: options.Retrieve) -> str | None:
         _require_search(asked, opened)
         if asked.faiss is not None and processes.count > 1:
             raise UserError("--faiss searches in one process: start it without a launcher")
-        artifacts = Artifacts(asked.runs_dir / ".artifacts", processes, reporter)
-        materials = opened.materials(data_settings(asked.data, "bm25"), artifacts)
-        queries = _queries(materials.collection, asked.split)
-        tokens = opened.collection_tokens(materials)
+        workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
+        data = opened.data(data_settings(asked.data, "bm25"), workspace)
+        queries = _queries(data.collection, asked.split)
+        tokens = opened.collection_tokens(data, workspace)
         started = time.monotonic()
         precision = choose_precision(asked.wants_bf16, False, processes.device)
         opened.ranker.to(processes.device)
         assert isinstance(tokens, SideTokens)
         with torch.no_grad(), computing(precision, processes.device):
-            index = _index(asked, opened, tokens, materials.collection, processes.device)
-            processes.on_main(lambda: index.claim(_made_of(opened, materials.collection, precision)))
+            index = _index(asked, opened, tokens, data.collection, processes.device)
+            processes.on_main(lambda: index.claim(_made_of(opened, data.collection, precision)))
             top = _search(asked, opened, tokens, queries, index, processes, reporter)
         if not processes.is_main:
             return None
-        run = _run(materials.collection, queries, index.rows, top)
+        run = _run(data.collection, queries, index.rows, top)
         write_run(asked.output, run, tag)
-        seconds, evaluation = time.monotonic() - started, _evaluation(materials.collection, asked, run)
+        seconds, evaluation = time.monotonic() - started, _evaluation(data.collection, asked, run)
         return printed(Retrieved(asked.output, len(queries), len(index.rows), seconds, evaluation), asked)
 
 

@@ -8,11 +8,12 @@ from distilkit import options
 from distilkit.commands.output import screen
 from distilkit.comparison.reports import report, suite_report
 from distilkit.errors import UserError
+from distilkit.pipeline.plan import plan, suite_plan
+from distilkit.pipeline.request import Request
+from distilkit.pipeline.run import execute
+from distilkit.pipeline.suite_run import execute_suite
 from distilkit.recipe import load_with_source
-from distilkit.runs.execute import Request, execute
 from distilkit.runs.listing import locate
-from distilkit.runs.plan import plan, suite_plan
-from distilkit.runs.suite_run import execute_suite
 
 
 def run(asked: options.Run) -> str | None:

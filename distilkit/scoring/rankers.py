@@ -21,9 +21,9 @@ from distilkit.models import STUDENTS
 from distilkit.models.load import architecture_of, load_ranker, load_tokenizer, require_fit, saved_lengths
 from distilkit.models.ranker import Ranker, SideRanker
 from distilkit.models.references import PREFIX, content_hash, local_folder
+from distilkit.pipeline.data import Data
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.materials import Materials
 from distilkit.settings import DataSettings
 from distilkit.training.precision import Precision
 
@@ -110,16 +110,14 @@ class OpenRanker:
         tokens: Tokens = self.ranker.options.text_format.tokens(self.tokenizer, queries, passages, self.lengths)
         return tokens
 
-    def materials(self, settings: DataSettings, artifacts: Artifacts) -> Materials:
+    def data(self, settings: DataSettings, workspace: Workspace) -> Data:
         """Return a collection, cut to the ranker's lengths."""
-        return Materials(settings.model_copy(update=self.lengths), artifacts)
+        return Data.of(settings.model_copy(update=self.lengths), workspace)
 
-    def collection_tokens(self, materials: Materials) -> PairTokens | SideTokens:
+    def collection_tokens(self, data: Data, workspace: Workspace) -> PairTokens | SideTokens:
         """Return a collection's tokens in the form that the ranker reads; they are kept for the next time."""
-        tokens: PairTokens | SideTokens = materials.tokens_for(
-            self.folder, self.ranker.architecture, asdict(self.ranker.options)
-        )
-        return tokens
+        options = asdict(self.ranker.options)
+        return workspace.value(data.reader(data.tokenizer(self.folder), self.ranker.architecture, options))
 
     def identity(self) -> dict[str, Any]:
         """Return what the ranker's scores depend on, for their provenance."""

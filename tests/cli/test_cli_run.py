@@ -41,7 +41,7 @@ def test_a_run_leaves_exactly_these_files(finished: Any) -> None:
     assert files(finished.run) == COMMON | STUDENT | REFERENCES
     assert files(finished.twin) == COMMON | STUDENT
     kinds = {name.split("/")[0] for name in artifacts(finished.runs)}
-    assert kinds == {"collection", "candidates", "tokens", "teacher", "stage", "reference"}
+    assert kinds == {"collection", "candidates", "tokens", "teacher", "stage", "ranking", "cost"}
     leftovers = [name for name in files(finished.runs / ".artifacts") if name.endswith(".lock") or "/." in name]
     assert leftovers == []
 
@@ -284,7 +284,8 @@ def test_another_seed_shares_the_teacher(cli: Cli, finished: Any, tiny_recipe: P
     assert (runs / "suite/second-label_only/run.json").is_file()
     after = artifacts(runs)
     assert {name: after[name] for name in before} == before
-    assert sorted(name.split("/")[0] for name in set(after) - set(before)) == ["stage", "stage"]
+    kinds = ["cost", "cost", "ranking", "ranking", "stage", "stage"]
+    assert sorted(name.split("/")[0] for name in set(after) - set(before)) == kinds
     record, twin = read(runs / "suite/second/run.json"), read(runs / "suite/second-label_only/run.json")
     assert (record["seed"], twin["seed"]) == (2, 2)
     assert record["overrides"] == ['name="suite/second"', "seed=2"]

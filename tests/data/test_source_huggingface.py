@@ -12,7 +12,7 @@ import pytest
 from distilkit.data.collection import Collection, open_collection
 from distilkit.data.sources import BeirSource, HuggingFaceSource
 from distilkit.errors import UserError
-from distilkit.runs.materials import make_source
+from distilkit.pipeline.data import make_source
 from distilkit.settings import DataSettings
 
 CORPUS = [

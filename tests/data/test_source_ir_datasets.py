@@ -12,7 +12,7 @@ from distilkit.data.collection import Collection, open_collection
 from distilkit.data.sources import IrDatasetsSource
 from distilkit.data.sources import ir_datasets as source
 from distilkit.errors import UserError
-from distilkit.runs.materials import make_source
+from distilkit.pipeline.data import make_source
 from distilkit.settings import DataSettings
 
 ir_datasets = pytest.importorskip("ir_datasets")

@@ -21,8 +21,9 @@ from distilkit.evaluation.trec import read_run
 from distilkit.models.cat import BertCat, load_cat
 from distilkit.models.load import load_tokenizer
 from distilkit.models.macs import encoder_macs
+from distilkit.pipeline.request import Request
+from distilkit.pipeline.run import execute
 from distilkit.recipe import load_with_source
-from distilkit.runs.execute import Request, execute
 from distilkit.training.processes import Processes
 
 WORDS = ["apple", "river", "engine", "violin", "desert", "copper", "planet", "red", "old", "slow", "the", "of"]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from distilkit.pipeline.pipeline import resolved_stages
+from distilkit.pipeline.suite import members
 from distilkit.recipe import load_recipe, resolved, shipped_recipes
-from distilkit.runs.experiment import resolved_stages
-from distilkit.runs.suite import members
 from distilkit.settings import Recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -95,7 +95,11 @@ def test_a_recipe_on_the_built_in_collection_is_planned(path: Path, cli: Cli, py
     found = json.loads(outcome.out)
     for plan in found.get("runs", [found]):
         assert plan["stages"]
-        assert all(stage["steps"] > 0 and stage["examples"] > 0 for stage in plan["stages"])
+        on_text = [stage for stage in plan["stages"] if stage["what"].endswith(": general")]
+        # Sequences of text are counted when they are tokenised, which a plan does not do.
+        assert all(stage["examples"] is None for stage in on_text)
+        assert all(stage["examples"] > 0 for stage in plan["stages"] if stage not in on_text)
+        assert on_text or all(stage["steps"] > 0 for stage in plan["stages"])
         assert plan["sets"]["test"]["queries"] > 0
 
 

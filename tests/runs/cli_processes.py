@@ -19,8 +19,8 @@ _context.set_forkserver_preload(
     [
         "distilkit.cli",
         "distilkit.training.trainer",
-        "distilkit.runs.execute",
-        "distilkit.runs.plan",
+        "distilkit.pipeline.run",
+        "distilkit.pipeline.plan",
         "distilkit.comparison.reports",
         "distilkit.evaluation.cost",
         "distilkit.models.save",

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.experiment import Experiment
-from distilkit.runs.reporter import Reporter
 
 Keys = Callable[..., dict[str, str]]
 
@@ -115,11 +115,9 @@ def keys(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Keys:
         recipe = load_recipe(
             tiny_recipe, [f"{key}={_toml(value)}" for key, value in {**BASE, **(changes or {})}.items()]
         )
-        processes = OneProcess()
-        experiment = Experiment(recipe, Artifacts(root, processes, Reporter(quiet=True)), processes)
-        (point,) = experiment.grid()
-        artifacts = {"teacher": experiment.teacher_jobs()[-1], "student": point.jobs[-1]}
-        return {name: experiment.stages.artifact(job).key for name, job in artifacts.items()}
+        pipeline = Pipeline(recipe, Workspace(root, OneProcess(), Reporter(quiet=True)))
+        (point,), (chain,) = pipeline.grid(), pipeline.teacher_chains
+        return {"teacher": chain[-1].key, "student": point.stages[-1].key}
 
     return find
 

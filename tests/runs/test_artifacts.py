@@ -1,24 +1,63 @@
 """Artifacts are built once, whole or not at all, by whoever asks first."""
 
 import json
+import shutil
 import signal
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from cli_processes import Started, started, wait_for
 
 from distilkit.errors import RunFailed, Stopped
 from distilkit.files import content_key
+from distilkit.pipeline.graph import FORMAT, Artifact, Node, walk
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
-from distilkit.runs.artifacts import Artifact, Artifacts
-from distilkit.runs.reporter import Reporter
 
-THING = Artifact("thing", {"of": "values", "number": 1})
+Build = Callable[[Path], Any]
 
 
-def artifacts(root: Path, reporter: Reporter | None = None) -> Artifacts:
-    return Artifacts(root, OneProcess(), reporter or Reporter(quiet=True))
+@dataclass(frozen=True, eq=False)
+class Thing(Artifact[str]):
+    """A text, made by a function of its folder."""
+
+    content: dict[str, Any]
+    make: Build
+    parts: tuple[Node[Any], ...] = ()
+    together: bool = False  # type: ignore[misc]
+
+    kind: ClassVar[str] = "thing"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        return self.parts
+
+    def identity(self) -> dict[str, Any]:
+        return self.content
+
+    def build(self, folder: Path, workspace: Workspace) -> Any:
+        return self.make(folder)
+
+    def open(self, folder: Path, workspace: Workspace) -> str:
+        return (folder / "value.txt").read_text()
+
+
+class Thong(Thing):
+    """Another kind."""
+
+    kind: ClassVar[str] = "thong"
+
+
+CONTENT = {"of": "values", "number": 1}
+
+
+def workspace_of(root: Path, reporter: Reporter | None = None) -> Workspace:
+    return Workspace(root, OneProcess(), reporter or Reporter(quiet=True))
 
 
 def write(folder: Path) -> dict[str, int]:
@@ -30,24 +69,68 @@ def never(folder: Path) -> None:
     raise AssertionError("built twice")
 
 
+THING = Thing(CONTENT, write)
+
+
 def test_an_artifact_is_built_once_and_tells_what_it_is_made_of(tmp_path: Path) -> None:
-    store = artifacts(tmp_path)
-    assert not store.has(THING)
-    path = store.get(THING, write)
-    assert path == tmp_path / "thing" / THING.key == store.path(THING)
-    assert store.has(THING)
-    assert store.get(THING, never) == path
-    assert (path / "value.txt").read_text() == "built"
-    made_of = {"kind": "thing", "format": 1, "of": "values", "number": 1}
-    assert store.facts(THING) == {"key": THING.key, "made_of": made_of, "found": 7}
+    workspace = workspace_of(tmp_path)
+    assert not workspace.has(THING)
+    assert workspace.value(THING) == "built"
+    path = workspace.path(THING)
+    assert path == tmp_path / "thing" / THING.key
+    assert workspace.has(THING)
+    assert workspace_of(tmp_path).value(Thing(CONTENT, never)) == "built"
+    made_of = {"kind": "thing", "format": FORMAT, "of": "values", "number": 1}
+    assert workspace.facts(THING) == {"key": THING.key, "made_of": made_of, "found": 7}
     assert content_key(made_of) == THING.key
     assert [found.name for found in (tmp_path / "thing").iterdir()] == [THING.key]
 
 
-def test_kind_and_manifest_make_the_key() -> None:
-    others = [Artifact("thong", THING.manifest), Artifact("thing", {**THING.manifest, "number": 1.5})]
+def test_kind_and_identity_make_the_key() -> None:
+    others = [Thong(CONTENT, write), Thing({**CONTENT, "number": 1.5}, write)]
     assert len({THING.key, *(other.key for other in others)}) == 3
-    assert Artifact("thing", {"number": 1, "of": "values"}).key == THING.key
+    assert Thing({"number": 1, "of": "values"}, write) == THING
+
+
+def chain(built: list[str]) -> tuple[Thing, Thing, Thing]:
+    def noting(name: str) -> Build:
+        def build(folder: Path) -> dict[str, int]:
+            built.append(name)
+            return write(folder)
+
+        return build
+
+    first = Thing({"name": "first"}, noting("first"))
+    second = Thing({"name": "second"}, noting("second"), (first,))
+    return first, second, Thing({"name": "third"}, noting("third"), (first, second))
+
+
+def test_inputs_are_built_first_and_each_once(tmp_path: Path) -> None:
+    built: list[str] = []
+    first, second, third = chain(built)
+    assert list(walk([third], lambda node: False)) == [first, second, third]
+    workspace_of(tmp_path).prepare(third)
+    assert built == ["first", "second", "third"]
+
+
+def test_what_only_finished_results_are_made_of_is_not_built_again(tmp_path: Path) -> None:
+    built: list[str] = []
+    first, second, third = chain(built)
+    workspace = workspace_of(tmp_path)
+    workspace.prepare(third)
+    shutil.rmtree(workspace.path(first))
+    shutil.rmtree(workspace.path(second))
+    workspace_of(tmp_path).prepare(third)
+    assert built == ["first", "second", "third"]
+    workspace_of(tmp_path).prepare(second)
+    assert built == ["first", "second", "third", "first", "second"]
+
+
+def test_a_build_reads_declared_inputs_alone(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path)
+    other = Thing({"name": "undeclared"}, write)
+    with pytest.raises(AssertionError, match="no declared input"):
+        workspace.prepare(Thing({"name": "reader"}, lambda folder: workspace.value(other)))
 
 
 @pytest.mark.parametrize("error", [RunFailed("broken"), OSError("full"), Stopped("stop"), KeyboardInterrupt()])
@@ -56,19 +139,19 @@ def test_a_builder_that_raises_leaves_nothing(tmp_path: Path, error: BaseExcepti
         (folder / "half").write_text("written")
         raise error
 
-    store = artifacts(tmp_path)
+    workspace = workspace_of(tmp_path)
     with pytest.raises(type(error)):
-        store.get(THING, build)
-    assert not store.has(THING)
+        workspace.prepare(Thing(CONTENT, build))
+    assert not workspace.has(THING)
     assert [found.name for found in (tmp_path / "thing").iterdir()] == [f"{THING.key}.lock"]
-    assert store.get(THING, write)
+    assert workspace.value(THING) == "built"
 
 
 def test_what_is_no_json_is_no_manifest(tmp_path: Path) -> None:
-    store = artifacts(tmp_path)
+    workspace = workspace_of(tmp_path)
     with pytest.raises(TypeError):
-        store.get(THING, lambda folder: {"found": object()})
-    assert not store.has(THING)
+        workspace.prepare(Thing(CONTENT, lambda folder: {"found": object()}))
+    assert not workspace.has(THING)
 
 
 def build_slowly(root: Path, name: str, seconds: float) -> None:
@@ -80,7 +163,9 @@ def build_slowly(root: Path, name: str, seconds: float) -> None:
         (folder / "half").write_text("written")
         time.sleep(seconds)
 
-    print(artifacts(root, Reporter()).get(THING, build), flush=True)
+    workspace, thing = workspace_of(root, Reporter()), Thing(CONTENT, build)
+    workspace.prepare(thing)
+    print(workspace.path(thing), flush=True)
 
 
 def builders(root: Path) -> list[str]:
@@ -122,7 +207,7 @@ def test_who_waits_can_be_stopped(tmp_path: Path) -> None:
     with started(build_slowly, tmp_path, "first", 60.0, folder=tmp_path / "first") as first:
         wait_for(lambda: builders(tmp_path), first)
         with pytest.raises(Stopped):
-            artifacts(tmp_path, Asked(quiet=True)).get(THING, never)
+            workspace_of(tmp_path, Asked(quiet=True)).prepare(Thing(CONTENT, never))
 
 
 class Follower:
@@ -149,21 +234,21 @@ def test_other_processes_take_part_in_what_all_build(tmp_path: Path) -> None:
 
     hit, together, alone = (
         Follower(True),
-        Follower(False, tmp_path / "x", None),
-        Follower(False, tmp_path / "x", {}, None),
+        Follower(False, False, tmp_path / "x", None),
+        Follower(False, False, tmp_path / "x", {}, None),
     )
-    for group, all_build in [(hit, True), (together, False), (alone, True)]:
-        store = Artifacts(tmp_path, group, Reporter(quiet=True))  # type: ignore[arg-type]
-        assert store.get(THING, build, alone=all_build) == store.path(THING)
+    for group, all_build in [(hit, True), (together, True), (alone, False)]:
+        workspace = Workspace(tmp_path, group, Reporter(quiet=True))  # type: ignore[arg-type]
+        workspace.prepare(Thing(CONTENT, build, together=all_build))
         assert group.results == []
     assert built == [tmp_path / "x"]
-    failed = Follower(False, tmp_path / "x", RunFailed("no room"))
+    failed = Follower(False, False, tmp_path / "x", RunFailed("no room"))
     with pytest.raises(RunFailed):
-        Artifacts(tmp_path, failed, Reporter(quiet=True)).get(THING, build)  # type: ignore[arg-type]
+        Workspace(tmp_path, failed, Reporter(quiet=True)).prepare(Thing(CONTENT, build))  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
 
 def test_manifests_read_back(tmp_path: Path) -> None:
-    artifacts(tmp_path).get(THING, write)
+    workspace_of(tmp_path).prepare(THING)
     text = (tmp_path / "thing" / THING.key / "manifest.json").read_text()
     assert json.loads(text)["made_of"]["number"] == 1

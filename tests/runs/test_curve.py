@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from distilkit.runs import fill
-from distilkit.runs.reporter import Reporter
+from distilkit.pipeline import run as pipeline_run
+from distilkit.pipeline.reporter import Reporter
 
 Cli = Callable[..., Any]
 Run = Callable[..., Path]
@@ -78,7 +78,7 @@ def test_points_and_level(whole: Path) -> None:
 
 @pytest.mark.parametrize("within", [0.05, 0.5, 0.0, -9.0, 1.0])
 def test_when_it_came_close(whole: Path, run: Run, monkeypatch: pytest.MonkeyPatch, within: float) -> None:
-    monkeypatch.setattr(fill, "CLOSE", within)
+    monkeypatch.setattr(pipeline_run, "CLOSE", within)
     found = curve(run(f"within{within}"))  # its stages are there, so that nothing is trained
     close = [point for point in found["points"] if point["RR@5"] >= (1 - within) * found["teacher"]]
     assert found["first_within"] == (close[0] if close else None)

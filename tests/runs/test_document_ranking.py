@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from distilkit.evaluation.trec import read_run
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.experiment import Experiment
-from distilkit.runs.reporter import Reporter
 
 PASSAGES = "data.passages={length = 3, stride = 2, aggregate = 'max', keep = 2}"
 
@@ -26,10 +26,9 @@ def finished(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory, cli: C
     return runs
 
 
-def experiment(recipe: Path, runs: Path, *overrides: str) -> Experiment:
-    processes = OneProcess()
-    artifacts = Artifacts(runs / ".artifacts", processes, Reporter(quiet=True))
-    return Experiment(load_recipe(recipe, [PASSAGES, "name=max", *overrides]), artifacts, processes)
+def pipeline_of(recipe: Path, runs: Path, *overrides: str) -> Pipeline:
+    workspace = Workspace(runs / ".artifacts", OneProcess(), Reporter(quiet=True))
+    return Pipeline(load_recipe(recipe, [PASSAGES, "name=max", *overrides]), workspace)
 
 
 def test_a_document_is_scored_by_its_best_window(finished: Path, tiny_recipe: Path) -> None:
@@ -38,35 +37,37 @@ def test_a_document_is_scored_by_its_best_window(finished: Path, tiny_recipe: Pa
     from distilkit.evaluation.rerank import score_batch
     from distilkit.models.cat import load_cat
 
-    found = experiment(tiny_recipe, finished)
-    materials = found.materials
-    windows, tokens = materials.windows(found.base.folder), materials.tokens(found.base.folder)
-    assert windows is not None
-    assert len(windows.texts) > len(materials.collection.passages)
+    found = pipeline_of(tiny_recipe, finished)
+    value, tokenizer, collection = found.workspace.value, found.bases[0].tokenizer, found.data.collection
+    cut = found.data.windows(tokenizer)
+    assert cut is not None
+    windows, tokens = value(cut), value(found.data.reader(tokenizer))
+    assert len(windows.texts) > len(collection.passages)
     ranker = load_cat(finished / "max" / "model")
     run = read_run(finished / "max" / "eval" / "test" / "run.trec")
     query, ranking = next(iter(run.items()))
     for passage, score in ranking[:3]:
-        row = materials.collection.passages.index(passage)
+        row = collection.passages.index(passage)
         rows = np.arange(windows.starts[row], windows.starts[row + 1])
-        queries = np.full(len(rows), materials.collection.queries.index(query))
+        queries = np.full(len(rows), collection.queries.index(query))
         with torch.no_grad():
             expected = score_batch(ranker, tokens, queries, rows, torch.device("cpu")).max()
         assert score == pytest.approx(expected, abs=1e-5)
 
 
 def test_training_reads_the_windows_that_the_teacher_scores_best(finished: Path, tiny_recipe: Path) -> None:
-    found = experiment(tiny_recipe, finished)
-    (job,) = found.grid()[0].jobs
-    examples = found.stages._task.training_set(job)
-    windows = found.materials.windows(found.base.folder)
-    assert windows is not None
+    found = pipeline_of(tiny_recipe, finished)
+    value = found.workspace.value
+    (stage,) = found.grid()[0].stages
+    examples = value(stage.examples)
+    cut = found.data.windows(found.bases[0].tokenizer)
+    assert cut is not None
+    windows = value(cut)
     documents = np.searchsorted(windows.starts, examples.passages.ravel(), side="right") - 1
     pairs = list(zip(examples.queries.ravel().tolist(), documents.tolist(), strict=True))
     assert max(pairs.count(pair) for pair in pairs) >= 2  # a document may come for several positives of its query
-    assert len(examples) == found.stages.size(job)[0] == found.stages._task.count(job)
-    teacher = found.teacher_jobs()[0]
-    first = found.stages._task.training_set(teacher)
+    assert len(examples) == stage.examples.count(found.workspace)
+    first = value(found.teacher_chains[0][0].examples)
     assert set(first.passages.ravel().tolist()) <= set(windows.starts[:-1].tolist())
 
 
@@ -82,8 +83,7 @@ def test_training_reads_the_windows_that_the_teacher_scores_best(finished: Path,
 )
 def test_what_changes_a_stage(finished: Path, tiny_recipe: Path, override: str, changes: bool) -> None:
     def key(*overrides: str) -> str:
-        found = experiment(tiny_recipe, finished, *overrides)
-        return found.stages.artifact(found.grid()[0].jobs[-1]).key
+        return pipeline_of(tiny_recipe, finished, *overrides).grid()[0].stages[-1].key
 
     assert (key(override) != key()) == changes
 

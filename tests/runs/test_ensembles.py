@@ -9,15 +9,16 @@ import pytest
 
 from distilkit.evaluation.trec import read_run
 from distilkit.files import read_json
+from distilkit.pipeline.evaluation import combined, total
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.plan import plan
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.request import Request
+from distilkit.pipeline.suite import members
+from distilkit.pipeline.teacher_scores import RankerScores, ScoredExamples
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.execute import Request
-from distilkit.runs.experiment import Experiment
-from distilkit.runs.plan import plan
-from distilkit.runs.references import combined, total
-from distilkit.runs.reporter import Reporter
-from distilkit.runs.suite import members
 from distilkit.training.processes import Processes
 
 MARGIN = ["strategy={name = 'margin_mse'}", "train.negatives=2", "train.max_steps=4", "twin.budget=none"]
@@ -56,23 +57,21 @@ def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory, cli: Callab
     return runs
 
 
-def experiment_of(recipe: Path, runs: Path, *settings: str) -> Experiment:
-    processes = Processes()
+def pipeline_of(recipe: Path, runs: Path, *settings: str) -> Pipeline:
     loaded = load_recipe(recipe, [*MARGIN, *settings])
-    return Experiment(loaded, Artifacts(runs / ".artifacts", processes, Reporter(quiet=True)), processes)
+    return Pipeline(loaded, Workspace(runs / ".artifacts", Processes(), Reporter(quiet=True)))
 
 
 def test_the_student_learns_the_mean_of_three_teachers(finished: Path, recipe: Path) -> None:
-    experiment = experiment_of(recipe, finished)
-    (point,) = experiment.grid()
-    job = point.jobs[-1]
-    assert job.teacher is not None
-    assert len({member.identity for member in job.teacher.members}) == 3
-    examples = experiment.stages._task.training_set(job)
-    alone = [
-        experiment.stages.targets.of(type(job.teacher)((member,)), examples.queries, examples.passages)
-        for member in job.teacher.members
-    ]
+    pipeline = pipeline_of(recipe, finished)
+    (point,) = pipeline.grid()
+    stage, value = point.stages[-1], pipeline.workspace.value
+    assert stage.teacher is not None
+    assert len({member.key for member in stage.teacher.members}) == 3
+    assert isinstance(stage.examples, ScoredExamples)
+    assert isinstance(stage.examples.scores, RankerScores)
+    examples = value(stage.examples)
+    alone = [value(member).of(examples.queries, examples.passages) for member in stage.examples.scores.members]
     np.testing.assert_allclose(examples.targets, np.mean(alone, axis=0), rtol=1e-6)
     assert not np.allclose(alone[0], alone[1])
     assert len(list((finished / ".artifacts" / "scores").iterdir())) == 3
@@ -80,32 +79,32 @@ def test_the_student_learns_the_mean_of_three_teachers(finished: Path, recipe: P
 
 def test_the_ensemble_is_what_the_student_is_held_against(finished: Path, recipe: Path) -> None:
     folder = finished / "ensemble" / "eval" / "test" / "references" / "teacher"
-    members = [read_run(path / "run.trec") for path in (finished / ".artifacts" / "reference").iterdir()]
-    assert len(members) == 3
+    members = [read_run(path / "run.trec") for path in (finished / ".artifacts" / "ranking").iterdir()]
+    assert len(members) == 4, "three teachers and the student"
+    members.remove(read_run(finished / "ensemble" / "eval" / "test" / "run.trec"))
     found = {query: dict(ranked) for query, ranked in read_run(folder / "run.trec").items()}
     for query, scores in found.items():
         tables = [dict(run[query]) for run in members]
         for passage, score in scores.items():
             assert score == pytest.approx(np.mean([table[passage] for table in tables]), rel=1e-5)
-    costs = [read_json(path / "cost.json") for path in (finished / ".artifacts" / "reference").iterdir()]
-    assert read_json(folder / "cost.json")["parameters"] == sum(cost["parameters"] for cost in costs)
+    costs = [read_json(path / "cost.json") for path in (finished / ".artifacts" / "cost").iterdir()]
+    student = read_json(finished / "ensemble" / "eval" / "test" / "cost.json")
+    of_teachers = sum(cost["parameters"] for cost in costs) - student["parameters"]
+    assert read_json(folder / "cost.json")["parameters"] == of_teachers
 
 
 def test_a_cut_teacher_has_fewer_layers(finished: Path, recipe: Path) -> None:
-    experiment = experiment_of(recipe, finished)
-    layers = [
-        read_json(experiment.stages.planned(chain[-1]).folder / "config.json")["num_hidden_layers"]
-        for chain in experiment.teacher_chains
-    ]
-    assert layers == [4, 4, 2]
-    assert experiment.teacher_macs()[2] < experiment.teacher_macs()[0]
+    pipeline = pipeline_of(recipe, finished)
+    teachers = [chain[-1] for chain in pipeline.teacher_chains]
+    folders = [pipeline.workspace.value(teacher) for teacher in teachers]
+    assert [read_json(folder / "config.json")["num_hidden_layers"] for folder in folders] == [4, 4, 2]
+    assert teachers[2].macs(teachers[2].reader) < teachers[0].macs(teachers[0].reader)
 
 
 def test_standardising_changes_the_students_key_alone(finished: Path, recipe: Path) -> None:
-    one, other = experiment_of(recipe, finished), experiment_of(recipe, finished, "teacher.combine=standardised")
-    keys = [[experiment.stages.artifact(job).key for job in experiment.teacher_jobs()] for experiment in (one, other)]
-    assert keys[0] == keys[1]
-    students = [experiment.stages.artifact(experiment.grid()[0].jobs[-1]).key for experiment in (one, other)]
+    one, other = pipeline_of(recipe, finished), pipeline_of(recipe, finished, "teacher.combine=standardised")
+    assert one.teacher_chains == other.teacher_chains
+    students = [pipeline.grid()[0].stages[-1] for pipeline in (one, other)]
     assert students[0] != students[1]
 
 
@@ -175,12 +174,7 @@ teachers = ["none", "teacher", "T2"]
 """)
     runs = members(load_recipe(table))
     assert [run.teacher for run in runs] == ["none", "teacher", "T2"]
-    last = Experiment(
-        runs[-1].recipe, Artifacts(tmp_path / ".artifacts", OneProcess(), Reporter(quiet=True)), OneProcess()
-    )
-    alone = Experiment(
-        runs[1].recipe, Artifacts(tmp_path / ".artifacts", OneProcess(), Reporter(quiet=True)), OneProcess()
-    )
-    keys = [[one.stages.artifact(job).key for job in one.teacher_jobs()] for one in (alone, last)]
+    workspace = Workspace(tmp_path / ".artifacts", OneProcess(), Reporter(quiet=True))
+    keys = [[chain[-1].key for chain in Pipeline(run.recipe, workspace).teacher_chains] for run in (runs[1], runs[-1])]
     assert len(keys[1]) == 3
     assert keys[0] == keys[1][:1], "the teacher is trained once for both"

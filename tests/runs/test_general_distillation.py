@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreTraining
 
+from distilkit.pipeline.build_objective import PROJECTIONS, build_objective
+from distilkit.pipeline.models import Teacher
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.experiment import Experiment
-from distilkit.runs.jobs import Teacher
-from distilkit.runs.learners import PROJECTIONS, build_objective
-from distilkit.runs.reporter import Reporter
 
 Cli = Callable[..., Any]
 Run = Callable[..., Path]
@@ -68,10 +68,9 @@ def text_manifests(runs: Path) -> list[Any]:
     return [json.loads(path.read_text())["made_of"] for path in (runs / ".artifacts" / "text").glob("*/manifest.json")]
 
 
-def experiment(recipe: Path, runs: Path, *options: str) -> Experiment:
-    processes = OneProcess()
-    artifacts = Artifacts(runs / ".artifacts", processes, Reporter(quiet=True))
-    return Experiment(load_recipe(recipe, [f"{option}" for option in options]), artifacts, processes)
+def pipeline_of(recipe: Path, runs: Path, *options: str) -> Pipeline:
+    workspace = Workspace(runs / ".artifacts", OneProcess(), Reporter(quiet=True), runs / "checkpoints")
+    return Pipeline(load_recipe(recipe, [f"{option}" for option in options]), workspace)
 
 
 def test_the_collections_own_text(run: Run, runs: Path) -> None:
@@ -88,19 +87,20 @@ def test_the_collections_own_text(run: Run, runs: Path) -> None:
 def test_what_the_general_stage_leaves_the_next_one_takes_up(run: Run, runs: Path, tiny_recipe: Path) -> None:
     options = (*GENERAL, "student.shape=L2_H8", "student.start=random")
     run("narrow", *options)
-    found = experiment(tiny_recipe, runs, *options)
-    jobs = found.grid()[0].jobs
-    before = found.stages.get(jobs[0], runs / "checkpoints")
-    objective = build_objective(jobs[1], found.artifacts, torch.device("cpu"), half=False)
-    kept = load_file(before.folder.parent / PROJECTIONS)
+    found = pipeline_of(tiny_recipe, runs, *options)
+    stages = found.grid()[0].stages
+    before = found.workspace.value(stages[0])
+    objective = build_objective(stages[1], found.workspace, half=False)
+    assert objective.projections is not None
+    kept = load_file(before.parent / PROJECTIONS)
     assert set(kept) == {"fit_dense.weight", "fit_dense.bias"}
     assert torch.equal(objective.projections.fit_dense.weight, kept["fit_dense.weight"])
-    saved = load_file(before.folder / "model.safetensors")
+    saved = load_file(before / "model.safetensors")
     student = dict(objective.student.model.named_parameters())
     assert all(torch.equal(student[name], value) for name, value in saved.items())
     # It learned from the checkpoint as it was before fine-tuning, the next stage learns from the ranker.
-    assert jobs[0].teacher == Teacher((found.base,))
-    assert jobs[1].teacher == found.planned_ranker() != jobs[0].teacher
+    assert stages[0].teacher == Teacher((found.bases[0],))
+    assert stages[1].teacher == found.ranker != stages[0].teacher
 
 
 def test_its_twin_takes_as_many_steps_as_all_stages(run: Run, runs: Path) -> None:
@@ -228,9 +228,10 @@ def test_a_published_checkpoint_as_the_start(
 ) -> None:
     folder = published(tmp_path / "tinybert", tiny_checkpoint, extras)
     options = (*SHORT, f"student.start={folder}", "student.shape=L2_H8", f"strategy.projection={projection}")
-    found = experiment(tiny_recipe, runs, *options)
-    (job,) = found.grid()[0].jobs
-    objective = build_objective(job, found.artifacts, torch.device("cpu"), half=False)
+    found = pipeline_of(tiny_recipe, runs, *options)
+    (stage,) = found.grid()[0].stages
+    objective = build_objective(stage, found.workspace, half=False)
+    assert objective.projections is not None
     projections = dict(objective.projections.named_parameters())
     taken = {name for name, value in extras.items() if name in projections and torch.equal(projections[name], value)}
     assert taken == (set(extras) & set(projections))
@@ -247,8 +248,8 @@ def test_a_published_checkpoint_as_the_start(
 
 def test_it_is_told_by_its_weights(runs: Path, tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     def key(folder: Path) -> str:
-        found = experiment(tiny_recipe, runs, *SHORT, f"student.start={folder}", "student.shape=none")
-        return found.stages.artifact(found.grid()[0].jobs[0]).key
+        found = pipeline_of(tiny_recipe, runs, *SHORT, f"student.start={folder}", "student.shape=none")
+        return found.grid()[0].stages[0].key
 
     one = published(tmp_path / "one", tiny_checkpoint, SHARED)
     same = shutil.copytree(one, tmp_path / "same")
@@ -258,9 +259,9 @@ def test_it_is_told_by_its_weights(runs: Path, tiny_recipe: Path, tiny_checkpoin
 
 def test_every_nth_layer(run: Run, runs: Path, tiny_recipe: Path, tiny_checkpoint: Path) -> None:
     options = (*SHORT, "student.start=every_nth_layer")
-    found = experiment(tiny_recipe, runs, *options)
-    (job,) = found.grid()[0].jobs
-    student = build_objective(job, found.artifacts, torch.device("cpu"), half=False).student.model
+    found = pipeline_of(tiny_recipe, runs, *options)
+    (stage,) = found.grid()[0].stages
+    student = build_objective(stage, found.workspace, half=False).student.model
     source = load_file(tiny_checkpoint / "model.safetensors")
     for layer, theirs in enumerate((1, 3)):
         name = "attention.self.query.weight"

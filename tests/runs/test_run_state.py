@@ -10,10 +10,10 @@ import pytest
 from cli_processes import Started, started, wait_for
 
 from distilkit.errors import Stopped
+from distilkit.pipeline.reporter import Reporter
 from distilkit.runs.folder import RunFolder, provenance
 from distilkit.runs.lock import Lock
 from distilkit.runs.record import RunRecord, read_status
-from distilkit.runs.reporter import Reporter
 from distilkit.runs.state import derive
 
 

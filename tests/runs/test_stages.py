@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from distilkit.pipeline.request import Request
+from distilkit.pipeline.run import execute
+from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.recipe import load_with_source
-from distilkit.runs import stages as stages_module
-from distilkit.runs.execute import Request, execute
 
 Run = Callable[..., Path]
 
@@ -36,11 +37,11 @@ def test_stages_of_one_run_may_differ_in_precision(run: Run, tmp_path: Path) -> 
     folder = run(tmp_path, "train.bf16=true", "evaluate.bf16=true")
     manifests = {
         kind: json.loads(next((tmp_path / ".artifacts" / kind).glob("*/manifest.json")).read_text())["made_of"]
-        for kind in ("teacher", "stage", "reference")
+        for kind in ("teacher", "stage", "ranking")
     }
     assert manifests["teacher"]["stage"]["precision"] == "fp32"
     assert manifests["stage"]["stage"]["precision"] == "bf16"
-    assert manifests["reference"]["precision"] == "bf16"
+    assert manifests["ranking"]["precision"] == "bf16"
     assert (folder / "model" / "model.safetensors").exists()
 
 
@@ -62,7 +63,7 @@ def test_a_grid_is_chosen_by_this_recipes_own_validation(run: Run, tmp_path: Pat
 
 def test_a_stage_that_is_there_is_not_trained_again(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = run(tmp_path, "train.eval_steps=3")
-    monkeypatch.setattr(stages_module.Stages, "_train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(TrainedStage, "build", lambda *_: pytest.fail("trained again"))
     other = run(tmp_path, "train.eval_steps=3", "name=other")
     for name in ("model/model.safetensors", "eval/test/per_query.csv", "eval/test/references/teacher/run.trec"):
         assert (one / name).read_bytes() == (other / name).read_bytes()

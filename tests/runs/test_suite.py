@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from distilkit.errors import UserError
+from distilkit.pipeline.suite import members
 from distilkit.recipe import load_recipe
-from distilkit.runs.suite import members
 
 MATRIX = """
 general_seed = 1

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from distilkit.files import read_json
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.workspace import Workspace
 from distilkit.recipe import load_recipe
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.experiment import Experiment
-from distilkit.runs.reporter import Reporter
 from distilkit.training.processes import Processes
 
 SETTINGS = [
@@ -53,9 +53,8 @@ def given(scored: Path, triples: Path, *more: str) -> list[str]:
 def examples_of(recipe: Path, runs: Path, scored: Path, triples: Path) -> Any:
     settings = [*SETTINGS, f"teacher.scores={scored}", "teacher.fine_tune=none", f"train.triples={triples}"]
     loaded = load_recipe(recipe, settings)
-    experiment = Experiment(loaded, Artifacts(runs / ".artifacts", Processes(), Reporter(quiet=True)), Processes())
-    job = experiment.grid()[0].jobs[-1]
-    return experiment, experiment.stages._task.training_set(job)
+    pipeline = Pipeline(loaded, Workspace(runs / ".artifacts", Processes(), Reporter(quiet=True)))
+    return pipeline, pipeline.workspace.value(pipeline.grid()[0].stages[-1].examples)
 
 
 def test_a_student_learns_the_scores_of_a_file(
@@ -63,10 +62,10 @@ def test_a_student_learns_the_scores_of_a_file(
 ) -> None:
     done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *given(scored, triples))
     assert done.code == 0, done.err
-    experiment, examples = examples_of(tiny_recipe, tmp_path, scored, triples)
+    pipeline, examples = examples_of(tiny_recipe, tmp_path, scored, triples)
     rows = [line.split("\t") for line in scored.read_text().splitlines()]
     np.testing.assert_array_equal(examples.targets, np.array([row[:2] for row in rows], np.float32))
-    collection = experiment.materials.collection
+    collection = pipeline.data.collection
     found = [
         (collection.queries.id(int(q[0])), *collection.passages.ids(p.tolist()))
         for q, p in zip(examples.queries, examples.passages, strict=True)
@@ -81,12 +80,10 @@ def test_the_scores_are_those_of_the_same_teacher_in_a_run(
 ) -> None:
     _, from_file = examples_of(tiny_recipe, tmp_path, scored, triples)
     loaded = load_recipe(tiny_recipe, [*SETTINGS, "teacher.fine_tune=none", f"train.triples={triples}"])
-    processes = Processes()
-    experiment = Experiment(loaded, Artifacts(tmp_path / ".artifacts", processes, Reporter(quiet=True)), processes)
-    job = experiment.grid()[0].jobs[-1]
-    assert job.teacher is not None
-    ranker = experiment.stages.targets.of(job.teacher, from_file.queries, from_file.passages)
-    np.testing.assert_allclose(from_file.targets, ranker, rtol=1e-5, atol=1e-6)
+    pipeline = Pipeline(loaded, Workspace(tmp_path / ".artifacts", Processes(), Reporter(quiet=True)))
+    ranker = pipeline.workspace.value(pipeline.grid()[0].stages[-1].examples)
+    np.testing.assert_array_equal(from_file.passages, ranker.passages)
+    np.testing.assert_allclose(from_file.targets, ranker.targets, rtol=1e-5, atol=1e-6)
 
 
 def test_a_file_without_its_ranker_leaves_the_first_stage_alone(
@@ -243,20 +240,19 @@ def test_empty_passages_are_refused_or_not_trained_on(
     assert "1 of 40 texts are empty, the first is that of the passage 'd3'" in refused.err
     done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words([*settings, "data.on_missing=skip"]))
     assert done.code == 0, done.err
-    processes = Processes()
     loaded = load_recipe(tiny_recipe, [*settings, "data.on_missing=skip"])
-    experiment = Experiment(loaded, Artifacts(tmp_path / ".artifacts", processes, Reporter(quiet=True)), processes)
-    job = experiment.grid()[0].jobs[-1]
-    examples = experiment.stages._task.training_set(job)
-    empty = experiment.materials.collection.passages.index("d3")
-    assert len(examples) == experiment.stages.size(job)[0]
+    pipeline = Pipeline(loaded, Workspace(tmp_path / ".artifacts", Processes(), Reporter(quiet=True)))
+    stage = pipeline.grid()[0].stages[-1]
+    examples = pipeline.workspace.value(stage.examples)
+    empty = pipeline.data.collection.passages.index("d3")
+    assert len(examples) == stage.examples.count(pipeline.workspace)
     assert empty not in examples.passages
 
 
 def test_a_files_place_is_not_in_the_key(tiny_recipe: Path, scored: Path, triples: Path, tmp_path: Path) -> None:
     def key(scored: Path, triples: Path) -> str:
-        experiment, _ = examples_of(tiny_recipe, tmp_path, scored, triples)
-        return str(experiment.stages.artifact(experiment.grid()[0].jobs[-1]).key)
+        pipeline, _ = examples_of(tiny_recipe, tmp_path, scored, triples)
+        return str(pipeline.grid()[0].stages[-1].key)
 
     moved = [path.rename(path.with_name(f"moved-{path.name}")).resolve() for path in (scored, triples)]
     before = key(*moved)

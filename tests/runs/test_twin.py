@@ -6,48 +6,49 @@ from typing import Any
 import pytest
 
 from distilkit.errors import UserError
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.experiment import Experiment
-from distilkit.runs.reporter import Reporter
 
 
 @pytest.fixture
 def twin(tiny_recipe: Path, tmp_path: Path) -> Any:
-    """Return a function from overrides to (the student's experiment, the twin's)."""
+    """Return a function from overrides to (the student's pipeline, the twin's)."""
 
-    def make(*overrides: str) -> tuple[Experiment, Experiment]:
-        processes = OneProcess()
-        artifacts = Artifacts(tmp_path / ".artifacts", processes, Reporter(quiet=True))
-        student = Experiment(load_recipe(tiny_recipe, list(overrides)), artifacts, processes)
+    def make(*overrides: str) -> tuple[Pipeline, Pipeline]:
+        workspace = Workspace(tmp_path / ".artifacts", OneProcess(), Reporter(quiet=True))
+        student = Pipeline(load_recipe(tiny_recipe, list(overrides)), workspace)
         recipe = student.twin()
         assert recipe is not None
-        return student, Experiment(recipe, artifacts, processes)
+        return student, Pipeline(recipe, workspace, twin_of=student.recipe.name)
 
     return make
 
 
-def sizes(experiment: Experiment) -> tuple[int, int]:
+def sizes(pipeline: Pipeline) -> tuple[int, int]:
     """Return the steps of the one stage and the pairs of a step."""
-    (job,) = experiment.grid()[0].jobs
-    return experiment.stages.size(job)[1], experiment.stages.pairs_per_step(job.stage)
+    (stage,) = pipeline.grid()[0].stages
+    steps = stage.steps(pipeline.workspace)
+    assert steps is not None
+    return steps, stage.pairs_per_step
 
 
 def test_it_takes_as_many_steps_of_as_many_pairs(twin: Any) -> None:
     student, other = twin()
     assert sizes(other) == sizes(student)
     assert other.recipe.strategy["name"] == "fine_tune"
-    assert not other.grid()[0].jobs[0].stage.uses_teacher
+    assert not other.grid()[0].stages[0].stage.uses_teacher
 
 
 def test_in_lists_too(twin: Any) -> None:
     student, other = twin(
         "twin.strategy=fine_tune(listwise=1.0)", "train.per_device_train_batch_size=9", "train.negatives=2"
     )
-    (job,) = other.grid()[0].jobs
-    assert job.stage.examples == "lists"
-    assert job.stage.train.per_device_train_batch_size == 3
+    (stage,) = other.grid()[0].stages
+    assert stage.stage.examples == "lists"
+    assert stage.stage.train.per_device_train_batch_size == 3
     assert sizes(other) == sizes(student)
 
 

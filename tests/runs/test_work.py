@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.request import Request
+from distilkit.pipeline.run import run
 from distilkit.recipe import load_with_source
-from distilkit.runs.execute import Request, run
-from distilkit.runs.reporter import Reporter
 from distilkit.training.processes import Processes
 
 

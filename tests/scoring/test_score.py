@@ -350,7 +350,7 @@ def test_a_passage_without_text(cli: Cli, teachers: list[Path], pairs: Path, tmp
 def test_progress_shows_rate_and_the_time_left(
     teachers: list[Path], triples: Path, tiny_beir: Path, tmp_path: Path
 ) -> None:
-    often = "from distilkit.runs import reporter; reporter.PLAIN_EVERY = 0.0; from distilkit.cli import main; main()"
+    often = "from distilkit.pipeline import reporter as r; r.PLAIN_EVERY = 0.0; from distilkit.cli import main; main()"
     call = ("--model", teachers[0], "--triples", triples, "--data", tiny_beir, "--batch-size", 8)
     command = [sys.executable, "-c", often, "score", *map(str, call), "--output", str(tmp_path / "scores.tsv")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

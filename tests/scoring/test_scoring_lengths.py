@@ -147,19 +147,19 @@ def test_a_ranker_leaves_the_device_when_it_is_done(trained: Path) -> None:
 
 def test_all_scores_of_an_ensemble_come_from_one_place(trained: Path, tiny_beir: Path, tmp_path: Path) -> None:
     from distilkit.evaluation.rerank import score_pairs
-    from distilkit.runs.artifacts import Artifacts
-    from distilkit.runs.reporter import Reporter
+    from distilkit.pipeline.reporter import Reporter
+    from distilkit.pipeline.workspace import Workspace
     from distilkit.scoring.rankers import data_settings, score_each
     from distilkit.training.processes import Processes
 
     processes, reporter = Processes(), Reporter(quiet=True)
-    artifacts = Artifacts(tmp_path / "runs", processes, reporter)
+    workspace = Workspace(tmp_path / "runs", processes, reporter)
     settings = data_settings(str(tiny_beir), "bm25")
     rankers = {name: open_ranker(str(trained / name)) for name in ("colbert", "bert_cat")}
     rows = np.array([3, 0, 3, 5]), np.array([1, 2, 30, 4])
 
     def tokens(opened: Any) -> Any:
-        return opened.collection_tokens(opened.materials(settings, artifacts))
+        return opened.collection_tokens(opened.data(settings, workspace), workspace)
 
     options: dict[str, Any] = {"batch_size": 2, "precision": "fp32", "processes": processes}
     found = score_each(rankers, tokens, *rows, **options, reporter=reporter)

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from distilkit.pipeline.build_objective import build_objective
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.experiment import Experiment
-from distilkit.runs.learners import build_objective
-from distilkit.runs.reporter import Reporter
 
 Cli = Callable[..., Any]
 KD = ("twin.budget=none", "student.dropout=0.1", 'strategy={name = "standard_kd", temperature = 2.0}')
@@ -60,7 +60,7 @@ def test_cached_or_not_is_part_of_the_key(trained: Any, runs: Path) -> None:
     trained("cached2")
     trained("online2", "teacher.scores=online")
     manifests = [json.loads(path.read_text())["made_of"] for path in runs.glob(".artifacts/stage/*/manifest.json")]
-    assert {made["scores"] for made in manifests if "scores" in made} == {"cached", "online"}
+    assert {made["scored_ahead"] for made in manifests} == {True, False}
 
 
 def test_a_teacher_may_keep_its_dropout(trained: Any, runs: Path) -> None:
@@ -74,12 +74,11 @@ def test_a_teacher_may_keep_its_dropout(trained: Any, runs: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_the_teachers_mode(tiny_recipe: Path, tmp_path: Path, mode: str) -> None:
-    processes = OneProcess()
-    artifacts = Artifacts(tmp_path / ".artifacts", processes, Reporter(quiet=True))
+    workspace = Workspace(tmp_path / ".artifacts", OneProcess(), Reporter(quiet=True))
     recipe = load_recipe(tiny_recipe, [f"strategy.teacher_mode={mode}", "teacher.fine_tune=none"])
-    experiment = Experiment(recipe, artifacts, processes)
-    (job,) = experiment.grid()[0].jobs
-    objective = build_objective(job, artifacts, torch.device("cpu"), half=False)
+    (stage,) = Pipeline(recipe, workspace).grid()[0].stages
+    objective = build_objective(stage, workspace, half=False)
+    assert objective.teacher is not None
     assert objective.teacher.training == (mode == "train")
     objective.train()
     assert objective.teacher.training == (mode == "train")

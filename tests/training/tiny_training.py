@@ -13,7 +13,7 @@ from distilkit.data.tokens import PairTokens, Template, TokenStore
 from distilkit.models.cat import BertCat
 from distilkit.models.layer_map import uniform_layer_map
 from distilkit.models.projection import Projections
-from distilkit.runs.reporter import Reporter
+from distilkit.pipeline.reporter import Reporter
 from distilkit.settings import TrainSettings
 from distilkit.strategies import Stage, parse_strategy
 from distilkit.training.objective import Objective

@@ -11,15 +11,17 @@ from typing import Any
 
 from distilkit.errors import Busy, RunFailed, UserError
 from distilkit.files import write_json
+from distilkit.pipeline.checks import check
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.request import Request
+from distilkit.pipeline.run import execute
+from distilkit.pipeline.session import is_done
+from distilkit.pipeline.suite import Member, members
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.checks import check
-from distilkit.runs.execute import Request, execute, is_done
-from distilkit.runs.experiment import Experiment
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.lock import is_held
-from distilkit.runs.reporter import Reporter
-from distilkit.runs.suite import Member, members
 
 # Set in the processes that [matrix] jobs starts, which start no others and print no table.
 WORKER = "DISTILKIT_SUITE_WORKER"
@@ -52,11 +54,10 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
 
 
 def _check_all(todo: list[Member], request: Request) -> None:
-    processes = OneProcess()
+    workspace = Workspace(request.artifacts, OneProcess(), Reporter(quiet=True))
     for member in todo:
-        artifacts = Artifacts(request.runs_dir / ".artifacts", processes, Reporter(quiet=True))
         try:
-            check(Experiment(member.recipe, artifacts, processes))
+            check(Pipeline(member.recipe, workspace))
         except UserError as error:
             raise UserError(f"{member.strategy} with {member.student}: {error}") from None
 

@@ -166,33 +166,60 @@ class Reporter:
     """
 
     def __init__(
-        self, folder: RunFolder | None = None, quiet: bool = False, console: Console | None = None, leads: bool = True
+        self,
+        folder: RunFolder | None = None,
+        quiet: bool = False,
+        console: Console | None = None,
+        leads: bool = True,
+        parent: "Reporter | None" = None,
     ) -> None:
-        self.folder, self.leads = folder, leads
-        self.console = console or Console(stderr=True, quiet=quiet, highlight=False)
+        self.folder, self.leads, self._parent = folder, leads, parent
         self.prefix = ""
-        self.trial = ""
-        self.stage_key = ""
+        self._trial = ""
+        self._key = ""
+        self.console: Console
+        self.bars: Progress | None
+        self.whole: Whole
         self.values: dict[str, float] = {}
         self.fields: dict[str, Any] = {}
+        self._status_at = 0.0
+        self._signals: list[int]
+        self._in_training = False
+        if parent is not None:  # the twin's, which shares the screen and what asks to stop
+            self.console, self.bars, self.whole = parent.console, parent.bars, parent.whole
+            self._signals = parent._signals
+            return
+        self.console = console or Console(stderr=True, quiet=quiet, highlight=False)
         self.bars = self._make_bars() if self.console.is_terminal and not quiet else None
         self.whole = Whole(self.bars)
-        self._status_at = 0.0
-        self._parent: Reporter | None = None
-        self._signals: list[int] = []  # shared with the reporters of twins
-        self._in_training = False
+        self._signals = list[int]()
 
     def _make_bars(self) -> Progress:
         label = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
         return Progress(label, BarColumn(bar_width=24), Figures(), console=self.console)
 
-    def child(self, folder: RunFolder) -> "Reporter":
-        """Return a reporter for another run that shares this one's screen and stop signals."""
-        other = Reporter.__new__(Reporter)
-        other.__dict__.update(self.__dict__)
-        other.folder = folder if self.leads else None
-        other.values, other.fields, other._status_at, other._parent = {}, {}, 0.0, self
-        return other
+    @contextmanager
+    def scope(self, prefix: str, trial: str = "") -> Iterator[None]:
+        """Put words before every phase of a block, and name the grid point that its events belong to."""
+        before = self.prefix, self._trial
+        self.prefix, self._trial = prefix, trial or self._trial
+        try:
+            yield
+        finally:
+            self.prefix, self._trial = before
+
+    @contextmanager
+    def recording(self, key: str, path: Path) -> Iterator[None]:
+        """Mark the events of a block with a stage's key, and keep them in a file for runs that reuse the stage."""
+        self._key = key
+        try:
+            yield
+            if self.leads:
+                # Those of repeated steps once.
+                own = {(one["kind"], one["step"]): one for one in self._events() if one.get("key") == key[:16]}
+                path.write_text("".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in own.values()))
+        finally:
+            self._key = ""
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -239,18 +266,13 @@ class Reporter:
     def event(self, kind: str, stage: str, step: int, values: dict[str, Any]) -> None:
         """Append an event."""
         if self.folder:
-            trial = {"trial": self.trial} if self.trial else {}
-            key = {"key": self.stage_key[:16]} if self.stage_key else {}
+            trial = {"trial": self._trial} if self._trial else {}
+            key = {"key": self._key[:16]} if self._key else {}
             self.folder.append_event({"step": step, "kind": kind, "stage": stage, **trial, **key, "values": values})
         if kind == "validation":
             self.fields["validation"] = values
             shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
             self.say(f"{self.prefix}{stage}: step {step}, validation {shown}")
-
-    def keep_events(self, path: Path, key: str) -> None:
-        """Copy the events of a stage, those of repeated steps once, to where runs that reuse it find them."""
-        own = {(event["kind"], event["step"]): event for event in self._events() if event.get("key") == key[:16]}
-        path.write_text("".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in own.values()))
 
     def replay(self, path: Path, key: str) -> None:
         """Enter the events of a stage that another run trained, so that every run has its whole history."""
@@ -258,7 +280,7 @@ class Reporter:
             return
         for line in path.read_text().splitlines():
             event = json.loads(line)
-            trial = {"trial": self.trial} if self.trial else {}
+            trial = {"trial": self._trial} if self._trial else {}
             kept = {name: value for name, value in event.items() if name != "trial"}
             self.folder.append_event({**kept, **trial, "reused": True})
 

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from distilkit.errors import UserError, nearest
+from distilkit.pipeline.teachers import ITSELF, named_by, teacher_table
 from distilkit.recipe import explain
-from distilkit.runs.teachers import ITSELF, named_by, teacher_table
 from distilkit.settings import MatrixSettings, Recipe
 from distilkit.strategies import STRATEGIES, named_table, parse_strategy, strategy_from_table, with_shared
 

@@ -1,38 +1,47 @@
 """A stage's student, teacher, projections and heads, built from what came before."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distilkit.errors import UserError
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.jobs import StageJob, Start, chosen_options
+from distilkit.pipeline.models import Start
+from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import DataSettings
+
+if TYPE_CHECKING:
+    from distilkit.models.projection import Projections
+    from distilkit.models.ranker import Ranker
+    from distilkit.pipeline.trained_stage import TrainedStage
+    from distilkit.training.objective import LmHeads, Objective
 
 PROJECTIONS = "projections.safetensors"
 
 
-def build_objective(job: StageJob, artifacts: Artifacts, device: Any, half: bool) -> Any:
-    """Return the stage's objective; what is drawn at random follows the stage's seed. Raises UserError."""
+def build_objective(node: "TrainedStage", workspace: Workspace, half: bool) -> "Objective":
+    """Return the objective of a stage: its student, and the teacher that takes part in every step.
+
+    `half` gives the teacher bfloat16 weights. What is drawn at random follows the stage's seed. Raises UserError.
+    """
     import torch
 
     from distilkit.training.objective import Objective
 
-    stage = job.stage
+    stage, device = node.stage, workspace.processes.device
     torch.manual_seed(stage.seed)
-    student = _student(job, artifacts)
-    if job.teacher is None or not stage.uses_teacher or job.scored_ahead:
+    student = _student(node, workspace)
+    if not node.asks_teacher:
         return Objective(stage, student, None, None, None)
-    teacher = _teacher(job, half).to(device)
+    teacher = _teacher(node, workspace, half).to(device)
+    heads = _lm_heads(node, student, workspace)
     if not stage.uses_internals:
-        return Objective(stage, student, teacher, None, None, _lm_heads(job, student, device))
+        return Objective(stage, student, teacher, None, None, heads)
     from distilkit.models.layer_map import layer_map
 
     layers = layer_map(stage.layer_map, teacher.num_layers, student.num_layers)
-    projections = _projections(job, student, teacher, artifacts)
-    return Objective(stage, student, teacher, projections, layers, _lm_heads(job, student, device))
+    return Objective(stage, student, teacher, _projections(node, student, teacher, workspace), layers, heads)
 
 
-def start_student(start: Start, tokenizer: Path) -> Any:
+def start_student(start: Start, tokenizer: Path) -> "Ranker":
     """Return a student before its first stage, for a tokenizer's folder. Raises UserError for one that does not fit."""
     from distilkit.models import student_options
     from distilkit.models.cat import load_cat
@@ -45,7 +54,7 @@ def start_student(start: Start, tokenizer: Path) -> Any:
     return student_from(
         start.source.folder,
         architecture=settings.architecture,
-        options=student_options(settings.architecture, chosen_options(settings)),
+        options=student_options(settings.architecture, start.options),
         tokenizer=load_tokenizer(tokenizer),
         shape=settings.shape,
         start=settings.start,
@@ -54,7 +63,7 @@ def start_student(start: Start, tokenizer: Path) -> Any:
     )
 
 
-def save_result(objective: Any, folder: Path, tokenizer: Any, data: DataSettings, name: str) -> None:
+def save_result(objective: "Objective", folder: Path, tokenizer: Any, data: DataSettings, name: str) -> None:
     """Write what a stage leaves behind: the student, and the projections that the next stage goes on with."""
     from safetensors.torch import save_file
 
@@ -73,46 +82,45 @@ def save_result(objective: Any, folder: Path, tokenizer: Any, data: DataSettings
         save_file({name: value.detach().cpu() for name, value in parameters.items()}, folder / PROJECTIONS)
 
 
-def _student(job: StageJob, artifacts: Artifacts) -> Any:
+def _student(node: "TrainedStage", workspace: Workspace) -> "Ranker":
     from distilkit.models.load import load_ranker
 
-    if job.before is None:
-        return start_student(job.start, job.tokenizer)
-    return load_ranker(artifacts.path(job.before) / "model", dropout=job.start.dropout).train()
+    if node.before is None:
+        return start_student(node.start, workspace.value(node.tokenizer))
+    return load_ranker(workspace.value(node.before), dropout=node.start.dropout).train()
 
 
-def _teacher(job: StageJob, half: bool) -> Any:
+def _teacher(node: "TrainedStage", workspace: Workspace, half: bool) -> "Ranker":
     import torch
 
     from distilkit.models.cat import load_cat
 
-    assert job.teacher is not None
+    assert node.teacher is not None
     dtype = torch.bfloat16 if half else torch.float32
     # A language model has no head that scores, and none is read of it.
-    teacher = load_cat(job.teacher.model.folder, dtype=dtype, require_head=job.stage.trains_scores)
+    folder, scores = workspace.value(node.teacher.model), node.stage.trains_scores
+    teacher = load_cat(folder, dtype=dtype, require_head=scores)
     teacher.requires_grad_(False)
-    return teacher.train() if job.stage.teacher_mode == "train" else teacher
+    return teacher.train() if node.stage.teacher_mode == "train" else teacher
 
 
-def _projections(job: StageJob, student: Any, teacher: Any, artifacts: Artifacts) -> Any:
+def _projections(node: "TrainedStage", student: "Ranker", teacher: "Ranker", workspace: Workspace) -> "Projections":
     """Return the projections of the stage before, those of the checkpoint the student starts from, or new ones."""
     from distilkit.models.projection import Projections
 
-    stage = job.stage
+    stage = node.stage
     sizes = student.hidden_size, teacher.hidden_size
     initial = "identity" if sizes[0] == sizes[1] and stage.variant == "paper" else "random"
     projections = Projections(*sizes, student.num_layers + 1, stage.projection, initial)  # type: ignore[arg-type]
-    folder = artifacts.path(job.before) if job.before is not None else None
-    if folder is not None and (folder / PROJECTIONS).exists():
-        _load(projections, [folder / PROJECTIONS])
-    elif folder is None and job.start.start_identity is not None and job.start.settings is not None:
-        from distilkit.models.references import local_folder
-
-        _load(projections, sorted(local_folder(job.start.settings.start).glob("*.safetensors")))
+    if node.before is not None:
+        if (kept := workspace.path(node.before) / PROJECTIONS).exists():
+            _load(projections, [kept])
+    elif node.start.own is not None:
+        _load(projections, sorted(node.start.own.folder.glob("*.safetensors")))
     return projections
 
 
-def _load(projections: Any, files: list[Path]) -> None:
+def _load(projections: "Projections", files: list[Path]) -> None:
     """Put in place the maps of the same name and size that the files hold: fit_dense, or fit_denses.i."""
     import torch
     from safetensors import safe_open
@@ -125,17 +133,18 @@ def _load(projections: Any, files: list[Path]) -> None:
                     own[name].copy_(value)
 
 
-def _lm_heads(job: StageJob, student: Any, device: Any) -> Any:
-    if not job.stage.reads("masked_lm"):
+def _lm_heads(node: "TrainedStage", student: "Ranker", workspace: Workspace) -> "LmHeads | None":
+    if not node.stage.reads("masked_lm"):
         return None
     from distilkit.models.masked_lm import load_lm_head, new_lm_head
     from distilkit.training.objective import LmHeads
 
-    assert job.teacher is not None
-    head = load_lm_head(job.teacher.model.folder)
+    assert node.teacher is not None
+    head = load_lm_head(workspace.value(node.teacher.model))
     if head is None:
         raise UserError(NO_LM_HEAD)
-    return LmHeads(new_lm_head(student.config), head.requires_grad_(False).eval().to(device))
+    frozen = head.requires_grad_(False).eval().to(workspace.processes.device)
+    return LmHeads(new_lm_head(student.config), frozen)
 
 
 NO_LM_HEAD = (

@@ -1,24 +1,24 @@
-"""`--dry-run`: what a recipe would do, how large it is, and what is there already. Reads data, trains nothing."""
+"""`--dry-run`: what a recipe would do, how large it is, and what is there already. Reads the collection, no more."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 from distilkit.errors import UserError
+from distilkit.pipeline.checks import check
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.request import Request
+from distilkit.pipeline.suite import members
+from distilkit.pipeline.trained_stage import TrainedStage
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import resolved
-from distilkit.runs.artifacts import Artifacts
-from distilkit.runs.checks import check
-from distilkit.runs.execute import Request
-from distilkit.runs.experiment import Experiment
-from distilkit.runs.jobs import StageJob
-from distilkit.runs.reporter import Reporter
-from distilkit.runs.suite import members
 from distilkit.tables import table
 
 
 @dataclass(frozen=True)
 class Step:
-    """One line of a plan: what is done, with how many examples and optimiser steps, and whether that is cached."""
+    """One stage of a plan; how many examples and steps it has is None where only reading a file would tell."""
 
     what: str
     losses: str
@@ -62,9 +62,7 @@ class Plan:
             lines.append(
                 f"query set {name}: {found['queries']} queries, re-ranking depth {found['depth']}, {found['measures']}"
             )
-        total = sum(step.steps or 0 for step in self.steps if not step.cached)
-        lines.append(f"{total} optimiser steps to train; nothing was trained now")
-        return "\n".join(lines)
+        return "\n".join([*lines, _total([step for step in self.steps if not step.cached])])
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,16 @@ class SuitePlan:
 
     name: str
     runs: list[Plan]
-    to_train: int
+
+    @property
+    def missing(self) -> list[Step]:
+        """The stages that are to be trained, each once."""
+        return list({step.key: step for run in self.runs for step in run.steps if not step.cached}.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return the plans for `--json`."""
-        return {"name": self.name, "steps_to_train": self.to_train, "runs": [run.to_json() for run in self.runs]}
+        steps = sum(step.steps or 0 for step in self.missing)
+        return {"name": self.name, "steps_to_train": steps, "runs": [run.to_json() for run in self.runs]}
 
     def to_text(self) -> str:
         """Return the plans for people: a line for each run's stage, shared ones where they first come."""
@@ -91,28 +94,28 @@ class SuitePlan:
                 name = ""
         lines = [f"suite {self.name}: {len(self.runs)} runs on {self.runs[0].data['name']}", ""]
         lines.append(table(["run", "stage", "losses", "examples", "steps", ""], rows))
-        lines += ["", f"{self.to_train} optimiser steps to train; nothing was trained now"]
-        return "\n".join(lines)
+        return "\n".join([*lines, "", _total(self.missing)])
 
 
-def plan(request: Request) -> Plan:
+def plan(request: Request, workspace: Workspace | None = None) -> Plan:
     """Return the plan of a request; the collection is read (and kept), nothing else is built. Raises UserError."""
-    processes = OneProcess()
-    artifacts = Artifacts(request.runs_dir / ".artifacts", processes, Reporter(quiet=True))
-    experiment = Experiment(request.recipe, artifacts, processes)
-    check(experiment)
-    chains = experiment.teacher_chains
+    workspace = workspace or Workspace(request.artifacts, OneProcess(), Reporter(quiet=True))
+    pipeline = Pipeline(request.recipe, workspace)
+    check(pipeline)
+    chains = pipeline.teacher_chains
     steps = [
-        _step("teacher" if len(chains) == 1 else f"teacher {place}", job, experiment)
+        _step("teacher" if len(chains) == 1 else f"teacher {place}", stage, workspace)
         for place, chain in enumerate(chains, 1)
-        for job in chain
+        for stage in chain
     ]
-    steps += _student_steps("student", experiment)
-    twin = experiment.twin()
-    if twin is not None:
-        steps += _student_steps("label-only", Experiment(twin, artifacts, processes))
-    collection = experiment.materials.collection
-    train, validation = experiment.materials.judgements
+    own = _student_steps("student", pipeline)
+    steps += own
+    if (twin := pipeline.twin()) is not None:
+        theirs = _student_steps("label-only", Pipeline(twin, workspace, twin_of=request.recipe.name))
+        unknown = any(step.steps is None for step in own)  # the twin's budget is the student's
+        steps += [replace(step, steps=None) if unknown else step for step in theirs]
+    collection = pipeline.data.collection
+    train, validation = pipeline.data.judgements
     counts = {
         "passages": len(collection.passages),
         "queries": len(collection.queries),
@@ -121,11 +124,11 @@ def plan(request: Request) -> Plan:
     }
     sets = {
         one.name: {
-            "queries": len(one.materials.qrels(one.split, one.evaluator.settings.queries)),
-            "depth": one.evaluator.depth,
-            "measures": " ".join(one.evaluator.measures),
+            "queries": len(one.queries.qrels),
+            "depth": one.settings.rerank_depth,
+            "measures": " ".join(one.measures),
         }
-        for one in experiment.sets
+        for one in pipeline.sets
     }
     data = {"name": collection.name, "fingerprint": collection.fingerprint, "counts": counts}
     return Plan(request.recipe.name, data, steps, sets, resolved(request.recipe))
@@ -133,39 +136,42 @@ def plan(request: Request) -> Plan:
 
 def suite_plan(request: Request) -> SuitePlan:
     """Return the plan of a suite. Raises UserError where one of its runs could not be trained."""
-    plans = []
+    plans, workspace = [], Workspace(request.artifacts, OneProcess(), Reporter(quiet=True))
     for member in members(request.recipe):
         try:
-            plans.append(plan(replace(request, recipe=member.recipe)))
+            plans.append(plan(replace(request, recipe=member.recipe), workspace))
         except UserError as error:
             raise UserError(f"{member.strategy} with {member.student}: {error}") from None
-    steps = {step.key: step.steps or 0 for one in plans for step in one.steps if not step.cached}
-    return SuitePlan(request.recipe.name, plans, sum(steps.values()))
+    return SuitePlan(request.recipe.name, plans)
 
 
-def _student_steps(who: str, experiment: Experiment) -> list[Step]:
-    points = experiment.grid()
+def _student_steps(who: str, pipeline: Pipeline) -> list[Step]:
+    points, workspace = pipeline.grid(), pipeline.workspace
     steps: dict[str, Step] = {}
     for point in points:
-        for job in point.jobs:
+        for stage in point.stages:
             # What all points share is the student's, what a point has of its own is that point's.
-            label = f"{who}, {point.label}" if point.values and job is point.jobs[-1] else who
-            step = _step(label, job, experiment)
-            steps.setdefault(step.key, step)
-    if experiment.retrains:
+            label = f"{who}, {point.label}" if point.values and stage is point.stages[-1] else who
+            steps.setdefault(stage.key, _step(label, stage, workspace))
+    if pipeline.retrains:
         # Which point that will be is not known yet, and of them all it has the same size.
-        chosen = experiment.point(points[0].values).jobs[-1]
-        step = _step(f"{who}, the best of them in full", chosen, experiment)
-        steps[step.key] = step
+        chosen = pipeline.point(points[0].values).stages[-1]
+        steps[chosen.key] = _step(f"{who}, the best of them in full", chosen, workspace)
     return list(steps.values())
 
 
-def _step(who: str, job: StageJob, experiment: Experiment) -> Step:
-    examples, steps = experiment.stages.size(job)
-    losses = " + ".join(f"{term.weight:g}·{term.name}" for term in job.stage.terms)
-    cached = experiment.artifacts.has(experiment.stages.artifact(job))
-    return Step(f"{who}: {job.stage.name}", losses, examples, steps, cached, experiment.stages.artifact(job).key)
+def _step(who: str, stage: TrainedStage, workspace: Workspace) -> Step:
+    examples, steps = stage.examples.count(workspace), stage.steps(workspace)
+    losses = " + ".join(f"{term.weight:g}·{term.name}" for term in stage.stage.terms)
+    return Step(f"{who}: {stage.stage.name}", losses, examples, steps, workspace.has(stage), stage.key)
 
 
 def _number(value: int | None) -> str:
-    return "" if value is None else str(value)
+    return "?" if value is None else str(value)
+
+
+def _total(missing: list[Step]) -> str:
+    known = sum(step.steps or 0 for step in missing)
+    unknown = sum(step.steps is None for step in missing)
+    more = f", and those of {unknown} stages whose examples are not counted yet (?)" if unknown else ""
+    return f"{known} optimiser steps to train{more}; nothing was trained now"

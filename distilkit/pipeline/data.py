@@ -1,0 +1,185 @@
+"""A collection, opened, and the nodes that are made of it: candidates, windows, tokens."""
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from distilkit.data.collection import Collection, Qrels, open_collection
+from distilkit.data.sources import SOURCES, Source
+from distilkit.errors import UserError
+from distilkit.models import student_options
+from distilkit.pipeline.first_stage import Bm25Candidates, Bm25Index, GivenCandidates
+from distilkit.pipeline.graph import Artifact
+from distilkit.pipeline.tokens import DocumentWindows, FolderTokenizer, Reader, Tokenizer, TokenStores, WordTokenizer
+from distilkit.pipeline.workspace import Workspace
+from distilkit.settings import DataSettings
+
+# The keys of [data] that say where a collection is, and what a source reads that takes one.
+PLACES = {"path": "folder", "dataset": "data set by its name", "splits": "splits by their names"}
+
+
+@dataclass(frozen=True, eq=False)
+class CollectionNode(Artifact[Collection]):
+    """The collection that a [data] table names, read from its source and kept as memory-mapped files."""
+
+    settings: DataSettings
+
+    kind: ClassVar[str] = "collection"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the source and the content of what it reads."""
+        return {"source": self.settings.source, **self._source.key()}
+
+    @cached_property
+    def _source(self) -> Source:
+        return make_source(self.settings)
+
+    def build(self, folder: Path, workspace: Workspace) -> None:
+        """Read the source; raises UserError for missing or broken files."""
+        workspace.progress.say(f"collection: reading {self.settings.source}")
+        (folder / "content").mkdir()
+        self._source.write(folder / "content")
+
+    def open(self, folder: Path, workspace: Workspace) -> Collection:
+        """Map the collection's files."""
+        return open_collection(folder / "content")
+
+
+@dataclass(frozen=True)
+class QuerySet:
+    """Judged queries of a collection with their candidates."""
+
+    collection: Collection
+    qrels: Qrels
+    candidates: GivenCandidates | Bm25Candidates
+
+
+@dataclass(frozen=True)
+class Data:
+    """The opened collection of one [data] table, and the nodes that are made of it."""
+
+    settings: DataSettings
+    collection: Collection
+    _tokenizers: dict[Path, FolderTokenizer] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, settings: DataSettings, workspace: Workspace) -> "Data":
+        """Open a collection, read from its source where that was not done before; raises UserError."""
+        return cls(settings, workspace.value(CollectionNode(settings)))
+
+    @cached_property
+    def judgements(self) -> tuple[Qrels, Qrels]:
+        """Training and validation judgements; raises UserError where there are none to train on."""
+        from distilkit.data.examples import validation_split
+
+        wanted = self.settings.validation
+        train, validation = validation_split(
+            self.collection, take_from=wanted.from_, queries=wanted.queries, seed=wanted.seed
+        )
+        return train, first_queries(validation, self.settings.validation_queries)
+
+    @cached_property
+    def empty_texts(self) -> dict[str, Any]:
+        """The rows of queries and of passages that have no text."""
+        return {"query": self.collection.queries.empty(), "passage": self.collection.passages.empty()}
+
+    @property
+    def has_empty_texts(self) -> bool:
+        """Whether any query or passage has no text."""
+        return any(map(len, self.empty_texts.values()))
+
+    def check_texts(self, workspace: Workspace) -> None:
+        """Refuse queries and passages without a text, or say how many are left out of training."""
+        tables = (self.collection.queries, self.collection.passages)
+        for (kind, rows), table in zip(self.empty_texts.items(), tables, strict=True):
+            if not len(rows):
+                continue
+            first = table.id(int(rows[0]))
+            said = f"{len(rows)} of {len(table)} texts are empty, the first is that of the {kind} {first!r}"
+            if self.settings.on_missing == "error":
+                raise UserError(f'{said}; expected a text for each, or [data] on_missing = "skip"')
+            workspace.progress.say(f"{said}; they are not trained on")
+
+    def qrels(self, split: str, limit: int | None, section: str = "[evaluate]") -> Qrels:
+        """Return the judgements of a fixed random subset of `limit` queries of a split, less those that validate.
+
+        Raises UserError where the collection has no such split, or where validation takes all of it.
+        """
+        if split not in self.collection.splits:
+            known = ", ".join(self.collection.splits)
+            raise UserError(f"{section} split = {split!r}: the collection has judgements for {known}")
+        qrels = self.collection.qrels(split)
+        if split in ("train", "dev"):
+            _, validation = self.judgements
+            qrels = {query: judged for query, judged in qrels.items() if query not in validation}
+        if not qrels:
+            raise UserError(
+                f"{section} split = {split!r}: all its queries are validation queries; "
+                'take those from elsewhere, such as validation = { from = "train", queries = 200 }'
+            )
+        return first_queries(qrels, limit)
+
+    def query_set(self, split: str, qrels: Qrels, depth: int) -> QuerySet:
+        """Return judged queries with their first `depth` candidates."""
+        return QuerySet(self.collection, qrels, self.candidates(split, sorted(qrels), depth))
+
+    def candidates(self, split: str, query_ids: Sequence[str], depth: int) -> GivenCandidates | Bm25Candidates:
+        """Return the first stage of some queries: the given one where there is one, else BM25's."""
+        settings, ids = self.settings, tuple(query_ids)
+        if settings.candidates and self.collection.candidates(split) is not None:
+            return GivenCandidates(self.collection, split, ids, depth)
+        index = Bm25Index(self.collection, settings.k1, settings.b, settings.stemmer)
+        return Bm25Candidates(index, ids, depth)
+
+    def tokenizer(self, folder: Path) -> FolderTokenizer:
+        """Return the tokenizer of a model's folder, whose content is hashed once."""
+        return self._tokenizers.setdefault(folder, FolderTokenizer(folder))
+
+    def words(self) -> WordTokenizer:
+        """Return the tokenizer of the collection's own words."""
+        return WordTokenizer(self.collection)
+
+    def windows(self, tokenizer: Tokenizer) -> DocumentWindows | None:
+        """Return the windows of every document; None where documents are read whole."""
+        wanted = self.settings.passages
+        return None if wanted is None else DocumentWindows(self.collection, wanted, tokenizer)
+
+    def reader(
+        self, tokenizer: Tokenizer, architecture: str = "bert_cat", options: dict[str, Any] | None = None
+    ) -> Reader:
+        """Return the collection's tokens in the form that an architecture reads."""
+        form = student_options(architecture, options).text_format
+        # The most tokens that any student of this form reads of a text, so that they share the stored ones.
+        length = max(getattr(self.settings, key) for key in form.length_keys)
+        return Reader(TokenStores(self.collection, tokenizer, length, self.windows(tokenizer)), self.settings, form)
+
+
+def make_source(settings: DataSettings) -> Source:
+    """Return the source of a [data] table; raises UserError for keys that it lacks or does not read."""
+    kind: Any = SOURCES[settings.source]
+    taken = inspect.signature(kind).parameters
+    given = {key: value for key in (*PLACES, "candidates") if (value := getattr(settings, key))}
+    for key, what in PLACES.items():
+        if key in taken and taken[key].default is inspect.Parameter.empty and key not in given:
+            raise UserError(f"[data] {key} is missing; source = {settings.source!r} reads a {what}")
+        if key not in taken and key in given:
+            raise UserError(f"[data] {key} = {given[key]!r}: source = {settings.source!r} reads no {what}")
+    if "candidates" not in taken and given.get("candidates", "bm25") != "bm25":
+        problem = f"source = {settings.source!r} brings none; expected 'bm25', which is computed"
+        raise UserError(f"[data] candidates = {settings.candidates!r}: {problem}")
+    if "path" in given:
+        given["path"] = Path(given["path"])
+    source: Source = kind(**{name: value for name, value in given.items() if name in taken})
+    return source
+
+
+def first_queries(qrels: Qrels, limit: int | None) -> Qrels:
+    """Return the judgements of a fixed random subset of the queries: the first `limit` by sha256 of their ids."""
+    if limit is None or limit >= len(qrels):
+        return qrels
+    order = sorted(qrels, key=lambda query: hashlib.sha256(query.encode()).hexdigest())
+    return {query: qrels[query] for query in order[:limit]}

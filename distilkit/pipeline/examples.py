@@ -1,0 +1,313 @@
+"""What a stage is trained on: pairs, triples and lists of training queries, triples of a file, or sequences of text."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+import numpy as np
+
+from distilkit.data.arrays import Integers
+from distilkit.data.examples import Lists, draw_lists, draw_queries
+from distilkit.data.passages import best_windows
+from distilkit.errors import UserError
+from distilkit.pipeline.data import Data
+from distilkit.pipeline.first_stage import Bm25Candidates, GivenCandidates
+from distilkit.pipeline.graph import Artifact, Node
+from distilkit.pipeline.tokens import DocumentWindows, TextReader
+from distilkit.pipeline.workspace import Workspace
+from distilkit.strategies.terms import Examples as Kind
+
+if TYPE_CHECKING:
+    from distilkit.data.triples import Triples
+    from distilkit.pipeline.teacher_scores import RankerScores
+    from distilkit.training.step_loader import TrainingSet
+
+T = TypeVar("T")
+
+
+class Countable(Node[T]):
+    """Examples whose number can be told, as soon as what it depends on was read."""
+
+    @property
+    def to_count(self) -> tuple[Node[Any], ...]:
+        """The artifacts that must be there before the examples can be counted; none of them needs a model."""
+        return ()
+
+    @abstractmethod
+    def count(self, workspace: Workspace) -> int | None:
+        """Return how many examples there are, None as long as that is not known."""
+
+    @abstractmethod
+    def left_out(self, workspace: Workspace) -> list[str]:
+        """Return what is to be said of examples and queries that are left out of training."""
+
+    def _is_known(self, workspace: Workspace) -> bool:
+        return all(workspace.has(node) for node in self.to_count if isinstance(node, Artifact))
+
+
+@dataclass(frozen=True, eq=False)
+class TriplesFile(Artifact["Triples"]):
+    """The training triples of a file, as rows of a collection's tables."""
+
+    path: Path
+    data: Data
+
+    kind: ClassVar[str] = "triples"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the file's content, the collection, and what becomes of unknown ids."""
+        from distilkit.data.triples import triples_identity
+
+        collection, on_missing = self.data.collection.fingerprint, self.data.settings.on_missing
+        return {"triples": triples_identity(self.path), "collection": collection, "on_missing": on_missing}
+
+    def build(self, folder: Path, workspace: Workspace) -> dict[str, Any]:
+        """Read the file; raises UserError naming the line of what is wrong."""
+        from distilkit.data.triples import write_triples
+
+        workspace.progress.say(f"triples: reading {self.path}")
+        counts = write_triples(folder, self.path, self.data.collection, on_missing=self.data.settings.on_missing)
+        if counts["unknown"]:
+            workspace.progress.say(f"{counts['unknown']} of {counts['rows']} triples are unknown and left out")
+        return {"counts": counts}
+
+    def open(self, folder: Path, workspace: Workspace) -> "Triples":
+        """Map the rows."""
+        from distilkit.data.triples import Triples
+
+        return Triples.open(folder)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnLists(Node[Lists]):
+    """Every relevant passage of the drawn training queries, each with negatives out of the first stage."""
+
+    data: Data
+    candidates: GivenCandidates | Bm25Candidates
+    negatives: int
+    seed: int
+    section: str = "[train]"
+
+    kind: ClassVar[str] = "drawn_lists"
+
+    @classmethod
+    def of(
+        cls, data: Data, queries: int | None, negatives: int, depth: int, seed: int, section: str = "[train]"
+    ) -> "DrawnLists":
+        """Draw the queries; raises UserError where none has a relevant passage."""
+        train, _ = data.judgements
+        candidates = data.candidates("train", draw_queries(train, queries, seed), depth)
+        return cls(data, candidates, negatives, seed, section)
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The candidates that negatives are drawn from."""
+        return (self.candidates,)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the candidates, the number of negatives and the seed of the draw."""
+        return {"candidates": self.candidates.key, "negatives": self.negatives, "seed": self.seed}
+
+    def check(self, workspace: Workspace) -> None:
+        """Refuse more negatives than the collection has passages for."""
+        (train, _), passages = self.data.judgements, len(self.data.collection.passages)
+        for query in self.candidates.query_ids:
+            relevant = sum(grade > 0 for grade in train[query].values())
+            if relevant + self.negatives > passages:
+                raise UserError(
+                    f"{self.section} negatives = {self.negatives}: the corpus has {passages} passages, {relevant} of "
+                    f"them relevant to query {query!r}; expected at most {passages - relevant}"
+                )
+
+    @property
+    def count(self) -> int:
+        """How many lists there are: one for each relevant passage of the drawn queries."""
+        train, _ = self.data.judgements
+        return sum(sum(grade > 0 for grade in train[query].values()) for query in self.candidates.query_ids)
+
+    def value(self, workspace: Workspace) -> Lists:
+        """Draw the negatives."""
+        (train, _), ids = self.data.judgements, list(self.candidates.query_ids)
+        candidates = workspace.value(self.candidates)
+        return draw_lists(self.data.collection, train, ids, candidates, self.negatives, self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class TaskExamples(Countable["TrainingSet"]):
+    """Pairs, triples or lists of a task, without a teacher's scores.
+
+    With `windows` documents are trained on by their passages: the `keep` best by the `selector`, the first without one.
+    """
+
+    form: Kind
+    data: Data
+    source: DrawnLists | TriplesFile
+    windows: DocumentWindows | None
+    keep: int
+    selector: "RankerScores | None"
+
+    kind: ClassVar[str] = "examples"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The lists or triples, the windows and the scores that select them."""
+        return tuple(node for node in (self.source, self.windows, self.selector) if node is not None)
+
+    def pairs_identity(self) -> dict[str, Any]:
+        """Return what the pairs of query and passage depend on, in whatever form they are trained on."""
+        identity: dict[str, Any] = {"source": self.source.key}
+        if self.data.has_empty_texts:
+            identity["on_missing"] = self.data.settings.on_missing
+        if self.windows is not None:
+            selector = self.selector.key if self.selector else None
+            identity["windows"] = {"cut": self.windows.key, "keep": self.keep, "selector": selector}
+        return identity
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the pairs depend on, and their form."""
+        return {**self.pairs_identity(), "form": self.form}
+
+    @property
+    def to_count(self) -> tuple[Node[Any], ...]:
+        """The triples of a file; the windows and the draw of documents."""
+        if isinstance(self.source, TriplesFile):
+            return (self.source,) if self.windows is None else (self.source, self.windows)
+        return () if self.windows is None and not self.data.has_empty_texts else (self.source.candidates, *self._cut)
+
+    @property
+    def _cut(self) -> tuple[Node[Any], ...]:
+        return () if self.windows is None else (self.windows,)
+
+    def count(self, workspace: Workspace) -> int | None:
+        """Return how many examples there are."""
+        if not self._is_known(workspace):
+            return None
+        if self.windows is not None and self.form == "pairs":
+            # Documents may have fewer windows than are kept of each.
+            _, owners = workspace.value(self.windows).of(self._lists(workspace).passages.ravel())
+            return int(np.minimum(np.bincount(owners), self.keep).sum())
+        source = self.source
+        if self.data.has_empty_texts:
+            lists = len(self._lists(workspace))
+        else:
+            lists = source.count if isinstance(source, DrawnLists) else len(workspace.value(source))
+        negatives = source.negatives if isinstance(source, DrawnLists) else 1
+        return lists * {"pairs": 1 + negatives, "triples": negatives, "lists": 1}[self.form]
+
+    def value(self, workspace: Workspace) -> "TrainingSet":
+        """Return the examples as arrays."""
+        from distilkit.training.step_loader import TrainingSet
+
+        if self.windows is not None:
+            return self._of_windows(workspace)
+        if isinstance(self.source, TriplesFile) and not self.data.has_empty_texts:
+            triples, shape = workspace.value(self.source), (-1, 1) if self.form == "pairs" else (-1, 2)
+            # Views, which take no memory where they keep their shape.
+            queries, passages = (cast(Integers, side.reshape(shape)) for side in (triples.queries, triples.passages))
+            return TrainingSet(queries, passages, triples.labels.reshape(shape))
+        return TrainingSet.of_lists(self._lists(workspace), self.form)
+
+    def _of_windows(self, workspace: Workspace) -> "TrainingSet":
+        from distilkit.training.step_loader import TrainingSet
+
+        lists, pairs = self._lists(workspace), self.form == "pairs"
+        documents = TrainingSet.of_lists(lists, "pairs")
+        queries, labels = documents.queries.ravel(), documents.labels.ravel()
+        assert self.windows is not None
+        rows, owners = workspace.value(self.windows).of(documents.passages.ravel())
+        if self.selector is None:
+            kept = np.unique(owners, return_index=True)[1]  # the first of each
+        else:
+            scores = self.selector.of(workspace, queries[owners], rows)
+            kept = best_windows(scores, owners, self.keep if pairs else 1)
+        if pairs:
+            queries, labels = queries[owners[kept]], labels[owners[kept]]
+            return TrainingSet(queries[:, None], rows[kept][:, None], labels[:, None])
+        return TrainingSet.of_lists(Lists(lists.queries, rows[kept].reshape(lists.passages.shape)), self.form)
+
+    def _lists(self, workspace: Workspace) -> Lists:
+        """Return the lists, less those with an empty text."""
+        if isinstance(self.source, TriplesFile):
+            rows = workspace.value(self.source).rows.astype(np.int64)
+            lists = Lists(rows[:, 0], rows[:, 1:])
+        else:
+            lists = workspace.value(self.source)
+        empty = self.data.empty_texts
+        kept = ~(np.isin(lists.queries, empty["query"]) | np.isin(lists.passages, empty["passage"]).any(axis=1))
+        return lists if kept.all() else Lists(lists.queries[kept], lists.passages[kept])
+
+    def left_out(self, workspace: Workspace) -> list[str]:
+        """Return what is to be said of training queries that are left out."""
+        if isinstance(self.source, TriplesFile):
+            return []
+        train, _ = self.data.judgements
+        lacking = sum(all(grade <= 0 for grade in passages.values()) for passages in train.values())
+        return [f"{lacking} of {len(train)} training queries have no relevant passage: left out"] if lacking else []
+
+
+@dataclass(frozen=True, eq=False)
+class WindowPairs(Node["TrainingSet"]):
+    """Every window of the documents that some examples draw, as pairs with their queries, for a selector to score."""
+
+    examples: TaskExamples
+
+    kind: ClassVar[str] = "window_pairs"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """What the examples are drawn from."""
+        return self.examples.inputs
+
+    def pairs_identity(self) -> dict[str, Any]:
+        """Return the draw of documents and their windows."""
+        return {**self.examples.pairs_identity(), "all_windows": True}
+
+    identity = pairs_identity
+
+    def value(self, workspace: Workspace) -> "TrainingSet":
+        """Return the pairs."""
+        from distilkit.training.step_loader import TrainingSet
+
+        documents = TrainingSet.of_lists(self.examples._lists(workspace), "pairs")
+        assert self.examples.windows is not None
+        rows, owners = workspace.value(self.examples.windows).of(documents.passages.ravel())
+        queries, labels = documents.queries.ravel()[owners], documents.labels.ravel()[owners]
+        return TrainingSet(queries[:, None], rows[:, None], labels[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class TextExamples(Countable["TrainingSet"]):
+    """Sequences of plain text, for general distillation."""
+
+    reader: TextReader
+
+    kind: ClassVar[str] = "text_examples"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The sequences."""
+        return (self.reader,)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the text and how it is masked; the order of examples follows the stage's seed."""
+        return {"text": self.reader.sequences.key, "masking": self.reader.sequences.settings.masking}
+
+    @property
+    def to_count(self) -> tuple[Node[Any], ...]:
+        """The sequences, whose number depends on their tokens."""
+        return (self.reader.sequences,)
+
+    def count(self, workspace: Workspace) -> int | None:
+        """Return how many sequences there are."""
+        return len(workspace.value(self.reader)) if self._is_known(workspace) else None
+
+    def value(self, workspace: Workspace) -> "TrainingSet":
+        """Return the sequences by their number."""
+        from distilkit.training.step_loader import TrainingSet
+
+        return TrainingSet.of_texts(len(workspace.value(self.reader)))
+
+    def left_out(self, workspace: Workspace) -> list[str]:
+        """Return nothing: all text is read."""
+        return []

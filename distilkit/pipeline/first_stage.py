@@ -1,0 +1,106 @@
+"""The first stage: the candidates of a set of queries, given or by BM25."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from distilkit.data.candidates import Candidates
+from distilkit.data.collection import Collection
+from distilkit.files import content_key
+from distilkit.pipeline.graph import Artifact, Node
+from distilkit.pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from distilkit.data.bm25 import Bm25
+
+
+@dataclass(frozen=True, eq=False)
+class GivenCandidates(Node[Candidates]):
+    """The first stage that a collection brought for some queries of a split."""
+
+    collection: Collection
+    split: str
+    query_ids: tuple[str, ...]
+    depth: int
+
+    kind: ClassVar[str] = "given_candidates"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the collection, the split, the queries and the depth."""
+        return {**_of_queries(self.collection, self.query_ids, self.depth), "given": self.split}
+
+    def value(self, workspace: Workspace) -> Candidates:
+        """Return the first `depth` candidates of each query."""
+        given = self.collection.candidates(self.split)
+        assert given is not None
+        return Candidates.of_run(self.collection, given, self.query_ids, self.depth)
+
+
+@dataclass(frozen=True, eq=False)
+class Bm25Index(Node["Bm25"]):
+    """BM25's index of a collection's passages, held in memory by the process that searches it."""
+
+    collection: Collection
+    k1: float
+    b: float
+    stemmer: str | None
+
+    kind: ClassVar[str] = "bm25_index"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the collection, the parameters and the version of our analysis."""
+        from distilkit.data.bm25 import VERSION
+
+        bm25 = {"k1": self.k1, "b": self.b, "stemmer": self.stemmer, "version": VERSION}
+        return {"collection": self.collection.fingerprint, "bm25": bm25}
+
+    def check(self, workspace: Workspace) -> None:
+        """Refuse a language without a stemmer."""
+        from distilkit.data.bm25 import require_stemmer
+
+        require_stemmer(self.stemmer)
+
+    def value(self, workspace: Workspace) -> "Bm25":
+        """Index the passages."""
+        from distilkit.data.bm25 import Bm25
+
+        workspace.progress.say(f"BM25: indexing {len(self.collection.passages)} passages")
+        return Bm25(self.collection.passages, k1=self.k1, b=self.b, stemmer=self.stemmer)
+
+
+@dataclass(frozen=True, eq=False)
+class Bm25Candidates(Artifact[Candidates]):
+    """The first passages of some queries by BM25."""
+
+    index: Bm25Index
+    query_ids: tuple[str, ...]
+    depth: int
+
+    kind: ClassVar[str] = "candidates"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The index."""
+        return (self.index,)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the index's identity, the queries and the depth."""
+        return {**self.index.identity(), **_of_queries(self.index.collection, self.query_ids, self.depth)}
+
+    def build(self, folder: Path, workspace: Workspace) -> None:
+        """Search all queries."""
+        collection, bm25 = self.index.collection, workspace.value(self.index)
+        rows = [collection.queries.index(query) for query in self.query_ids]
+        with workspace.progress.phase("BM25", len(rows)) as phase:
+            passages, scores = bm25.retrieve(collection.queries.texts(rows), self.depth, progress=phase.reach)
+        Candidates(np.array(rows, np.int64), passages, scores.astype(np.float64)).write(folder)
+
+    def open(self, folder: Path, workspace: Workspace) -> Candidates:
+        """Map the arrays."""
+        return Candidates.open(folder)
+
+
+def _of_queries(collection: Collection, query_ids: tuple[str, ...], depth: int) -> dict[str, Any]:
+    return {"collection": collection.fingerprint, "queries": content_key(list(query_ids)), "depth": depth}

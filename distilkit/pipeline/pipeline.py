@@ -1,0 +1,404 @@
+"""A recipe as nodes: its teachers, the student's stages and grid, its twin, and what is evaluated."""
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from distilkit.errors import UserError
+from distilkit.evaluation.measures import canonical_all
+from distilkit.models import STUDENTS
+from distilkit.models.shape import STARTS
+from distilkit.pipeline.data import Data
+from distilkit.pipeline.evaluation import Cost, EvaluationSet, Ranking, Scorer, TeacherRanking
+from distilkit.pipeline.examples import Countable, DrawnLists, TaskExamples, TextExamples, TriplesFile, WindowPairs
+from distilkit.pipeline.graph import Node
+from distilkit.pipeline.models import Checkpoint, Start, Teacher, checkpoint
+from distilkit.pipeline.teacher_scores import (
+    FileScores,
+    ModelScores,
+    RankerScores,
+    ScoredExamples,
+    ScoreFile,
+    hash_of_scores,
+)
+from distilkit.pipeline.teachers import ITSELF, members
+from distilkit.pipeline.tokens import Reader, TextReader, TextSequences, Tokenizer
+from distilkit.pipeline.trained_stage import TeacherStage, TrainedStage, Validation
+from distilkit.pipeline.workspace import Workspace
+from distilkit.recipe import extended, grid_of, with_values
+from distilkit.settings import Recipe, StudentSettings, TeacherSettings, TrainSettings
+from distilkit.strategies import Stage, Strategy, named_table, parse_strategy, strategy_from_table
+from distilkit.strategies.stage import trained_macs
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """One combination of grid values and the chain of stages that it trains; no values where there is no grid."""
+
+    values: dict[str, Any]
+    stages: list[TrainedStage]
+
+    @property
+    def label(self) -> str:
+        """The values for people and events."""
+        return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in self.values.items())
+
+
+@dataclass(frozen=True)
+class StageChain:
+    """What the stages of one ranker have in common: where they start, whom they learn from, and their settings."""
+
+    kind: type[TrainedStage]
+    start: Start
+    architecture: str
+    tokenizer: Tokenizer
+    section: str
+    teacher: Teacher | None = None
+
+
+class Pipeline:
+    """The nodes of one recipe. Making it reads the collection, and builds nothing else."""
+
+    def __init__(self, recipe: Recipe, workspace: Workspace, twin_of: str | None = None) -> None:
+        self.recipe, self.workspace, self.twin_of = recipe, workspace, twin_of
+        for architecture in (recipe.teacher.architecture, recipe.student.architecture):
+            STUDENTS.resolve(architecture)
+        self.data = Data.of(recipe.data, workspace)
+        self.scorer = Scorer.of(recipe.evaluate, workspace)
+
+    # Teachers.
+
+    @cached_property
+    def members(self) -> list[TeacherSettings]:
+        """The rankers that teach: one, or those of an ensemble."""
+        return members(self.recipe)
+
+    @cached_property
+    def bases(self) -> list[Checkpoint]:
+        """Their checkpoints, before any fine-tuning."""
+        try:
+            return [self._checkpoint(settings.model) for settings in self.members]
+        except UserError as error:
+            if not self.recipe.teacher.models or not self.recipe.teachers:
+                raise
+            # What was meant may be a teacher's name.
+            raise UserError(f"{error} (names are {', '.join((ITSELF, *self.recipe.teachers))})") from None
+
+    def _checkpoint(self, reference: str) -> Checkpoint:
+        return checkpoint(reference, self.data.tokenizer)
+
+    @cached_property
+    def score_file(self) -> ScoreFile | None:
+        """The file that stands for the teacher, if `[teacher] scores` names one."""
+        settings = self.recipe.teacher
+        if settings.scores in ("cached", "online"):
+            return None
+        path, where = Path(settings.scores).expanduser(), f"[teacher] scores = {settings.scores!r}"
+        if not path.exists():
+            raise UserError(f"{where}: expected 'cached', 'online' or a file, and there is none")
+        if settings.fine_tune is not None:
+            raise UserError(
+                f"{where}: what a file says of a teacher is fine-tuned no more; expected no [teacher] fine_tune"
+            )
+        made_by = None
+        if settings.model_fields_set & {"model", "models"}:
+            length = self.recipe.data.max_length
+            made_by = {"teachers": [{"weights": base.sha256, "max_length": length} for base in self.bases]}
+        return ScoreFile(path, hash_of_scores(path), self.data, where, made_by)
+
+    @property
+    def has_ranker(self) -> bool:
+        """Whether there is a teacher that ranks: with a file of scores, one that the recipe names beside it."""
+        return self.score_file is None or self.score_file.made_by is not None
+
+    @cached_property
+    def teacher_chains(self) -> list[list[TrainedStage]]:
+        """The stages that fine-tune each teacher; none for one that is used as it is."""
+        return [self._teacher_chain(settings, base) for settings, base in zip(self.members, self.bases, strict=True)]
+
+    def _teacher_chain(self, settings: TeacherSettings, base: Checkpoint) -> list[TrainedStage]:
+        if settings.fine_tune is None or self.score_file is not None:
+            return []
+        strategy = label_strategy("[teacher] fine_tune", settings.fine_tune)
+        stages = strategy.stages(settings.train, settings.seed)
+        cut = StudentSettings(architecture=settings.architecture, shape=settings.shape) if settings.shape else None
+        start = Start(base, cut, settings.dropout)
+        architecture = STUDENTS.resolve(settings.architecture)
+        return self._chain(stages, StageChain(TeacherStage, start, architecture, base.tokenizer, "[teacher.train]"))
+
+    @cached_property
+    def ranker(self) -> Teacher | None:
+        """The teacher that the student is held against; None where a file of scores is all that there is."""
+        if not self.has_ranker:
+            return None
+        models = (chain[-1] if chain else base for base, chain in zip(self.bases, self.teacher_chains, strict=True))
+        return Teacher(tuple(models), self.recipe.teacher.combine)
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        """Whom the student's stages learn from."""
+        if self.score_file is not None:
+            return Teacher((), self.recipe.teacher.combine, self.score_file)
+        assert self.ranker is not None
+        return self.ranker
+
+    # The student.
+
+    def grid(self) -> list[GridPoint]:
+        """Return every combination of the grid's values with its stages; a single one without a grid.
+
+        With `grid_fraction` below 1 each of several is a trial of that share of the steps.
+        """
+        grid, fraction = grid_of(self.recipe), self.recipe.grid_fraction if self.retrains else 1.0
+        combinations = itertools.product(*grid.values())
+        return [self.point(dict(zip(grid, values, strict=True)), fraction) for values in combinations]
+
+    def point(self, values: dict[str, Any], fraction: float = 1.0) -> GridPoint:
+        """Return the stages with some of the recipe's values changed, the last one cut to a share of its steps."""
+        stages = self._student_chain(with_values(self.recipe, values) if values else self.recipe)
+        if fraction < 1 and (steps := stages[-1].steps(self.workspace)) is not None:
+            stages[-1] = stages[-1].shortened(max(1, math.ceil(steps * fraction)))
+        return GridPoint(values, stages)
+
+    @property
+    def retrains(self) -> bool:
+        """Whether the grid's points are trials, after which the chosen one is trained in full."""
+        return self.recipe.grid_fraction < 1 and math.prod(map(len, grid_of(self.recipe).values())) > 1
+
+    def _student_chain(self, recipe: Recipe) -> list[TrainedStage]:
+        student = recipe.student
+        source = self.bases[0] if student.source is None else self._checkpoint(student.source)
+        own = None if student.start in STARTS else self._checkpoint(student.start)
+        start = Start(source, student, student.dropout, own)
+        tokenizer: Tokenizer = (own or source).tokenizer
+        if own is None and start.options.get("vocabulary") == "word":
+            tokenizer = self.data.words()
+        architecture = STUDENTS.resolve(student.architecture)
+        chain = StageChain(TrainedStage, start, architecture, tokenizer, "[train]", self.teacher)
+        return self._chain(resolved_stages(recipe), chain)
+
+    def _chain(self, stages: list[Stage], chain: StageChain) -> list[TrainedStage]:
+        found: list[TrainedStage] = []
+        for stage in stages:
+            found.append(self._stage(stage, chain, found[-1] if found else None))
+        return found
+
+    def _stage(self, stage: Stage, chain: StageChain, before: TrainedStage | None) -> TrainedStage:
+        teacher = chain.teacher if stage.uses_teacher else None
+        on_text = stage.examples == "text"
+        if teacher is not None and on_text:
+            # General distillation learns from the language model, before any fine-tuning.
+            teacher = Teacher((self.bases[0],))
+        scored_ahead = teacher is not None and stage.uses_scores_alone and self.recipe.teacher.scores != "online"
+        reader: Reader | TextReader
+        examples: Countable[Any]
+        if on_text:
+            sequences = TextSequences(self.recipe.general, self.data.collection, chain.tokenizer)
+            reader = TextReader(sequences, stage.seed)
+            examples = TextExamples(reader)
+        else:
+            reader = self.data.reader(chain.tokenizer, chain.architecture, chain.start.options)
+            examples = self._examples(stage, chain, teacher if scored_ahead else None)
+        return chain.kind(
+            stage=stage,
+            architecture=chain.architecture,
+            start=chain.start,
+            before=before,
+            teacher=teacher,
+            teacher_reader=None if on_text or scored_ahead else self._teacher_reader(teacher, chain, reader),
+            scored_ahead=scored_ahead,
+            data=self.data,
+            reader=reader,
+            examples=examples,
+            precision=self.workspace.precision(stage.train.bf16, stage.train.fp16),
+            validation=self.validation,
+            processes=self.workspace.processes.count,
+            section=chain.section,
+        )
+
+    def _teacher_reader(
+        self, teacher: Teacher | None, chain: StageChain, reader: "Reader | TextReader"
+    ) -> Reader | None:
+        """Return the tokens of a teacher that is asked in every step; None where it reads what the student reads."""
+        if teacher is None or teacher.file is not None:
+            return None
+        theirs = self.data.reader(teacher.model.tokenizer)
+        return None if theirs == reader else theirs
+
+    def _examples(self, stage: Stage, chain: StageChain, scoring: Teacher | None) -> TaskExamples | ScoredExamples:
+        """Return what a stage of a task is trained on, with the scores of a teacher that gives them ahead."""
+        train, passages = stage.train, self.recipe.data.passages
+        source: DrawnLists | TriplesFile
+        if train.triples is None:
+            drawn = train.train_queries, train.negatives, train.negative_depth
+            source = DrawnLists.of(self.data, *drawn, stage.seed, chain.section)
+        else:
+            source = TriplesFile(Path(train.triples).expanduser(), self.data)
+        windows, keep, selector = self.data.windows(chain.tokenizer), 1, None
+        if passages is not None and chain.teacher is not None:
+            if chain.teacher.file is not None:
+                raise UserError(
+                    "[teacher] scores: a file has scores of documents, none of the passages of [data.passages]"
+                )
+            keep = passages.keep
+            unselected = TaskExamples("pairs", self.data, source, windows, keep, None)
+            selector = self._scores_of(chain.teacher, WindowPairs(unselected))
+        examples = TaskExamples(stage.examples, self.data, source, windows, keep, selector)
+        if scoring is None:
+            return examples
+        needs_scores = tuple(term.name for term in stage.terms if term.uses_teacher and not term.margins_suffice)
+        if scoring.file is not None:
+            return ScoredExamples(examples, FileScores(scoring.file, scoring.combine, examples), needs_scores)
+        return ScoredExamples(examples, self._scores_of(scoring, examples), needs_scores)
+
+    def _scores_of(self, teacher: Teacher, pairs: TaskExamples | WindowPairs) -> RankerScores:
+        scores = (ModelScores(one, pairs, self.data.reader(one.tokenizer), self.scorer) for one in teacher.members)
+        return RankerScores(tuple(scores), teacher.combine)
+
+    # Evaluation.
+
+    @cached_property
+    def validation(self) -> Validation:
+        """The validation queries and how they are measured."""
+        _, qrels = self.data.judgements
+        queries = self.data.query_set("dev", qrels, self.recipe.evaluate.rerank_depth)
+        return Validation(queries, self.scorer, tuple(canonical_all(self.recipe.evaluate.measures)))
+
+    @cached_property
+    def sets(self) -> list[EvaluationSet]:
+        """The query sets that are measured, `test` first."""
+        settings = self.recipe.evaluate
+        sets = [EvaluationSet("test", self.data, settings, settings.split)]
+        for name, extra in settings.sets.items():
+            changed = {"measures": extra.measures, "rerank_depth": extra.rerank_depth}
+            own = settings.model_copy(update={key: value for key, value in changed.items() if value is not None})
+            data = Data.of(extended(self.recipe.data, extra), self.workspace) if extra.data else self.data
+            sets.append(EvaluationSet(name, data, own, extra.split))
+        return sets
+
+    def teacher_ranking(self, one: EvaluationSet) -> TeacherRanking | None:
+        """Return how the teacher ranks a query set; None where a file of scores is all that there is."""
+        if self.ranker is None:
+            return None
+        return TeacherRanking.of(self.ranker, one.data, one.queries, self.scorer)
+
+    def student_ranking(self, point: GridPoint, one: EvaluationSet) -> Ranking:
+        """Return how the trained student ranks a query set."""
+        last = point.stages[-1]
+        reader = one.data.reader(last.tokenizer, last.architecture, last.start.options)
+        return Ranking(last, one.queries, reader, self.scorer, f"re-rank {one.name}")
+
+    def teacher_validation(self, metric: str) -> float | None:
+        """Return what the teacher reaches on the validation queries by a measure's canonical name."""
+        from distilkit.evaluation.measures import evaluate
+
+        if self.ranker is None:
+            return None
+        if len(self.teacher_chains) == 1 and self.teacher_chains[0]:
+            return self.teacher_chains[0][-1].validated(self.workspace, metric)[metric]
+        queries = self.validation.queries
+        run = TeacherRanking.of(self.ranker, self.data, queries, self.scorer).run(self.workspace)
+        return evaluate(run, queries.qrels, [metric]).means[metric]
+
+    # The whole graph.
+
+    def stages(self) -> list[TrainedStage]:
+        """Return every stage of teachers and grid points, each once."""
+        chains = [*self.teacher_chains, *(point.stages for point in self.grid())]
+        return list(dict.fromkeys(stage for chain in chains for stage in chain))
+
+    def targets(self) -> list[Node[Any]]:
+        """Return what a run leaves: trained stages, and rankings and costs of teacher and student on every query set.
+
+        Which grid point is trained in full is not known before; of them all the first has the same size.
+        """
+        points = self.grid()
+        chosen = self.point(points[0].values) if self.retrains else points[0]
+        found: list[Node[Any]] = [*self.stages(), *chosen.stages]
+        for one in self.sets:
+            found.append(one.queries.candidates)
+            if self.twin_of is None and (teacher := self.teacher_ranking(one)) is not None:
+                found += [*teacher.rankings, *teacher.costs]
+            ranking = self.student_ranking(chosen, one)
+            found += [ranking, Cost(ranking)]
+        return found
+
+    def to_count(self) -> list[Node[Any]]:
+        """Return the artifacts that must be there before the examples of every stage can be counted."""
+        return [node for stage in self.stages() for node in stage.examples.to_count]
+
+    # The twin.
+
+    def twin(self) -> Recipe | None:
+        """Return the recipe of the label-only twin: the same student, seed and grid, without a teacher.
+
+        Where the student's examples cannot be counted yet, its number of steps is that of its own examples.
+        """
+        recipe = self.recipe
+        if recipe.twin.budget == "none" or recipe.strategy["name"] == "fine_tune":
+            return None
+        strategy = label_strategy("[twin] strategy", recipe.twin.strategy)
+        table = recipe.model_dump(mode="json", by_alias=True)
+        table.update(
+            name=f"{recipe.name}-label_only",
+            strategy=named_table(strategy),
+            twin={"budget": "none"},
+            grid={key: values for key, values in grid_of(recipe).items() if not key.startswith("strategy.")},
+        )
+        stages = self.point({key: values[0] for key, values in grid_of(recipe).items()}).stages
+        last = strategy.stages(recipe.train, recipe.seed)[-1]
+        lists = last.examples == "lists"
+        if lists and stages[-1].stage.examples == "pairs":
+            size = recipe.train.per_device_train_batch_size // (1 + recipe.train.negatives)
+            table["train"]["per_device_train_batch_size"] = max(1, size)
+        if recipe.twin.budget == "compute" or len(stages) > 1 or lists:
+            table["train"]["max_steps"] = self._twin_steps(stages)
+        # Its budget is the student's, whatever the recipe says of a stage of that name.
+        own = table["stages"].get(last.name, {})
+        for key in ("max_steps", "num_train_epochs", "per_device_train_batch_size"):
+            own.pop(key, None)
+        return Recipe.model_validate(table)
+
+    def _twin_steps(self, stages: list[TrainedStage]) -> int | None:
+        """Return as many label-only steps as the student's stages take, or as cost as many multiply-accumulates."""
+        compute, steps = self.recipe.twin.budget == "compute", 0.0
+        for stage in stages:
+            own = stage.steps(self.workspace)
+            if own is None:
+                return None
+            # Scores that a teacher gave ahead, for all runs, count as if it had given them for this one.
+            steps += own * (self._share_of_teacher(stage) if compute and stage.stage.uses_teacher else 1)
+        return math.ceil(steps)
+
+    def _share_of_teacher(self, stage: TrainedStage) -> float:
+        """Return what a step costs with the teachers' forward passes, in steps of labels alone."""
+        pairs = self.data.reader(self.bases[0].tokenizer)
+        student = stage.macs(pairs)
+        teachers = sum(one.macs(pairs) for one in self.ranker.members) if self.ranker else 0.0
+        return trained_macs(student, teachers) / trained_macs(student, 0.0)
+
+
+def resolved_stages(recipe: Recipe) -> list[Stage]:
+    """Return a recipe's stages, each with its own settings of [stages.NAME]; text is drawn by `general_seed`."""
+    stages = strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)
+    settled = []
+    for stage in stages:
+        own = recipe.stages.get(stage.name, {})
+        train = TrainSettings.model_validate({**recipe.train.model_dump(exclude_unset=True), **own})
+        seed = recipe.general_seed if stage.examples == "text" else stage.seed
+        settled.append(replace(stage, train=train, seed=seed))
+    return settled
+
+
+def label_strategy(key: str, text: str) -> Strategy:
+    """Return the strategy of a key that takes one without a teacher; raises UserError that names the key."""
+    try:
+        strategy = parse_strategy(text)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
+    if any(stage.uses_teacher for stage in strategy.stages(TrainSettings(), 1)):
+        raise UserError(f"{key} = {text!r} needs a teacher itself; expected fine_tune(...)")
+    return strategy

@@ -1,0 +1,144 @@
+"""A run's folder while it is worked on: its lock, its record, its life signs, and how it ended."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from distilkit.errors import Busy, Stopped, UserError
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.request import Request
+from distilkit.recipe import resolved
+from distilkit.runs.folder import RunFolder, provenance
+from distilkit.runs.lock import Lock
+from distilkit.runs.read import StoredRun
+from distilkit.settings import Recipe
+from distilkit.strategies import strategy_from_table, strategy_name
+from distilkit.strategies.stage import WITHOUT_EFFECT
+
+# Keys that may differ when a run is resumed, as no result depends on them.
+COSMETIC = {"description", *(f"{section}.{key}" for section in ("train", "teacher.train") for key in WITHOUT_EFFECT)}
+
+
+@contextmanager
+def working(
+    pipeline: Pipeline, folder: RunFolder, reporter: Reporter, overrides: tuple[str, ...] = ()
+) -> Iterator[None]:
+    """Hold a run's folder for a block: its lock, its record, its life signs, and how it ended."""
+    processes = pipeline.workspace.processes
+    lock = Lock(folder.lock)
+
+    def claim() -> bool:
+        if not lock.acquire():
+            raise Busy(f"{folder.path} is being worked on by another process")
+        folder.stop.unlink(missing_ok=True)
+        if new := not folder.exists():
+            folder.create(_record(pipeline, overrides))
+        return new
+
+    made = processes.on_main(claim)
+    if processes.is_main:
+        reporter.folder = folder
+        reporter.status("running", phase="starting")
+    try:
+        yield
+        reporter.status("done", phase="done", exit={"code": 0})
+    except BaseException as error:
+        if processes.is_main:
+            _record_end(folder, reporter, error, made)
+        raise
+    finally:
+        lock.release()
+
+
+def _record(pipeline: Pipeline, overrides: tuple[str, ...]) -> dict[str, Any]:
+    recipe, collection = pipeline.recipe, pipeline.data.collection
+    student = recipe.student
+    return {
+        "name": recipe.name,
+        "strategy": strategy_name(strategy_from_table(recipe.strategy)),
+        "student": f"{student.architecture}:{student.shape or student.start}",
+        "seed": recipe.seed,
+        "twin": twin_name(recipe),
+        "twin_of": pipeline.twin_of,
+        "overrides": list(overrides),
+        "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        "resolved": resolved(recipe),
+        "data": {"name": collection.name, "fingerprint": collection.fingerprint, "info": collection.info},
+        **provenance(),
+    }
+
+
+def _record_end(folder: RunFolder, reporter: Reporter, error: BaseException, made: bool) -> None:
+    if isinstance(error, UserError) and made and not folder.model.exists():
+        shutil.rmtree(folder.path, ignore_errors=True)  # nothing was done, so the name stays free
+        reporter.folder = None
+        return
+    code = exit_code(error)
+    stopped = code == 130
+    try:
+        reporter.status("stopped" if stopped else "crashed", exit={"code": code, "error": str(error)})
+        reporter.say(f"{'stopped' if stopped else 'failed'}: {error}", quiet=True)
+    except OSError:
+        pass  # a full disk: what stopped the run is said on the screen
+
+
+def exit_code(error: BaseException) -> int:
+    """Return what a command that ends like this exits with."""
+    return 130 if isinstance(error, (Stopped, KeyboardInterrupt)) else 2 if isinstance(error, UserError) else 1
+
+
+def twin_name(recipe: Recipe) -> str | None:
+    """Return the name of a recipe's label-only twin; None where it has none."""
+    if recipe.twin.budget == "none" or recipe.strategy["name"] == "fine_tune":
+        return None
+    return f"{recipe.name}-label_only"
+
+
+def is_done(folder: RunFolder) -> bool:
+    """Return whether a run, its twin included, is finished."""
+    return StoredRun(folder.path).status().state == "done"
+
+
+def refuse_clash(request: Request) -> None:
+    """Refuse a name that is taken, but for going on with the same recipe."""
+    folder = request.folder
+    if not folder.exists():
+        return
+    if not request.resume:
+        raise UserError(f"{folder.path} exists; continue it with --resume auto, or choose another name with --name")
+    refuse_change(folder, request.recipe)
+
+
+def refuse_foreign_twin(request: Request) -> None:
+    """Refuse a folder under the twin's name that is not this run's twin; its results would be taken for the twin's."""
+    name = twin_name(request.recipe)
+    if name is None or not (folder := RunFolder(request.runs_dir / name)).exists():
+        return
+    if StoredRun(folder.path).record.twin_of != request.recipe.name:
+        raise UserError(
+            f"{folder.path} exists and is not the twin of {request.recipe.name}; choose another name with --name"
+        )
+
+
+def refuse_change(folder: RunFolder, recipe: Recipe) -> None:
+    """Refuse to go on with another recipe than the run was started with."""
+    stored, asked = _flat(StoredRun(folder.path).record.resolved), _flat(resolved(recipe))
+    changed = sorted(key for key in {*stored, *asked} if stored.get(key) != asked.get(key) and key not in COSMETIC)
+    if changed:
+        key = changed[0]
+        raise UserError(
+            f"{folder.path} was started with {key} = {stored.get(key)!r}, not {asked.get(key)!r}; "
+            "resume it with the same recipe, or choose another name with --name"
+        )
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,284 @@
+"""Tokens: tokenizers, windows of documents, and the tokens of a collection or of plain text, made once and shared."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from distilkit.data.collection import Collection
+from distilkit.data.passages import Windows, write_windows
+from distilkit.pipeline.graph import Artifact, Node
+from distilkit.pipeline.workspace import Workspace
+from distilkit.settings import DataSettings, GeneralSettings, PassageSettings
+
+if TYPE_CHECKING:
+    from distilkit.data.plain_text import TextTokens
+    from distilkit.data.side_tokens import SideTokens, TextFormat
+    from distilkit.data.tokens import PairTokens, TokenStore
+
+
+@dataclass(frozen=True, eq=False)
+class FolderTokenizer(Node[Path]):
+    """The tokenizer in a model's folder."""
+
+    folder: Path
+
+    kind: ClassVar[str] = "tokenizer"
+
+    def identity(self) -> dict[str, Any]:
+        """Return what its tokens depend on."""
+        from distilkit.data.tokens import tokenizer_identity
+        from distilkit.models.load import load_tokenizer
+
+        return {"tokenizer": tokenizer_identity(load_tokenizer(self.folder))}
+
+    def value(self, workspace: Workspace) -> Path:
+        """Return the folder."""
+        return self.folder
+
+
+@dataclass(frozen=True, eq=False)
+class WordTokenizer(Artifact[Path]):
+    """A tokenizer of the whole words of a collection."""
+
+    collection: Collection
+
+    kind: ClassVar[str] = "words"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the collection."""
+        return {"collection": self.collection.fingerprint}
+
+    def build(self, folder: Path, workspace: Workspace) -> None:
+        """Count the words of all queries and passages."""
+        from distilkit.models.words import word_tokenizer
+
+        tables = (self.collection.queries, self.collection.passages)
+        texts = (text for table in tables for _, batch in table.batches(4096) for text in batch)
+        word_tokenizer(texts).save_pretrained(folder)
+
+    def open(self, folder: Path, workspace: Workspace) -> Path:
+        """Return the folder."""
+        return folder
+
+
+Tokenizer = FolderTokenizer | WordTokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class DocumentWindows(Artifact[Windows]):
+    """The windows of every document of a collection."""
+
+    collection: Collection
+    settings: PassageSettings
+    tokenizer: Tokenizer
+
+    kind: ClassVar[str] = "windows"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The tokenizer, where windows are counted in its tokens."""
+        return (self.tokenizer,) if self.settings.unit == "tokens" else ()
+
+    def identity(self) -> dict[str, Any]:
+        """Return the documents and how they are cut."""
+        settings = self.settings
+        cut = {"unit": settings.unit, "length": settings.length, "stride": settings.stride}
+        return {"documents": self.collection.fingerprint, **cut, "tokenizer": [node.key for node in self.inputs]}
+
+    def build(self, folder: Path, workspace: Workspace) -> None:
+        """Cut every document."""
+        from distilkit.models.load import load_tokenizer
+
+        settings, documents = self.settings, self.collection.passages
+        tokenizer = load_tokenizer(workspace.value(self.tokenizer)) if settings.unit == "tokens" else None
+        with workspace.progress.phase("cut passages", len(documents)) as phase:
+            write_windows(
+                folder,
+                documents,
+                unit=settings.unit,
+                length=settings.length,
+                stride=settings.stride,
+                tokenizer=tokenizer,
+                progress=phase.reach,
+            )
+
+    def open(self, folder: Path, workspace: Workspace) -> Windows:
+        """Map the windows."""
+        return Windows.open(folder)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStores(Artifact["tuple[TokenStore, TokenStore]"]):
+    """The tokens of a collection's queries and passages (or of their windows), each text to a number of tokens."""
+
+    collection: Collection
+    tokenizer: Tokenizer
+    length: int
+    windows: DocumentWindows | None
+
+    kind: ClassVar[str] = "tokens"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The tokenizer, and the windows where documents are cut."""
+        return (self.tokenizer,) if self.windows is None else (self.tokenizer, self.windows)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the collection, the tokenizer, the windows and the length."""
+        windows = self.windows.key if self.windows else None
+        tokenizer = self.tokenizer.key
+        return {
+            "collection": self.collection.fingerprint,
+            "tokenizer": tokenizer,
+            "length": self.length,
+            "windows": windows,
+        }
+
+    def build(self, folder: Path, workspace: Workspace) -> None:
+        """Tokenise every text once."""
+        from distilkit.data.tokens import write_token_store
+        from distilkit.models.load import load_tokenizer
+
+        tokenizer = load_tokenizer(workspace.value(self.tokenizer))
+        passages = self.collection.passages if self.windows is None else workspace.value(self.windows).texts
+        for name, table in (("queries", self.collection.queries), ("passages", passages)):
+            (folder / name).mkdir()
+            with workspace.progress.phase(f"tokenise {name}", len(table)) as phase:
+                write_token_store(folder / name, table, tokenizer, self.length, phase.reach)
+
+    def open(self, folder: Path, workspace: Workspace) -> "tuple[TokenStore, TokenStore]":
+        """Map both stores."""
+        from distilkit.data.tokens import TokenStore
+
+        return TokenStore.open(folder / "queries"), TokenStore.open(folder / "passages")
+
+
+@dataclass(frozen=True, eq=False)
+class Reader(Node["PairTokens | SideTokens"]):
+    """A collection's tokens in the form that an architecture reads: pairs in one sequence, or the two sides apart."""
+
+    stores: TokenStores
+    settings: DataSettings
+    form: "TextFormat"
+
+    kind: ClassVar[str] = "reader"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The stored tokens."""
+        return (self.stores, *self.stores.inputs)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the stored tokens, the form and the lengths that it has."""
+        return {"tokens": self.stores.key, "form": vars(self.form), **self._lengths}
+
+    @property
+    def _lengths(self) -> dict[str, int]:
+        return {key: getattr(self.settings, key) for key in self.form.length_keys}
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that made the tokens."""
+        return self.stores.tokenizer
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The most tokens of what is encoded for a pair: of the pair, or of query and passage."""
+        return tuple(self._lengths.values())
+
+    @property
+    def aggregation(self) -> str | None:
+        """How a document's score is made of its windows'; None where documents are read whole."""
+        return self.settings.passages.aggregate if self.settings.passages else None
+
+    def value(self, workspace: Workspace) -> "PairTokens | SideTokens":
+        """Return what turns examples into batches."""
+        from distilkit.data.tokens import Documents
+        from distilkit.models.load import load_tokenizer
+
+        tokenizer = load_tokenizer(workspace.value(self.tokenizer))
+        queries, passages = workspace.value(self.stores)
+        documents, windows, settings = None, self.stores.windows, self.settings.passages
+        if windows is not None and settings is not None:
+            documents = Documents(workspace.value(windows), settings.aggregate)
+        return self.form.tokens(tokenizer, queries, passages, self._lengths, documents)
+
+
+@dataclass(frozen=True, eq=False)
+class TextSequences(Artifact[Path]):
+    """Plain text cut into sequences of tokens, for general distillation."""
+
+    settings: GeneralSettings
+    collection: Collection
+    tokenizer: Tokenizer
+
+    kind: ClassVar[str] = "text"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The tokenizer."""
+        return (self.tokenizer,)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the text's content, the tokenizer, and how many sequences of which length are read."""
+        from distilkit.data.plain_text import text_identity
+
+        settings = self.settings
+        own = self.collection.fingerprint if settings.text == "collection" else None
+        text = text_identity(settings.text, fingerprint=own, column=settings.column, split=settings.split)
+        read = {"max_length": settings.max_length, "max_sequences": settings.max_sequences}
+        return {"text": text, "tokenizer": self.tokenizer.key, **read}
+
+    def build(self, folder: Path, workspace: Workspace) -> None:
+        """Read and tokenise the text; raises UserError for text that is not there or broken."""
+        from distilkit.data.plain_text import read_texts, write_sequences
+        from distilkit.models.load import load_tokenizer
+
+        settings = self.settings
+        passages = self.collection.passages if settings.text == "collection" else None
+        documents = read_texts(settings.text, collection=passages, column=settings.column, split=settings.split)
+        tokenizer, most = load_tokenizer(workspace.value(self.tokenizer)), settings.max_sequences
+        with workspace.progress.phase("tokenise text", most or 0) as phase:
+            write_sequences(folder, documents, tokenizer, settings.max_length, phase.reach, most)
+
+    def open(self, folder: Path, workspace: Workspace) -> Path:
+        """Return the folder of the sequences."""
+        return folder
+
+
+@dataclass(frozen=True, eq=False)
+class TextReader(Node["TextTokens"]):
+    """Sequences of plain text as batches, masked as a stage's seed says."""
+
+    sequences: TextSequences
+    seed: int
+
+    kind: ClassVar[str] = "text_reader"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The sequences."""
+        return (self.sequences, self.sequences.tokenizer)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the sequences, and how they are masked."""
+        return {"text": self.sequences.key, "masking": self.sequences.settings.masking, "seed": self.seed}
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that made the tokens."""
+        return self.sequences.tokenizer
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The most tokens of a sequence."""
+        return (self.sequences.settings.max_length,)
+
+    def value(self, workspace: Workspace) -> "TextTokens":
+        """Return what turns sequences into batches."""
+        from distilkit.data.plain_text import TextTokens
+        from distilkit.models.load import load_tokenizer
+
+        settings, tokenizer = self.sequences.settings, load_tokenizer(workspace.value(self.tokenizer))
+        folder = workspace.value(self.sequences)
+        return TextTokens.open(folder, tokenizer, settings.max_length, settings.masking, self.seed)

@@ -1,0 +1,381 @@
+"""A trained stage: what its key is made of, what can be wrong with it, and how it is trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from distilkit.data.batches import total_steps
+from distilkit.errors import UserError
+from distilkit.evaluation.measures import canonical, evaluate
+from distilkit.models import STUDENTS
+from distilkit.pipeline.build_objective import NO_LM_HEAD, build_objective, save_result, start_student
+from distilkit.pipeline.data import Data, QuerySet
+from distilkit.pipeline.evaluation import Ranking, Scorer
+from distilkit.pipeline.examples import Countable
+from distilkit.pipeline.graph import Artifact, Node
+from distilkit.pipeline.models import Checkpoint, ModelNode, Size, Start, Teacher
+from distilkit.pipeline.tokens import Reader, TextReader, Tokenizer
+from distilkit.pipeline.workspace import Workspace
+from distilkit.settings import TrainSettings
+from distilkit.strategies.stage import Stage, trained_macs
+
+if TYPE_CHECKING:
+    from distilkit.models.ranker import Ranker
+    from distilkit.training.step_loader import TrainingSet
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validation queries of a run, how they are scored, and the measures that are taken."""
+
+    queries: QuerySet
+    scorer: Scorer
+    measures: tuple[str, ...]
+
+    def identity(self, reader: "Reader | TextReader") -> dict[str, Any]:
+        """Return what a model's validation depends on, apart from the model and the measures."""
+        aggregation = reader.aggregation if isinstance(reader, Reader) else None
+        candidates = self.queries.candidates.key
+        return {"candidates": candidates, "precision": self.scorer.precision, "aggregation": aggregation}
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedStage(ModelNode, Artifact[Path]):
+    """One trained stage: its student, head, projections and events.
+
+    Attributes:
+        stage: losses, kind of examples and optimiser settings
+        architecture: the student's
+        start, before: the weights it starts from: a start, or the stage before
+        teacher: whom it learns from, None for labels alone
+        teacher_reader: the tokens of a teacher that is asked in every step and reads others than the student
+        reader, examples: the student's tokens and what it is trained on
+        precision: fp32, bf16 or fp16
+        validation: the validation queries
+        processes: how many processes train, which make the effective batch
+        section: the recipe's table of its settings, for messages
+    """
+
+    stage: Stage
+    architecture: str
+    start: Start
+    before: "TrainedStage | None"
+    teacher: Teacher | None
+    teacher_reader: Reader | None
+    scored_ahead: bool
+    data: Data
+    reader: Reader | TextReader
+    examples: "Countable[TrainingSet]"
+    precision: str
+    validation: Validation
+    processes: int
+    section: str = "[train]"
+
+    kind: ClassVar[str] = "stage"
+    together: ClassVar[bool] = True
+
+    @property
+    def tokenizer(self) -> Tokenizer:  # type: ignore[override]
+        """The student's tokenizer."""
+        return self.reader.tokenizer
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """Weights, tokens and examples; the teacher where it is asked in every step."""
+        found: list[Node[Any]] = [self.before or self.start.source, self.reader, self.tokenizer, self.examples]
+        if self.asks_teacher and self.teacher is not None:
+            found += [*self.teacher.members, *([self.teacher_reader] if self.teacher_reader else [])]
+        if self.stage.trains_scores:
+            found += [self.validation.queries.candidates, self.scoring_reader]
+        return tuple(found)
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether the teacher takes part in every step."""
+        return self.teacher is not None and self.stage.uses_teacher and not self.scored_ahead
+
+    @property
+    def scoring_reader(self) -> Reader:
+        """The tokens that the student ranks by, whatever the stage trains on."""
+        if isinstance(self.reader, Reader):
+            return self.reader
+        return self.data.reader(self.tokenizer, self.architecture, self.start.options)
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that the stage's numbers depend on."""
+        stage, teacher = self.stage, self.teacher
+        identity: dict[str, Any] = {
+            "architecture": self.architecture,
+            "code": STUDENTS[self.architecture].code,
+            "stage": stage.numbers(self.processes, self.precision),
+            "start": {"stage": self.before.key} if self.before else self.start.identity(),
+            "dropout": self.start.dropout,
+            "teacher": teacher.identity if teacher and stage.uses_teacher else None,
+            "scored_ahead": self.scored_ahead,
+            "tokens": self.reader.key,
+            "examples": self.examples.key,
+        }
+        if stage.trains_scores and (stage.train.eval_steps is not None or stage.train.eval_examples):
+            identity["validation"] = self.validation.identity(self.reader)
+        return identity
+
+    # Sizes.
+
+    @property
+    def size(self) -> Size:
+        """Layers, hidden size and intermediate size of the student's encoder."""
+        return self.start.size
+
+    @property
+    def batch_size(self) -> int:
+        """The examples of an optimiser step, over all devices and accumulated batches."""
+        return self.stage.train.batch_size(self.processes)
+
+    @property
+    def pairs_per_step(self) -> int:
+        """The pairs (or sequences of text) of an optimiser step."""
+        return self.batch_size * self.stage.ways
+
+    def steps(self, workspace: Workspace) -> int | None:
+        """Return the optimiser steps of the training, None as long as the number of examples is not known."""
+        train, examples = self.stage.train, self.examples.count(workspace)
+        return train.max_steps if examples is None else total_steps(examples, self.batch_size, train)
+
+    @property
+    def step_macs(self) -> float:
+        """The multiply-accumulates of an optimiser step, with those of a teacher that is asked in it."""
+        teacher = self.teacher.model.macs(self.teacher_reader or self.reader) if self.asks_teacher else 0.0  # type: ignore[union-attr]
+        return self.pairs_per_step * trained_macs(self.macs(self.reader), teacher)
+
+    def work(self, workspace: Workspace) -> float:
+        """Return the multiply-accumulates of training and validation."""
+        steps, train = self.steps(workspace) or 0, self.stage.train
+        validations = 0
+        if self.stage.trains_scores:
+            validations = len(range(0, steps, train.eval_steps)) if train.eval_steps else 1
+        queries = self.validation.queries
+        scored = validations * len(queries.qrels) * queries.candidates.depth
+        return steps * self.step_macs + scored * self.macs(self.scoring_reader)
+
+    # Building.
+
+    def build(self, folder: Path, workspace: Workspace) -> dict[str, Any]:
+        """Train the stage on all processes; raises RunFailed, and Stopped after a checkpoint."""
+        from distilkit.models.load import load_tokenizer
+        from distilkit.training.trainer import Trainer
+
+        stage, processes, progress = self.stage, workspace.processes, workspace.progress
+        assert workspace.checkpoints is not None
+        reader: Node[Any] = self.reader
+        tokens, objective = workspace.value(reader), build_objective(self, workspace, self.precision == "bf16")
+        examples = workspace.value(self.examples)
+        for said in self.examples.left_out(workspace):
+            progress.say(said)
+        trainer = Trainer(
+            stage=stage,
+            objective=objective,
+            examples=examples,
+            tokens=tokens,
+            precision=self.precision,  # type: ignore[arg-type]
+            processes=processes,
+            reporter=progress,
+            checkpoints=self.checkpoints(workspace.checkpoints),
+            validate=self._validator(workspace),
+            label=stage.name,
+            work=self.step_macs,
+            metric=self.metric,
+            teacher_tokens=workspace.value(self.teacher_reader) if self.teacher_reader else None,
+        )
+        with progress.recording(self.key, folder / "events.jsonl"):
+            state = trainer.train()
+        if processes.is_main:
+            tokenizer = load_tokenizer(workspace.value(self.tokenizer))
+            save_result(objective, folder, tokenizer, self.data.settings, stage.name)
+        facts = {
+            "seconds": round(state.seconds, 3),
+            "steps": state.step,
+            "examples": len(examples),
+            "validation": state.validation,
+            "best_step": state.best_step or state.step,
+            "curve": state.curve,
+        }
+        return {**facts, "validated_on": self.validation.identity(self.reader)} if stage.trains_scores else facts
+
+    def checkpoints(self, folder: Path) -> Path:
+        """Return the folder of the stage's own checkpoints, out of that of a run's."""
+        return folder / f"{self.kind}-{self.key[:16]}"
+
+    def open(self, folder: Path, workspace: Workspace) -> Path:
+        """Return the folder of the student."""
+        return folder / "model"
+
+    def load(self, workspace: Workspace) -> "Ranker":
+        """Return the student, in evaluation mode."""
+        from distilkit.models.load import load_ranker
+
+        return load_ranker(workspace.value(self))
+
+    # Validation.
+
+    @property
+    def metric(self) -> str:
+        """The measure that chooses between results of the stage."""
+        return canonical(self.stage.train.metric_for_best_model)
+
+    @property
+    def validation_ranking(self) -> Ranking:
+        """The validation queries as the trained stage ranks them."""
+        return Ranking(self, self.validation.queries, self.scoring_reader, self.validation.scorer, "validate")
+
+    def validated(self, workspace: Workspace, metric: str | None = None) -> dict[str, float]:
+        """Return what the trained stage reaches on the validation queries, by its own metric or another."""
+        names = list(dict.fromkeys([*self.validation.measures, metric or self.metric]))
+        facts = workspace.facts(self)
+        known = facts["validation"] or {} if facts.get("validated_on") == self.validation.identity(self.reader) else {}
+        if set(names) <= known.keys():
+            return {name: value for name, value in known.items() if name in names}
+        # The run that trained it asked for something else.
+        run = workspace.value(self.validation_ranking)
+        return evaluate(run, self.validation.queries.qrels, names).means
+
+    def _validator(self, workspace: Workspace) -> "Callable[[Ranker], dict[str, float]]":
+        measures = [*self.validation.measures, self.stage.train.metric_for_best_model]
+        validation, reader = self.validation, self.scoring_reader
+
+        def validate(ranker: "Ranker") -> dict[str, float]:
+            tokens, macs = workspace.value(reader), self.macs(reader)
+            run = validation.scorer.rerank(ranker, tokens, validation.queries, "validate", macs, workspace)
+            return evaluate(run, validation.queries.qrels, measures).means
+
+        return validate
+
+    # What can be wrong.
+
+    def untrained(self, workspace: Workspace, needs_head: bool) -> "Ranker":
+        """Return the student before its first stage; of several stages of one start it is built once."""
+        return workspace.value(StartingStudent(self.start, self.tokenizer))
+
+    def check(self, workspace: Workspace) -> None:
+        """Refuse settings, weights and shapes that would end the training later."""
+        _check_metric(self.section, self.stage.train)
+        self._check_teaching()
+        if isinstance(self.tokenizer, Artifact) and not workspace.has(self.tokenizer):
+            return  # A student of the collection's own words cannot be built before these are counted.
+        student = self.untrained(workspace, needs_head=True)
+        self._check_pair(student, workspace)
+        self._check_text(student)
+
+    def _check_teaching(self) -> None:
+        """Refuse a stage that wants more of its teacher than there is."""
+        teacher, stage = self.teacher, self.stage
+        if teacher is None or not stage.uses_teacher or (teacher.file is None and len(teacher.members) == 1):
+            return
+        what = "a file of scores" if teacher.file else "an ensemble"
+        if not stage.uses_scores_alone:
+            raise UserError(f"the stage {stage.name} reads more than scores of its teacher; {what} has nothing else")
+        if not self.scored_ahead:
+            raise UserError(
+                f'[teacher] scores = "online": {what} teaches from scores computed before; expected "cached"'
+            )
+
+    def _check_pair(self, student: "Ranker", workspace: Workspace) -> None:
+        """Refuse a student that cannot be compared with its teacher token by token, where the stage does."""
+        stage = self.stage
+        if self.teacher is None or not stage.reads_tokens:
+            return
+        if not student.shows_internals:
+            raise UserError(
+                f"the stage {stage.name} reads the student's insides, which only a bert_cat has in common with its "
+                f"teacher; a {self.architecture} learns from scores, with margin_mse for instance"
+            )
+        from distilkit.models.layer_map import layer_map
+        from distilkit.models.projection import Projections
+
+        teacher = self.teacher.model.untrained(workspace, needs_head=stage.trains_scores)
+        sizes = student.config.vocab_size, teacher.config.vocab_size
+        if sizes[0] != sizes[1]:
+            raise UserError(
+                f"student and teacher must share one vocabulary: the student has {sizes[0]} entries, the teacher "
+                f"{sizes[1]}"
+            )
+        if self.tokenizer != self.teacher.model.tokenizer:
+            raise UserError(
+                f"the stage {stage.name} compares student and teacher token by token, and their tokenizers differ; "
+                "expected one for both"
+            )
+        if stage.uses_internals:
+            layer_map(stage.layer_map, teacher.num_layers, student.num_layers)
+            Projections(student.hidden_size, teacher.hidden_size, 1, stage.projection)
+        if stage.reads("attention") and student.num_heads != teacher.num_heads:
+            raise UserError(
+                f"the attention loss needs as many heads in the student as in the teacher, not {student.num_heads} and "
+                f"{teacher.num_heads}; take another student, or set [strategy] weights.attention to 0"
+            )
+
+    def _check_text(self, student: "Ranker") -> None:
+        """Refuse text that the student cannot read, and masked words that nothing can be learned from."""
+        if not isinstance(self.reader, TextReader):
+            return
+        from distilkit.models.encoder import position_room
+        from distilkit.models.masked_lm import has_lm_head
+
+        general, most = self.reader.sequences.settings, position_room(student.config)
+        if most is not None and general.max_length > most:
+            raise UserError(f"[general] max_length = {general.max_length}: the student has positions for {most} tokens")
+        if not self.stage.reads("masked_lm"):
+            return
+        if general.masking == "none":
+            raise UserError(
+                '[general] masking = "none": the loss masked_lm is read at masked words; expected "bert", or "one" '
+                "(or [strategy] weights.masked_lm = 0)"
+            )
+        teacher = self.teacher.model if self.teacher else None
+        if isinstance(teacher, Checkpoint) and not has_lm_head(teacher.folder):
+            raise UserError(NO_LM_HEAD)
+
+    def shortened(self, steps: int) -> "TrainedStage":
+        """Return the same stage with another number of steps."""
+        train = self.stage.train.model_copy(update={"max_steps": steps})
+        return replace(self, stage=replace(self.stage, train=train))
+
+
+class TeacherStage(TrainedStage):
+    """A stage that fine-tunes a teacher."""
+
+    kind: ClassVar[str] = "teacher"
+
+
+@dataclass(frozen=True, eq=False)
+class StartingStudent(Node["Ranker"]):
+    """A student before its first stage, for checks alone."""
+
+    start: Start
+    tokenizer: Tokenizer
+
+    kind: ClassVar[str] = "starting_student"
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The tokenizer, whose vocabulary a student of whole words has."""
+        return (self.tokenizer,)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the start and the tokenizer."""
+        return {"start": self.start.identity(), "tokenizer": self.tokenizer.key}
+
+    def value(self, workspace: Workspace) -> "Ranker":
+        """Build it; raises UserError where tokenizer and weights do not fit."""
+        from distilkit.models.load import load_tokenizer, require_fit
+
+        folder = workspace.value(self.tokenizer)
+        student = start_student(self.start, folder)
+        require_fit(load_tokenizer(folder), student.config, folder)
+        return student
+
+
+def _check_metric(section: str, train: TrainSettings) -> None:
+    try:
+        canonical(train.metric_for_best_model)
+    except UserError as error:
+        raise UserError(f"{section} metric_for_best_model: {error}") from None

@@ -1,0 +1,133 @@
+"""Where a graph is computed: the folder of artifacts, the processes that build them, and who is told how far it is."""
+
+import shutil
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from distilkit.files import atomic_folder, read_json, write_json
+from distilkit.pipeline.graph import FORMAT, Artifact, Node, walk
+from distilkit.pipeline.reporter import Reporter
+from distilkit.progress import ProcessGroup
+from distilkit.runs.lock import Lock
+
+T = TypeVar("T")
+
+MANIFEST = "manifest.json"
+
+
+@dataclass
+class Workspace:
+    """Builds nodes and keeps them.
+
+    Attributes:
+        root: the folder of artifacts, `KIND/KEY/`; `runs/.artifacts` for runs
+        processes: those that build together; all of them call the same methods in the same order
+        progress: is told how far the work is, and asks it to stop
+        checkpoints: where a stage keeps what it resumes from
+    """
+
+    root: Path
+    processes: ProcessGroup
+    progress: Reporter
+    checkpoints: Path | None = None
+    _values: dict[str, Any] = field(default_factory=dict, repr=False)
+    _built: set[str] = field(default_factory=set, repr=False)
+    _building: list[str] = field(default_factory=list, repr=False)
+
+    def path(self, node: Artifact[Any]) -> Path:
+        """Return where an artifact is, or will be."""
+        return self.root / node.kind / node.key
+
+    def has(self, node: Artifact[Any]) -> bool:
+        """Return whether an artifact is complete."""
+        return (self.path(node) / MANIFEST).exists()
+
+    def facts(self, node: Artifact[Any]) -> dict[str, Any]:
+        """Return the manifest of a complete artifact, with the facts that its builder left."""
+        facts: dict[str, Any] = read_json(self.path(node) / MANIFEST)
+        return facts
+
+    def precision(self, bf16: bool | str, fp16: bool = False) -> str:
+        """Return the precision that settings come to on this machine's device: fp32, bf16 or fp16."""
+        from distilkit.training.precision import choose_precision
+
+        return choose_precision(bf16, fp16, self.processes.device)
+
+    def prepare(self, *targets: Node[Any]) -> None:
+        """Build every artifact that is missing of the targets and of what they are made of, inputs first."""
+        for node in walk(targets, self.is_done):
+            if isinstance(node, Artifact):
+                self._build(node)
+
+    def value(self, node: Node[T]) -> T:
+        """Return a node's result, opened or computed once; builds what is missing.
+
+        While an artifact is built its declared inputs are there, and nothing else is built.
+        """
+        if not self._building:
+            self.prepare(node)
+        elif isinstance(node, Artifact) and node.key not in self._built:
+            raise AssertionError(f"{node.kind} is no declared input of the {self._building[-1]} that reads it")
+        if node.key not in self._values:
+            self._values[node.key] = node.value(self)
+        found: T = self._values[node.key]
+        return found
+
+    def knows(self, node: Node[Any]) -> bool:
+        """Return whether a result is in memory."""
+        return node.key in self._values
+
+    def forget(self, node: Node[Any]) -> None:
+        """Let go of a result that is large in memory."""
+        self._values.pop(node.key, None)
+
+    def is_done(self, node: Node[Any]) -> bool:
+        if not isinstance(node, Artifact):
+            return False
+        if node.key not in self._built and self.processes.on_main(lambda: self.has(node)):
+            self._built.add(node.key)
+        return node.key in self._built
+
+    def _build(self, node: Artifact[Any]) -> None:
+        """Build an artifact in a temporary folder, which then takes its name; wait for another run that builds it."""
+        on_main, path = self.processes.on_main, self.path(node)
+        lock = Lock(self.root / node.kind / f"{node.key}.lock")
+        self._building.append(node.kind)
+        try:
+            if not on_main(lambda: self._claim(node, lock)):
+                with ExitStack() as stack:
+                    folder = on_main(lambda: stack.enter_context(atomic_folder(path)))
+                    # A process that fails in a build of all says nothing to the others: they may be anywhere in it.
+                    # They fail too when it ends.
+                    facts = node.build(folder, self) if node.together else on_main(lambda: node.build(folder, self))
+                    on_main(lambda: self._finish(node, folder, facts or {}, stack, lock))
+            self._built.add(node.key)
+        finally:
+            self._building.pop()
+            lock.release()
+
+    def _claim(self, node: Artifact[Any], lock: Lock) -> bool:
+        """Wait for the right to build an artifact; return whether another run built it meanwhile."""
+        if not lock.acquire():
+            self.progress.say(f"waiting for another run that is building the same {node.kind}")
+            while not lock.acquire():
+                self.progress.heartbeat(expect_next=60)
+                self.progress.raise_if_stopped()
+                time.sleep(0.2)
+        if self.has(node):
+            lock.path.unlink(missing_ok=True)
+            return True
+        # Left by a build that was killed; no other can be under way, since the lock is ours.
+        for left in self.path(node).parent.glob(f".{node.key}.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        return False
+
+    def _finish(self, node: Artifact[Any], folder: Path, facts: dict[str, Any], stack: ExitStack, lock: Lock) -> None:
+        """Write the manifest, which makes the artifact complete, and let the folder take its name."""
+        made_of = {"kind": node.kind, "format": FORMAT, **node.identity()}
+        write_json(folder / MANIFEST, {"key": node.key, "made_of": made_of, **facts})
+        stack.close()
+        lock.path.unlink(missing_ok=True)
