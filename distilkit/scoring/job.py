@@ -1,10 +1,10 @@
 """One `distilkit score`: what its scores depend on, their shards, and the file that is written at the end."""
 
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,19 +15,20 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from distilkit import __version__
-from distilkit.data.arrays import Integers
+from distilkit.data.arrays import Integers, Progress
 from distilkit.data.teacher_scores.combine import HOW, combine, statistics
 from distilkit.data.teacher_scores.provenance import read_provenance, require_match
 from distilkit.data.teacher_scores.write import write_parquet, write_tsv
-from distilkit.data.tokens import TokenStore, write_token_store
 from distilkit.errors import Stopped, UserError, nearest
-from distilkit.evaluation.rerank import Tokens, score_pairs
-from distilkit.files import atomic_folder, sha256_file
-from distilkit.progress import ProcessGroup, ProgressPhase, ProgressReporter
+from distilkit.files import read_json, sha256_file, write_json
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.workspace import Workspace
+from distilkit.progress import ProcessGroup, ProgressPhase
+from distilkit.runs.lock import Lock
 from distilkit.scoring.inputs import holds_texts, read_wanted
-from distilkit.scoring.parts import Floats, Parts
+from distilkit.scoring.nodes import Floats, ScoredTexts, Shard, TextTokens
 from distilkit.scoring.rankers import OpenRanker
-from distilkit.scoring.texts import TABLES, Material, Source, prepare
+from distilkit.scoring.texts import Material, Source
 from distilkit.training.precision import Precision
 
 FORMAT = 1
@@ -81,7 +82,7 @@ def check(source: Source, output: Path, how: str) -> None:
 
 @dataclass(frozen=True)
 class ScoreJob:
-    """The pairs of a source scored by rankers into one file.
+    """The pairs of a source scored by rankers into one file; its parts lie in a folder beside it until that is written.
 
     Attributes:
         source: what is scored
@@ -100,9 +101,9 @@ class ScoreJob:
     precision: Precision
 
     @property
-    def parts(self) -> Parts:
-        """The folder of what is done before the output is."""
-        return Parts.of(self.output)
+    def parts(self) -> Path:
+        """The folder of the nodes that are done before the output is."""
+        return self.output.with_name(f"{self.output.name}.parts")
 
     def key(self) -> dict[str, Any]:
         """Return what the scores depend on, as their provenance states it."""
@@ -114,30 +115,29 @@ class ScoreJob:
             **({"combine": self.combine} if len(self.rankers) > 1 or self.combine != "mean" else {}),
         }
 
-    def build(self, processes: ProcessGroup, reporter: ProgressReporter, resume: bool) -> Scored | None:
+    def build(self, processes: ProcessGroup, reporter: Reporter, resume: bool) -> Scored | None:
         """Score what is not scored yet and write the output; return None where `resume` finds it finished.
 
         Raises UserError for wrong input, RunFailed for scores that are not finite, Stopped when asked to stop.
         """
-        started, key, parts = time.monotonic(), self.key(), self.parts
-        if resume and processes.broadcast(self.output.exists() and not parts.folder.exists()):
+        started, key = time.monotonic(), self.key()
+        if resume and processes.broadcast(self.output.exists() and not self.parts.exists()):
             require_match(read_provenance(self.output), key, str(self.output))
             return None
-        corpus = self.source.corpus.sizes() if self.source.corpus else []
+        workspace, texts = Workspace(self.parts, processes, reporter), ScoredTexts(self.source)
         with ExitStack() as stack, _advice():
-            processes.on_main(lambda: stack.enter_context(parts.claimed(resume)))
-            # The shards of one scoring must also have in common where they are cut, and which texts they read.
-            cut = {"batch_size": self.batch_size, "shard": SHARD, "corpus": corpus}
-            processes.on_main(lambda: parts.plan({**key, **cut}))
-            processes.on_main(self._prepare)
-            material = Material.open(parts.folder / "input")
-            shards = Shards(self, material, processes, reporter)
-            teachers = {name: shards.scores(name, opened) for name, opened in self.rankers.items()}
+            processes.on_main(lambda: stack.enter_context(self._claimed(resume, key)))
+            try:
+                material = workspace.value(texts)
+            except UserError:
+                processes.on_main(self._remove_parts)  # nothing is left of what could not begin
+                raise
+            teachers = {name: self._scores(name, opened, texts, workspace) for name, opened in self.rankers.items()}
             combined, how = _combined(teachers, self.combine)
             made_of = {**key, **how, "distilkit": __version__, "texts": material.facts["texts"]}
             scored = Scored(material, teachers, combined, made_of, time.monotonic() - started)
             processes.on_main(lambda: _write(self.output, scored))
-            processes.on_main(parts.remove)
+            processes.on_main(self._remove_parts)
         return scored
 
     def finished(self) -> Systems:
@@ -155,75 +155,55 @@ class ScoreJob:
         columns = {whole: "score"} if len(names) == 1 else {**{name: name for name in names}, whole: "score"}
         return Systems({name: table[column].to_numpy() for name, column in columns.items()}, triples)
 
-    def _prepare(self) -> None:
-        folder = self.parts.folder / "input"
-        if folder.exists():
-            return
+    @contextmanager
+    def _claimed(self, resume: bool, key: dict[str, Any]) -> Iterator[None]:
+        """Hold the lock of the parts for a block, which are of this very job.
+
+        Without `resume`, raises UserError where there is an output or a part of one; and where another process is at
+        work on it, or an earlier one was asked for something else.
+        """
+        if self.output.exists() and not resume:
+            raise UserError(f"{self.output} exists; delete it, or choose another --output")
+        if self.parts.exists() and not resume:
+            raise UserError(f"{self.parts} holds an unfinished scoring; continue it with --resume, or delete it")
+        lock = Lock(self.parts / "lock")
+        if not lock.acquire():
+            raise UserError(f"{self.parts}: another process is at work on this scoring")
         try:
-            with atomic_folder(folder) as temporary:
-                prepare(temporary, self.source)
-        except UserError:
-            self.parts.remove()  # nothing is left of what could not begin
-            raise
+            # Parts of one scoring must also have in common where they are cut, and which texts they read.
+            corpus = self.source.corpus.sizes() if self.source.corpus else []
+            asked = {**key, "batch_size": self.batch_size, "shard": SHARD, "corpus": corpus}
+            path = self.parts / "plan.json"
+            if path.exists():
+                require_match(read_json(path), asked, f"{self.parts} was started otherwise")
+            else:
+                write_json(path, asked)
+            yield
+        finally:
+            lock.release()
 
-
-@dataclass(frozen=True)
-class Shards:
-    """The scores of a job's pairs, teacher by teacher and shard by shard."""
-
-    job: ScoreJob
-    material: Material
-    processes: ProcessGroup
-    reporter: ProgressReporter
-
-    def scores(self, name: str, opened: OpenRanker) -> Floats:
+    def _scores(self, name: str, opened: OpenRanker, texts: ScoredTexts, workspace: Workspace) -> Floats:
         """Return a teacher's raw score of every pair; shards that are there are not computed again."""
-        pairs, parts = self.material.pairs.shape[1], self.job.parts
-        shards = [slice(at, min(at + SHARD, pairs)) for at in range(0, pairs, SHARD)]
-        missing = self.processes.broadcast(parts.missing(name, len(shards)))
+        pairs = workspace.value(texts).pairs.shape[1]
+        tokens, made_of = TextTokens(texts, name, opened), opened.identity()
+        cuts = [(at, min(at + SHARD, pairs)) for at in range(0, pairs, SHARD)]
+        shards = [Shard(tokens, made_of, rows, self.batch_size, self.precision) for rows in cuts]
+        missing = [shard for shard in shards if not workspace.is_done(shard)]
         if missing:
-            done = pairs - sum(shards[number].stop - shards[number].start for number in missing)
-            tokens = self._tokens(name, opened)
-            work = opened.ranker.pair_macs(tokens)
-            label = f"score with {name}"
-            with opened.on(self.processes.device), self.reporter.phase(label, pairs, done=done, work=work) as phase:
-                for number in missing:
-                    scores = self._shard(opened, tokens, shards[number], _from(phase, done))
-                    self.processes.on_main(partial(parts.write, name, number, scores))
-                    done += len(scores)
-        return parts.read(name, len(shards))
+            done = pairs - sum(shard.size for shard in missing)
+            work = opened.ranker.pair_macs(opened.tokens(*workspace.value(tokens)))
+            phase_of = workspace.progress.phase(f"score with {name}", pairs, done=done, work=work)
+            with opened.on(workspace.processes.device), phase_of as phase:
+                for shard in missing:
+                    workspace.prepare(replace(shard, progress=_from(phase, done)))
+                    done += shard.size
+        return np.concatenate([workspace.value(shard) for shard in shards])
 
-    def _shard(self, opened: OpenRanker, tokens: Tokens, rows: slice, progress: Callable[[int, int], None]) -> Floats:
-        queries, passages = (np.asarray(column[rows]) for column in self.material.pairs)
-        scores = score_pairs(
-            opened.ranker,
-            tokens,
-            queries,
-            passages,
-            batch_size=self.job.batch_size,
-            precision=self.job.precision,
-            processes=self.processes,
-            progress=progress,
-        )
-        return scores.astype(np.float32)
-
-    def _tokens(self, name: str, opened: OpenRanker) -> Tokens:
-        """Return the tokens of all texts, kept for the process that resumes."""
-        folder = self.job.parts.folder / "tokens" / name
-        self.processes.on_main(lambda: None if folder.exists() else self._tokenise(folder, name, opened))
-        queries, passages = (TokenStore.open(folder / table) for table in TABLES)
-        return opened.tokens(queries, passages)
-
-    def _tokenise(self, folder: Path, name: str, opened: OpenRanker) -> None:
-        with atomic_folder(folder) as temporary:
-            for table in TABLES:
-                (temporary / table).mkdir()
-                texts = getattr(self.material, table)
-                with self.reporter.phase(f"tokenise {table} for {name}", len(texts)) as phase:
-                    write_token_store(temporary / table, texts, opened.tokenizer, opened.stored_length, phase.reach)
+    def _remove_parts(self) -> None:
+        shutil.rmtree(self.parts)
 
 
-def _from(phase: ProgressPhase, before: int) -> Callable[[int, int], None]:
+def _from(phase: ProgressPhase, before: int) -> Progress:
     """Return a progress callback of a shard, which counts on from what was done before it."""
     return lambda done, _: phase.reach(before + done)
 
