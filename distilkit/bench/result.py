@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distilkit.comparison.tables.cost import amount, size
+from distilkit.models.ranker import Ranker
 from distilkit.tables import plain, table
 
 NOTHING = "–"
@@ -165,7 +166,7 @@ def ms(value: float | None) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def table_1(ranker: Any, paper: dict[str, Any] | None) -> dict[str, Any]:
+def table_1(ranker: Ranker, paper: dict[str, Any] | None) -> dict[str, Any]:
     """Return a ranker's row of table 1; its relative effectiveness is what `distilkit compare` measures."""
     return {
         "model": ranker.architecture,
