@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 
 from distilkit.data.arrays import Integers
-from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH, SideTokens
+from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.data.sources.tables import find_file
-from distilkit.data.tokens import PairTokens, TokenStore, tokenizer_identity
+from distilkit.data.tokens import TokenStore, tokenizer_identity
 from distilkit.errors import UserError
 from distilkit.evaluation.rerank import Tokens, score_pairs
 from distilkit.models import STUDENTS
@@ -114,7 +114,7 @@ class OpenRanker:
         """Return a collection, cut to the ranker's lengths."""
         return Data.of(settings.model_copy(update=self.lengths), workspace)
 
-    def collection_tokens(self, data: Data, workspace: Workspace) -> PairTokens | SideTokens:
+    def collection_tokens(self, data: Data, workspace: Workspace) -> Tokens:
         """Return a collection's tokens in the form that the ranker reads; they are kept for the next time."""
         options = asdict(self.ranker.options)
         return workspace.value(data.reader(data.tokenizer(self.folder), self.ranker.architecture, options))
