@@ -195,6 +195,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
         facts = {
             "seconds": round(state.seconds, 3),
             "steps": state.step,
+            "macs": state.step * self.step_macs,
             "examples": len(examples),
             "validation": state.validation,
             "best_step": state.best_step or state.step,

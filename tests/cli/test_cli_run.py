@@ -275,6 +275,26 @@ def test_what_cannot_be_resumed(cli: Cli, finished: Any, tiny_recipe: Path, tmp_
     assert outcome.err.endswith(f"the run is not in {finished.runs}; name its folder with --runs-dir\n")
 
 
+def test_a_plan_tells_seconds_by_the_pace_of_stages_trained_before(
+    cli: Cli, finished: Any, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    runs = shutil.copytree(finished.runs, tmp_path / "runs")
+
+    def seconds(*options: object) -> list[float | None]:
+        done = cli("run", tiny_recipe, "--runs-dir", runs, "--name", "planned", "--dry-run", "--json", *options)
+        assert done.code == 0, done.err
+        return [stage["seconds"] for stage in json.loads(done.out)["stages"]]
+
+    found = seconds("--seed", 2)
+    assert all(found)
+    manifests = list((runs / ".artifacts").glob("stage/*/manifest.json"))
+    manifests[0].write_text("{")
+    assert all(seconds("--seed", 2))
+    for manifest in (*manifests, *(runs / ".artifacts").glob("teacher/*/manifest.json")):
+        manifest.unlink()
+    assert seconds("--seed", 2) == [None, None, None]
+
+
 def test_another_seed_shares_the_teacher(cli: Cli, finished: Any, tiny_recipe: Path, tmp_path: Path) -> None:
     runs = shutil.copytree(finished.runs, tmp_path / "runs")
     before = artifacts(runs)

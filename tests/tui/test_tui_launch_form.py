@@ -1,6 +1,5 @@
 """Recipes to choose, the form made from their schema, and the plan: the command line's words, without a process."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from distilkit.errors import UserError
 from distilkit.recipe import load_recipe, resolved, shipped_recipes
 from distilkit.strategies import STRATEGIES
 from distilkit_tui.core.fields import Field, form
-from distilkit_tui.core.planning import DryRun, past_rates, view
+from distilkit_tui.core.planning import DryRun, view
 from distilkit_tui.core.recipes import BROKEN, Choice, Draft, choices
 
 
@@ -137,27 +136,16 @@ def a_plan(recipe: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"name": "own", "data": data, "stages": STAGES, "sets": sets, "recipe": recipe, **more}
 
 
-def past(folder: Path, seconds: Any, **changes: Any) -> None:
-    """Write the manifest of a stage that was trained before."""
-    stage = {"name": "distil", "terms": [{"name": "hard"}, {"name": "soft"}], "train": {"batch_size": 32}}
-    made_of = {"kind": "stage", "stage": stage, "start": {"shape": "L3_H384"}, "tokens": {"max_length": 80}, **changes}
-    write(folder / "manifest.json", json.dumps({"made_of": made_of, "seconds": seconds, "steps": 50}))
-
-
-def test_the_plan_tells_time_by_the_rates_of_past_runs(choice: Choice, tmp_path: Path) -> None:
+def test_the_plan_tells_how_long_its_stages_should_take(choice: Choice, tmp_path: Path) -> None:
     recipe = resolved(load_recipe(choice.path))
     unknown = view(a_plan(recipe), tmp_path)
     assert [step.cached for step in unknown.steps] == [True, False, False]
     assert (unknown.to_train, unknown.seconds, unknown.unknown) == (316, None, 2)
     assert unknown.facts[0] == "tiny: 40 passages, 34 queries"
     assert unknown.free is not None
-    for number, seconds in enumerate([100.0, 10.0, 5.0]):
-        past(tmp_path / ".artifacts" / "stage" / f"{number}", seconds)
-    past(tmp_path / ".artifacts" / "stage" / "longer", 900.0, tokens={"max_length": 512})
-    past(tmp_path / ".artifacts" / "stage" / "damaged", "much")
-    write(tmp_path / ".artifacts" / "stage" / "torn" / "manifest.json", "{")
-    assert len(past_rates(tmp_path / ".artifacts")) == 2
-    known = view(a_plan(recipe), tmp_path)
+    timed = a_plan(recipe)
+    timed["stages"] = [{**stage, "seconds": seconds} for stage, seconds in zip(STAGES, (5.0, 60.0, None), strict=True)]
+    known = view(timed, tmp_path)
     assert [step.seconds for step in known.steps] == [None, pytest.approx(60.0), None]
     assert (known.seconds, known.unknown) == (pytest.approx(60.0), 1)
 

@@ -9,19 +9,15 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from distilkit.errors import UserError
-from distilkit.files import read_json
 from distilkit.runs.record import number
-
-Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class PlanStep:
-    """A line of the plan; `shared`: a run above trains it; `seconds` by past runs' rates, None where there are none."""
+    """A line of the plan; `shared`: a run above trains it; `seconds` at past runs' pace, None where there are none."""
 
     what: str
     losses: str
@@ -78,11 +74,10 @@ class DryRun:
 
 def view(plan: dict[str, Any], runs_dir: Path) -> PlanView:
     """Return a plan's JSON as it is shown, a suite's with all its runs; raises UserError where it is none."""
-    rates = past_rates(runs_dir / ".artifacts")
     try:
         runs = plan.get("runs", [plan])
         seen: set[str] = set()
-        steps = [step for one in runs for step in _steps(one, rates, seen, _prefix(plan, one))]
+        steps = [step for one in runs for step in _steps(one, seen, _prefix(plan, one))]
         facts = _facts(runs)
         name = str(plan["name"])
     except (KeyError, TypeError, AttributeError) as error:
@@ -94,54 +89,20 @@ def view(plan: dict[str, Any], runs_dir: Path) -> PlanView:
     return PlanView(name, tuple(steps), facts, sum(step.steps or 0 for step in left), total, unknown, _free(runs_dir))
 
 
-def past_rates(artifacts: Path) -> dict[Key, float]:
-    """Return the seconds a step, by what a stage trains and how, from the stages that lie in a folder of artifacts."""
-    found: dict[Key, list[float]] = {}
-    for path in artifacts.glob("*/*/manifest.json"):
-        try:
-            facts = read_json(path)
-            seconds, steps = number(facts.get("seconds")), number(facts.get("steps"))
-            if seconds and steps:
-                found.setdefault(_key_of(facts["made_of"]), []).append(seconds / steps)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return {key: median(rates) for key, rates in found.items()}
-
-
-def _key_of(made_of: dict[str, Any]) -> Key:
-    """Return what decides how long a step takes: model, losses, batch, length, and whether a teacher looks on."""
-    stage = made_of["stage"]
-    terms = tuple(sorted(str(term["name"]) for term in stage["terms"]))
-    teacher = made_of["kind"] == "teacher"
-    shape = "teacher" if teacher else made_of["start"].get("shape")
-    return (stage["name"], terms, shape, stage["train"]["batch_size"], made_of["tokens"]["max_length"])
-
-
 def _prefix(plan: dict[str, Any], run: dict[str, Any]) -> str:
     """Return what stands before a run's stages: its name in a suite, nothing for a run of its own."""
     return "" if run is plan else f"{str(run['name']).removeprefix(str(plan['name']) + '/')} · "
 
 
-def _steps(plan: dict[str, Any], rates: dict[Key, float], seen: set[str], prefix: str) -> Iterable[PlanStep]:
+def _steps(plan: dict[str, Any], seen: set[str], prefix: str) -> Iterable[PlanStep]:
     """Yield a run's steps; `seen` are the artifacts that runs above it make, where the plan tells them apart."""
     for one in plan["stages"]:
         cached, steps = bool(one["cached"]), one["steps"]
         key = one.get("key")
         shared = not cached and key in seen
         seen.update([key] if key else [])
-        rate = rates.get(_key(one, plan["recipe"]))
-        seconds = rate * steps if rate is not None and steps and not cached and not shared else None
+        seconds = None if cached or shared else number(one.get("seconds"))
         yield PlanStep(f"{prefix}{one['what']}", str(one["losses"]), one["examples"], steps, cached, shared, seconds)
-
-
-def _key(step: dict[str, Any], recipe: dict[str, Any]) -> Key:
-    who, _, stage = str(step["what"]).rpartition(": ")
-    terms = tuple(sorted(term.rpartition("·")[2] for term in str(step["losses"]).split(" + ")))
-    teacher = who == "teacher"
-    train = recipe["teacher"]["train"] if teacher else {**recipe["train"], **recipe.get("stages", {}).get(stage, {})}
-    batch = train["per_device_train_batch_size"] * train["gradient_accumulation_steps"]
-    shape = "teacher" if teacher else recipe["student"]["shape"]
-    return (stage, terms, shape, batch, recipe["data"]["max_length"])
 
 
 def _facts(runs: Sequence[dict[str, Any]]) -> tuple[str, ...]:
