@@ -73,3 +73,14 @@ def test_an_installed_wheel_finds_its_recipes(wheel: Path, tmp_path: Path) -> No
 def test_every_folder_with_modules_is_a_package() -> None:
     folders = {path.parent for path in (ROOT / "distilkit").rglob("*.py")}
     assert [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+
+
+def test_extras_have_the_names_that_every_pip_understands() -> None:
+    import re
+    import tomllib
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in extras)
+    text = "".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "distilkit").rglob("*.py")))
+    named = {name.strip() for group in re.findall(r"distilkit\[([^\]]+)\]", text) for name in group.split(",")}
+    assert named <= set(extras)

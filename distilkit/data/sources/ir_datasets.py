@@ -18,7 +18,7 @@ from distilkit.files import canonical_json
 if TYPE_CHECKING:
     from ir_datasets import Dataset
 
-INSTALL = 'pip install "distilkit[ir_datasets]"'
+INSTALL = 'pip install "distilkit[ir-datasets]"'
 # What a split may be called below an id; the first that has judgements is it.
 NAMES = {"train": ("train",), "dev": ("dev/small", "dev", "validation", "valid"), "test": ("test",)}
 SPLIT = re.compile(r"[A-Za-z0-9_-]+")
