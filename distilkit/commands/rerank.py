@@ -13,7 +13,6 @@ from distilkit.evaluation.trec import write_run
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.scoring.rankers import data_settings, named, open_all, score_each
-from distilkit.training.precision import choose_precision
 
 ENSEMBLE = "ensemble"
 
@@ -41,7 +40,7 @@ def rerank(asked: options.Rerank) -> str | None:
             lambda opened: opened.collection_tokens(opened.data(settings, workspace), workspace),
             *candidates.pairs(),
             batch_size=asked.batch_size,
-            precision=choose_precision(asked.wants_bf16, False, processes.device),
+            precision=workspace.precision(asked.wants_bf16),
             processes=processes,
             reporter=reporter,
         )

@@ -25,7 +25,6 @@ from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.scoring.rankers import OpenRanker, data_settings, named, open_ranker
 from distilkit.tables import table
-from distilkit.training.precision import choose_precision
 
 EVERY = "all"
 
@@ -76,7 +75,7 @@ def retrieve(asked: options.Retrieve) -> str | None:
         queries = _queries(data.collection, asked.split)
         tokens = opened.collection_tokens(data, workspace)
         started = time.monotonic()
-        precision = choose_precision(asked.wants_bf16, False, processes.device)
+        precision = workspace.precision(asked.wants_bf16)
         opened.ranker.to(processes.device)
         assert isinstance(tokens, SideTokens)
         with torch.no_grad(), computing(precision, processes.device):

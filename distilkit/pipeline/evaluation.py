@@ -23,6 +23,7 @@ from distilkit.pipeline.tokens import Reader
 from distilkit.pipeline.workspace import Workspace
 from distilkit.runs.folder import machine
 from distilkit.settings import EvaluateSettings
+from distilkit.training.precision import Precision
 
 if TYPE_CHECKING:
     from distilkit.data.side_tokens import SideTokens
@@ -39,7 +40,7 @@ FIRST_STAGE_COST: dict[str, Any] = {"parameters": 0, "macs_per_pair": 0}
 class Scorer:
     """How pairs are scored: in which precision, and how many in a forward pass (which changes no score)."""
 
-    precision: str
+    precision: Precision
     batch_size: int
 
     @classmethod
@@ -70,7 +71,7 @@ class Scorer:
                 queries,
                 passages,
                 batch_size=self.batch_size,
-                precision=self.precision,  # type: ignore[arg-type]
+                precision=self.precision,
                 processes=workspace.processes,
                 progress=phase.reach,
             )
@@ -199,7 +200,7 @@ class Cost(Artifact[dict[str, Any]]):
             candidates,
             candidates.passages.shape[1],
             scorer.batch_size,
-            scorer.precision,  # type: ignore[arg-type]
+            scorer.precision,
         )
         write_json(folder / "cost.json", {**cost, "machine": machine()})
 

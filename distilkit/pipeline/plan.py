@@ -107,7 +107,8 @@ class SuitePlan:
 
 def plan(request: Request, workspace: Workspace | None = None) -> Plan:
     """Return the plan of a request; the collection is read (and kept), nothing else is built. Raises UserError."""
-    workspace = workspace or Workspace(request.artifacts, OneProcess(), Reporter(quiet=True))
+    if workspace is None:
+        workspace = Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=request.recorded_precision())
     pipeline = Pipeline(request.recipe, workspace)
     check(pipeline)
     chains = pipeline.teacher_chains
@@ -144,7 +145,8 @@ def plan(request: Request, workspace: Workspace | None = None) -> Plan:
 
 def suite_plan(request: Request) -> SuitePlan:
     """Return the plan of a suite. Raises UserError where one of its runs could not be trained."""
-    plans, workspace = [], Workspace(request.artifacts, OneProcess(), Reporter(quiet=True))
+    recorded = request.recorded_precision()
+    plans, workspace = [], Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=recorded)
     for member in members(request.recipe):
         try:
             plans.append(plan(replace(request, recipe=member.recipe), workspace))

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from distilkit.recipe import Source
 from distilkit.runs.folder import RunFolder
+from distilkit.runs.record import as_table, read_object_if_any
 from distilkit.settings import Recipe
+from distilkit.training.precision import AutoPrecision
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,12 @@ class Request:
     def artifacts(self) -> Path:
         """The folder of what runs share."""
         return self.runs_dir / ".artifacts"
+
+    def recorded_precision(self) -> AutoPrecision | None:
+        """Return what `bf16 = "auto"` came to when this run, or else its suite, was started; None where none was."""
+        path = self.folder.path
+        for file in (path / "run.json", path / "suite.json", path.parent / "suite.json"):
+            recorded = as_table(read_object_if_any(file).get("precision"))
+            if (found := AutoPrecision.read(recorded.get("auto"))) is not None:
+                return found
+        return None

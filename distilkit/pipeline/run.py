@@ -69,7 +69,8 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
     processes.on_main(lambda: refuse_clash(request))
     if processes.broadcast(is_done(folder)):
         return folder
-    workspace = Workspace(request.artifacts, processes, reporter, folder.checkpoints)
+    recorded = processes.on_main(request.recorded_precision)
+    workspace = Workspace(request.artifacts, processes, reporter, folder.checkpoints, recorded)
     with reporter.live():
         pipeline = Pipeline(request.recipe, workspace)
         check(pipeline)

@@ -27,20 +27,21 @@ def working(
 ) -> Iterator[None]:
     """Hold a run's folder for a block: its lock, its record, its life signs, and how it ended."""
     processes = pipeline.workspace.processes
-    lock = Lock(folder.lock)
+    lock, precision = Lock(folder.lock), _precision(pipeline)
 
     def claim() -> bool:
         if not lock.acquire():
             raise Busy(f"{folder.path} is being worked on by another process")
         folder.stop.unlink(missing_ok=True)
         if new := not folder.exists():
-            folder.create(_record(pipeline, overrides))
+            folder.create({**_record(pipeline, overrides), "precision": precision})
         return new
 
     made = processes.on_main(claim)
     if processes.is_main:
         reporter.folder = folder
         reporter.status("running", phase="starting")
+        _say_precision(pipeline, precision, reporter)
     try:
         yield
         reporter.status("done", phase="done", exit={"code": 0})
@@ -68,6 +69,21 @@ def _record(pipeline: Pipeline, overrides: tuple[str, ...]) -> dict[str, Any]:
         "data": {"name": collection.name, "fingerprint": collection.fingerprint, "info": collection.info},
         **provenance(),
     }
+
+
+def _precision(pipeline: Pipeline) -> dict[str, Any]:
+    """Return what run.json says of the precision: of the student's training, of evaluation, and what `auto` came to."""
+    workspace, train = pipeline.workspace, pipeline.recipe.train
+    training = workspace.precision(train.bf16, train.fp16)
+    auto = workspace.auto.to_json() if workspace.auto else None
+    return {"training": training, "evaluation": pipeline.scorer.precision, "auto": auto}
+
+
+def _say_precision(pipeline: Pipeline, precision: dict[str, Any], reporter: Reporter) -> None:
+    text = f"trains in {precision['training']}, evaluates in {precision['evaluation']}"
+    if (auto := pipeline.workspace.auto) is not None:
+        text = f'{text}: bf16 = "auto" is {auto.precision} here, since {auto.why}'
+    reporter.say(text, quiet=pipeline.twin_of is not None)
 
 
 def _record_end(folder: RunFolder, reporter: Reporter, error: BaseException, made: bool) -> None:

@@ -22,6 +22,7 @@ from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.lock import is_held
+from distilkit.training.precision import AutoPrecision
 
 # Set in the processes that [matrix] jobs starts, which start no others and print no table.
 WORKER = "DISTILKIT_SUITE_WORKER"
@@ -42,9 +43,9 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
         raise UserError(f"{folder.path} exists; continue it with --resume auto, or choose another name with --name")
     todo = [member for member in found if not is_done(RunFolder(request.runs_dir / member.recipe.name))]
     if leads and not worker:
-        _check_all(todo, request)
+        auto = _check_all(todo, request)
         folder.path.mkdir(parents=True, exist_ok=True)
-        write_json(folder.path / "suite.json", _record(request, found))
+        write_json(folder.path / "suite.json", _record(request, found, auto))
     failed: list[str] = []
     with _workers(request, len(todo), worker):
         _train_all(todo, request, quiet or worker, failed)
@@ -53,21 +54,25 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
     return folder if leads and not worker else None
 
 
-def _check_all(todo: list[Member], request: Request) -> None:
-    workspace = Workspace(request.artifacts, OneProcess(), Reporter(quiet=True))
+def _check_all(todo: list[Member], request: Request) -> AutoPrecision | None:
+    """Raise UserError where a member could not be trained; return what `bf16 = "auto"` comes to in all of them."""
+    recorded = request.recorded_precision()
+    workspace = Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=recorded)
     for member in todo:
         try:
             check(Pipeline(member.recipe, workspace))
         except UserError as error:
             raise UserError(f"{member.strategy} with {member.student}: {error}") from None
+    return workspace.auto
 
 
-def _record(request: Request, found: list[Member]) -> dict[str, Any]:
+def _record(request: Request, found: list[Member], auto: AutoPrecision | None) -> dict[str, Any]:
     recipe = request.recipe
     return {
         "name": recipe.name,
         "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_unset=True),
         "report": recipe.report.model_dump(mode="json"),
+        "precision": {"auto": auto.to_json() if auto else None},
         "runs": [member.to_json() for member in found],
     }
 

@@ -19,6 +19,7 @@ from distilkit.pipeline.tokens import Reader, TextReader, Tokenizer
 from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import TrainSettings
 from distilkit.strategies.stage import Stage, trained_macs
+from distilkit.training.precision import Precision
 
 if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
@@ -67,7 +68,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
     data: Data
     reader: Reader | TextReader
     examples: "Countable[TrainingSet]"
-    precision: str
+    precision: Precision
     validation: Validation
     processes: int
     section: str = "[train]"
@@ -177,7 +178,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
             objective=objective,
             examples=examples,
             tokens=tokens,
-            precision=self.precision,  # type: ignore[arg-type]
+            precision=self.precision,
             processes=processes,
             reporter=progress,
             checkpoints=self.checkpoints(workspace.checkpoints),

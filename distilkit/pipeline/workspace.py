@@ -4,18 +4,25 @@ import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distilkit.files import atomic_folder, read_json, write_json
 from distilkit.pipeline.graph import FORMAT, Artifact, Node, walk
+from distilkit.pipeline.precision import measured_once
 from distilkit.pipeline.reporter import Reporter
 from distilkit.progress import ProcessGroup
 from distilkit.runs.lock import Lock
+from distilkit.training.precision import AutoPrecision, Precision, auto_precision, choose_precision
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
+PRECISION = "precision.json"
 
 
 @dataclass
@@ -27,12 +34,14 @@ class Workspace:
         processes: those that build together; all of them call the same methods in the same order
         progress: is told how far the work is, and asks it to stop
         checkpoints: where a stage keeps what it resumes from
+        auto: what `bf16 = "auto"` comes to; decided when it is first asked for, where a run has not recorded it
     """
 
     root: Path
     processes: ProcessGroup
     progress: Reporter
     checkpoints: Path | None = None
+    auto: AutoPrecision | None = None
     _values: dict[str, Any] = field(default_factory=dict, repr=False)
     _built: set[str] = field(default_factory=set, repr=False)
     _building: list[str] = field(default_factory=list, repr=False)
@@ -50,11 +59,15 @@ class Workspace:
         facts: dict[str, Any] = read_json(self.path(node) / MANIFEST)
         return facts
 
-    def precision(self, bf16: bool | str, fp16: bool = False) -> str:
-        """Return the precision that settings come to on this machine's device: fp32, bf16 or fp16."""
-        from distilkit.training.precision import choose_precision
+    def precision(self, bf16: bool | str, fp16: bool = False) -> Precision:
+        """Return the precision that settings come to on this machine's device, the same in all processes."""
+        return choose_precision(bf16, fp16, self.processes.device, self._auto_of)
 
-        return choose_precision(bf16, fp16, self.processes.device)
+    def _auto_of(self, device: "torch.device") -> AutoPrecision:
+        if self.auto is None:
+            measured = partial(measured_once, self.root / PRECISION)
+            self.auto = self.processes.on_main(lambda: auto_precision(device, measured))
+        return self.auto
 
     def prepare(self, *targets: Node[Any]) -> None:
         """Build every artifact that is missing of the targets and of what they are made of, inputs first."""

@@ -49,6 +49,7 @@ class RunRecord:
     data: JsonObject = field(default_factory=dict)
     versions: JsonObject = field(default_factory=dict)
     created: str = ""
+    precision: JsonObject = field(default_factory=dict)
     host: JsonObject = field(default_factory=dict)
     boot_id: str | None = None
     raw: JsonObject = field(default_factory=dict, repr=False)

@@ -21,7 +21,7 @@ from tiny_training import (
 )
 
 from distilkit.data.tokens import PairTokens
-from distilkit.errors import RunFailed, Stopped, UserError
+from distilkit.errors import RunFailed, Stopped
 from distilkit.losses import attention_mse, embedding_mse, hard_cross_entropy, hidden_mse, soft_cross_entropy
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat
@@ -30,7 +30,6 @@ from distilkit.settings import TrainSettings
 from distilkit.strategies import parse_strategy
 from distilkit.training import step_loader
 from distilkit.training.optimizer import learning_rate_factor, warmup_steps
-from distilkit.training.precision import choose_precision
 from distilkit.training.step_loader import TrainingSet
 
 RELEASED = 'simplified_tinybert(variant="released_code")'
@@ -306,13 +305,6 @@ def test_bf16_follows_fp32(tmp_path: Path, strategy: str) -> None:
         assert all(weight.dtype == torch.float32 for weight in weights_of(trainer).values())
     assert losses["bf16"] != losses["fp32"]
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
-
-
-def test_precision_of_a_device() -> None:
-    assert choose_precision(False, False, CPU) == "fp32"
-    assert choose_precision(True, False, CPU) == "bf16"
-    with pytest.raises(UserError, match="needs a GPU"):
-        choose_precision("auto", True, CPU)
 
 
 def test_the_released_code_is_padded_to_the_full_length(tmp_path: Path) -> None:
