@@ -61,7 +61,7 @@ def test_the_record_of_a_run(finished: Any, tiny_recipe: Path) -> None:
     record = read(finished.run / "run.json")
     assert set(record) == {
         "name", "strategy", "student", "seed", "twin", "twin_of", "overrides", "recipe", "resolved", "data", "argv",
-        "created", "versions", "git", "host", "boot_id",
+        "created", "versions", "git", "host", "boot_id", "precision",
     }  # fmt: skip
     expected = {"name": "tiny", "strategy": "simplified_tinybert", "student": "bert_cat:L2_H16", "seed": 1}
     assert {key: record[key] for key in expected} == expected
@@ -70,6 +70,7 @@ def test_the_record_of_a_run(finished: Any, tiny_recipe: Path) -> None:
     assert record["resolved"]["strategy"]["weights"]["attention"] == 1.0
     assert "weight_decay" not in record["recipe"]["train"]
     assert set(record["data"]) == {"name", "fingerprint", "info"}
+    assert record["precision"] == {"training": "fp32", "evaluation": "fp32", "auto": None}
     assert len(record["data"]["fingerprint"]) == 64
     assert {"distilkit", "python", "torch", "transformers"} <= set(record["versions"])
     assert record["argv"][:2] == ["run", str(tiny_recipe)]
