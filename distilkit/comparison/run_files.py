@@ -73,16 +73,12 @@ def curve(system: System) -> JsonObject:
 
 
 def events(system: System, *kinds: str) -> list[Event]:
-    """Return the events of some kinds that training a system's first seed wrote, its own stages' alone.
+    """Return the events of some kinds that training a system's first seed wrote.
 
-    The events of a teacher trained on the way are left out, and where a grid was searched those of other points than
-    the last.
+    The events of a teacher trained on the way are left out, and those of grid points that were not chosen.
     """
     run = stored(system)
-    stages = first_cost(system).training_seconds
-    found = list(run.events(*kinds)) if run is not None else []
-    own = [one for one in found if not stages or one.stage in stages]
-    return [one for one in own if one.trial == own[-1].trial]
+    return [] if run is None else run.student_events(first_cost(system).training_seconds, *kinds)
 
 
 def validation_line(system: System, measure: str) -> Line:

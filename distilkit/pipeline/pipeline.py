@@ -29,6 +29,7 @@ from distilkit.pipeline.tokens import Reader, TextReader, TextSequences, Tokeniz
 from distilkit.pipeline.trained_stage import TeacherStage, TrainedStage, Validation
 from distilkit.pipeline.workspace import Workspace
 from distilkit.recipe import extended, grid_of, with_values
+from distilkit.runs.record import trial_label
 from distilkit.settings import Recipe, StudentSettings, TeacherSettings, TrainSettings
 from distilkit.strategies import Stage, Strategy, named_table, parse_strategy, strategy_from_table
 from distilkit.strategies.stage import trained_macs
@@ -44,7 +45,7 @@ class GridPoint:
     @property
     def label(self) -> str:
         """The values for people and events."""
-        return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in self.values.items())
+        return trial_label(self.values)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The one reader of run folders and suites, for `compare`, `show`, `runs` and the terminal interface."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -10,13 +10,21 @@ from distilkit.runs.record import (
     JsonObject,
     RunRecord,
     RunStatus,
+    as_table,
     parse_event,
     read_object_if_any,
     read_record,
     read_status,
+    trial_label,
 )
 from distilkit.runs.results import StoredResults
 from distilkit.runs.state import derive
+
+CURVES = ("train", "validation", "curve")
+"""The kinds of events that the curves of a stage are made of."""
+
+_Training = tuple[str, str, str]
+"""A stage's training in events.jsonl: its key, the label of its grid point, the stage's name."""
 
 
 class StoredRun:
@@ -82,6 +90,29 @@ class StoredRun:
                 event = parse_event(line)
                 if event is not None and event.kind in kinds:
                     yield event
+
+    def student_events(self, stages: Collection[str], *kinds: str) -> list[Event]:
+        """Return the events of some kinds that the student's stages wrote; without `stages` those of every name.
+
+        A teacher's stage may have the same name: it is trained first, under another key. Where a grid was searched
+        these are the events of the chosen point, of its full training where the points were trials.
+        """
+        trainings: dict[str, list[_Training]] = {}
+        for one in dict.fromkeys((event.key, event.trial, event.stage) for event in self.events(*CURVES)):
+            trainings.setdefault(one[2], []).append(one)
+        chosen = trial_label(as_table(self.grid().get("chosen")))
+        own = {_own(found, chosen) for name, found in trainings.items() if name in stages or not stages}
+        return [event for event in self.events(*kinds) if (event.key, event.trial, event.stage) in own]
+
+
+def _own(trainings: Sequence[_Training], chosen: str) -> _Training:
+    """Return which of the trainings of one stage, in their order, is that of the student that was kept."""
+    key, trial, stage = trainings[-1]
+    if not trial:
+        return key, trial, stage
+    # A stage that several grid points share has the label of the first of them.
+    wanted = set(chosen.split(", "))
+    return max(reversed(trainings), key=lambda one: len(wanted.intersection(one[1].split(", "))) if one[1] else -1)
 
 
 def is_run(folder: Path) -> bool:

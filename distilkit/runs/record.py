@@ -126,6 +126,11 @@ class Event(NamedTuple):
     key: str = ""
 
 
+def trial_label(values: JsonObject) -> str:
+    """Return the values of a grid point for people and events: `learning_rate 0.0001, temperature 2`."""
+    return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in values.items())
+
+
 def parse_event(line: str | bytes) -> Event | None:
     """Return the event of a line, None where it is damaged or still being written."""
     try:

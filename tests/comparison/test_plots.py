@@ -54,6 +54,21 @@ def test_curves_follow_the_students_own_stages(result):
     assert example_line(student, "AP") == []
 
 
+def test_a_label_only_students_curves_are_none_of_its_teachers(tmp_path):
+    runs = finished_runs(tmp_path / "runs")
+    lines = []
+    for key, value in (("teacher", 0.9), ("student", 0.3)):
+        own = {"t": 1.0, "stage": "fine_tune", "key": key}
+        scores = {"positive_score": value, "negative_score": -value}
+        for step in (10, 20):
+            lines.append({**own, "kind": "train", "step": step, "values": {"loss": 1.0, **scores}})
+            lines.append({**own, "kind": "validation", "step": step, "values": {"nDCG@10": value}})
+    (runs / "s-label_only" / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    student = next(one for one in read_systems(["s"], runs_dir=runs) if one.name == "s-label_only")
+    assert validation_line(student, "nDCG@10") == [(10, 0.3), (20, 0.3)]
+    assert score_lines(student) == ([(10, 0.3), (20, 0.3)], [(10, -0.3), (20, -0.3)])
+
+
 def test_of_a_grid_only_the_point_trained_last_is_shown(tmp_path):
     runs = finished_runs(tmp_path / "runs")
     points = [("one", 10, 0.1), ("one", 30, 0.4), ("two", 10, 0.2), ("two", 20, 0.3)]

@@ -91,6 +91,48 @@ def test_events_are_read_by_kind_and_torn_lines_left_out(runs: Path) -> None:
     assert parse_event('{"t": 1, "step": true}') is None
 
 
+def trained(key: str, stage: str, trial: str = "") -> str:
+    events = [{"kind": kind, "step": 5, "values": {"loss": 1.0}} for kind in ("train", "validation", "curve")]
+    own = {"t": 1.0, "stage": stage, "key": key, **({"trial": trial} if trial else {})}
+    return "".join(json.dumps({**own, **one}) + "\n" for one in events)
+
+
+@pytest.mark.parametrize(
+    ("written", "stages", "chosen", "keys"),
+    [
+        ((("teacher", "fine_tune"), ("own", "fine_tune")), ["fine_tune"], {}, ["own"]),
+        ((("teacher", "fine_tune"), ("a", "distil"), ("b", "fine_tune")), ["distil", "fine_tune"], {}, ["a", "b"]),
+        ((("teacher", "fine_tune"), ("own", "distil")), ["distil"], {}, ["own"]),
+        # Of a grid the chosen point, wherever it stands; where points were trials the full training behind them.
+        (
+            (("teacher", "fine_tune"), ("a", "fine_tune", "seed 1"), ("b", "fine_tune", "seed 2")),
+            ["fine_tune"], {"seed": 1}, ["a"],
+        ),
+        (
+            (("a", "fine_tune", "seed 1"), ("b", "fine_tune", "seed 2"), ("full", "fine_tune")),
+            ["fine_tune"], {"seed": 1}, ["full"],
+        ),
+        # Points may share a first stage, which has the label of the first of them.
+        (
+            (
+                ("a", "distil", "x 1, y 1"), ("a1", "fine_tune", "x 1, y 1"), ("a2", "fine_tune", "x 1, y 2"),
+                ("b", "distil", "x 2, y 1"), ("b1", "fine_tune", "x 2, y 1"), ("b2", "fine_tune", "x 2, y 2"),
+            ),
+            ["distil", "fine_tune"], {"train.x": 1, "train.y": 2}, ["a", "a2"],
+        ),
+    ],
+)  # fmt: skip
+def test_a_students_events_are_none_of_its_teachers_nor_of_other_grid_points(
+    runs: Path, written: Any, stages: list[str], chosen: dict[str, Any], keys: list[str]
+) -> None:
+    run = StoredRun(runs / "one")
+    run.folder.events.write_text("".join(trained(*one) for one in written))
+    if chosen:
+        write(run.folder.grid, {"chosen": chosen})
+    for kind in ("train", "validation", "curve"):
+        assert [event.key for event in run.student_events(stages, kind)] == keys
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from comparing_runs import RECORDED
 from hypothesis import given
 from hypothesis import strategies as st
 
 from distilkit.runs.folder import RunFolder
 from distilkit_tui.core.history import History, Series
+from distilkit_tui.core.progress import of_teacher
+from distilkit_tui.core.store import read_entry
 from distilkit_tui.core.tail import Log, Tail
-from distilkit_tui.plots import smooth
+from distilkit_tui.plots import View, loss_plot, smooth
 from distilkit_tui.widgets.canvas import envelope
 
 
@@ -93,6 +96,17 @@ def test_stages_of_one_name_are_told_apart_by_their_key(run: RunFolder) -> None:
     add(run.events, line(1, key="teacher", loss=1.0) + line(1, key="student", loss=2.0))
     history.read()
     assert [stage.train["loss"].values.tolist() for stage in history.stages] == [[1.0], [2.0]]
+
+
+def test_a_teachers_stage_is_told_from_a_students_of_the_same_name() -> None:
+    for name, expected in (("distilled-label_only", [True, False]), ("distilled", [True, False])):
+        folder = RunFolder(RECORDED / name)
+        history, entry = History(folder), read_entry(name, folder)
+        history.read()
+        assert of_teacher(entry, history.stages) == expected
+        titles = [loss_plot(history, place, View(), "teacher: " * one).title for place, one in enumerate(expected)]
+        assert titles[0] == "loss · teacher: fine_tune"
+        assert "teacher" not in titles[1]
 
 
 def test_damaged_events_are_counted_and_the_rest_is_shown(run: RunFolder) -> None:

@@ -59,7 +59,7 @@ def test_curves_can_be_looked_at_otherwise(recorded: Path) -> None:
         await pilot.press("s", "m", "t")
         await shows(pilot, "loss · distil · ema 10", "validation RR@10", "time")
         await pilot.press("g", "y")
-        await shows(pilot, "loss · fine_tune")
+        await shows(pilot, "loss · teacher: fine_tune")
         await pilot.press("m")
         await shows(pilot, "training positive_score")
         await pilot.press("z")

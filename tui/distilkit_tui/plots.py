@@ -37,8 +37,11 @@ class Shown(NamedTuple):
     colour: int
 
 
-def loss_plot(history: History, place: int, view: View) -> Plot:
-    """Return a stage's loss and every term of it; smoothed, the points themselves stay behind the loss."""
+def loss_plot(history: History, place: int, view: View, whose: str = "") -> Plot:
+    """Return a stage's loss and every term of it; smoothed, the points themselves stay behind the loss.
+
+    `whose` stands before the stage's name.
+    """
     stage = _at(history, place)
     if stage is None:
         return Plot("loss", note=NO_STEP)
@@ -49,7 +52,7 @@ def loss_plot(history: History, place: int, view: View) -> Plot:
     ]
     # The sum is painted last: it must not hide behind a term.
     curves.sort(key=lambda curve: curve.name == "loss")
-    return _plot(f"loss · {stage.label}{_smoothing(view)}", curves, view)
+    return _plot(f"loss · {whose}{stage.label}{_smoothing(view)}", curves, view)
 
 
 def single_loss_plot(shown: Sequence[Shown], view: View) -> Plot:

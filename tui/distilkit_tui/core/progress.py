@@ -1,13 +1,19 @@
 """How far a run is: which stages it has, which is under way, what comes then."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from distilkit.errors import UserError
+from distilkit.pipeline.teachers import members
 from distilkit.runs.record import as_table, number
-from distilkit.settings import TrainSettings
+from distilkit.settings import Recipe, TrainSettings
 from distilkit.strategies import Strategy, parse_strategy, strategy_from_table
 from distilkit_tui.core.entry import Entry
+from distilkit_tui.core.history import StageCurves
 
 GLYPHS = {"done": "✓", "now": "▶", "later": "○", "failed": "✗", "stopped": "■"}
 
@@ -82,10 +88,22 @@ def work_under_way(entry: Entry) -> Work | None:
     return Work(phase, done, total, entry.status.rate, entry.status.eta)
 
 
-def examples_per_step(entry: Entry, stage: str) -> int:
-    """Return how many examples an optimiser step of a stage reads, on one process."""
-    of_teacher = stage in teacher_stages(entry) and stage not in student_stages(entry)
-    section = as_table((as_table(entry.resolved.get("teacher")) if of_teacher else entry.resolved).get("train"))
+def of_teacher(entry: Entry, stages: Sequence[StageCurves]) -> list[bool]:
+    """Return whether each of a run's stages, in the order they were trained, fine-tunes a teacher.
+
+    A student's stage may have the same name; the teachers' come first.
+    """
+    left, found = _teacher_trainings(entry), []
+    for stage in stages:
+        theirs = not stage.trial and left[stage.name] > 0
+        left[stage.name] -= theirs
+        found.append(theirs)
+    return found
+
+
+def examples_per_step(entry: Entry, teacher: bool) -> int:
+    """Return how many examples an optimiser step of the student or of its teacher reads, on one process."""
+    section = as_table((as_table(entry.resolved.get("teacher")) if teacher else entry.resolved).get("train"))
     count = 1
     for key in ("per_device_train_batch_size", "gradient_accumulation_steps"):
         count *= int(number(section.get(key)) or 1)
@@ -107,6 +125,15 @@ def teacher_stages(entry: Entry) -> list[str]:
         return _names(parse_strategy(named)) if named else []
     except (UserError, KeyError, TypeError, AttributeError):
         return []
+
+
+def _teacher_trainings(entry: Entry) -> Counter[str]:
+    """Return how many teachers have a stage of each name; of an ensemble that cannot be read as of one teacher."""
+    try:
+        settings = members(Recipe.model_validate(entry.resolved))
+        return Counter(name for one in settings if one.fine_tune for name in _names(parse_strategy(one.fine_tune)))
+    except (UserError, ValidationError):
+        return Counter(teacher_stages(entry))
 
 
 def _names(strategy: Strategy) -> list[str]:

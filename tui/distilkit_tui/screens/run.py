@@ -12,7 +12,7 @@ from textual.widgets import Static, TabbedContent, TabPane
 from distilkit_tui.core import facts
 from distilkit_tui.core.control import memory
 from distilkit_tui.core.entry import STATES, Entry, ordered
-from distilkit_tui.core.progress import examples_per_step, headline, parts, progress_line, work_under_way
+from distilkit_tui.core.progress import examples_per_step, headline, of_teacher, parts, progress_line, work_under_way
 from distilkit_tui.core.store import Snapshot
 from distilkit_tui.core.text import duration, figure, rate, safe, short, size
 from distilkit_tui.keys import bindings
@@ -151,11 +151,12 @@ class RunScreen(RunActions):
             return
         self._drawn = drawn
         with history.lock:
-            name = history.stages[stage].name if -len(history.stages) <= stage < len(history.stages) else ""
+            roles = of_teacher(entry, history.stages)
+            teacher = roles[stage] if -len(roles) <= stage < len(roles) else False
             plots = {
-                "loss": loss_plot(history, stage, view),
+                "loss": loss_plot(history, stage, view, "teacher: " if teacher else ""),
                 "learning-rate": learning_rate_plot(history, stage, view),
-                "speed": speed_plot(history, stage, examples_per_step(entry, name), view),
+                "speed": speed_plot(history, stage, examples_per_step(entry, teacher), view),
             }
         plots["validation"] = validation_plot([Shown(entry.key, history, 1)], view, entry.measure, stage)
         for chart, plot in plots.items():
