@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import takewhile
@@ -63,7 +64,40 @@ def load_with_source(path: str | Path, overrides: list[str] | None = None) -> tu
     plugins = table.get("plugins", [])
     for plugin in plugins if isinstance(plugins, list) else []:
         load_file(Path(str(plugin)), _holder(files, str(plugin)))
-    return validate(table, source), source
+    recipe = validate(table, source)
+    for searched in recipe.grid:
+        _refuse_searched(recipe, searched, source)
+    return recipe, source
+
+
+def _refuse_searched(recipe: Recipe, searched: str, source: Source) -> None:
+    """Raise UserError where a key of the grid is also set: with --set, or in a recipe that extends the grid's own."""
+    dotted = _own_key(recipe, searched)
+    if dotted is None:
+        return
+    key = tuple(dotted.split("."))
+    for override in source.overrides:
+        name, value, table = _key(override), override.partition("=")[2].strip(), dict[str, Any]()
+        _put(table, name, _value(value))
+        if name != "grid" and not name.startswith("grid.") and _has(table, key):
+            alone = f"--set 'grid.{searched}=[{value if name == dotted else 'VALUE'}]'"
+            raise UserError(f"--set {override}: {_overruled(recipe, searched, alone)}")
+    if f"grid.{searched}" in (_key(override).replace('"', "") for override in source.overrides):
+        return  # given for this run
+    for file in source.files:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        if searched in table.get("grid", {}):
+            return
+        if _has(table, key):
+            alone = f'[grid] "{searched}" = [VALUE]'
+            raise UserError(f"{file}:{_line_of(file, key)[0]}: {_overruled(recipe, searched, alone)}")
+
+
+def _overruled(recipe: Recipe, searched: str, alone: str) -> str:
+    return (
+        f"[grid] searches {searched} over {recipe.grid[searched]} and would overrule it; "
+        f"try this value alone with {alone}, or drop the whole grid with --set 'grid={{}}'"
+    )
 
 
 def _holder(files: list[Path], plugin: str) -> Path:
@@ -123,15 +157,30 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 
 def grid_of(recipe: Recipe) -> dict[str, list[Any]]:
     """Return the grid that a recipe's own strategy has: keys of another strategy, as NAME.key, are left out."""
-    own = recipe.strategy.get("name")
-    grid = {}
-    for dotted, values in recipe.grid.items():
-        head, _, rest = dotted.partition(".")
-        if head == own:
-            grid[f"strategy.{rest}"] = values
-        elif head not in STRATEGIES:
-            grid[dotted] = values
-    return grid
+    return {dotted: recipe.grid[searched] for dotted, searched in searched_keys(recipe).items()}
+
+
+def searched_keys(recipe: Recipe) -> dict[str, str]:
+    """Return the keys of a recipe that its grid searches, with how the grid calls them: `strategy.x` is NAME.x too."""
+    own = {_own_key(recipe, searched): searched for searched in recipe.grid}
+    return {dotted: searched for dotted, searched in own.items() if dotted is not None}
+
+
+def _own_key(recipe: Recipe, searched: str) -> str | None:
+    """Return which key of a recipe a key of its grid stands for, None for another strategy's."""
+    head, _, rest = searched.partition(".")
+    if head == recipe.strategy.get("name"):
+        return f"strategy.{rest}"
+    return None if head in STRATEGIES else searched
+
+
+def _has(table: object, key: Sequence[str]) -> bool:
+    """Return whether a table sets a key, or a part of it where the key is a table itself."""
+    for part in key:
+        if not isinstance(table, dict) or part not in table:
+            return False
+        table = table[part]
+    return True
 
 
 def shipped_recipes() -> dict[str, Path]:

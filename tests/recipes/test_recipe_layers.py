@@ -53,12 +53,12 @@ def refusal(path: Path, *overrides: str) -> str:
 
 
 def test_a_recipe_lies_over_those_that_it_extends(write: Callable[[str, str], Path]) -> None:
-    write("middle.toml", 'extends = "base.toml"\nname = "middle"\n[train]\nmax_steps = 7\nnegatives = 2\n')
+    write("middle.toml", 'extends = "base.toml"\nname = "middle"\n[train]\nlearning_rate = 7e-3\nnegatives = 2\n')
     recipe, source = load_with_source(
         write("deep/top.toml", 'extends = "../middle.toml"\nname = "top"\ndata.k1 = 1.5\n')
     )
     assert (recipe.name, recipe.seed, recipe.data.k1, recipe.data.max_length) == ("top", 3, 1.5, 64)
-    assert (recipe.train.max_steps, recipe.train.negatives, recipe.train.learning_rate) == (7, 2, 1e-3)
+    assert (recipe.train.max_steps, recipe.train.negatives, recipe.train.learning_rate) == (5, 2, 7e-3)
     assert recipe.strategy == {"name": "simplified_tinybert", "temperature": 2.0}
     assert [path.name for path in source.files] == ["top.toml", "middle.toml", "base.toml"]
 
@@ -68,7 +68,11 @@ def test_a_recipe_lies_over_those_that_it_extends(write: Callable[[str, str], Pa
     [
         ('name = "fine_tune"', {"name": "fine_tune"}),
         ('name = "simplified_tinybert"', {"name": "simplified_tinybert", "temperature": 2.0}),
-        ("temperature = 3.0", {"name": "simplified_tinybert", "temperature": 3.0}),
+        # A value of its own for a key that the other recipe's grid searches needs a grid of its own.
+        (
+            'temperature = 3.0\n[grid]\n"strategy.temperature" = [1]',
+            {"name": "simplified_tinybert", "temperature": 3.0},
+        ),
         ("weights.soft = 0.5", {"name": "simplified_tinybert", "temperature": 2.0, "weights": {"soft": 0.5}}),
     ],
 )
@@ -137,7 +141,7 @@ def test_extends_may_not_go_in_circles(write: Callable[[str, str], Path]) -> Non
     ],
 )
 def test_set_changes_a_key(write: Callable[[str, str], Path], override: str, key: str, value: Any) -> None:
-    found: Any = load_recipe(write("again.toml", BASE), [override])
+    found: Any = load_recipe(write("again.toml", BASE), ["grid={}", override])
     parts = ["grid", key.removeprefix("grid.")] if key.startswith("grid.") else key.split(".")
     for part in parts:
         found = found[part] if isinstance(found, dict) else getattr(found, part)
@@ -200,9 +204,9 @@ def test_a_set_holds_one_value(write: Callable[[str, str], Path]) -> None:
 
 def test_a_recipe_can_extend_a_shipped_one_by_name(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('extends = "simplified_tinybert"\nname = "mine"\n\n[train]\nlearning_rate = 1e-3\n')
+    path.write_text('extends = "simplified_tinybert"\nname = "mine"\n\n[train]\nnegatives = 2\n')
     recipe = load_recipe(path)
-    assert (recipe.name, recipe.train.learning_rate, recipe.data.source) == ("mine", 1e-3, "pydocs")
+    assert (recipe.name, recipe.train.negatives, recipe.data.source) == ("mine", 2, "pydocs")
     assert recipe.strategy["name"] == "simplified_tinybert"
 
 
@@ -213,3 +217,54 @@ def test_the_word_none_takes_an_optional_key_away(tmp_path: Path) -> None:
     assert recipe.data.stemmer is None
     assert recipe.teacher.fine_tune is None
     assert recipe.twin.budget == "none"
+
+
+GRID = "grid={}"
+SEARCHED = "[grid] searches train.max_steps over [1, 2] and would overrule it; try this value alone with "
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "alone"),
+    [
+        ("train.max_steps=9", "train.max_steps", "--set 'grid.train.max_steps=[9]'"),
+        ("train={max_steps=9}", "train.max_steps", "--set 'grid.train.max_steps=[VALUE]'"),
+        ("strategy.temperature=9", "strategy.temperature", "--set 'grid.strategy.temperature=[9]'"),
+    ],
+)
+def test_a_set_of_a_key_that_the_grid_searches_is_refused_with_what_to_do(
+    write: Callable[[str, str], Path], override: str, key: str, alone: str
+) -> None:
+    path = write("again.toml", BASE)
+    expected = SEARCHED.replace("train.max_steps", key)
+    assert refusal(path, override) == f"--set {override}: {expected}{alone}, or drop the whole grid with --set '{GRID}'"
+    # Both remedies do what the sentence says.
+    assert load_recipe(path, [override, GRID]).grid == {}
+    if "VALUE" not in alone:
+        name, _, values = alone.removeprefix("--set '").removesuffix("'").partition("=")
+        assert load_recipe(path, [f"{name}={values}"]).grid[key] == [9]
+
+
+def test_a_key_of_one_strategy_in_the_grid_is_refused_for_that_strategy_alone(
+    write: Callable[[str, str], Path],
+) -> None:
+    path = write("own.toml", BASE.replace("strategy.temperature", "standard_kd.temperature"))
+    assert load_recipe(path, ["strategy.temperature=9"]).strategy["temperature"] == 9
+    sentence = refusal(path, "strategy.name=standard_kd", "strategy.temperature=9")
+    assert "try this value alone with --set 'grid.standard_kd.temperature=[9]'" in sentence
+
+
+@pytest.mark.parametrize("through", ["", "between.toml"])
+def test_a_recipe_that_sets_what_the_grid_of_the_other_searches_is_refused(
+    write: Callable[[str, str], Path], through: str
+) -> None:
+    if through:
+        write(through, 'extends = "base.toml"\n')
+    head = f'extends = "{through or "base.toml"}"\nname = "top"\n'
+    top = write("top.toml", f"{head}[train]\nmax_steps = 9\n")
+    alone = '[grid] "train.max_steps" = [VALUE]'
+    assert refusal(top) == f"{top}:4: {SEARCHED}{alone}, or drop the whole grid with --set '{GRID}'"
+    assert load_recipe(top, [GRID]).train.max_steps == 9
+    # A grid of its own, or one laid over it, is meant.
+    top.write_text(f'{head}[train]\nmax_steps = 9\n[grid]\n"train.max_steps" = [9]\n')
+    assert load_recipe(top).grid["train.max_steps"] == [9]
+    assert load_recipe(write("above.toml", 'extends = "top.toml"\n')).grid["train.max_steps"] == [9]

@@ -178,3 +178,16 @@ def test_a_dry_run_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path
     killed.kill()
     with pytest.raises(UserError, match="code -9"):
         killed.result()
+
+
+def test_the_form_shows_and_sets_what_the_grid_tries(tmp_path: Path) -> None:
+    text = 'name = "own"\n[strategy]\nname = "standard_kd"\n[train]\nmax_steps = 5\n'
+    path = write(tmp_path / "own.toml", f'{text}[grid]\n"train.max_steps" = [1, 2]\n"standard_kd.alpha" = [0.2, 0.5]\n')
+    draft = Draft(Choice("own", path, "x"))
+    assert (draft.values["train.max_steps"], draft.values["strategy.alpha"]) == ("[1, 2]", "[0.2, 0.5]")
+    assert (draft.set_by["train.max_steps"], draft.set_by["strategy.alpha"]) == ("grid", "grid")
+    changed = draft.with_value("train.max_steps", "9").with_value("strategy.alpha", "[0.1, 0.3]")
+    assert changed.problem == ""
+    assert changed.overrides == {"grid.train.max_steps": "[9]", "grid.standard_kd.alpha": "[0.1, 0.3]"}
+    assert (changed.values["train.max_steps"], changed.set_by["train.max_steps"]) == ("[9]", "you")
+    assert changed.with_value("train.max_steps", None).with_value("strategy.alpha", None) == draft

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.errors import UserError
-from distilkit.recipe import load_recipe, load_with_source, resolved, shipped_recipes
+from distilkit.recipe import grid_of, load_recipe, load_with_source, resolved, searched_keys, shipped_recipes
 from distilkit.settings import Recipe
 from distilkit.strategies import STRATEGIES, parse_strategy
 from distilkit_tui.core.fields import Field, form
@@ -111,6 +111,22 @@ class Draft:
         """The keys that the recipe or an override sets."""
         return self._checked[2]
 
+    @property
+    def searched(self) -> dict[str, str]:
+        """The keys that the grid searches, with how the grid calls them; their values are the lists that it tries."""
+        return self._checked[3]
+
+    @property
+    def set_by(self) -> dict[str, str]:
+        """Who sets each key that is set: the recipe, its grid, or you."""
+        yours = {key: "you" for key, name in self.searched.items() if f"grid.{name}" in self.overrides}
+        return (
+            dict.fromkeys(self.given, "recipe")
+            | dict.fromkeys(self.searched, "grid")
+            | dict.fromkeys(self.overrides, "you")
+            | yours
+        )
+
     @cached_property
     def fields(self) -> list[Field]:
         """The form: the keys of the strategy that is chosen among them."""
@@ -122,7 +138,10 @@ class Draft:
         return self.values.get("name", "")
 
     def with_value(self, key: str, text: str | None) -> "Draft":
-        """Return the draft with a key set, or left to the recipe again."""
+        """Return the draft with a key set, or left to the recipe again; a searched key is set in the grid."""
+        if key in self.searched:
+            key = f"grid.{self.searched[key]}"
+            text = text if text is None or text.startswith("[") else f"[{text}]"
         kept = {name: value for name, value in self.overrides.items() if name != key}
         if key == "strategy.name":  # another strategy's keys mean nothing to a new one
             kept = {name: value for name, value in kept.items() if not name.startswith("strategy.")}
@@ -148,18 +167,19 @@ class Draft:
         return shlex.join(["distilkit", *self.arguments(runs_dir)])
 
     @cached_property
-    def _checked(self) -> tuple[str, dict[str, str], set[str]]:
+    def _checked(self) -> tuple[str, dict[str, str], set[str], dict[str, str]]:
         overrides = [f"{key}={json.dumps(text) if key == 'name' else text}" for key, text in self.overrides.items()]
         try:
             recipe, _ = load_with_source(self.choice.path, overrides)
         except (UserError, OSError) as error:
             if not self.overrides:
-                return str(error), {}, set()
+                return str(error), {}, set(), {}
             bare = Draft(self.choice)
-            return str(error), bare.values, bare.given
+            return str(error), bare.values, bare.given, bare.searched
         values = dict(_texts(resolved(recipe), ""))
         given = {key for key, _ in _texts(recipe.model_dump(mode="json", by_alias=True, exclude_unset=True), "")}
-        return "", values, given
+        values |= {key: shown(tried) for key, tried in grid_of(recipe).items()}
+        return "", values, given, searched_keys(recipe)
 
 
 def _texts(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:

@@ -142,8 +142,7 @@ class LaunchScreen(BaseScreen):
     def _take(self, draft: Draft) -> None:
         """Show another draft."""
         self._draft = draft
-        by = dict.fromkeys(draft.given, "recipe") | dict.fromkeys(draft.overrides, "you")
-        self.form.show(draft.fields if draft.values else [], draft.values, by)
+        self.form.show(draft.fields if draft.values else [], draft.values, draft.set_by)
         self.plan.stale(draft != self._planned)
         self._tell()
 
