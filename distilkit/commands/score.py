@@ -55,7 +55,8 @@ def score(asked: options.Score) -> str | None:
     with launched(asked) as (processes, reporter), reporter.live():
         check(source, asked.output, asked.combine)
         precision = choose_precision(asked.wants_bf16, False, processes.device)
-        rankers = open_all(models, asked.architecture, (asked.query_length, asked.document_length, asked.max_length))
+        lengths = asked.query_length, asked.document_length, asked.max_length
+        rankers = open_all(models, asked.architecture, lengths, reporter.say)
         job = ScoreJob(source, rankers, asked.output, asked.combine, asked.batch_size, precision)
         scored = job.build(processes, reporter, asked.resume)
         if not processes.is_main:

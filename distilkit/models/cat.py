@@ -28,10 +28,10 @@ from distilkit.models.encoder import encoder_inputs, require_reader
 from distilkit.models.load import (
     LOADING_ERRORS,
     LOCAL,
-    WEIGHTS,
     Checkpoint,
     drawn_weights,
     first_line,
+    from_folder,
     load_weights,
     require_known,
     require_whole,
@@ -288,8 +288,8 @@ def load_cat(
             headed = _has_head(checkpoint, config)
             config.num_labels = num_labels or (config.num_labels if headed else 1)
             set_dropout(config, dropout)
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder, config=config, dtype=dtype, ignore_mismatched_sizes=True, **WEIGHTS
+            model, report = from_folder(
+                AutoModelForSequenceClassification, folder, config, dtype, ignore_mismatched_sizes=True
             )
     except (*LOADING_ERRORS, UserError) as error:
         raise UserError(f"{folder} cannot be loaded as a cross-encoder: {first_line(error)}") from error

@@ -1,14 +1,14 @@
 """Model folders: what one holds, and loading its tokenizer, its encoder, or the ranker of any architecture."""
 
+import copy
 import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -27,16 +27,19 @@ from distilkit.models.encoder import bare_encoder, require_encoder
 from distilkit.models.options import Options
 from distilkit.models.shape import set_dropout
 from distilkit.models.silence import silent
+from distilkit.models.weights import read_weights, weight_files, weight_shapes
 
 if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
 
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
-WEIGHTS = {"use_safetensors": True, "output_loading_info": True, **LOCAL}
 # What transformers raises for a folder that it cannot load.
 LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 # What a saved ranker's config.json says about it to us.
 ENTRY = "distilkit"
+# The model types of the Margin-MSE paper's PreTTR, a DistilBERT whose tokenizer was not released with it.
+PRETTR = ("PreTTR", "prettr")
+PRETTR_BASE = "distilbert-base-uncased"
 # What encoders are called where a ranker keeps them beside a head.
 ENCODERS = ("bert_model.", "bert.", "distilbert.", "electra.", "roberta.", "albert.")
 LAYER = re.compile(r"(?:^|\.)layers?\.\d+\.")
@@ -73,28 +76,23 @@ class Checkpoint:
 
     @property
     def released_base(self) -> str | None:
-        """The language model that a configuration of the Margin-MSE paper's names; None for any other folder."""
+        """The language model that a checkpoint of the Margin-MSE paper's was made from; None for any other folder."""
         try:
-            return cast(str | None, self.config.get("bert_model"))
+            default = PRETTR_BASE if self.config.get("model_type") in PRETTR else None
+            return cast(str | None, self.config.get("bert_model", default))
         except UserError:
             return None
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the weights by name."""
-        found: dict[str, tuple[int, ...]] = {}
-        for file in sorted(self.folder.glob("*.safetensors")):
-            with _opened(file) as tensors:
-                found |= {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
-        return found
+        return weight_shapes(self.folder)
 
     def weights(self, dtype: torch.dtype = torch.float32, names: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return the weights by name, in a floating-point dtype: all, or those that are named."""
         weights: dict[str, Tensor] = {}
-        for file in sorted(self.folder.glob("*.safetensors")):
-            with _opened(file) as tensors:
-                wanted = [name for name in tensors.keys() if names is None or name in names]  # noqa: SIM118
-                weights |= {name: tensors.get_tensor(name).to(dtype) for name in wanted}
+        for file in weight_files(self.folder):
+            weights |= {name: weight.to(dtype) for name, weight in read_weights(file, names).items()}
         return weights
 
     def ranker_weights(self, heads: Collection[str], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -214,14 +212,38 @@ def load_encoder(folder: Path, dropout: float | None = None) -> PreTrainedModel:
         with silent():
             config = AutoConfig.from_pretrained(folder, **LOCAL)
             set_dropout(config, dropout)
-            encoder, report = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **WEIGHTS)
-    except LOADING_ERRORS as error:
+            encoder, report = from_folder(AutoModel, folder, config, torch.float32)
+    except (*LOADING_ERRORS, UserError) as error:
         raise UserError(f"{folder} cannot be loaded as an encoder: {first_line(error)}") from error
     require_whole(folder, report, "")
     require_known(folder, report)
     encoder = bare_encoder(encoder)
     require_encoder(encoder, folder)
     return encoder
+
+
+def from_folder(
+    kind: Any, folder: Path, config: PretrainedConfig, dtype: torch.dtype, **options: Any
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Return a model that transformers builds of a folder's weights, and its report on their names.
+
+    Args:
+        kind: an auto class of transformers
+        folder: a model folder
+        config: the model's configuration
+        dtype: the dtype of the weights
+        options: more that `from_pretrained` takes
+    """
+    source: dict[str, Any] = {"pretrained_model_name_or_path": folder, "use_safetensors": True}
+    if any(file.suffix == ".bin" for file in weight_files(folder)):
+        with torch.device("meta"):
+            # Auto classes take no weights without a folder.
+            kind = type(kind.from_config(copy.deepcopy(config)))
+        source = {"pretrained_model_name_or_path": None, "state_dict": Checkpoint(folder).weights(dtype)}
+    model, report = kind.from_pretrained(
+        **source, config=config, dtype=dtype, output_loading_info=True, **LOCAL, **options
+    )
+    return model, report
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -305,12 +327,3 @@ def drawn_weights(report: dict[str, Any]) -> list[str]:
 def first_line(error: Exception) -> str:
     """Return an error's first line, or its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    try:
-        with safe_open(file, framework="pt") as tensors:
-            yield tensors
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{file} cannot be read: {error}") from None

@@ -121,10 +121,11 @@ class PreTtr(EncoderRanker):
 
     @classmethod
     def published_options(cls, checkpoint: Checkpoint) -> Options:
-        """Return the card's options, document positions apart; a released configuration has no key for them."""
+        """Return the card's options, document positions apart; a released configuration may say where it joins."""
         if not cls.recognises(checkpoint):
             return super().published_options(checkpoint)
-        return PreTtrOptions(join_layer=3, query_masks=8, mask_position="after_sep")
+        join = int(checkpoint.config.get("join_layer_idx", 3))
+        return PreTtrOptions(join_layer=join, query_masks=8, mask_position="after_sep")
 
     def layers(self) -> list[Any]:
         """Return the encoder's layers; raises UserError for one whose layers cannot be run one by one."""

@@ -6,11 +6,12 @@ configurations do not hold its sizes: those are read off the weights.
 
 import re
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoConfig, BertConfig, DistilBertConfig, PretrainedConfig
 
 from distilkit.errors import UserError
-from distilkit.models.load import Checkpoint
+from distilkit.models.load import PRETTR, Checkpoint
 from distilkit.models.silence import silent
 
 # The language models that the released configurations name; of their fields the number of heads is not in the weights.
@@ -32,10 +33,10 @@ def is_wrapped(checkpoint: Checkpoint) -> bool:
 def published_config(checkpoint: Checkpoint) -> PretrainedConfig:
     """Return the configuration of a checkpoint's encoder: a released one's sizes are read off its weights."""
     values = checkpoint.config
-    if "bert_model" not in values and values.get("model_type") not in (None, "PreTTR", "prettr"):
+    if "bert_model" not in values and values.get("model_type") not in (None, *PRETTR):
         return checkpoint.encoder_config()
     base, shapes = values.get("bert_model"), {name.removeprefix(WRAPPED): s for name, s in checkpoint.shapes.items()}
-    config = DistilBertConfig.from_dict(dict(values)) if base is None else _named_config(base, checkpoint.folder)
+    config = _own_config(values) if base is None else _named_config(base, checkpoint.folder)
     try:
         words = shapes["embeddings.word_embeddings.weight"]
         positions = shapes["embeddings.position_embeddings.weight"]
@@ -49,6 +50,11 @@ def published_config(checkpoint: Checkpoint) -> PretrainedConfig:
     config.num_hidden_layers = 1 + max(int(match[1]) for name in shapes if (match := LAYER.search(name)))
     setattr(config, "hidden_dim" if isinstance(config, DistilBertConfig) else "intermediate_size", feed_forward[0])
     return config
+
+
+def _own_config(values: dict[str, Any]) -> PretrainedConfig:
+    """Return a released PreTTR's configuration: that of a DistilBERT under another model type."""
+    return DistilBertConfig.from_dict({key: value for key, value in values.items() if key != "model_type"})
 
 
 def _named_config(base: str, where: Path) -> PretrainedConfig:

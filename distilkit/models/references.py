@@ -7,12 +7,12 @@ from typing import NamedTuple, cast
 
 from distilkit.errors import UserError
 from distilkit.files import content_key, sha256_once
+from distilkit.models.weights import BIN, BIN_PATTERNS, weight_files
 
 PREFIX = "package:"
 HUB_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model"]
-# What a model's numbers depend on: weights, configuration and tokenizer.
+# What a model's numbers depend on beside its weights: configuration and tokenizer.
 CONTENT_PATTERNS = [
-    "*.safetensors",
     "config.json",
     "tokenizer*.json",
     "special_tokens_map.json",
@@ -47,7 +47,7 @@ def resolve(reference: str) -> Path | str:
     if path.is_dir():
         return _checked_folder(path)
     if path.exists():
-        raise UserError(f"{reference} is a file: a model is a folder with config.json and *.safetensors")
+        raise UserError(f"{reference} is a file: a model is a folder with config.json and *.safetensors or {BIN}")
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", reference):
         raise UserError(f"there is no model folder {reference}")
     return reference
@@ -63,6 +63,7 @@ def content_hash(reference: str) -> str:
     """Return the sha256 of what a model's scores depend on: its weights, configuration and tokenizer files."""
     folder = local_folder(reference)
     files = {file for pattern in CONTENT_PATTERNS for file in folder.glob(pattern) if file.is_file()}
+    files |= {*weight_files(folder)}
     return content_key({file.name: sha256_once(file) for file in files})
 
 
@@ -77,10 +78,10 @@ def _package_folder(name: str) -> Path:
         config.parent
         for location in spec.submodule_search_locations
         for config in Path(location).rglob("config.json")
-        if any(config.parent.glob("*.safetensors"))
+        if weight_files(config.parent)
     ]
     if not found:
-        raise UserError(f"the package {name!r} holds no model: no config.json beside *.safetensors")
+        raise UserError(f"the package {name!r} holds no model: no config.json beside *.safetensors or {BIN}")
     folder = min(found, key=lambda path: (len(path.parts), path))
     if known and sha256_once(folder / "model.safetensors") != known.sha256:
         raise UserError(f"{folder / 'model.safetensors'} is not the published file: its sha256 is not {known.sha256}")
@@ -90,9 +91,9 @@ def _package_folder(name: str) -> Path:
 def _checked_folder(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} is no model folder: it has no config.json")
-    if not any(folder.glob("*.safetensors")):
+    if not weight_files(folder):
         other = ", only other formats" if any(folder.glob("*.bin")) else ""
-        raise UserError(f"{folder} has no *.safetensors{other}: weights are read from safetensors alone")
+        raise UserError(f"{folder} has no *.safetensors{other}: weights are read from those, or from {BIN}")
     return folder
 
 
@@ -104,7 +105,10 @@ def _fetch(hub_id: str) -> Path:
     http_error = cast(type[Exception], HfHubHTTPError.__bases__[0])
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=HUB_PATTERNS))
+        folder = Path(snapshot_download(hub_id, allow_patterns=HUB_PATTERNS))
+        if any(folder.glob("*.safetensors")):
+            return folder
+        return Path(snapshot_download(hub_id, allow_patterns=[*HUB_PATTERNS, *BIN_PATTERNS]))
     except GatedRepoError:
         raise UserError(f"the model {hub_id!r} asks for permission on the hub: log in with `hf auth login`") from None
     except (RepositoryNotFoundError, HFValidationError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from distilkit.errors import UserError
 from distilkit.files import read_json
+from distilkit.models.weights import weight_shapes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -90,11 +91,27 @@ def cut_size(folder: Path, shape: str | None) -> tuple[int, int, int]:
 
 
 def encoder_size(folder: Path) -> tuple[int, int, int]:
-    """Return layers, hidden size and intermediate size from a model's config.json, whatever its type calls them."""
+    """Return layers, hidden size and intermediate size from a model's config.json, whatever its type calls them.
+
+    A released configuration of the Margin-MSE paper's names a language model instead: they are read off the weights.
+    """
     config = read_json(folder / "config.json")
+    if "bert_model" in config:
+        return _size_of_weights(folder)
     hidden = config.get("hidden_size", config.get("dim"))
     return (
         config.get("num_hidden_layers", config.get("n_layers")),
         hidden,
         config.get("intermediate_size", config.get("hidden_dim", 4 * hidden)),
     )
+
+
+def _size_of_weights(folder: Path) -> tuple[int, int, int]:
+    shapes = weight_shapes(folder)
+    layers = {match[1] for name in shapes if (match := re.search(r"\.layer\.(\d+)\.", name))}
+    inner = next(
+        (s for name, s in shapes.items() if name.endswith((".ffn.lin1.weight", ".intermediate.dense.weight"))), None
+    )
+    if inner is None:
+        raise UserError(f"{folder} holds no layers of the language model that its config.json names")
+    return len(layers), inner[1], inner[0]

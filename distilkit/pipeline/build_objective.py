@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilkit.errors import UserError
+from distilkit.models.weights import read_weights, weight_files
 from distilkit.pipeline.models import Start
 from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import DataSettings
@@ -116,21 +117,17 @@ def _projections(node: "TrainedStage", student: "Ranker", teacher: "Ranker", wor
         if (kept := workspace.path(node.before) / PROJECTIONS).exists():
             _load(projections, [kept])
     elif node.start.own is not None:
-        _load(projections, sorted(node.start.own.folder.glob("*.safetensors")))
+        _load(projections, weight_files(node.start.own.folder))
     return projections
 
 
 def _load(projections: "Projections", files: list[Path]) -> None:
     """Put in place the maps of the same name and size that the files hold: fit_dense, or fit_denses.i."""
-    import torch
-    from safetensors import safe_open
-
     own = dict(projections.named_parameters())
     for file in files:
-        with safe_open(file, framework="pt") as weights, torch.no_grad():
-            for name in own.keys() & set(weights.keys()):
-                if (value := weights.get_tensor(name)).shape == own[name].shape:
-                    own[name].copy_(value)
+        for name, value in read_weights(file, own.keys()).items():
+            if value.shape == own[name].shape:
+                own[name].data.copy_(value)
 
 
 def _lm_heads(node: "TrainedStage", student: "Ranker", workspace: Workspace) -> "LmHeads | None":

@@ -88,6 +88,12 @@ class Pipeline:
             # What was meant may be a teacher's name.
             raise UserError(f"{error} (names are {', '.join((ITSELF, *self.recipe.teachers))})") from None
 
+    def checkpoints(self) -> list[Checkpoint]:
+        """Return every checkpoint that teachers and students start from, each once."""
+        starts = [point.stages[0].start for point in self.grid()]
+        found = [*self.bases, *(one for start in starts for one in (start.source, start.own) if one is not None)]
+        return list({one.folder: one for one in found}.values())
+
     def _checkpoint(self, reference: str) -> Checkpoint:
         return checkpoint(reference, self.data.tokenizer)
 

@@ -12,6 +12,7 @@ from distilkit.errors import Busy, RunFailed, Stopped, UserError
 from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import write_qrels
 from distilkit.files import atomic_folder, write_json
+from distilkit.models.weights import bin_note
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
 from distilkit.pipeline.graph import walk
@@ -76,6 +77,9 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
         check(pipeline)
         processes.on_main(lambda: refuse_foreign_twin(request))
         with working(pipeline, folder, reporter, request.source.overrides):
+            for one in pipeline.checkpoints():
+                if note := bin_note(one.folder):
+                    reporter.say(note)
             # Read before anything is trained: what is wrong in a file ends the run now, and steps are counted by it.
             workspace.prepare(*pipeline.to_count())
             for stage in pipeline.stages():

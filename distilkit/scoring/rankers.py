@@ -21,6 +21,7 @@ from distilkit.models import STUDENTS
 from distilkit.models.load import architecture_of, load_ranker, load_tokenizer, require_fit, saved_lengths
 from distilkit.models.ranker import Ranker, SideRanker
 from distilkit.models.references import PREFIX, content_hash, local_folder
+from distilkit.models.weights import bin_note
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
@@ -134,11 +135,14 @@ class OpenRanker:
         return {**made_of, "options": options}
 
 
-def open_ranker(reference: str, architecture: str | None = None) -> OpenRanker:
+def open_ranker(
+    reference: str, architecture: str | None = None, say: Callable[[str], object] = lambda _: None
+) -> OpenRanker:
     """Load a trained ranker and its tokenizer from a model, or from a run's folder.
 
-    The architecture is for a model that does not say which ranker it is, as a bare encoder does not. Raises UserError
-    for a reference that holds no ranker, and where neither it nor the caller says which one.
+    The architecture is for a model that does not say which ranker it is, as a bare encoder does not; `say` is told
+    where weights are not read from safetensors. Raises UserError for a reference that holds no ranker, and where
+    neither it nor the caller says which one.
     """
     folder = model_folder(reference)
     if architecture is None:
@@ -146,11 +150,16 @@ def open_ranker(reference: str, architecture: str | None = None) -> OpenRanker:
         architecture = next((name for name in STUDENTS if reference in STUDENTS[name].ranker().published), None)
     ranker, tokenizer = load_ranker(folder, architecture), load_tokenizer(folder)
     require_fit(tokenizer, ranker.config, folder)
+    if note := bin_note(folder):
+        say(note)
     return OpenRanker.of(ranker, tokenizer, folder, content_hash(str(folder)), saved_lengths(folder))
 
 
 def open_all(
-    models: Sequence[Named], architecture: str | None = None, lengths: Sequence[int | None] = (None, None, None)
+    models: Sequence[Named],
+    architecture: str | None = None,
+    lengths: Sequence[int | None] = (None, None, None),
+    say: Callable[[str], object] = lambda _: None,
 ) -> dict[str, OpenRanker]:
     """Return several rankers by name, all with those lengths of queries, documents and pairs that are given.
 
@@ -159,7 +168,7 @@ def open_all(
     opened: dict[str, OpenRanker] = {}
     for one in models:
         says = len(models) > 1 and architecture_of(model_folder(one.reference)) is not None
-        opened[one.name] = open_ranker(one.reference, None if says else architecture).with_lengths(*lengths)
+        opened[one.name] = open_ranker(one.reference, None if says else architecture, say).with_lengths(*lengths)
     return opened
 
 

@@ -110,3 +110,11 @@ def write_prettr(folder: Path, fill: float = 0.6) -> None:
     config = {**BASE, "architectures": ["PreTTR"], "max_position_embeddings": 32}
     head = {"_classification_layer.weight": value("_classification_layer.weight", (1, DIM), fill)}
     write(folder, config, encoder("", fill) | head)
+
+
+def write_released_prettr(folder: Path, fill: float = 0.6) -> None:
+    """Write PreTTR with the configuration of its own class, whose model type transformers does not know."""
+    write_prettr(folder, fill)
+    config = json.loads((folder / "config.json").read_text())
+    more = {"model_type": "PreTTR", "join_layer_idx": 2, "initializer_range": 0.02, "tie_weights_": True}
+    (folder / "config.json").write_text(json.dumps({**config, **more, "transformers_version": "4.3.2"}))

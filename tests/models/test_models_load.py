@@ -134,9 +134,8 @@ def test_folders_that_cannot_be_loaded(saved: Save, tmp_path: Path) -> None:
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match="cannot be loaded as a cross-encoder"):
         load_cat(folder)
-    folder = saved("only_bin")
-    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    (folder / "model.safetensors").unlink()
+    folder = saved("only_others")
+    (folder / "model.safetensors").rename(folder / "tf_model.h5")
     with pytest.raises(UserError, match="cannot be loaded as a cross-encoder"):
         load_cat(folder)
     (tmp_path / "empty").mkdir()

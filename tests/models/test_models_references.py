@@ -8,7 +8,9 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
+from bin_files import as_bin
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.utils import filter_repo_objects
 
 from distilkit import files
 from distilkit.errors import UserError
@@ -82,10 +84,12 @@ def test_folders(tmp_path: Path, saved: Save, monkeypatch: pytest.MonkeyPatch) -
     assert resolve(str(folder)) == folder
     monkeypatch.chdir(folder.parent)
     assert local_folder("model") == Path("model")
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"no \*.safetensors, only other formats: weights are read from safetensors"):
+    (folder / "model.safetensors").rename(folder / "model.bin")
+    with pytest.raises(
+        UserError, match=r"no \*.safetensors, only other formats: weights are read from those, or from py"
+    ):
         resolve(str(folder))
-    (folder / "pytorch_model.bin").unlink()
+    (folder / "model.bin").unlink()
     with pytest.raises(UserError, match=r"has no \*.safetensors: "):
         resolve(str(folder))
     (folder / "config.json").unlink()
@@ -96,6 +100,33 @@ def test_folders(tmp_path: Path, saved: Save, monkeypatch: pytest.MonkeyPatch) -
     for missing in (str(tmp_path / "none"), "./none", "../a/b/c", "a b"):
         with pytest.raises(UserError, match="there is no model folder"):
             resolve(missing)
+
+
+def test_bin_files_are_fetched_only_where_there_are_no_safetensors(
+    saved: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, asked = saved(), list[list[str]]()
+
+    def download(repository: str, *, allow_patterns: list[str]) -> str:
+        asked.append(allow_patterns)
+        return str(folder)
+
+    def wanted(names: list[str]) -> list[str]:
+        return list(filter_repo_objects(names, allow_patterns=asked[-1]))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    names = ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "2_Dense/pytorch_model.bin"]
+    others = ["training_args.bin", "checkpoint-10/pytorch_model.bin", "checkpoint-10/optimizer.bin", "model.py"]
+    local_folder("owner/name")
+    assert len(asked) == 1
+    assert not wanted([*names, *others])
+    as_bin(folder)
+    assert local_folder("owner/name") == folder
+    assert len(asked) == 3
+    assert asked[1] == asked[0]
+    assert wanted([*names, *others]) == names
+    index = "pytorch_model.bin.index.json"
+    assert wanted([index, "model.safetensors", "config.json"]) == [index, "model.safetensors", "config.json"]
 
 
 def test_hub_ids(saved: Save, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from published_layouts import write_cat, write_colbert, write_dot, write_prettr
+from bin_files import FORMS, as_bin
+from published_layouts import write_cat, write_colbert, write_dot, write_prettr, write_released_prettr
 from safetensors.torch import load_file, save_file
 from test_students_golden import CAT, CAT_SCORES, DOCUMENT, QUERY, WITHOUT_CLS
 
@@ -20,28 +22,34 @@ from distilkit.models.dot import DotOptions
 from distilkit.models.load import architecture_of, load_encoder, load_ranker, load_tokenizer
 from distilkit.models.prettr import PreTtrOptions
 
+JOINED_AT_2 = PreTtrOptions(join_layer=2, document_offset="batch")
 BATCH_OFFSET = PreTtrOptions(join_layer=3, document_offset="batch")
+PRETTR = [0.2773357318788092, 0.27041281327647737]
 
 
+@pytest.mark.parametrize("form", ["safetensors", *FORMS])
 @pytest.mark.parametrize(
     ("write", "architecture", "batch", "options", "expected"),
     [
         (write_cat, "bert_cat", CAT, None, CAT_SCORES),
         (write_dot, "bert_dot", SideBatch(QUERY, DOCUMENT), None, [5.118721766074044, 5.23019584821441]),
         (write_colbert, "colbert", SideBatch(QUERY, DOCUMENT), None, [9.053157733879267, 12.997607386228307]),
-        (
-            write_prettr,
-            "prettr",
-            SideBatch(QUERY, WITHOUT_CLS),
-            PreTtrOptions(join_layer=2, document_offset="batch"),
-            [0.2773357318788092, 0.27041281327647737],
-        ),
+        (write_prettr, "prettr", SideBatch(QUERY, WITHOUT_CLS), JOINED_AT_2, PRETTR),
+        (write_released_prettr, "prettr", SideBatch(QUERY, WITHOUT_CLS), JOINED_AT_2, PRETTR),
     ],
 )
 def test_scores(
-    tmp_path: Path, write: Callable[[Path], None], architecture: str, batch: Any, options: Any, expected: list[float]
+    tmp_path: Path,
+    write: Callable[[Path], None],
+    architecture: str,
+    batch: Any,
+    options: Any,
+    expected: list[float],
+    form: str,
 ) -> None:
     write(tmp_path / "model")
+    if form != "safetensors":
+        as_bin(tmp_path / "model", form)
     ranker = load_ranker(tmp_path / "model", architecture, options=options, dtype=torch.float64)
     assert not ranker.training
     assert ranker.architecture == architecture
@@ -73,6 +81,9 @@ def test_options_are_those_of_the_cards(tmp_path: Path) -> None:
     prettr = load_ranker(tmp_path / "prettr").options
     assert prettr == PreTtrOptions(join_layer=3, query_masks=8, mask_position="after_sep")
     assert prettr.document_offset == 30
+    write_released_prettr(tmp_path / "released")
+    assert load_ranker(tmp_path / "released").options == replace(prettr, join_layer=2)
+    assert load_ranker(tmp_path / "released").config.model_type == "distilbert"
     with pytest.raises(UserError, match="colbert has no DotOptions"):
         load_ranker(tmp_path / "colbert", options=DotOptions())
 
@@ -148,7 +159,10 @@ def test_tokenizers_of_published_folders(tmp_path: Path, tokenizer: Any) -> None
     expected = tokenizer("the red cat")["input_ids"]
     assert load_tokenizer(tmp_path / "colbert")("the red cat")["input_ids"] == expected
     words = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
-    (tmp_path / "colbert/vocab.txt").write_text("".join(f"{word}\n" for word, _ in words))
+    write_released_prettr(tmp_path / "prettr")
+    for name in ("colbert", "prettr"):
+        (tmp_path / name / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words))
+    assert load_tokenizer(tmp_path / "prettr")("the red cat")["input_ids"] == expected
     (tmp_path / "distilbert-tiny/tokenizer.json").unlink()
     loaded = load_tokenizer(tmp_path / "colbert")
     assert loaded("the red cat")["input_ids"] == expected

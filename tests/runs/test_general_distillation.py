@@ -199,6 +199,32 @@ def published(folder: Path, tiny_checkpoint: Path, extras: dict[str, torch.Tenso
     return folder
 
 
+def vocabulary_alone(folder: Path) -> Path:
+    """Leave of a folder's tokenizer its vocab.txt."""
+    words = sorted(AutoTokenizer.from_pretrained(folder).get_vocab().items(), key=lambda entry: entry[1])
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    return folder
+
+
+def as_released(folder: Path) -> Path:
+    """Leave what TinyBERT_General's are: pytorch_model.bin in torch's first format, config.json and vocab.txt."""
+    weights = load_file(folder / "model.safetensors")
+    # With the decoder, a copy of the word embeddings.
+    weights["cls.predictions.decoder.weight"] = weights["bert.embeddings.word_embeddings.weight"]
+    torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    (folder / "model.safetensors").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    names = ("hidden_act", "hidden_size", "initializer_range", "intermediate_size", "max_position_embeddings")
+    names += ("attention_probs_dropout_prob", "hidden_dropout_prob", "num_attention_heads", "num_hidden_layers")
+    kept = {name: config[name] for name in (*names, "type_vocab_size", "vocab_size", "model_type")}
+    (folder / "config.json").write_text(json.dumps({**kept, "cell": {}, "emb_size": 8, "structure": []}))
+    vocabulary_alone(folder)
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "pytorch_model.bin", "vocab.txt"]
+    return folder
+
+
 def linear(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(seed)
     return torch.randn(16, 8), torch.randn(16)
@@ -244,6 +270,33 @@ def test_a_published_checkpoint_as_the_start(
     saved = load_file(result / "model" / "model.safetensors")
     assert not [name for name in saved if name.startswith(("cls.", "fit_dense"))]
     assert set(saved) == encoder | {"classifier.weight", "classifier.bias"}
+
+
+@pytest.mark.parametrize(
+    ("extras", "projection"), [(SHARED, "shared"), (PER_STATE, "per_state")], ids=["fit_dense", "fit_denses"]
+)
+def test_a_released_start_of_bin_files(
+    run: Run, runs: Path, tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path, extras: Any, projection: str
+) -> None:
+    folder = published(tmp_path / "tinybert", tiny_checkpoint, extras)
+    weights = load_file(folder / "model.safetensors")
+    options = (*GENERAL, f"student.start={as_released(folder)}", f"strategy.projection={projection}")
+    teacher = vocabulary_alone(shutil.copytree(tiny_checkpoint, tmp_path / "teacher"))
+    options += ("student.shape=L2_H8", "strategy.name=tinybert", f"teacher.model={teacher}")
+    found = pipeline_of(tiny_recipe, runs, *options)
+    objective = build_objective(found.grid()[0].stages[0], found.workspace, half=False)
+    assert objective.projections is not None
+    projections = dict(objective.projections.named_parameters())
+    assert all(torch.equal(projections[name], value) for name, value in extras.items())
+    student = dict(objective.student.model.named_parameters())
+    encoder = {name for name in weights if name.startswith("bert.")}
+    assert encoder
+    assert all(torch.equal(student[name], weights[name]) for name in encoder)
+    result = run(f"released-{tmp_path.name}", *options)
+    assert (
+        f"{folder} has no safetensors: its weights are read from pytorch_model.bin" in (result / "log.txt").read_text()
+    )
+    assert encoder < set(load_file(result / "model" / "model.safetensors"))
 
 
 def test_it_is_told_by_its_weights(runs: Path, tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
