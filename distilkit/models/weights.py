@@ -1,5 +1,6 @@
 """The files that hold a model's weights, and reading them without running code: safetensors, else pytorch_model.bin."""
 
+import pickle  # for the name of its error
 import re
 import warnings
 from collections.abc import Collection, Iterator
@@ -93,8 +94,11 @@ def _load_bin(file: Path) -> "dict[str, Tensor]":
         code = re.search(r"GLOBAL ([\w.]+)", str(error))
         if code is not None:
             raise UserError(_refusal(file, f"it calls {code[1]}")) from None
-        line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        raise UserError(f"{file} cannot be read as tensors: {line}") from None
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "it is damaged, or holds something else"
+        else:
+            reason = (re.split(r"\.?\s*\n|\. ", str(error).strip())[0]) or "it is damaged"
+        raise UserError(f"{file} cannot be read as tensors: {reason}") from None
     if not isinstance(found, dict):
         raise UserError(_refusal(file, f"it holds a {type(found).__name__}"))
     for name, value in found.items():
