@@ -134,7 +134,7 @@ def test_a_contended_cache(one: Path, tiny_recipe: Path, tmp_path: Path) -> None
         assert code == 0, said
         _, said = first.communicate(timeout=SECONDS)
         assert first.returncode == 0, said
-    for kind in ("collection", "teacher", "stage", "reference"):
+    for kind in ("collection", "teacher", "stage", "ranking", "cost"):
         found, expected = (
             sorted(path.name for path in (runs / ".artifacts" / kind).iterdir()) for runs in (tmp_path, one)
         )
