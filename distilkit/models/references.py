@@ -63,8 +63,9 @@ def content_hash(reference: str) -> str:
     """Return the sha256 of what a model's scores depend on: its weights, configuration and tokenizer files."""
     folder = local_folder(reference)
     files = {file for pattern in CONTENT_PATTERNS for file in folder.glob(pattern) if file.is_file()}
-    files |= {*weight_files(folder)}
-    return content_key({file.name: sha256_once(file) for file in files})
+    for part in (folder, *folder.glob("*_Dense")):
+        files |= {*weight_files(part)}
+    return content_key({file.relative_to(folder).as_posix(): sha256_once(file) for file in files})
 
 
 def _package_folder(name: str) -> Path:

@@ -76,6 +76,9 @@ def test_a_dense_module_of_sentence_transformers(tmp_path: Path) -> None:
     as_bin(tmp_path)
     as_bin(tmp_path / "1_Dense")
     torch.testing.assert_close(load_ranker(tmp_path, "bert_dot").state_dict(), expected, rtol=0, atol=0)
+    before = content_hash(str(tmp_path))
+    write_bin(tmp_path / "1_Dense", {"linear.weight": torch.ones(8, 16), "linear.bias": torch.ones(8)})
+    assert content_hash(str(tmp_path)) != before
 
 
 @pytest.mark.parametrize("form", ["zip", "old"])
