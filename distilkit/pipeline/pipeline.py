@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ from distilkit.pipeline.trained_stage import TeacherStage, TrainedStage, Validat
 from distilkit.pipeline.workspace import Workspace
 from distilkit.recipe import extended, grid_of, with_values
 from distilkit.runs.record import trial_label
-from distilkit.settings import Recipe, StudentSettings, TeacherSettings, TrainSettings
-from distilkit.strategies import Stage, Strategy, named_table, parse_strategy, strategy_from_table
+from distilkit.settings import Recipe, StudentSettings, TeacherSettings
+from distilkit.strategies import Stage, label_strategy, named_table, resolved_stages
 from distilkit.strategies.stage import trained_macs
 
 
@@ -386,26 +386,3 @@ class Pipeline:
         student = stage.macs(pairs)
         teachers = sum(one.macs(pairs) for one in self.ranker.members) if self.ranker else 0.0
         return trained_macs(student, teachers) / trained_macs(student, 0.0)
-
-
-def resolved_stages(recipe: Recipe) -> list[Stage]:
-    """Return a recipe's stages, each with its own settings of [stages.NAME]; text is drawn by `general_seed`."""
-    stages = strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)
-    settled = []
-    for stage in stages:
-        own = recipe.stages.get(stage.name, {})
-        train = TrainSettings.model_validate({**recipe.train.model_dump(exclude_unset=True), **own})
-        seed = recipe.general_seed if stage.examples == "text" else stage.seed
-        settled.append(replace(stage, train=train, seed=seed))
-    return settled
-
-
-def label_strategy(key: str, text: str) -> Strategy:
-    """Return the strategy of a key that takes one without a teacher; raises UserError that names the key."""
-    try:
-        strategy = parse_strategy(text)
-    except UserError as error:
-        raise UserError(f"{key}: {error}") from None
-    if any(stage.uses_teacher for stage in strategy.stages(TrainSettings(), 1)):
-        raise UserError(f"{key} = {text!r} needs a teacher itself; expected fine_tune(...)")
-    return strategy

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,7 +11,7 @@ from distilkit.errors import UserError, nearest
 from distilkit.plugins import load_entry_points
 from distilkit.problems import Location, Problem, to_toml
 from distilkit.registry import Registry
-from distilkit.settings import TrainSettings
+from distilkit.settings import Recipe, TrainSettings
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.terms import Term
 
@@ -170,3 +170,26 @@ def _refusal(error: ValidationError, kind: type[Any], name: str, within: Locatio
         kind = next(field.type for field in fields(kind) if field.name == part)  # type: ignore[assignment]
     known = [field.name for field in fields(kind)]
     return StrategyError(f"{shown} is no key of {name}{nearest(last, known)}", location)
+
+
+def resolved_stages(recipe: Recipe) -> list[Stage]:
+    """Return a recipe's stages, each with its own settings of [stages.NAME]; text is drawn by `general_seed`."""
+    stages = strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)
+    settled = []
+    for stage in stages:
+        own = recipe.stages.get(stage.name, {})
+        train = TrainSettings.model_validate({**recipe.train.model_dump(exclude_unset=True), **own})
+        seed = recipe.general_seed if stage.examples == "text" else stage.seed
+        settled.append(replace(stage, train=train, seed=seed))
+    return settled
+
+
+def label_strategy(key: str, text: str) -> Strategy:
+    """Return the strategy of a key that takes one without a teacher; raises UserError that names the key."""
+    try:
+        strategy = parse_strategy(text)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
+    if any(stage.uses_teacher for stage in strategy.stages(TrainSettings(), 1)):
+        raise UserError(f"{key} = {text!r} needs a teacher itself; expected fine_tune(...)")
+    return strategy

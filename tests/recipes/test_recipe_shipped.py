@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from distilkit.pipeline.pipeline import resolved_stages
 from distilkit.pipeline.suite import members
 from distilkit.recipe import load_recipe, resolved, shipped_recipes
 from distilkit.settings import Recipe
+from distilkit.strategies import resolved_stages
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MSMARCO = sorted(RECIPES.glob("msmarco/*.toml"))
