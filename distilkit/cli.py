@@ -105,7 +105,7 @@ def _verb(request: type[Any], module: str) -> Callable[..., None]:
     """Return a function whose parameters are a request's fields, its own before those that it shares."""
     name = request.__name__.lower()
 
-    def verb(**given: Any) -> None:
+    def verb(**given: object) -> None:
         command = getattr(import_module(f"distilkit.commands.{module}"), name)
         try:
             text: str | None = command(request(**given))

@@ -354,7 +354,7 @@ def _shown(location: Location) -> str:
 
 def _keys_at(model: type[BaseModel], location: Location) -> list[str]:
     """Return the keys of the table at a location, empty where it has no fixed ones."""
-    kind: Any = model
+    kind: object = model
     for part in location:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = kind.model_fields[part].annotation if part in kind.model_fields else None

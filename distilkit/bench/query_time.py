@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -302,7 +302,8 @@ def _kept(
     ranker: SideRanker, tokens: SideTokens, documents: Encoded, queries: list[int], device: torch.device
 ) -> Iterator[Callable[[], object]]:
     for query in queries:
-        batch = cast(TokenBatch, on_device(batch_of(tokens.queries.batch(np.array([query]))), device))
+        batch = on_device(batch_of(tokens.queries.batch(np.array([query]))), device)
+        assert isinstance(batch, TokenBatch)
         yield partial(_score_kept, ranker, batch, documents)
 
 

@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from distilkit.options import Bench
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.scoring.rankers import OpenRanker, data_settings, model_folder, open_ranker
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 SEED = 1
 WORD = re.compile(r"[^\W\d_]{2,}")
@@ -90,7 +93,7 @@ def options_table(values: Sequence[str]) -> dict[str, Any]:
     return table
 
 
-def made_up(tokenizer: Any, queries: int, documents: int, lengths: tuple[int, int]) -> Workload:
+def made_up(tokenizer: "PreTrainedTokenizerFast", queries: int, documents: int, lengths: tuple[int, int]) -> Workload:
     """Return random words: queries of one length, and documents of one length that all of them rank."""
     words = np.array(whole_words(tokenizer))
     draw = np.random.default_rng(SEED)
@@ -126,7 +129,7 @@ def of_collection(asked: Bench, workspace: Workspace) -> Workload:
     )
 
 
-def whole_words(tokenizer: Any) -> list[str]:
+def whole_words(tokenizer: "PreTrainedTokenizerFast") -> list[str]:
     """Return words of a vocabulary that are one token each."""
     special = set(tokenizer.all_special_tokens)
     tokens = [token for token in tokenizer.get_vocab() if token not in special]
@@ -140,7 +143,7 @@ def whole_words(tokenizer: Any) -> list[str]:
     return found
 
 
-def store_of(texts: Sequence[str], tokenizer: Any, max_length: int) -> TokenStore:
+def store_of(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> TokenStore:
     """Return texts tokenised in memory, without special tokens, each cut to a length."""
     encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
     kept = [np.asarray(ids[:max_length], np.int32) for ids in encoded]

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from typing import Any, Protocol
+from typing import Protocol
 
 from distilkit.comparison.render import Screen
 from distilkit.options import Printed
@@ -12,7 +12,7 @@ from distilkit.options import Printed
 class Found(Protocol):
     """What a command found, for scripts and for people."""
 
-    def to_json(self) -> Any:
+    def to_json(self) -> object:
         """Return it as plain data."""
         ...
 

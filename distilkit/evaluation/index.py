@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,8 +126,9 @@ def encode_rows(
     order = np.argsort(-side.lengths(rows), kind="stable")
     parts = []
     for at in range(0, len(order), batch_size):
-        columns = side.batch(rows[order[at : at + batch_size]])
-        parts.append(encode(cast(TokenBatch, on_device(batch_of(columns), device))))
+        batch = on_device(batch_of(side.batch(rows[order[at : at + batch_size]])), device)
+        assert isinstance(batch, TokenBatch)
+        parts.append(encode(batch))
         progress(min(at + batch_size, len(order)))
     places = np.empty_like(order)
     places[order] = np.arange(len(order))

@@ -5,11 +5,14 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distilkit.errors import UserError, nearest
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run
+
+if TYPE_CHECKING:
+    from ir_measures.measures import Measure
 
 DEFAULT_MEASURES = ("nDCG@10", "RR@10")
 
@@ -97,7 +100,7 @@ def means(per_query: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     return {name: math.fsum(values.values()) / len(values) for name, values in per_query.items()}
 
 
-def _measure(text: str) -> Any:
+def _measure(text: str) -> "Measure":
     """Return the ir-measures object of a name.
 
     Parsed here because ir-measures 0.4.3 parses with parts of `ast` that warn on Python 3.12 and are gone in 3.14, and
@@ -136,7 +139,7 @@ def _parsed(text: str) -> tuple[str, dict[str, Any]]:
     return node.id, arguments
 
 
-def _check(text: str, measure: Any) -> None:
+def _check(text: str, measure: "Measure") -> None:
     """Refuse parameters that no provider computes, or that make one misbehave."""
     from ir_measures import DefaultPipeline
 

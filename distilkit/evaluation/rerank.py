@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,6 @@ from distilkit.data.side_tokens import SideTokens
 from distilkit.data.tokens import PairTokens
 from distilkit.errors import RunFailed
 from distilkit.models.batch import TokenBatch, batch_of, on_device
-from distilkit.models.cat import BertCat
 from distilkit.models.ranker import Ranker
 from distilkit.packed.batch import Packed
 from distilkit.packed.encoder import can_pack, packed_scores
@@ -113,7 +111,8 @@ def launch_batch(
     """Return the logits of `score_batch` on the device, which may still be computing them."""
     batch = batch_of(tokens.batch(queries, passages))
     if (device.type == "cuda" if packed is None else packed) and can_pack(ranker):
-        return packed_scores(cast(BertCat, ranker), on_device(Packed.of(cast(TokenBatch, batch)), device))
+        assert isinstance(batch, TokenBatch)
+        return packed_scores(ranker, on_device(Packed.of(batch), device))
     return ranker.score(on_device(batch, device))
 
 

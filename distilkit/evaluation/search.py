@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from distilkit.errors import RunFailed, UserError
 from distilkit.models.encoded import Encoded
 from distilkit.progress import ProcessGroup
+
+Vectors = npt.NDArray[np.float32]
 
 # Queries whose scores of a block are in memory at a time.
 QUERIES = 1024
@@ -118,13 +122,14 @@ def _nothing(queries: int, device: torch.device) -> Top:
     return Top(torch.empty(queries, 0, device=device), torch.empty(queries, 0, dtype=torch.int64, device=device))
 
 
-def require_faiss() -> Any:
+def require_faiss() -> ModuleType:
     """Import and return FAISS; raises UserError where it is not installed."""
     try:
         import faiss  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         raise UserError("--faiss needs FAISS, which is not installed: pip install 'distilkit[faiss]'") from None
-    return faiss
+    found: ModuleType = faiss
+    return found
 
 
 def search_faiss(queries: Encoded, blocks: Iterable[tuple[int, Encoded]], depth: int, kind: str) -> Top:
@@ -151,7 +156,7 @@ def search_faiss(queries: Encoded, blocks: Iterable[tuple[int, Encoded]], depth:
     return best(torch.from_numpy(scores), torch.from_numpy(places.astype(np.int64)), depth)
 
 
-def _index(faiss: Any, vectors: Any, kind: str) -> Any:
+def _index(faiss: ModuleType, vectors: Vectors, kind: str) -> Any:
     try:
         index = faiss.index_factory(vectors.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:
@@ -162,5 +167,6 @@ def _index(faiss: Any, vectors: Any, kind: str) -> Any:
     return index
 
 
-def _array(encoded: Encoded) -> Any:
-    return np.ascontiguousarray(encoded.states.float().cpu().numpy())
+def _array(encoded: Encoded) -> Vectors:
+    vectors: Vectors = encoded.states.float().cpu().numpy()
+    return np.ascontiguousarray(vectors)

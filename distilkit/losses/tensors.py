@@ -1,6 +1,6 @@
 """What the losses share: number format, checks of shapes and variants, a squared error that saves memory."""
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -49,7 +49,8 @@ def squared_error(student: Tensor, teacher: Tensor, dropped: Tensor | None = Non
         teacher: a tensor of the same shape; a float16 or bfloat16 input is computed in float32
         dropped: a boolean tensor that broadcasts to that shape, true where a position does not count
     """
-    return cast(Tensor, _SquaredError.apply(student, teacher, dropped))  # type: ignore[no-untyped-call]
+    total: Tensor = _SquaredError.apply(student, teacher, dropped)  # type: ignore[no-untyped-call]
+    return total
 
 
 class _SquaredError(torch.autograd.Function):

@@ -9,10 +9,10 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, cast
+from typing import Any, TypeGuard
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from distilkit.models.attention import computes_whole_layers
@@ -40,7 +40,7 @@ class PackedInternals:
     states: tuple[Tensor, ...] = ()
 
 
-def can_pack(ranker: Ranker) -> bool:
+def can_pack(ranker: Ranker) -> TypeGuard[BertCat]:
     """Return whether a ranker has a packed forward pass: a cross-encoder on BERT or DistilBERT."""
     return isinstance(ranker, BertCat) and ranker.config.model_type in HEADS
 
@@ -116,16 +116,19 @@ def _embeddings(ranker: BertCat, batch: Packed) -> Tensor:
     if batch.token_type_ids is not None and getattr(ranker.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = batch.token_type_ids[None]
     # A copy: a compiled layer takes a view for something else than the output of the layer before.
-    return cast(Tensor, ranker.encoder.embeddings(**inputs))[0].clone()
+    states: Tensor = ranker.encoder.embeddings(**inputs)
+    return states[0].clone()
 
 
 def _bert_head(model: PreTrainedModel, first: Tensor, head: Head) -> Tensor:
     pooled = model.bert.pooler(first[:, None])
-    return cast(Tensor, model.classifier(torch.relu(pooled) if head == "relu" else model.dropout(pooled)))
+    logits: Tensor = model.classifier(torch.relu(pooled) if head == "relu" else model.dropout(pooled))
+    return logits
 
 
 def _distilbert_head(model: PreTrainedModel, first: Tensor, head: Head) -> Tensor:
-    return cast(Tensor, model.classifier(model.dropout(torch.relu(model.pre_classifier(first)))))
+    logits: Tensor = model.classifier(model.dropout(torch.relu(model.pre_classifier(first))))
+    return logits
 
 
 HEADS: dict[str, Callable[[PreTrainedModel, Tensor, Head], Tensor]] = {
@@ -140,7 +143,7 @@ def compiled_token_wise() -> TokenWise:
     return torch.compile(token_wise, dynamic=True)
 
 
-def compiled_agrees(family: Family, layer: Any) -> bool:
+def compiled_agrees(family: Family, layer: nn.Module) -> bool:
     """Return whether a layer compiles on its device and computes what it does uncompiled; log one line where not."""
     own, wide = (copy.deepcopy(layer).eval().requires_grad_(False) for _ in range(2))
     wide.double()

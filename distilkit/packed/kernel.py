@@ -13,7 +13,8 @@ which is one formula with queries and keys changing places, since D with its sid
 kernel, called twice, computes both.
 """
 
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import triton
@@ -137,7 +138,8 @@ def kernel_squared_error(
     Inputs are `[T, heads, d]` in float32, bfloat16 or float16, and are multiplied in that and added up in float32.
     """
     tensors = [one.contiguous() for one in (student_query, student_key, teacher_query, teacher_key)]
-    return cast(Tensor, _Kernel.apply(*tensors, offsets, longest, student_scale, teacher_scale))
+    total: Tensor = _Kernel.apply(*tensors, offsets, longest, student_scale, teacher_scale)
+    return total
 
 
 class _Kernel(torch.autograd.Function):
@@ -168,12 +170,12 @@ class _Kernel(torch.autograd.Function):
         return *towards, *[None] * 6
 
 
-def _grid(tensors: Any, longest: int) -> tuple[int, int, int]:
+def _grid(tensors: Sequence[Tensor], longest: int) -> tuple[int, int, int]:
     """Return the numbers of sequences, of tiles in the longest, and of heads."""
     return len(tensors[4]) - 1, triton.cdiv(longest, BLOCK), tensors[0].shape[1]
 
 
-def _sizes(tensors: Any) -> tuple[int, ...]:
+def _sizes(tensors: Sequence[Tensor]) -> tuple[int, ...]:
     """Return the kernels' constants; a tile is as wide as a power of two, and the matrix units take 16 at least."""
     sizes = [tensors[0].shape[2], tensors[2].shape[2]]
     padded = [(size, max(16, triton.next_power_of_2(size))) for size in sizes]

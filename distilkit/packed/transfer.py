@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -145,7 +145,8 @@ def tiled_squared_error(
     Inputs are `[T, heads, d]` (the teacher's d may be another) and `offsets` `[B + 1]`; gradients go to the student.
     """
     inputs = (student_query, student_key, teacher_query, teacher_key, offsets, student_scale, teacher_scale)
-    return cast(Tensor, _Tiled.apply(*inputs))  # type: ignore[no-untyped-call]
+    total: Tensor = _Tiled.apply(*inputs)  # type: ignore[no-untyped-call]
+    return total
 
 
 class _Tiled(torch.autograd.Function):
@@ -185,7 +186,7 @@ def _sequences(offsets: Tensor) -> list[slice]:
 
 
 def _differences(
-    tensors: Any, sequence: slice, scales: tuple[float, float], wide: torch.dtype
+    tensors: Sequence[Tensor], sequence: slice, scales: tuple[float, float], wide: torch.dtype
 ) -> Iterator[tuple[slice, Tensor]]:
     """Yield a tile's queries, counted from the sequence's start, and the difference of their scores `[heads, m, n]`."""
     parts = [one[sequence].to(wide) for one in tensors]

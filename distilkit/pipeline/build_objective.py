@@ -1,7 +1,7 @@
 """A stage's student, teacher, projections and heads, built from what came before."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distilkit.errors import UserError
 from distilkit.models.weights import read_weights, weight_files
@@ -10,6 +10,8 @@ from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import DataSettings
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
     from distilkit.models.projection import Projections
     from distilkit.models.ranker import Ranker
     from distilkit.pipeline.trained_stage import TrainedStage
@@ -64,7 +66,9 @@ def start_student(start: Start, tokenizer: Path) -> "Ranker":
     )
 
 
-def save_result(objective: "Objective", folder: Path, tokenizer: Any, data: DataSettings, name: str) -> None:
+def save_result(
+    objective: "Objective", folder: Path, tokenizer: "PreTrainedTokenizerFast", data: DataSettings, name: str
+) -> None:
     """Write what a stage leaves behind: the student, and the projections that the next stage goes on with."""
     from safetensors.torch import save_file
 

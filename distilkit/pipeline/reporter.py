@@ -295,7 +295,7 @@ class Reporter:
                 continue
         return found
 
-    def status(self, state: str, **fields: Any) -> None:
+    def status(self, state: str, **fields: object) -> None:
         """Replace status.json at once."""
         self.fields.update(fields, state=state)
         self._write_status()

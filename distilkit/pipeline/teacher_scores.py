@@ -22,7 +22,10 @@ from distilkit.pipeline.workspace import Workspace
 from distilkit.strategies import TERMS
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from distilkit.data.teacher_scores import TeacherScores
+    from distilkit.data.texts import Texts
     from distilkit.training.step_loader import TrainingSet
 
 Floats = npt.NDArray[np.float32]
@@ -312,7 +315,7 @@ def packed(queries: Integers, passages: Integers) -> Integers:
     return (queries.astype(np.int64) << 32) | passages.astype(np.int64)
 
 
-def _ids(table: Any, rows: Integers) -> Any:
+def _ids(table: "Texts", rows: Integers) -> "pa.DictionaryArray":
     """Return the ids of some rows of a table, each different one read once."""
     import pyarrow as pa
 

@@ -134,12 +134,12 @@ def strategy_table(strategy: Strategy) -> dict[str, Any]:
     return table
 
 
-def table_of(value: Any, changed_alone: bool = False) -> Any:
+def table_of(value: object, changed_alone: bool = False) -> Any:
     """Return a strategy, or a value of one, as tables and lists; `changed_alone` leaves out keys that have a default's
     value."""
     if isinstance(value, tuple):
         return [table_of(one, changed_alone) for one in value]
-    if not is_dataclass(value):
+    if not is_dataclass(value) or isinstance(value, type):
         return value
     table = {"name": value.name} if isinstance(value, Term) else {}
     for field in fields(value):

@@ -14,7 +14,7 @@ from distilkit.strategies.terms import STRICT, TERMS, Positive, Term, Variant, W
 PAPER = "Margin-MSE"
 
 
-def _terms(value: Any) -> tuple[Term, ...]:
+def _terms(value: object) -> tuple[Term, ...]:
     """Return the loss terms of a recipe's list of tables, each with a name, a weight and options."""
     if not isinstance(value, list) or not all(isinstance(one, dict) and "name" in one for one in value):
         raise ValueError('expected a list of losses such as [{ name = "kl_divergence", weight = 1.0 }]')

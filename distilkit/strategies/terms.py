@@ -73,7 +73,8 @@ class Term:
     @classmethod
     def loss(cls) -> "Callable[..., Tensor]":
         """Return the loss, a function of tensors; imported here, so that strategies are listed without torch."""
-        return cast("Callable[..., Tensor]", getattr(import_module("distilkit.losses"), cls.function))
+        loss: Callable[..., Tensor] = getattr(import_module("distilkit.losses"), cls.function)
+        return loss
 
     @classmethod
     def of(cls, function: "Callable[..., Tensor]") -> type[Self]:
@@ -326,9 +327,12 @@ class AttentionTerm(InternalTerm):
 
         tokens, counts = inputs.tokens, inputs.counts
         if isinstance(tokens, Packed):
-            from distilkit.packed.transfer import packed_attention_mse
+            from distilkit.packed.transfer import QueryKey, packed_attention_mse
 
-            student, teacher = cast("Any", inputs.student.attentions), cast("Any", inputs.teacher.attentions)
+            student, teacher = (
+                [one for one in side.attentions if isinstance(one, QueryKey)]
+                for side in (inputs.student, inputs.teacher)
+            )
             return packed_attention_mse(student, teacher, tokens.offsets, tokens.longest, counts.token_pairs)
         pairs = counts.pairs * inputs.mask.shape[1] ** 2 if self.counts_padding else counts.token_pairs
         layers = inputs.student.attentions, inputs.teacher.attentions

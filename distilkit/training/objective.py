@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat, Internals
 from distilkit.models.layer_map import LayerMap
 from distilkit.models.projection import Projections
+from distilkit.models.ranker import Ranker
 from distilkit.packed.batch import Packed
 from distilkit.packed.encoder import PackedInternals, can_pack, packed_internals
 from distilkit.strategies.stage import Stage
@@ -109,7 +110,8 @@ class Objective(nn.Module):
         attention = layers.attention if layers is not None and stage.reads("attention") else ()
         states = list(layers.states) if layers is not None and stage.reads("states") else []
         with torch.no_grad():
-            tokens = cast(TokenBatch | Packed, bucket.teacher_tokens or bucket.tokens)
+            tokens = bucket.teacher_tokens or bucket.tokens
+            assert isinstance(tokens, TokenBatch | Packed)
             found, last = self._internals(teacher, tokens, attention, states)
             head = self._teacher_lm_head[0] if self._teacher_lm_head else None
             return self._outputs(teacher, found, bucket, last, head)
@@ -157,7 +159,7 @@ def _order(lists: Tensor, count: int) -> dict[str, Tensor]:
     return {**means, "margin": margin, "pairwise_accuracy": right}
 
 
-def packs(stage: Stage, student: Any, teacher: Any) -> bool:
+def packs(stage: Stage, student: Ranker, teacher: Ranker | None) -> bool:
     """Return whether a stage's models and losses have packed forms.
 
     Models are cross-encoders on BERT or DistilBERT, on BERT alone where the head is that of the released code; the

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.optimizer import ParamsT
 
 from distilkit.settings import TrainSettings
 
@@ -69,7 +70,7 @@ class BertAdam(Optimizer):
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: float,
         eps: float = 1e-6,
         max_grad_norm: float = 1.0,
@@ -117,7 +118,7 @@ class SparseTables:
         modules = [one for one in module.modules() if isinstance(one, nn.Embedding) and one.num_embeddings >= LARGE]
         for one in modules:
             one.sparse = True
-        self._module, self._weights = module, [cast(nn.Parameter, one.weight) for one in modules]
+        self._module, self._weights = module, [one.get_parameter("weight") for one in modules]
         # Of each table the dense gradient of the last step, and its rows that are not zero.
         self._last: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 from accelerate import PartialState
@@ -80,22 +80,22 @@ class Processes:
         """
         if self._alone:
             raise RuntimeError("one process alone cannot ask for work that is shared: the others would wait for it")
-        value: T | None = None
+        found: list[T] = []
         problem: BaseException | None = None
         if self.is_main:
             self._alone = True
             try:
-                value = work()
+                found.append(work())
             except BaseException as error:
                 problem = error
             finally:
                 self._alone = False
-        value, failure = self.broadcast((value, _shared(problem)))
+        found, failure = self.broadcast((found, _shared(problem)))
         if problem is not None:
             raise problem
         if failure is not None:
             raise failure
-        return cast(T, value)
+        return found[0]
 
 
 @cache

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -211,11 +211,17 @@ class StepLoader:
 
     def _as_read(self, tokens: Batch) -> Batch | Packed:
         """Return a batch without its padding where that is how this stage is trained."""
-        return Packed.of(cast(TokenBatch, tokens)) if self.packed else tokens
+        if not self.packed:
+            return tokens
+        assert isinstance(tokens, TokenBatch)
+        return Packed.of(tokens)
 
     def _chosen(self, chosen: Tensor, tokens: Batch) -> Tensor:
         """Return which words are predicted; without padding all tokens are one row."""
-        return pack(chosen, cast(TokenBatch, tokens).attention_mask)[None] if self.packed else chosen
+        if not self.packed:
+            return chosen
+        assert isinstance(tokens, TokenBatch)
+        return pack(chosen, tokens.attention_mask)[None]
 
     def _as_the_teacher_reads(self, queries: Integers, passages: Integers) -> Batch | Packed | None:
         """Return pairs in the teacher's form where that is another than the student's."""

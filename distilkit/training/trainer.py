@@ -290,7 +290,7 @@ class Trainer:
         return self.processes.device.type == "cpu"
 
 
-def _freeze_embeddings(student: Any) -> None:
+def _freeze_embeddings(student: nn.Module) -> None:
     """Leave out of training what the encoder's first states are made of."""
     embeddings = getattr(getattr(student, "encoder", student), "embeddings", None)
     if embeddings is not None:

@@ -75,7 +75,7 @@ def _title(result: ComparisonResult) -> str:
     return f"{systems} on {sets}" if sets else systems
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     """Return JSON that may stand inside a script element, whatever names it holds."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

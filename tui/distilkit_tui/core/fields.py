@@ -16,7 +16,14 @@ from distilkit.settings import Recipe, Section
 from distilkit.strategies import STRATEGIES
 from distilkit_tui.core.text import shown
 
-NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", tuple: "list", dict: "table"}
+NAMES: dict[object, str] = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    tuple: "list",
+    dict: "table",
+}
 # Sections in the order in which one fills them in; the others follow.
 ORDER = ("", "matrix", "strategy", "student", "data", "teacher", "train", "teacher.train", "twin", "evaluate", "report")
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -94,7 +101,7 @@ def _of_dataclass(kind: type[Any], prefix: str, about: str) -> Iterator[Field]:
             yield Field(f"{prefix}{field.name}", found, shown(_plain(default)), about, choices)
 
 
-def _section(annotation: Any) -> type[Section] | None:
+def _section(annotation: object) -> type[Section] | None:
     """Return the section that an annotation stands for, also one that may be absent."""
     for one in (annotation, *get_args(annotation)):
         if isinstance(one, type) and issubclass(one, Section):
@@ -102,7 +109,7 @@ def _section(annotation: Any) -> type[Section] | None:
     return None
 
 
-def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:
+def _kind(annotation: object) -> tuple[str, tuple[str, ...]]:
     """Return what an annotation takes in words, and its choices where these are all it takes."""
     parts = list(_parts(annotation))
     names = list(dict.fromkeys(NAMES.get(get_origin(part) or part, "") for part in parts if not _literals(part)))
@@ -116,7 +123,7 @@ def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:
     return " or ".join([*choices, *words, *(["none"] if optional else [])]), ()
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
+def _parts(annotation: object) -> Iterator[object]:
     """Yield the alternatives of an annotation, bare of what constrains them."""
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -128,9 +135,9 @@ def _parts(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-def _literals(part: Any) -> tuple[Any, ...]:
+def _literals(part: object) -> tuple[Any, ...]:
     return get_args(part) if get_origin(part) is Literal else ()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value

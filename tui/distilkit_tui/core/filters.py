@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeGuard
 
 from distilkit.errors import UserError
 from distilkit_tui.core.entry import Entry
@@ -118,7 +118,7 @@ def _term(text: str) -> Predicate:
     return lambda entry: _is_number(found := lookup(entry, name)) and _ORDER[sign](found, limit)
 
 
-def lookup(entry: Entry, name: str) -> Any:
+def lookup(entry: Entry, name: str) -> object:
     """Return a run's value of a field, None where it has none."""
     if (simple := _FIELDS.get(name.lower())) is not None:
         return simple(entry)
@@ -150,7 +150,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return type(value) in (int, float)
 
 

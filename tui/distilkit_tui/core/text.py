@@ -52,7 +52,7 @@ def recipe_toml(table: dict[str, Any]) -> str:
     return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if value is not None)
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, dict):
         pairs = (f"{_key(key)} = {_value(inner)}" for key, inner in value.items() if inner is not None)
         return f"{{ {', '.join(pairs)} }}" if value else "{}"
