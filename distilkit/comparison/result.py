@@ -159,8 +159,14 @@ class ComparisonResult:
         """Return the highest mean of a measure, on one set or on all."""
         return max(one.mean for one in self.systems if one.measure == measure and eval_set in (None, one.set))
 
+    @property
+    def reference(self) -> str:
+        """Whom the star is about: the teacher where one is a baseline, else the first baseline."""
+        teachers = {"teacher", *(one.name for one in self.sources if one.kind == "teacher")}
+        return next((name for name in self.baselines if name in teachers), self.baselines[0])
+
     def starred(self, name: str, column: Column) -> bool:
-        """Return whether a system is non-inferior to the first baseline, as the star of Gao et al.'s table 1 says."""
+        """Return whether a system is non-inferior to `reference`, as the star of Gao et al.'s table 1 says."""
         return (name, column) in self._stars
 
     @cached_property
@@ -169,11 +175,10 @@ class ComparisonResult:
 
     @cached_property
     def _stars(self) -> set[tuple[str, Column]]:
-        first = self.baselines[:1]
         return {
             (one.system, (one.set, one.measure))
             for one in self.comparisons
-            if one.non_inferior and (one.baseline,) == first
+            if one.non_inferior and one.baseline == self.reference
         }
 
     def groups(self) -> Iterator[tuple[str, str, list[Comparison]]]:

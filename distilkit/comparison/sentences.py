@@ -161,10 +161,9 @@ def _letters(result: ComparisonResult, show: Show) -> str:
 
 
 def _star(result: ComparisonResult, show: Show) -> list[str]:
-    first = result.baselines[0]
-    if not any(one.baseline == first for one in result.comparisons):
+    if not any(one.baseline == result.reference for one in result.comparisons):
         return []
-    return [f"*: non-inferior to {show(first)} at {wording.amount(result)} (one-sided t-test, {_LEVEL})."]
+    return [f"*: non-inferior to {show(result.reference)} at {wording.amount(result)} (one-sided t-test, {_LEVEL})."]
 
 
 def _seeds(result: ComparisonResult) -> list[str]:

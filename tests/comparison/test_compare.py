@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from distilkit.comparison.compare import compare
 from distilkit.comparison.corrections import adjust
+from distilkit.comparison.sentences import legend
 from distilkit.comparison.systems import System
 from distilkit.errors import UserError
 
@@ -260,3 +261,27 @@ def test_the_star_is_of_the_first_baseline_alone():
     assert [starred(name, column) for name in ("low", "high", "middle")] == [False, True, True]
     starred = compare(systems, baselines=["high", "low"]).starred
     assert [starred(name, column) for name in ("low", "high", "middle")] == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("names", "kinds", "baselines", "about"),
+    [
+        (("bm25", "teacher", "student"), ("bm25", "teacher", "run"), ["bm25", "teacher"], "teacher"),
+        (("bm25", "teacher large", "student"), ("bm25", "teacher", "run"), ["bm25", "teacher large"], "teacher large"),
+        (("bm25", "teacher", "student"), ("file", "file", "file"), ["bm25", "teacher"], "teacher"),
+        (("bm25", "teacher", "student"), ("bm25", "teacher", "run"), None, "teacher"),
+        (("bm25", "teacher", "student"), ("bm25", "teacher", "run"), ["bm25"], "bm25"),
+    ],
+)
+def test_the_star_is_about_the_teacher_where_it_is_a_baseline(names, kinds, baselines, about):
+    base = np.random.default_rng(1).uniform(0.3, 0.7, 12)
+    noise = np.random.default_rng(2).normal(0, 0.01, (3, 12))
+    # The student is better than BM25 and worse than the teacher by more than the margin.
+    systems = [
+        system(name, base + shift + one, kind=kind)
+        for name, kind, shift, one in zip(names, kinds, (0, 0.3, 0.1), noise, strict=True)
+    ]
+    result = compare(systems, baselines=baselines)
+    assert result.reference == about
+    assert result.starred("student", (None, "nDCG@10")) == (about == "bm25")
+    assert any(line.startswith(f"*: non-inferior to {about} at 3%") for line in legend(result))
