@@ -272,7 +272,7 @@ def test_no_colour_is_needed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def steps(pilot: Pilot[Any]) -> None:
         await compare(pilot, "one_layer", "distilled")
-        await shows(pilot, "▲ bm25", "≈ one_layer", "✓ yes", "✗ no", "◆ teacher")
+        await shows(pilot, "▲ bm25", "? one_layer", "✓ yes", "✗ no", "◆ teacher")
         await pilot.press("right_square_bracket")
         await shows(pilot, "▌ won", "▌ lost", "▲ q", "▼ q")
         await pilot.press("right_square_bracket")

@@ -20,7 +20,7 @@ from distilkit_tui.core.text import safe, short
 from distilkit_tui.screens.compare_view import ComparisonView, Pane
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
-VERDICTS = {"better": ("▲", "success"), "worse": ("▼", "error"), "not shown to differ": ("≈", "text-muted")}
+VERDICTS = {"better": ("▲", "success"), "worse": ("▼", "error"), "not shown to differ": ("?", "text-muted")}
 # Which columns of the comparisons go first where the screen is narrow; the others stay.
 RANKS = {
     "t": 1, "p Wilcoxon": 1, "p permutation": 1, "detectable difference": 2, "queries needed": 2, "dz": 3, "p": 4,
