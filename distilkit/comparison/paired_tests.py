@@ -52,6 +52,13 @@ def t_test(differences: Vector, level: float = 0.95) -> TTest:
     )
 
 
+def widened(df: int, level: float, to: float) -> float:
+    """Return how many times wider the t-test's interval at the level `to` is than that at `level`."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, (1 + to) / 2) / stdtrit(df, (1 + level) / 2))
+
+
 def wins_ties_losses(differences: Vector) -> tuple[int, int, int]:
     """Return how many queries the system wins, ties and loses."""
     wins, losses = int(np.sum(differences > 0)), int(np.sum(differences < 0))

@@ -195,6 +195,19 @@ def _comparison(name: str, baseline: str, measure: str, values: Values, options:
     )
 
 
+def corrected_interval(one: Comparison, alpha: float, family: int) -> Comparison:
+    """Return a comparison by t-test with the interval that agrees with its corrected p instead of its own.
+
+    The interval's level is 1 - alpha·p/p_adjusted, that at which the correction tested this comparison (1 - alpha over
+    the family's size where p_adjusted was cut to 1): it holds 0 exactly where p_adjusted is alpha or more.
+    """
+    if one.p is None or one.p_adjusted is None or one.ci_low is None or one.ci_high is None:
+        return one
+    tested = alpha * one.p / one.p_adjusted if 0 < one.p_adjusted < 1 else alpha / family
+    reach = (one.ci_high - one.ci_low) / 2 * paired_tests.widened(one.df, 1 - alpha, 1 - tested)
+    return replace(one, ci_low=one.mean_difference - reach, ci_high=one.mean_difference + reach)
+
+
 class MarginTests(TypedDict):
     """The fields of a Comparison that depend on the margin."""
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from distilkit.comparison import wording
+from distilkit.comparison import pairing, wording
 from distilkit.comparison.result import Comparison, ComparisonResult, JudgedShares, Policy
 from distilkit.comparison.wording import Show, visible
 
@@ -61,10 +61,24 @@ def _sentence(result: ComparisonResult, system: str, baseline: str, rows: Sequen
         measure, difference = show(result.label((one.set, one.measure))), wording.signed(one.mean_difference)
         figures = f"{measure} {difference}"
         if one.p_adjusted is not None:
-            figures = f"{measure} {difference} {wording.interval(one)}, p {_short(one.p_adjusted)}"
+            figures = f"{measure} {difference} {_interval(result, one)}, p {_short(one.p_adjusted)}"
         told.setdefault(verdict(result, one), []).append(figures)
     parts = [f"{said} ({'; '.join(figures)})" for said, figures in told.items()]
     return f"{show(system)} against {show(baseline)}: {'; '.join(parts)}."
+
+
+def _interval(result: ComparisonResult, one: Comparison) -> str:
+    """Return the interval that goes with a comparison's corrected p; one that does not is called uncorrected."""
+    if result.correction == "none":
+        return wording.interval(one)
+    if not _agree(result):
+        return f"{wording.interval(one)} uncorrected"
+    return wording.interval(pairing.corrected_interval(one, max(result.alpha), result.family))
+
+
+def _agree(result: ComparisonResult) -> bool:
+    """Return whether intervals and p are of one test, the t-test, so that both can be corrected alike."""
+    return result.test == "t-test" and result.seeds == "mean"
 
 
 def _short(p: float) -> str:
@@ -87,9 +101,9 @@ def legend(result: ComparisonResult, show: Show = visible) -> list[str]:
 def columns(result: ComparisonResult) -> list[str]:
     """Return the sentences that explain the columns of the comparisons."""
     return [
-        f"Difference: system - baseline over the same queries, with its {wording.level(result)} interval; "
-        "dz: Cohen's, the mean difference over its deviation; W/T/L: queries won, tied, lost; queries needed: for a "
-        "difference this large to be found with power 0.8 at 0.05; "
+        f"Difference: system - baseline over the same queries, with its {wording.level(result)} interval (not "
+        "corrected); dz: Cohen's, the mean difference over its deviation; W/T/L: queries won, tied, lost; queries "
+        "needed: for a difference this large to be found with power 0.8 at 0.05; "
         f"{wording.NOTHING}: cannot be tested, the difference does not vary.",
         *_margins(result),
     ]
@@ -138,12 +152,12 @@ def _files(facts: Policy, show: Show) -> list[str]:
     return [f"Files (sha256): {', '.join(parts)}."] if parts else []
 
 
-def family(result: ComparisonResult) -> str:
-    """Return the sentence on the correction: how many comparisons it took in."""
+def family(result: ComparisonResult, what: str = "p") -> str:
+    """Return the sentence on the correction: how many comparisons it took in, and what it corrected."""
     count = f"{result.family} comparison{'' if result.family == 1 else 's'}"
     if result.correction == "none":
         return f"p of {count}, not corrected for their number"
-    return f"p corrected by {wording.correction_name(result)} over {count}"
+    return f"{what} corrected by {wording.correction_name(result)} over {count}"
 
 
 def _letters(result: ComparisonResult, show: Show) -> str:
@@ -153,10 +167,11 @@ def _letters(result: ComparisonResult, show: Show) -> str:
         f"{letter.upper()}/{letter} {show(name)}" if len(result.alpha) > 1 else f"{letter} {show(name)}"
         for name, letter in result.letters.items()
     ]
+    what = "p and intervals in sentences" if _agree(result) else "p"
     strength = f"capital: {capital}, small: {small}" if len(result.alpha) > 1 else small
     return (
         f"A letter after a mean: better or worse than this system beyond chance ({', '.join(pairs)}; {strength}; "
-        f"{wording.test_name(result)}, {family(result)})."
+        f"{wording.test_name(result)}, {family(result, what)})."
     )
 
 

@@ -1,12 +1,13 @@
 """What comparisons come to in words."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from distilkit.comparison.compare import compare
-from distilkit.comparison.sentences import verdict, verdicts
+from distilkit.comparison.sentences import legend, verdict, verdicts
 from distilkit.comparison.systems import System
 
 
@@ -68,3 +69,35 @@ def test_measures_of_one_outcome_are_told_together():
     assert line.startswith("b against a: better (RR@10 +0.")
     assert "; AP +0." in line.partition(")")[0]
     assert line.count("not shown to differ") == 1
+
+
+@pytest.mark.parametrize("correction", ["none", "bonferroni", "holm", "bh"])
+@pytest.mark.parametrize("seed", range(4))
+def test_intervals_of_sentences_agree_with_the_p_beside_them(correction, seed):
+    random = np.random.default_rng(seed)
+    base = random.uniform(size=30)
+    shifts = np.linspace(-0.2, 0.2, 7)
+    rows = [base, *(base + shift + random.normal(0, 0.15, 30) for shift in shifts)]
+    systems = [
+        System(f"s{place}", {"RR@10": {f"q{number}": float(one) for number, one in enumerate(row)}})
+        for place, row in enumerate(rows)
+    ]
+    result = compare(systems, correction=correction)
+    told = verdicts(result)
+    assert len(told) == 7
+    outcomes = set()
+    for line, one in zip(told, result.comparisons, strict=True):
+        low, high = (float(end) for end in re.search(r"\[(.*?), (.*?)\]", line).groups())
+        assert (low > 0 or high < 0) == (one.p_adjusted < 0.05), line
+        # Never narrower than that of the comparison alone, which tables and the JSON have.
+        assert low <= one.ci_low + 1e-4
+        assert high >= one.ci_high - 1e-4
+        outcomes.add(one.p_adjusted < 0.05)
+    assert outcomes == {True, False}
+    assert any("p and intervals in sentences corrected" in line for line in legend(result)) == (correction != "none")
+
+
+def test_the_interval_beside_the_p_of_another_test_is_called_uncorrected():
+    result = compare(systems("teacher", "run", "twin"), test="wilcoxon")
+    assert all("] uncorrected, p " in line for line in verdicts(result))
+    assert not any("intervals" in line for line in legend(result))
