@@ -157,6 +157,9 @@ def _train_student(pipeline: Pipeline, folder: RunFolder, reporter: Reporter) ->
     best = _search(pipeline, folder, reporter, points) if len(points) > 1 else points[0].values
     chosen = pipeline.point(best)
     _train(chosen.stages, pipeline.workspace, reporter)
+    # The last one said so far may be that of another point, of a trial, or of the teacher.
+    if validation := chosen.stages[-1].known_validation(pipeline.workspace):
+        reporter.fields["validation"] = validation
     return chosen
 
 

@@ -233,13 +233,18 @@ class TrainedStage(ModelNode, Artifact[Path]):
     def validated(self, workspace: Workspace, metric: str | None = None) -> dict[str, float]:
         """Return what the trained stage reaches on the validation queries, by its own metric or another."""
         names = list(dict.fromkeys([*self.validation.measures, metric or self.metric]))
-        facts = workspace.facts(self)
-        known = facts["validation"] or {} if facts.get("validated_on") == self.validation.identity(self.reader) else {}
+        known = self.known_validation(workspace)
         if set(names) <= known.keys():
             return {name: value for name, value in known.items() if name in names}
         # The run that trained it asked for something else.
         run = workspace.value(self.validation_ranking)
         return evaluate(run, self.validation.queries.qrels, names).means
+
+    def known_validation(self, workspace: Workspace) -> dict[str, float]:
+        """Return what training measured on these validation queries last, empty where it did not."""
+        facts = workspace.facts(self)
+        same = facts.get("validated_on") == self.validation.identity(self.reader)
+        return (facts["validation"] or {}) if same else {}
 
     def _validator(self, workspace: Workspace) -> "Callable[[Ranker], dict[str, float]]":
         measures = [*self.validation.measures, self.stage.train.metric_for_best_model]

@@ -48,3 +48,22 @@ def test_a_grid_of_one_point_is_no_search(runs: Path, cli: Cli, tiny_recipe: Pat
         "student, learning_rate 0.002: distil": 16,
         "label-only, learning_rate 0.002: fine_tune": 16,
     }
+
+
+def test_the_validation_of_a_run_is_that_of_the_point_that_was_kept(runs: Path, cli: Cli, tiny_recipe: Path) -> None:
+    def validation(folder: Path) -> dict[str, float]:
+        return dict(json.loads((folder / "status.json").read_text())["validation"])
+
+    # A point that is not the last one tried, and nothing trained in full behind it.
+    options = ["name=kept", "grid.train.learning_rate=[2e-3, 1e-9]", "twin.budget=none"]
+    words = [word for option in options for word in ("--set", option)]
+    done = cli("run", tiny_recipe, "--runs-dir", runs, *words)
+    assert done.code == 0, done.err
+    grid = json.loads((runs / "kept" / "grid.json").read_text())
+    chosen, last = grid["tried"][0], grid["tried"][1]
+    assert grid["chosen"] == chosen["values"]
+    assert validation(runs / "kept") == chosen["validation"] != last["validation"]
+    # A run that finds everything trained says the same.
+    again = cli("run", tiny_recipe, "--runs-dir", runs, *words, "--set", "name=again")
+    assert again.code == 0, again.err
+    assert validation(runs / "again") == chosen["validation"]
