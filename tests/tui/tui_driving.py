@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from distilkit_tui.app import DistilkitApp
 
 # The processes of the tests of runs: distilkit as a shell starts it, without the seconds of its imports.
-sys.path.append(str(Path(__file__).parents[1] / "runs"))
+sys.path.append(str(Path(__file__).parents[1]))
 
 RECORDED = Path(__file__).parent / "recorded"
 GOLDENS = Path(__file__).parent / "goldens"

@@ -55,19 +55,35 @@ class LogView(ScrollView, can_focus=True):
         self.virtual_size = Size(self._width, len(lines))
         if self.following:
             self._seen = dropped + len(lines)
-            self.scroll_end(animate=False, x_axis=False)
+            self._stay_at_end()
         self.refresh()
 
     def on_resize(self) -> None:
         """Stay at the end."""
-        if self.following:
-            self.scroll_end(animate=False, x_axis=False)
+        self._stay_at_end()
+
+    def _stay_at_end(self) -> None:
+        """Scroll to the end now, and again after the layout that may be on its way, which moves the end."""
+
+        def scroll() -> None:
+            if not self.following:
+                return
+            self.scroll_to(y=self.max_scroll_y, animate=False, force=True, immediate=True)
+            self.watch_show_vertical_scrollbar()
+
+        scroll()
+        self.call_after_refresh(scroll)
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        """Tell the scroll bar what was scrolled before it was there."""
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = self.scroll_y
 
     def action_follow(self) -> None:
         """Go to the end and stay there."""
         self.following = True
         self._seen = self._dropped + len(self._lines)
-        self.scroll_end(animate=False, x_axis=False)
+        self._stay_at_end()
         self.refresh()
 
     def watch_scroll_y(self, old: float, new: float) -> None:
