@@ -206,7 +206,7 @@ def test_bad_content_is_refused_with_its_place(
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r'needs the package ir_datasets: pip install "distilkit\[ir_datasets\]"'):
+    with pytest.raises(UserError, match=r'needs the package ir_datasets: pip install "distilkit\[ir-datasets\]"'):
         IrDatasetsSource("beir/scifact").key()
 
 
