@@ -1,19 +1,16 @@
 """`--dry-run`: what a recipe would do, how large it is, and what is there already. Reads the collection, no more."""
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any
 
 from distilkit.errors import UserError
-from distilkit.files import read_json
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.suite import members
 from distilkit.pipeline.trained_stage import TrainedStage
-from distilkit.pipeline.workspace import MANIFEST, Workspace
+from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import resolved
 from distilkit.tables import table
@@ -173,19 +170,9 @@ def _student_steps(who: str, pipeline: Pipeline) -> list[Step]:
 def _step(who: str, stage: TrainedStage, workspace: Workspace) -> Step:
     examples, steps = stage.examples.count(workspace), stage.steps(workspace)
     losses = " + ".join(f"{term.weight:g}·{term.name}" for term in stage.stage.terms)
-    pace = _pace(workspace)
+    pace = workspace.pace
     seconds = round(stage.step_macs * steps / pace, 1) if steps and pace else None
     return Step(f"{who}: {stage.stage.name}", losses, examples, steps, workspace.has(stage), stage.key, seconds)
-
-
-def _pace(workspace: Workspace) -> float | None:
-    """Return the multiply-accumulates a second at which stages were trained here, on the median."""
-    found = []
-    for path in (path for kind in ("teacher", "stage") for path in workspace.root.glob(f"{kind}/*/{MANIFEST}")):
-        with suppress(OSError, ValueError, KeyError, TypeError):  # an artifact that is damaged or being removed
-            facts = read_json(path)
-            found.append(facts["macs"] / facts["seconds"])
-    return median(found) if found else None
 
 
 def _number(value: int | None) -> str:

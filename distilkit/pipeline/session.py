@@ -13,6 +13,7 @@ from distilkit.recipe import resolved
 from distilkit.runs.folder import RunFolder, provenance
 from distilkit.runs.lock import Lock
 from distilkit.runs.read import StoredRun
+from distilkit.runs.record import flat
 from distilkit.settings import Recipe
 from distilkit.strategies import strategy_from_table, strategy_name
 from distilkit.strategies.stage import WITHOUT_EFFECT
@@ -140,7 +141,7 @@ def refuse_foreign_twin(request: Request) -> None:
 
 def refuse_change(folder: RunFolder, recipe: Recipe) -> None:
     """Refuse to go on with another recipe than the run was started with."""
-    stored, asked = _flat(StoredRun(folder.path).record.resolved), _flat(resolved(recipe))
+    stored, asked = flat(StoredRun(folder.path).record.resolved), flat(resolved(recipe))
     changed = sorted(key for key in {*stored, *asked} if stored.get(key) != asked.get(key) and key not in COSMETIC)
     if changed:
         key = changed[0]
@@ -148,13 +149,3 @@ def refuse_change(folder: RunFolder, recipe: Recipe) -> None:
             f"{folder.path} was started with {key} = {stored.get(key)!r}, not {asked.get(key)!r}; "
             "resume it with the same recipe, or choose another name with --name"
         )
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -2,10 +2,11 @@
 
 import shutil
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distilkit.files import atomic_folder, read_json, write_json
@@ -68,6 +69,16 @@ class Workspace:
             measured = partial(measured_once, self.root / PRECISION)
             self.auto = self.processes.on_main(lambda: auto_precision(device, measured))
         return self.auto
+
+    @cached_property
+    def pace(self) -> float | None:
+        """The multiply-accumulates a second at which stages were trained here before, on the median; read once."""
+        found = []
+        for path in (path for kind in ("teacher", "stage") for path in self.root.glob(f"{kind}/*/{MANIFEST}")):
+            with suppress(OSError, ValueError, KeyError, TypeError):  # an artifact that is damaged or being removed
+                facts = read_json(path)
+                found.append(facts["macs"] / facts["seconds"])
+        return median(found) if found else None
 
     def prepare(self, *targets: Node[Any]) -> None:
         """Build every artifact that is missing of the targets and of what they are made of, inputs first."""
