@@ -4,12 +4,16 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from distilkit.data.collection import open_collection
+from distilkit.data.near_duplicates import near_pairs
 from distilkit.data.sources import PydocsSource, docstrings
 from distilkit.data.sources.docstrings import Docstring, UnfitError, document, normalised, query_and_body
+from distilkit.data.sources.pydocs import Entry, near_copies, split
 from distilkit.errors import UserError
 
 
@@ -36,20 +40,80 @@ def test_the_counts_are_recorded_and_add_up(pydocs):
 
 def test_no_document_contains_its_query(pydocs):
     passages, queries = rows(pydocs.passages), rows(pydocs.queries)
-    for split in pydocs.splits:
-        for query, judged in pydocs.qrels(split).items():
+    for name in pydocs.splits:
+        for query, judged in pydocs.qrels(name).items():
             (relevant,) = judged
             assert queries[query] not in passages[relevant]
             assert normalised(queries[query]) not in normalised(passages[relevant])
 
 
-def test_the_splits_follow_the_hash_of_the_query(pydocs):
+def test_splits_have_their_sizes_and_follow_the_hash_of_a_query(pydocs):
     queries = rows(pydocs.queries)
-    by_hash = sorted(queries, key=lambda id: hashlib.sha1(("pydocs-2:" + queries[id]).encode()).hexdigest())
     assert pydocs.splits == ("train", "dev", "test")
-    assert set(pydocs.qrels("test")) == set(by_hash[:800])
-    assert set(pydocs.qrels("dev")) == set(by_hash[800:1000])
-    assert set(pydocs.qrels("train")) == set(by_hash[1000:])
+    splits = {name: set(pydocs.qrels(name)) for name in pydocs.splits}
+    assert [len(splits["test"]), len(splits["dev"])] == [800, 200]
+    assert sum(map(len, splits.values())) == len(queries)
+    by_hash = sorted(queries, key=lambda id: hashlib.sha1(("pydocs-3:" + queries[id]).encode()).hexdigest())
+    # Groups of near queries go by one of their hashes; few queries are in one, so few are not where theirs points.
+    assert len(set(by_hash[:800]) & splits["test"]) > 720
+
+
+def test_no_query_is_nearly_equal_to_one_of_another_split_and_no_two_documents_are(pydocs):
+    """By all pairs, where the collection itself is built without comparing them all."""
+    queries, passages = rows(pydocs.queries), list(rows(pydocs.passages).values())
+    split = {query: name for name in pydocs.splits for query in pydocs.qrels(name)}
+    ids = list(queries)
+    near = near_by_products([queries[id] for id in ids])
+    assert near
+    assert [(ids[a], ids[b]) for a, b in near if split[ids[a]] != split[ids[b]]] == []
+    assert near_by_products(passages) == []
+    assert pydocs.info["dropped"]["nearly equal document"] > 200
+
+
+def near_by_products(texts):
+    """Return the pairs of texts whose words have a Jaccard similarity of at least .8, by a product of matrices."""
+    words = [set(normalised(text).split()) for text in texts]
+    columns = {word: place for place, word in enumerate(sorted(set().union(*words)))}
+    table = np.zeros((len(texts), len(columns)), np.float32)
+    for row, its in enumerate(words):
+        table[row, [columns[word] for word in its]] = 1
+    sizes = table.sum(1)
+    common = table @ table.T
+    found = np.argwhere(np.triu(5 * common >= 4 * (sizes[:, None] + sizes - common), 1))
+    return [(int(a), int(b)) for a, b in found]
+
+
+def test_near_queries_share_a_split_and_of_near_documents_the_first_is_kept():
+    def entry(name, query, text):
+        return Entry(name, text, query, text)
+
+    near = [entry("a", "The mean of the distribution.", "one"), entry("b", "Mean of the distribution", "two")]
+    chained = [entry("c", "one two three four five", "three"), entry("d", "one two three four six five", "four")]
+    chained += [entry("e", "two three four six five", "five")]
+    others = [entry(f"other {i}", f"query number {i} of a test {i + 7}", str(i)) for i in range(2000)]
+    splits = split([*near, *chained, *others])
+    found = {name: {passage for judged in qrels.values() for passage in judged} for name, qrels in splits.items()}
+    assert [len(found["test"]), len(found["dev"]), len(found["train"])] == [800, 200, 1005]
+    assert sum({"a", "b"} <= passages for passages in found.values()) == 1
+    assert sum({"c", "d", "e"} <= passages for passages in found.values()) == 1
+    texts = ["a b c d", "a b c d e", "b c d e f", "z", "a b c d e"]
+    # The third is nearly equal to the second alone, which is left out.
+    assert near_copies([entry(str(i), "", text) for i, text in enumerate(texts)]) == {1, 4}
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.8, 1.0])
+def test_near_pairs_are_all_pairs_of_that_similarity(threshold):
+    rng = np.random.default_rng(3)
+    texts = [set(rng.choice(list("abcdefghijkl"), rng.integers(0, 9))) for _ in range(300)]
+    expected = {
+        (later, earlier)
+        for later in range(len(texts))
+        for earlier in range(later)
+        if (together := texts[later] | texts[earlier])
+        and Fraction(len(texts[later] & texts[earlier]), len(together)) >= Fraction(str(threshold))
+    }
+    assert len(expected) > 20
+    assert set(near_pairs(texts, threshold)) == expected
 
 
 def test_queries_and_bodies_keep_to_their_lengths(pydocs):
