@@ -11,6 +11,7 @@ from distilkit.comparison.render import Screen, render
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System, read_systems
 from distilkit.comparison.tables import available, build
+from distilkit.comparison.wording import visible
 from distilkit.runs.read import StoredRun, read_suite
 from distilkit.runs.record import JsonObject
 
@@ -25,7 +26,8 @@ def report(folder: Path, format_: str, screen: Screen | None = None) -> str:
     choices = _choices(run)
     if format_ == "json":
         found = {name: result.to_json() for name, result in results.items()}
-        return json.dumps({"run": run.record.name, "choices": choices, "sets": found}, indent=2, ensure_ascii=False)
+        whole = {"run": run.record.name, "choices": choices, "notes": _notes(run), "sets": found}
+        return json.dumps(whole, indent=2, ensure_ascii=False)
     parts = []
     for name, result in results.items():
         heading = f"{run.record.name} on {run.record.data['name']}, query set {name}"
@@ -34,8 +36,7 @@ def report(folder: Path, format_: str, screen: Screen | None = None) -> str:
     lines = [fill(f"{system}: {text}", width, subsequent_indent="  ") for system, text in choices.items()]
     if lines:
         parts.append("Chosen on the validation queries\n" + "\n".join(lines))
-    parts.append(f"Run folder: {run.path}")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *_of_collection(_notes(run), screen), f"Run folder: {run.path}"])
 
 
 def _compare(run: StoredRun, eval_set: str) -> ComparisonResult:
@@ -43,6 +44,18 @@ def _compare(run: StoredRun, eval_set: str) -> ComparisonResult:
     letters = {"bm25": "B", "teacher": "T", run.record.twin: "L"}
     baselines = [f"{system.name}:{letters[system.name]}" for system in systems if system.name in letters]
     return compare(systems, baselines=baselines or None, eval_set=eval_set)
+
+
+def _notes(run: StoredRun) -> list[str]:
+    """Return what was said of a run's collection: rules that were applied and counted, queries that were left out."""
+    return [visible(str(note)) for note in run.record.data.get("notes", [])]
+
+
+def _of_collection(notes: list[str], screen: Screen | None) -> list[str]:
+    """Return the part of a report that states them; none where there is nothing to say."""
+    width = (screen or Screen()).width
+    lines = [fill(note, width, subsequent_indent="  ") for note in notes]
+    return ["\n".join(["Of the collection", *lines])] if lines else []
 
 
 def _choices(run: StoredRun) -> dict[str, str]:
@@ -78,7 +91,9 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
         f"{suite['name']}, student {student}\n\n{render(result, format_, screen).rstrip()}"
         for student, result in results.items()
     ]
-    return "\n\n".join([*parts, f"Suite folder: {folder}"])
+    runs = (StoredRun(folder.parent / run["name"]) for run in suite["runs"])
+    notes = dict.fromkeys(note for run in runs if run.exists() for note in _notes(run))
+    return "\n\n".join([*parts, *_of_collection([*notes], screen), f"Suite folder: {folder}"])
 
 
 def _compare_runs_of(student: str, folder: Path, suite: JsonObject) -> ComparisonResult:

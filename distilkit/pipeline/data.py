@@ -3,12 +3,13 @@
 import hashlib
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from distilkit.data.collection import Collection, Qrels, open_collection
+from distilkit.data.leaks import HeldOut, MeasuredQueries
 from distilkit.data.sources import SOURCES, Source
 from distilkit.errors import UserError
 from distilkit.models import student_options
@@ -60,10 +61,14 @@ class QuerySet:
 
 @dataclass(frozen=True)
 class Data:
-    """The opened collection of one [data] table, and the nodes that are made of it."""
+    """The opened collection of one [data] table, and the nodes that are made of it.
+
+    `measured` are the query sets that a run measures, none of whose queries is trained on.
+    """
 
     settings: DataSettings
     collection: Collection
+    measured: tuple[MeasuredQueries, ...] = ()
     _tokenizers: dict[Path, FolderTokenizer] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -71,16 +76,48 @@ class Data:
         """Open a collection, read from its source where that was not done before; raises UserError."""
         return cls(settings, workspace.value(CollectionNode(settings)))
 
+    def held_from(self, sets: "Sequence[tuple[str, Data, str]]") -> "Data":
+        """Return this data with the query sets, each a name, its data and its split, that are not trained on."""
+        measured = [
+            MeasuredQueries(f"queries of the set {name}", data.collection, data.collection.qrels(split).keys())
+            for name, data, split in sets
+            if split in data.collection.splits
+        ]
+        return replace(self, measured=tuple(measured))
+
     @cached_property
     def judgements(self) -> tuple[Qrels, Qrels]:
         """Training and validation judgements; raises UserError where there are none to train on."""
+        return self._kept[0], first_queries(self._split[1], self.settings.validation_queries)
+
+    @cached_property
+    def held_out(self) -> HeldOut:
+        """The queries that must not be trained on: those that validate, and those that are measured."""
+        _, validation = self._split
+        drawn = validation.keys() <= self.collection.qrels("train").keys()
+        own = MeasuredQueries("validation queries", self.collection, validation.keys(), drawn)
+        return HeldOut.of(self.collection, [own, *self.measured])
+
+    @property
+    def leaks(self) -> list[str]:
+        """What is to be said of training queries that are left out, since they are measured."""
+        return self._kept[1]
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of the collection: which rules were applied to it, and how often."""
+        return []
+
+    @cached_property
+    def _kept(self) -> tuple[Qrels, list[str]]:
+        return self.held_out.without(self.collection, self._split[0])
+
+    @cached_property
+    def _split(self) -> tuple[Qrels, Qrels]:
         from distilkit.data.examples import validation_split
 
         wanted = self.settings.validation
-        train, validation = validation_split(
-            self.collection, take_from=wanted.from_, queries=wanted.queries, seed=wanted.seed
-        )
-        return train, first_queries(validation, self.settings.validation_queries)
+        return validation_split(self.collection, take_from=wanted.from_, queries=wanted.queries, seed=wanted.seed)
 
     @cached_property
     def empty_texts(self) -> dict[str, Any]:
@@ -114,7 +151,7 @@ class Data:
             raise UserError(f"{section} split = {split!r}: the collection has judgements for {known}")
         qrels = self.collection.qrels(split)
         if split in ("train", "dev"):
-            _, validation = self.judgements
+            validation = first_queries(self._split[1], self.settings.validation_queries)
             qrels = {query: judged for query, judged in qrels.items() if query not in validation}
         if not qrels:
             raise UserError(

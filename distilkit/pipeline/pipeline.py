@@ -30,7 +30,8 @@ from distilkit.pipeline.trained_stage import TeacherStage, TrainedStage, Validat
 from distilkit.pipeline.workspace import Workspace
 from distilkit.recipe import extended, grid_of, with_values
 from distilkit.runs.record import trial_label
-from distilkit.settings import Recipe, StudentSettings, TeacherSettings
+from distilkit.settings import EvaluateSettings, Recipe, StudentSettings, TeacherSettings
+from distilkit.settings import EvaluationSet as EvaluationSettings
 from distilkit.strategies import Stage, label_strategy, named_table, resolved_stages
 from distilkit.strategies.stage import trained_macs
 
@@ -67,8 +68,19 @@ class Pipeline:
         self.recipe, self.workspace, self.twin_of = recipe, workspace, twin_of
         for architecture in (recipe.teacher.architecture, recipe.student.architecture):
             STUDENTS.resolve(architecture)
-        self.data = Data.of(recipe.data, workspace)
+        data = Data.of(recipe.data, workspace)
+        self.data = data.held_from([(name, self._data_of(one, data), one.split) for name, one in self._measured()])
         self.scorer = Scorer.of(recipe.evaluate, workspace)
+
+    def _measured(self) -> list[tuple[str, EvaluateSettings | EvaluationSettings]]:
+        settings = self.recipe.evaluate
+        return [("test", settings), *settings.sets.items()]
+
+    def _data_of(self, one: EvaluateSettings | EvaluationSettings, data: Data) -> Data:
+        """Return the data of a query set: the recipe's own, or with the keys of [data] that the set changes."""
+        if isinstance(one, EvaluationSettings) and one.data:
+            return Data.of(extended(self.recipe.data, one), self.workspace)
+        return data
 
     # Teachers.
 
@@ -282,8 +294,7 @@ class Pipeline:
         for name, extra in settings.sets.items():
             changed = {"measures": extra.measures, "rerank_depth": extra.rerank_depth}
             own = settings.model_copy(update={key: value for key, value in changed.items() if value is not None})
-            data = Data.of(extended(self.recipe.data, extra), self.workspace) if extra.data else self.data
-            sets.append(EvaluationSet(name, data, own, extra.split))
+            sets.append(EvaluationSet(name, self._data_of(extra, self.data), own, extra.split))
         return sets
 
     def teacher_ranking(self, one: EvaluationSet) -> TeacherRanking | None:
@@ -309,6 +320,10 @@ class Pipeline:
         queries = self.validation.queries
         run = TeacherRanking.of(self.ranker, self.data, queries, self.scorer).run(self.workspace)
         return evaluate(run, queries.qrels, [metric]).means[metric]
+
+    def notes(self) -> list[str]:
+        """Return what is to be said of the data: rules that were applied and counted, queries that are left out."""
+        return list(dict.fromkeys([*self.data.leaks, *(note for one in self.sets for note in one.data.notes)]))
 
     # The whole graph.
 

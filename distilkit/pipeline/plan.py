@@ -67,6 +67,7 @@ class Plan:
             lines.append(
                 f"query set {name}: {found['queries']} queries, re-ranking depth {found['depth']}, {found['measures']}"
             )
+        lines += self.data["notes"]
         return "\n".join([*lines, _total([step for step in self.steps if not step.cached])])
 
 
@@ -99,7 +100,8 @@ class SuitePlan:
                 name = ""
         lines = [f"suite {self.name}: {len(self.runs)} runs on {self.runs[0].data['name']}", ""]
         lines.append(table(["run", "stage", "losses", "examples", "steps", ""], rows))
-        return "\n".join([*lines, "", _total(self.missing)])
+        notes = dict.fromkeys(note for run in self.runs for note in run.data["notes"])
+        return "\n".join([*lines, "", *notes, _total(self.missing)])
 
 
 def plan(request: Request, workspace: Workspace | None = None) -> Plan:
@@ -136,7 +138,8 @@ def plan(request: Request, workspace: Workspace | None = None) -> Plan:
         }
         for one in pipeline.sets
     }
-    data = {"name": collection.name, "fingerprint": collection.fingerprint, "counts": counts}
+    notes = [*pipeline.notes(), *_left_out(pipeline)]
+    data = {"name": collection.name, "fingerprint": collection.fingerprint, "counts": counts, "notes": notes}
     return Plan(request.recipe.name, data, steps, sets, resolved(request.recipe))
 
 
@@ -150,6 +153,13 @@ def suite_plan(request: Request) -> SuitePlan:
         except UserError as error:
             raise UserError(f"{member.strategy} with {member.student}: {error}") from None
     return SuitePlan(request.recipe.name, plans)
+
+
+def _left_out(pipeline: Pipeline) -> list[str]:
+    """Return what is known of examples that will be left out, without building anything."""
+    workspace = pipeline.workspace
+    known = (stage.examples for stage in pipeline.stages() if stage.examples.count(workspace) is not None)
+    return list(dict.fromkeys(said for examples in known for said in examples.left_out(workspace)))
 
 
 def _student_steps(who: str, pipeline: Pipeline) -> list[Step]:

@@ -77,6 +77,8 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
         check(pipeline)
         processes.on_main(lambda: refuse_foreign_twin(request))
         with working(pipeline, folder, reporter, request.source.overrides):
+            for said in pipeline.notes():
+                reporter.say(said)
             for one in pipeline.checkpoints():
                 if note := bin_note(one.folder):
                     reporter.say(note)

@@ -67,7 +67,12 @@ def _record(pipeline: Pipeline, overrides: tuple[str, ...]) -> dict[str, Any]:
         "overrides": list(overrides),
         "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_unset=True),
         "resolved": resolved(recipe),
-        "data": {"name": collection.name, "fingerprint": collection.fingerprint, "info": collection.info},
+        "data": {
+            "name": collection.name,
+            "fingerprint": collection.fingerprint,
+            "info": collection.info,
+            "notes": pipeline.notes(),
+        },
         **provenance(),
     }
 
