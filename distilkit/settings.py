@@ -131,8 +131,10 @@ class DataSettings(Section):
     """BM25's term-frequency saturation."""
     b: Fraction = 0.4
     """BM25's length normalisation."""
-    stemmer: str | None = "english"
-    """Snowball stemmer of BM25's terms; "none" for none."""
+    language: str = "auto"
+    """Of the texts, such as de or german, for BM25's words; "auto" tells it from the passages."""
+    stemmer: str | None = "auto"
+    """Snowball stemmer of BM25's terms; "auto" takes that of the language, where there is one, "none" is for none."""
     validation: ValidationSettings = ValidationSettings()  # type: ignore[call-arg]
     """Taken from train where there is no `dev` split."""
     validation_queries: Count | None = None

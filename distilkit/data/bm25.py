@@ -7,34 +7,36 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
+from distilkit.data.analysis import Analyser, stemmer_of, tokens
 from distilkit.data.texts import Texts
-from distilkit.errors import UserError, nearest
 
-VERSION = f"1 bm25s-{version('bm25s')} PyStemmer-{version('PyStemmer')}"
+VERSION = f"2 bm25s-{version('bm25s')} PyStemmer-{version('PyStemmer')}"
 """The versions that scores depend on, beside texts and settings: part of an artifact's key."""
 
 QUERIES_PER_REPORT = 100
 
 
 class Bm25:
-    """A BM25 index (Lucene's variant, English stop words removed) over passages.
+    """A BM25 index (Lucene's variant) over passages, whose tokens are an analyser's; that of English by default.
 
-    `stemmer` is one of PyStemmer's, such as "english", or None; raises UserError for an unknown one.
+    Raises UserError for an unknown stemmer.
     """
 
-    def __init__(self, passages: Texts, *, k1: float, b: float, stemmer: str | None) -> None:
+    def __init__(self, passages: Texts, *, k1: float, b: float, analyser: Analyser | None = None) -> None:
         import bm25s
         from bm25s.tokenization import Tokenizer
 
         logging.getLogger("bm25s").setLevel(logging.WARNING)
-        self._tokenizer = Tokenizer(stopwords="en", stemmer=_stemmer(stemmer))
+        analyser = analyser or Analyser()
+        stemmer = stemmer_of(analyser.stemmer)
+        self._tokenizer = Tokenizer(splitter=tokens, stopwords=analyser.stopwords, stemmer=stemmer)
         self._index = bm25s.BM25(k1=k1, b=b, method="lucene", backend="numpy")
         self._size = len(passages)
-        tokens = list(self._tokens((text for _, texts in passages.batches(4096) for text in texts), grow=True))
+        found = list(self._tokens((text for _, texts in passages.batches(4096) for text in texts), grow=True))
         vocabulary = self._tokenizer.get_vocab_dict()
         self._empty = not vocabulary
         if vocabulary:
-            self._index.index((tokens, vocabulary), create_empty_token=False, show_progress=False)
+            self._index.index((found, vocabulary), create_empty_token=False, show_progress=False)
         # Ties are broken by id descending: a passage's place in that order, as an ascending sort key.
         self._tie_key = np.empty(self._size, dtype=np.int64)
         self._tie_key[passages.order[::-1]] = np.arange(self._size)
@@ -50,9 +52,9 @@ class Bm25:
         """
         indices = np.full((len(queries), depth), -1, dtype=np.int64)
         scores = np.zeros((len(queries), depth), dtype=np.float32)
-        for row, tokens in enumerate(self._tokens(queries, grow=False)):
-            if tokens:
-                found, values = self._best(self._index.get_scores_from_ids(tokens), depth)
+        for row, wanted in enumerate(self._tokens(queries, grow=False)):
+            if wanted:
+                found, values = self._best(self._index.get_scores_from_ids(wanted), depth)
                 indices[row, : len(found)], scores[row, : len(found)] = found, values
             if progress and ((row + 1) % QUERIES_PER_REPORT == 0 or row + 1 == len(queries)):
                 progress(row + 1, len(queries))
@@ -69,22 +71,5 @@ class Bm25:
 
     def _tokens(self, texts: Iterable[str], grow: bool) -> Iterator[list[int]]:
         # An empty text has no tokens: bm25s's own empty token would make empty texts match each other.
-        tokens: Iterator[list[int]] = self._tokenizer.streaming_tokenize(texts, update_vocab=grow, allow_empty=False)
-        return tokens
-
-
-def require_stemmer(name: str | None) -> None:
-    """Raise UserError for a stemmer that PyStemmer does not have."""
-    import Stemmer
-
-    if name is not None and name not in Stemmer.algorithms(aliases=True):
-        raise UserError(f"no stemmer is called {name!r}{nearest(name, Stemmer.algorithms())}")
-
-
-def _stemmer(name: str | None) -> object:
-    require_stemmer(name)
-    if name is None:
-        return None
-    import Stemmer
-
-    return Stemmer.Stemmer(name)
+        ids: Iterator[list[int]] = self._tokenizer.streaming_tokenize(texts, update_vocab=grow, allow_empty=False)
+        return ids

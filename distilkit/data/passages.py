@@ -1,6 +1,5 @@
 """Documents ranked by their passages (Dai and Callan 2019): windows of words or tokens, and one score of many."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distilkit.data.arrays import Integers, Progress, ranges
+from distilkit.data.scripts import units
 from distilkit.data.texts import Texts, write_texts
 from distilkit.errors import UserError
 
@@ -22,7 +22,6 @@ Unit = Literal["words", "tokens"]
 Aggregation = Literal["max", "first", "sum", "avg"]
 
 BATCH = 100
-WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True)
@@ -109,12 +108,13 @@ def spans(size: int, length: int, stride: int) -> list[tuple[int, int]]:
 
 
 def split_words(text: str, length: int = 150, stride: int = 75) -> list[str]:
-    """Return the windows of `length` blank-separated words, one every `stride`, as they stand in the text.
+    """Return the windows of `length` words, one every `stride`, as they stand in the text.
 
+    Words are between blanks; in scripts that are written without them every character counts as one.
     150 and 75 are the sizes that Dai and Callan (2019) rank documents by. Raises UserError for a stride that is not
     in 1..length.
     """
-    return cut(text, [word.span() for word in WORD.finditer(text)], length, stride)
+    return cut(text, units(text), length, stride)
 
 
 def cut(text: str, units: Sequence[tuple[int, int]], length: int, stride: int) -> list[str]:

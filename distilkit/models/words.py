@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from distilkit.data.scripts import CHARACTER
 from distilkit.errors import UserError
 from distilkit.files import open_text
 
@@ -23,7 +24,9 @@ def word_tokenizer(texts: Iterable[str], *, max_words: int = 400_000, min_count:
     """Return a tokenizer of the lower-cased words of some texts, the most frequent ones; row 0 pads, 1 is unknown."""
     tokenizer = Tokenizer(models.WordLevel({PAD: 0, UNKNOWN: 1}, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    # In scripts that are written without blanks every character is a word.
+    alone = pre_tokenizers.Split(Regex(CHARACTER), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), alone])
     trainer = trainers.WordLevelTrainer(
         vocab_size=max_words + 2, min_frequency=min_count, special_tokens=[PAD, UNKNOWN], show_progress=False
     )

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from distilkit.data.analysis import Analyser, analyser_of
 from distilkit.data.collection import Collection, Qrels, open_collection
 from distilkit.data.leaks import HeldOut, MeasuredQueries
 from distilkit.data.sources import SOURCES, Source
@@ -106,7 +107,9 @@ class Data:
     @property
     def notes(self) -> list[str]:
         """What is to be said of the collection: which rules were applied to it, and how often."""
-        return []
+        given = self.settings.candidates and {*self.collection.splits} <= {*self.collection.candidate_splits}
+        spoken = [] if given or self.analyser.language == "en" else [f"BM25 reads the texts as {self.analyser}"]
+        return [*spoken]
 
     @cached_property
     def _kept(self) -> tuple[Qrels, list[str]]:
@@ -169,8 +172,12 @@ class Data:
         settings, ids = self.settings, tuple(query_ids)
         if settings.candidates and self.collection.candidates(split) is not None:
             return GivenCandidates(self.collection, split, ids, depth)
-        index = Bm25Index(self.collection, settings.k1, settings.b, settings.stemmer)
-        return Bm25Candidates(index, ids, depth)
+        return Bm25Candidates(Bm25Index(self.collection, settings.k1, settings.b, self.analyser), ids, depth)
+
+    @cached_property
+    def analyser(self) -> Analyser:
+        """How BM25 reads the texts; raises UserError for a language or a stemmer that is not known."""
+        return analyser_of(self.settings.language, self.settings.stemmer, self.collection.passages)
 
     def tokenizer(self, folder: Path) -> FolderTokenizer:
         """Return the tokenizer of a model's folder, whose content is hashed once."""

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from distilkit.data.analysis import Analyser
 from distilkit.data.candidates import Candidates
 from distilkit.data.collection import Collection
+from distilkit.errors import UserError
 from distilkit.files import content_key
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.workspace import Workspace
@@ -31,8 +33,19 @@ class GivenCandidates(Node[Candidates]):
         """Return the collection, the split, the queries and the depth."""
         return {**_of_queries(self.collection, self.query_ids, self.depth), "given": self.split}
 
+    def check(self, workspace: Workspace) -> None:
+        """Refuse candidates that more than half of the queries have none of."""
+        given = self.collection.candidates(self.split) or {}
+        lost = [query for query in self.query_ids if not given.get(query)]
+        if 2 * len(lost) > len(self.query_ids):
+            raise UserError(
+                f"the candidates of {self.collection.name} hold nothing for {len(lost)} of {len(self.query_ids)} "
+                f"queries of {self.split}, such as {lost[0]!r}; expected a first stage of these queries"
+            )
+
     def value(self, workspace: Workspace) -> Candidates:
         """Return the first `depth` candidates of each query."""
+        self.check(workspace)
         given = self.collection.candidates(self.split)
         assert given is not None
         return Candidates.of_run(self.collection, given, self.query_ids, self.depth)
@@ -45,7 +58,7 @@ class Bm25Index(Node["Bm25"]):
     collection: Collection
     k1: float
     b: float
-    stemmer: str | None
+    analyser: Analyser
 
     kind: ClassVar[str] = "bm25_index"
 
@@ -53,21 +66,15 @@ class Bm25Index(Node["Bm25"]):
         """Return the collection, the parameters and the version of our analysis."""
         from distilkit.data.bm25 import VERSION
 
-        bm25 = {"k1": self.k1, "b": self.b, "stemmer": self.stemmer, "version": VERSION}
+        bm25 = {"k1": self.k1, "b": self.b, **self.analyser.identity(), "version": VERSION}
         return {"collection": self.collection.fingerprint, "bm25": bm25}
-
-    def check(self, workspace: Workspace) -> None:
-        """Refuse a language without a stemmer."""
-        from distilkit.data.bm25 import require_stemmer
-
-        require_stemmer(self.stemmer)
 
     def value(self, workspace: Workspace) -> "Bm25":
         """Index the passages."""
         from distilkit.data.bm25 import Bm25
 
-        workspace.progress.say(f"BM25: indexing {len(self.collection.passages)} passages")
-        return Bm25(self.collection.passages, k1=self.k1, b=self.b, stemmer=self.stemmer)
+        workspace.progress.say(f"BM25: indexing {len(self.collection.passages)} passages; {self.analyser}")
+        return Bm25(self.collection.passages, k1=self.k1, b=self.b, analyser=self.analyser)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +102,13 @@ class Bm25Candidates(Artifact[Candidates]):
         rows = [collection.queries.index(query) for query in self.query_ids]
         with workspace.progress.phase("BM25", len(rows)) as phase:
             passages, scores = bm25.retrieve(collection.queries.texts(rows), self.depth, progress=phase.reach)
+        lost = int((passages[:, :1] < 0).sum())
+        if 2 * lost > len(rows):
+            raise UserError(
+                f"BM25 finds nothing for {lost} of {len(rows)} queries of {collection.name}, whose texts it reads as "
+                f"{self.index.analyser}; expected passages that share words with the queries: set [data] language, or "
+                "bring candidates of another first stage"
+            )
         Candidates(np.array(rows, np.int64), passages, scores.astype(np.float64)).write(folder)
 
     def open(self, folder: Path, workspace: Workspace) -> Candidates:

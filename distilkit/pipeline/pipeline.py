@@ -352,6 +352,10 @@ class Pipeline:
         """Return the artifacts that must be there before the examples of every stage can be counted."""
         return [node for stage in self.stages() for node in stage.examples.to_count]
 
+    def first_stages(self) -> list[Node[Any]]:
+        """Return the candidates of all measured queries: where they lack, the run ends before anything is trained."""
+        return [self.validation.queries.candidates, *(one.queries.candidates for one in self.sets)]
+
     # The twin.
 
     def twin(self) -> Recipe | None:

@@ -83,7 +83,7 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
                 if note := bin_note(one.folder):
                     reporter.say(note)
             # Read before anything is trained: what is wrong in a file ends the run now, and steps are counted by it.
-            workspace.prepare(*pipeline.to_count())
+            workspace.prepare(*pipeline.to_count(), *pipeline.first_stages())
             for stage in pipeline.stages():
                 stage.examples.count(workspace)
             twin = pipeline.twin()

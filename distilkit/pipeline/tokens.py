@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from distilkit.data.side_tokens import SideTokens, TextFormat
     from distilkit.data.tokens import PairTokens, TokenStore
 
+# Raised when what counts as a word changes: 2 takes a character of a script without blanks for one.
+CUT = WORDS = 2
+
 
 @dataclass(frozen=True, eq=False)
 class FolderTokenizer(Node[Path]):
@@ -46,7 +49,7 @@ class WordTokenizer(Artifact[Path]):
 
     def identity(self) -> dict[str, Any]:
         """Return the collection."""
-        return {"collection": self.collection.fingerprint}
+        return {"collection": self.collection.fingerprint, "version": WORDS}
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Count the words of all queries and passages."""
@@ -82,7 +85,7 @@ class DocumentWindows(Artifact[Windows]):
     def identity(self) -> dict[str, Any]:
         """Return the documents and how they are cut."""
         settings = self.settings
-        cut = {"unit": settings.unit, "length": settings.length, "stride": settings.stride}
+        cut = {"unit": settings.unit, "length": settings.length, "stride": settings.stride, "version": CUT}
         return {"documents": self.collection.fingerprint, **cut, "tokenizer": [node.key for node in self.inputs]}
 
     def build(self, folder: Path, workspace: Workspace) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from distilkit.data.arrays import Integers
 from distilkit.data.reading import lines
+from distilkit.data.scripts import looks_like_text
 from distilkit.errors import UserError
 
 Kind = Literal["triples", "pairs", "run"]
@@ -80,9 +81,9 @@ def fields(path: Path, kind: Kind) -> Iterator[tuple[list[int], list[tuple[str, 
 
 
 def holds_texts(path: Path) -> bool:
-    """Return whether a file of triples holds texts in the place of ids: one of its first lines has a blank."""
+    """Return whether a file of triples holds texts in the place of ids, as one of its first lines shows."""
     _, columns = next(fields(path, "triples"), ([], []))
-    return any(" " in cell for column in columns for cell in column[:100])
+    return any(looks_like_text(cell) for column in columns for cell in column[:100])
 
 
 def first_line(path: Path, kind: Kind, column: int, id: str) -> int:

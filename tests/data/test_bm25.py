@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distilkit.data.analysis import Analyser
 from distilkit.data.bm25 import VERSION, Bm25
 from distilkit.data.texts import Texts, write_texts
 from distilkit.errors import UserError
@@ -26,7 +27,7 @@ def texts_of(folder, rows):
 
 
 def index(folder, rows=PASSAGES, k1=0.9, b=0.4, stemmer=None):
-    return Bm25(texts_of(folder, rows), k1=k1, b=b, stemmer=stemmer)
+    return Bm25(texts_of(folder, rows), k1=k1, b=b, analyser=Analyser(stemmer=stemmer))
 
 
 def brute_force(rows, query, k1, b, stop=("the", "of", "and", "is", "no")):

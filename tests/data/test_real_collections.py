@@ -40,7 +40,7 @@ def test_bm25_reaches_the_published_recall_on_scifact(tmp_path):
     collection = load("scifact", tmp_path, candidates=None)
     qrels = collection.qrels("test")
     queries = sorted(qrels)
-    bm25 = Bm25(collection.passages, k1=0.9, b=0.4, stemmer="english")
+    bm25 = Bm25(collection.passages, k1=0.9, b=0.4)
     found, _ = bm25.retrieve(collection.queries.texts(collection.queries.find(queries)), 100)
     recalls = []
     for query, row in zip(queries, found, strict=True):

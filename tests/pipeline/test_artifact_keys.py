@@ -102,6 +102,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"data.k1": 1.2}, TEACHER),
     ({"data.b": 0.7}, TEACHER),
     ({"data.stemmer": "german"}, TEACHER),
+    ({"data.language": "de"}, TEACHER),
     ({"data.validation": {"from": "train", "queries": 4}}, TEACHER),
 ]
 

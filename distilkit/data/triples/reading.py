@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from distilkit.data.arrays import Integers, Progress
 from distilkit.data.reading import identifier, json_lines, lines, refuse
+from distilkit.data.scripts import looks_like_text
 from distilkit.errors import UserError, nearest
 
 BYTES = 1 << 25
@@ -56,8 +57,7 @@ def format_of(path: Path) -> Format:
         raise UserError(f"{path}: the file is empty; expected triples (query, positive, negative)")
     if head[0].lstrip()[:1] in ("{", "["):
         return Format("jsonl", json_blocks, "ids")
-    # No id holds a blank.
-    if any(" " in field.strip() for line in head for field in line.split("\t")):
+    if any(looks_like_text(field) for line in head for field in line.split("\t")):
         return Format("tsv_texts", tabbed_blocks, "texts")
     return Format("tsv_ids", tabbed_blocks, "ids")
 

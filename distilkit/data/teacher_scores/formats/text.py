@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from distilkit.data.arrays import Integers
 from distilkit.data.reading import fields, refuse, trec_fields
+from distilkit.data.scripts import looks_like_text
 from distilkit.data.teacher_scores.blocks import ROWS, Block, parse_scores
 from distilkit.data.teacher_scores.head import Head
 
@@ -87,8 +88,8 @@ def _has_scores(head: Head, count: int, columns: Sequence[int]) -> bool:
 
 
 def _has_texts(head: Head, columns: Sequence[int]) -> bool:
-    """Return whether one of some columns holds a blank, as no id does."""
-    return any(" " in line.split("\t")[column].strip() for line in head.lines for column in columns)
+    """Return whether one of some columns holds a text."""
+    return any(looks_like_text(line.split("\t")[column]) for line in head.lines for column in columns)
 
 
 def _is_number(text: str) -> bool:
