@@ -4,20 +4,25 @@ VENV ?= .venv
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 BIN := $(VENV)/bin
+# As many processes as there are cores, each with one thread; a test goes to the next one that is free.
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test slow thorough lint types format clean
+.PHONY: demo test slow test-and-slow thorough lint types format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/distilkit run recipes/simplified_tinybert.toml --resume auto
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 slow: $(VENV)/.dev
-	$(BIN)/pytest -m "slow and not thorough"
+	$(PYTEST) -m "slow and not thorough"
+
+test-and-slow: $(VENV)/.dev
+	$(PYTEST) -m "not thorough"
 
 thorough: $(VENV)/.dev
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -7,10 +7,11 @@ import json
 import multiprocessing
 import os
 import resource
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,33 @@ def distilkit(arguments: list[str], folder: Path, largest_file: int | None = Non
     """Run a command to its end; return its exit code and what it wrote to stderr."""
     with started(run_cli, arguments, largest_file, folder=folder) as process:
         return process.wait(), process.stderr
+
+
+def be_rank(rank: int, processes: int, port: int, target: Callable[..., object], *arguments: Any) -> None:
+    """Do one of the processes' share, with what `torchrun` would tell it."""
+    own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+    os.environ.update({name: str(value) for name, value in own.items()}, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    target(*arguments)
+
+
+@contextmanager
+def together(
+    target: Callable[..., object], *arguments: Any, folder: Path, processes: int = 2
+) -> Iterator[list[Started]]:
+    """Run a function in several processes that share its work, none of which outlives the block."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    with ExitStack() as stack:
+        ranks = range(processes)
+        words = [(be_rank, rank, processes, port, target, *arguments) for rank in ranks]
+        yield [stack.enter_context(started(*words[rank], folder=folder / f"rank{rank}")) for rank in ranks]
+
+
+def end_well(ranks: list[Started]) -> str:
+    """Wait until processes that share some work have done it; return what they printed."""
+    assert [rank.wait() for rank in ranks] == [0] * len(ranks), "".join(rank.stderr for rank in ranks)
+    return "".join(rank.stdout for rank in ranks)
 
 
 def wait_for(condition: Callable[[], Any], process: Started | None = None) -> Any:

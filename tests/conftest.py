@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from made_once import made_once
 
 # Before torch is imported: tests beside each other must not fight over the cores, nor reach for a hub.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -63,7 +64,11 @@ def real_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def tiny_beir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a BEIR folder of 40 passages and 34 queries (20 train, 6 dev, 8 test); topics tell what is relevant."""
-    folder = tmp_path_factory.mktemp("beir") / "tiny"
+    return made_once(tmp_path_factory, "beir", _write_beir) / "tiny"
+
+
+def _write_beir(parent: Path) -> None:
+    folder = parent / "tiny"
     (folder / "qrels").mkdir(parents=True)
     texts = [f"the {WORDS[i % 10]} {TOPICS[i % 10]} of {WORDS[(i // 10 + 3) % 10]} {TOPICS[i // 4]}" for i in range(40)]
     passages = [{"_id": f"d{i}", "title": "", "text": text} for i, text in enumerate(texts)]
@@ -78,15 +83,13 @@ def tiny_beir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, rows in qrels.items():
         text = "query-id\tcorpus-id\tscore\n" + "".join(f"{query}\t{passage}\t1\n" for query, passage in rows)
         (folder / "qrels" / f"{split}.tsv").write_text(text)
-    return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a random four-layer BERT with a ranking head (L4_H16, 2 heads), saved as on the hub."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "tiny-bert"
-    write_checkpoint(folder)
-    return folder
+    parent = made_once(tmp_path_factory, "checkpoint", lambda folder: write_checkpoint(folder / "tiny-bert"))
+    return parent / "tiny-bert"
 
 
 @pytest.fixture(scope="session")
@@ -116,8 +119,7 @@ def shell() -> Callable[..., Outcome]:
 @pytest.fixture(scope="session")
 def tiny_recipe(tmp_path_factory: pytest.TempPathFactory, tiny_beir: Path, tiny_checkpoint: Path) -> Path:
     """Return a recipe that trains teacher, student and twin in seconds, in fp32."""
-    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
-    path.write_text(f"""\
+    text = f"""\
 name = "tiny"
 
 [data]
@@ -153,8 +155,8 @@ bf16 = false
 [evaluate]
 rerank_depth = 10
 bf16 = false
-""")
-    return path
+"""
+    return made_once(tmp_path_factory, "recipe", lambda folder: (folder / "tiny.toml").write_text(text)) / "tiny.toml"
 
 
 def write_checkpoint(folder: Path, layers: int = 4, hidden: int = 16, heads: int = 2, seed: int = 0) -> None:

@@ -1,13 +1,12 @@
 """What holds for every ranker that reads queries and documents apart."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from cli_processes import started
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -136,16 +135,11 @@ def test_all_pairs(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(scores[query], rows, rtol=1e-5, atol=1e-5)
 
 
-SCORE_AGAIN = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from tiny_students import ranker_of
-from distilkit.models.encoded import load_encoded
-for folder in map(Path, sys.argv[2:]):
-    queries, documents = (load_encoded(folder / f"{side}.safetensors") for side in ("queries", "documents"))
-    print(*ranker_of(folder.name).score_encoded(queries, documents).tolist())
-"""
+def score_again(folders: list[Path]) -> None:
+    """Print the scores of what was kept in some folders, a line each."""
+    for folder in folders:
+        queries, documents = (load_encoded(folder / f"{side}.safetensors") for side in ("queries", "documents"))
+        print(*ranker_of(folder.name).score_encoded(queries, documents).tolist(), flush=True)
 
 
 def test_another_process_scores_what_was_kept(tmp_path: Path) -> None:
@@ -161,8 +155,9 @@ def test_another_process_scores_what_was_kept(tmp_path: Path) -> None:
         half = load_encoded(tmp_path / "half.safetensors")
         assert half.states.dtype == torch.float16
         torch.testing.assert_close(ranker.score_encoded(encoded["queries"], half), expected[-1], rtol=5e-3, atol=2e-2)
-    command = [sys.executable, "-c", SCORE_AGAIN, str(Path(__file__).parent), *(str(tmp_path / kind) for kind in kinds)]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    with started(score_again, [tmp_path / kind for kind in kinds], folder=tmp_path / "said") as process:
+        assert process.wait() == 0, process.stderr
+        lines = process.stdout.splitlines()
     for line, scores in zip(lines, expected, strict=True):
         found = torch.tensor([float(score) for score in line.split()])
         torch.testing.assert_close(found, scores, rtol=1e-5, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Runs on two processes, started as `torchrun` starts them, end like runs on one."""
+"""Runs on two processes, which `torchrun` or the tests themselves start, end like runs on one."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_processes import distilkit, end_well, run_cli, together
 
 from distilkit.evaluation.trec import read_run
 
@@ -33,14 +34,14 @@ SECONDS = 300
 def words(recipe: Path, runs: Path, settings: dict[str, Any], *more: str) -> list[str]:
     pairs = [f"{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
     sets = [word for pair in pairs for word in ("--set", pair)]
-    return ["-m", "distilkit", "run", str(recipe), "--runs-dir", str(runs), *sets, *more]
+    return ["run", str(recipe), "--runs-dir", str(runs), *sets, *more]
 
 
 @contextmanager
-def launched(arguments: list[str], processes: int = 2) -> Iterator[subprocess.Popen[str]]:
-    """Run a command under torchrun, in a session of its own, of which nothing outlives the block."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [sys.executable, *(launcher if processes > 1 else []), *arguments]
+def launched(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run distilkit under torchrun on two processes, in a session of its own, of which nothing outlives the block."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [sys.executable, *launcher, "-m", "distilkit", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
@@ -53,9 +54,9 @@ def launched(arguments: list[str], processes: int = 2) -> Iterator[subprocess.Po
         process.communicate()
 
 
-def finish(arguments: list[str], processes: int = 2) -> tuple[int, str, str]:
+def finish(arguments: list[str]) -> tuple[int, str, str]:
     """Return a command's exit code and what it printed; it fails where one hangs."""
-    with launched(arguments, processes) as process:
+    with launched(arguments) as process:
         out, said = process.communicate(timeout=SECONDS)
         return process.returncode, out, said
 
@@ -64,7 +65,7 @@ def finish(arguments: list[str], processes: int = 2) -> tuple[int, str, str]:
 def one(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the runs of one process."""
     runs = tmp_path_factory.mktemp("one")
-    code, _, said = finish(words(tiny_recipe, runs, ONE), processes=1)
+    code, said = distilkit(words(tiny_recipe, runs, ONE), tmp_path_factory.mktemp("said"))
     assert code == 0, said
     return runs
 
@@ -114,26 +115,26 @@ def test_the_artifacts_are_the_same(one: Path, two: Path) -> None:
     assert names[0] == names[1]
 
 
-def test_a_warm_cache(two: Path, tiny_recipe: Path) -> None:
-    code, _, said = finish(words(tiny_recipe, two, TWO, "--name", "again"))
-    assert code == 0, said
+def test_a_warm_cache(two: Path, tiny_recipe: Path, tmp_path: Path) -> None:
+    with together(run_cli, words(tiny_recipe, two, TWO, "--name", "again"), folder=tmp_path) as ranks:
+        end_well(ranks)
     assert events(two, "train", "again") == []
     first, second = ((two / run / "model" / "model.safetensors").read_bytes() for run in ("tiny", "again"))
     assert first == second
 
 
-def test_a_finished_run_is_printed_once(two: Path, tiny_recipe: Path) -> None:
-    code, out, said = finish(words(tiny_recipe, two, TWO, "--resume", "auto"))
-    assert code == 0, said
-    assert out.count("Run folder:") == 1
+def test_a_finished_run_is_printed_once(two: Path, tiny_recipe: Path, tmp_path: Path) -> None:
+    with together(run_cli, words(tiny_recipe, two, TWO, "--resume", "auto"), folder=tmp_path) as ranks:
+        assert end_well(ranks).count("Run folder:") == 1
 
 
 def test_a_contended_cache(one: Path, tiny_recipe: Path, tmp_path: Path) -> None:
-    with launched(words(tiny_recipe, tmp_path, TWO, "--name", "first")) as first:
-        code, _, said = finish(words(tiny_recipe, tmp_path, TWO, "--name", "second"))
-        assert code == 0, said
-        _, said = first.communicate(timeout=SECONDS)
-        assert first.returncode == 0, said
+    first, second = (words(tiny_recipe, tmp_path, TWO, "--name", name) for name in ("first", "second"))
+    with (
+        together(run_cli, first, folder=tmp_path / "said/1") as ranks,
+        together(run_cli, second, folder=tmp_path / "said/2") as others,
+    ):
+        end_well([*ranks, *others])
     for kind in ("collection", "teacher", "stage", "ranking", "cost"):
         found, expected = (
             sorted(path.name for path in (runs / ".artifacts" / kind).iterdir()) for runs in (tmp_path, one)

@@ -4,10 +4,9 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from cli_processes import end_well, run_cli, started, together, wait_for
 
 from distilkit.data.teacher_scores import TeacherScores, read_provenance, require_match
 from distilkit.errors import UserError
@@ -169,20 +169,17 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "SHARD", 8)
 
 
-KILLED = """
-import sys, time
-from distilkit.cli import main
-from distilkit.evaluation import rerank
-from distilkit.scoring import job, nodes
-job.SHARD = 8
-whole = nodes.score_pairs
-def slow(*rest, **more):
-    time.sleep(0.2)
-    return whole(*rest, **more)
-nodes.score_pairs = slow
-sys.argv = ["distilkit", *sys.argv[1:]]
-main()
-"""
+def score_until_the_third_shard_of_the_second(arguments: list[str]) -> None:
+    """Score in shards of 8 pairs, of which a teacher has six, and stop moving in the second teacher's third."""
+    whole, calls = nodes.score_pairs, count(1)
+
+    def score(*rest: Any, **more: Any) -> Any:
+        while next(calls) > 8:
+            time.sleep(60)
+        return whole(*rest, **more)
+
+    job.SHARD, nodes.score_pairs = 8, score
+    run_cli(arguments)
 
 
 def shards_in(parts: Path) -> int:
@@ -199,23 +196,17 @@ def test_a_killed_scoring_goes_on(
     assert cli(*fixed, tmp_path / "whole.tsv").code == 0
     output = tmp_path / "scores.tsv"
     parts = tmp_path / f"{output.name}.parts"
-    command = [sys.executable, "-c", KILLED, *map(str, (*fixed, output))]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ})
-    try:
-        end = time.monotonic() + 120
-        while shards_in(parts) < 8:
-            assert process.poll() is None, process.stderr and process.stderr.read().decode()
-            assert time.monotonic() < end
-            time.sleep(0.01)
+    arguments = [*map(str, (*fixed, output))]
+    with started(score_until_the_third_shard_of_the_second, arguments, folder=tmp_path / "said") as process:
+        wait_for(lambda: shards_in(parts) == 8, process)
         # At work on the third of six shards of the second teacher.
         clash = cli(*fixed, output, "--resume")
         assert clash.code == 2
         assert "another process is at work on this scoring" in clash.err
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.signal(signal.SIGKILL)
+        process.wait()
     assert not output.exists()
-    assert shards_in(parts) < 12
+    assert shards_in(parts) == 8
     assert cli(*fixed, output).code == 2
     other = cli(*fixed, output, "--resume", "--max-length", 16)
     assert other.code == 2
@@ -225,7 +216,7 @@ def test_a_killed_scoring_goes_on(
     monkeypatch.setattr(nodes, "score_pairs", lambda *rest, **more: sizes.append(len(rest[2])) or whole(*rest, **more))
     outcome = cli(*fixed, output, "--resume")
     assert outcome.code == 0, outcome.err
-    assert 0 < len(sizes) <= 4  # the first teacher's shards and the second's finished ones are not computed again
+    assert len(sizes) == 4  # the first teacher's shards and the second's finished ones are not computed again
     assert output.read_bytes() == (tmp_path / "whole.tsv").read_bytes()
     assert not (tmp_path / f"{output.name}.parts").exists()
     again = cli(*fixed, output, "--resume")
@@ -353,14 +344,13 @@ def test_a_passage_without_text(cli: Cli, teachers: list[Path], pairs: Path, tmp
 
 
 def test_progress_shows_rate_and_the_time_left(
-    teachers: list[Path], triples: Path, tiny_beir: Path, tmp_path: Path
+    cli: Cli, teachers: list[Path], triples: Path, tiny_beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    often = "from distilkit.pipeline import reporter as r; r.PLAIN_EVERY = 0.0; from distilkit.cli import main; main()"
     call = ("--model", teachers[0], "--triples", triples, "--data", tiny_beir, "--batch-size", 8)
-    command = [sys.executable, "-c", often, "score", *map(str, call), "--output", str(tmp_path / "scores.tsv")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^score with one: 8/45, [\d,]+/s, \d+ s left", done.stderr, re.MULTILINE), done.stderr
+    monkeypatch.setattr("distilkit.pipeline.reporter.PLAIN_EVERY", 0.0)
+    done = cli("score", *call, "--output", tmp_path / "scores.tsv")
+    assert done.code == 0, done.err
+    assert re.search(r"^score with one: 8/45, [\d,]+/s, \d+ s left", done.err, re.MULTILINE), done.err
 
 
 @pytest.mark.slow
@@ -369,9 +359,6 @@ def test_two_processes_score_what_one_does(
 ) -> None:
     fixed = ("score", "--model", teachers[0], "--triples", triples, "--data", tiny_beir, "--batch-size", 8, "--output")
     assert cli(*fixed, tmp_path / "one.tsv").code == 0
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*launcher, "-m", "distilkit", *map(str, fixed), str(tmp_path / "two.tsv")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("45 pairs") == 1
+    with together(run_cli, [*map(str, (*fixed, tmp_path / "two.tsv"))], folder=tmp_path / "said") as ranks:
+        assert end_well(ranks).count("45 pairs") == 1
     assert (tmp_path / "two.tsv").read_bytes() == (tmp_path / "one.tsv").read_bytes()

@@ -1,9 +1,6 @@
 """Parts of so many tokens: the fewest that keep the budget, and the same losses and weights."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
@@ -14,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import unequal_parts
+from cli_processes import end_well, together
 from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -122,15 +120,8 @@ def test_what_counts_padding_keeps_its_parts(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_processes_with_unequal_numbers_of_parts_train_as_one(tmp_path: Path) -> None:
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [sys.executable, *launcher, unequal_parts.__file__, str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
+    with together(unequal_parts.main, tmp_path, folder=tmp_path / "said") as ranks:
+        end_well(ranks)
     two = json.loads((tmp_path / "losses.json").read_text())
     assert two["parts"] == [4, 3]
     losses, weights, _ = trained(unequal_parts.trainer(tmp_path / "one", 1))

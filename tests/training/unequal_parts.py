@@ -1,7 +1,6 @@
 """Trains on as many processes as were launched, with a pass for every example, and saves losses and weights."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +35,3 @@ def main(folder: Path) -> None:
         losses = [values["loss"] for values in made.reporter.of("train").values()]  # type: ignore[attr-defined]
         (folder / "losses.json").write_text(json.dumps({"losses": losses, "parts": parts}))
     world.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
