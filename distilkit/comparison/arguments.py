@@ -104,9 +104,10 @@ def _run(run: StoredRun, name: str | None, eval_set: str) -> Iterator[StoredSyst
     record, own = run.record, run.record.name or run.path.name
     renamed, name = name not in (None, own), name or own
     results = _evaluated(run, eval_set)
-    references = results.references()
+    references = {name: found for name, found in results.references().items() if found.exist()}
+    _refuse_mixed(run, {name: references.get(name, results) for name in (own, *references)})
     for reference in REFERENCES:
-        if reference in references and references[reference].exist():
+        if reference in references:
             yield StoredSystem(reference, reference, references[reference].path, references[reference], name)
     notes: tuple[str, ...] = ()
     if record.twin:
@@ -120,6 +121,16 @@ def _run(run: StoredRun, name: str | None, eval_set: str) -> Iterator[StoredSyst
                 f"{record.twin}, the label-only twin of {name}, has no results for the set {eval_set} and is left out",
             )
     yield StoredSystem(name, "run", results.path, results, name, notes, run, renamed)
+
+
+def _refuse_mixed(run: StoredRun, results: dict[str, StoredResults]) -> None:
+    """Refuse a run whose folder holds results that were not made of the same content, as far as they say it."""
+    contents = {name: found.made_of().get("content") for name, found in results.items()}
+    if len({content for content in contents.values() if content is not None}) > 1:
+        raise UserError(
+            f"{run.path}: the results of {', '.join(contents)} were made of different data, judgements or models; "
+            "run the recipe again under another --name"
+        )
 
 
 def _suite(folder: Path, name: str | None, eval_set: str) -> Iterator[StoredSystem]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from distilkit.comparison import paired_tests, pairing, resampling
+from distilkit.comparison.content import notes_on_candidates, refuse_other_judgements
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
 from distilkit.comparison.options import CompareOptions
@@ -56,6 +57,7 @@ def compare(
     for name, members in groups.items():
         names_of_measures = _measures(members, measures)
         ids = choose(members, names_of_measures, queries)
+        refuse_other_judgements(members, ids)
         policies[name] = policy(members, names_of_measures, ids, queries)
         values = pairing.values_of(name, members, names_of_measures, ids)
         drawn = pairing.drawn_means(values) if options.hierarchical else {}
@@ -81,7 +83,10 @@ def compare(
         pairs=pairs,
         eval_set=next(iter(groups)) if len(groups) == 1 else None,
         letters=letters,
-        notes=_notes(systems, found, min(values.n for values, _ in means), options),
+        notes=(
+            *dict.fromkeys(note for members in groups.values() for note in notes_on_candidates(members)),
+            *_notes(systems, found, min(values.n for values, _ in means), options),
+        ),
         seeds=seeds,
         equivalence=equivalence,
         sets={str(name): one for name, one in policies.items()} if len(groups) > 1 else {},

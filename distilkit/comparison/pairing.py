@@ -11,7 +11,7 @@ from distilkit.comparison import paired_tests, resampling
 from distilkit.comparison.options import CompareOptions
 from distilkit.comparison.paired_tests import MarginKind, Vector
 from distilkit.comparison.result import Comparison, Policy
-from distilkit.comparison.systems import System
+from distilkit.comparison.systems import DIGITS, System
 from distilkit.errors import UserError
 from distilkit.evaluation.policy import ORDER
 
@@ -54,7 +54,7 @@ def policy(systems: Sequence[System], measures: Sequence[str], queries: Sequence
         "left_out": len(everything) - len(queries),
         "missing": {system.name: len(system.missing) for system in systems},
         "unjudged": {system.name: system.unjudged for system in systems},
-        "qrels": sorted({system.judgements for system in systems if system.judgements}),
+        "qrels": sorted({system.judgements[:DIGITS] for system in systems if system.judgements}),
         "runs": {system.name: system.fingerprint for system in systems if system.fingerprint},
         "judged": {
             "cutoff": next((one.cutoff for one in judged.values()), None),

@@ -10,12 +10,15 @@ from distilkit.comparison.arguments import REFERENCES, StoredSystem, expand, sha
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import DEFAULT_MEASURES, canonical_all, evaluate
 from distilkit.evaluation.trec import Qrels, read_qrels, read_run
-from distilkit.files import content_key, sha256_file
+from distilkit.files import content_key, sha256_file, sha256_once
 from distilkit.runs.read import StoredRun
+from distilkit.runs.record import text
 from distilkit.runs.results import RUN, PerQuery, StoredResults
 
 DIGITS = 12
 """How many digits of a sha256 a report shows."""
+CANDIDATES = ("passages", "queries", "candidates")
+"""The parts of what results were made of that tell which texts were re-ranked."""
 COUNTED_UP_TO = 50_000_000
 """A stored run of more bytes is not read for the sake of Judged@k alone."""
 _SEED = re.compile(r"-seed\d+(?=$|-label_only$)")
@@ -53,7 +56,8 @@ class System:
     `missing` are the judged queries without results (they score 0), `unjudged` counts its result queries without
     judgements, `kind` is bm25, teacher, twin, run or file, `notes` are sentences for the report. `eval_set` names the
     query set. Where it stands for several seeds, `per_query` has their means and `replicates` each seed's values.
-    `fingerprint` and `judgements` are the first digits of the sha256 of its run files and of its judgements.
+    `fingerprint` is the first digits of the sha256 of its run files; `judgements` is the sha256 of what it was judged
+    by, `candidates` a key of the texts and candidates that it re-ranked, empty where nothing says it.
     """
 
     name: str
@@ -68,6 +72,7 @@ class System:
     judged: Judged | None = None
     fingerprint: str = ""
     judgements: str = ""
+    candidates: str = ""
 
     @property
     def seeds(self) -> int:
@@ -170,6 +175,8 @@ class _Reader:
         summary, run = results.measures(), results.run
         policy = summary.policy if summary is not None else {}
         system = self._system(source, values, run if run.is_file() else None, results.qrels)
+        # What its folder says that it was judged by, whatever lies beside it now.
+        system = replace(system, judgements=text(results.made_of().get("judgements")) or system.judgements)
         missing: frozenset[str] = frozenset()
         judged = None
         if run.is_file() and (policy.get("missing") != 0 or run.stat().st_size <= COUNTED_UP_TO):
@@ -182,6 +189,7 @@ class _Reader:
 
     def _system(self, source: StoredSystem, values: PerQuery, run: Path | None, qrels: Path) -> System:
         judgements, results = qrels if qrels.is_file() else None, source.results
+        made_of = results.made_of() if results is not None else {}
         read = run or (results.table if results is not None else source.path)
         of_runs = any(one.results is not None for one in self.sources)
         return System(
@@ -192,7 +200,8 @@ class _Reader:
             eval_set=self.eval_set if of_runs else None,
             origins=(SystemFiles(run, judgements, results, source.stored),),
             fingerprint=sha256_file(read)[:DIGITS],
-            judgements=sha256_file(judgements)[:DIGITS] if judgements else "",
+            judgements=sha256_once(judgements) if judgements else "",
+            candidates=content_key([made_of.get(part) for part in CANDIDATES]) if made_of else "",
         )
 
     @property
@@ -243,7 +252,8 @@ def _key_of_seeds(source: StoredSystem, system: System) -> str | None:
     shared = {key: value for key, value in record.resolved.items() if key not in _OWN}
     queries = sorted(next(iter(system.per_query.values())))
     twin = source.kind == "twin" or record.twin_of is not None
-    return content_key([twin, shared, queries, record.data.get("fingerprint")])
+    content = system.judgements, system.candidates
+    return content_key([twin, shared, queries, record.data.get("fingerprint"), *content])
 
 
 def _seed(source: StoredSystem) -> int | None:

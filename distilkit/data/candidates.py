@@ -1,5 +1,6 @@
 """The first stage's candidates of a set of queries, as arrays."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,13 @@ class Candidates:
         """Write the arrays into a folder."""
         for name in ("queries", "passages", "scores"):
             np.save(folder / f"{name}.npy", getattr(self, name))
+
+    def content_hash(self) -> str:
+        """Return the sha256 of which passages each query has, by their rows in the collection and in their order."""
+        digest = hashlib.sha256()
+        for rows in (self.queries, self.passages):
+            digest.update(np.ascontiguousarray(rows, np.int64).data)
+        return digest.hexdigest()
 
     def pairs(self) -> tuple[Integers, Integers]:
         """Return all (query, passage) pairs, row by row."""

@@ -1,6 +1,7 @@
 """Reading and writing TREC runs and judgements, plain or `.gz`."""
 
 import gzip
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from distilkit.errors import UserError
 from distilkit.evaluation import policy
 from distilkit.files import atomic_path
 
-__all__ = ["Qrels", "Run", "read_qrels", "read_run", "write_qrels", "write_run"]
+__all__ = ["Qrels", "Run", "qrels_hash", "read_qrels", "read_run", "write_qrels", "write_run"]
 
 QRELS_FORM = "'query 0 document grade' (TREC) or 'query<tab>document<tab>grade' (BEIR)"
 
@@ -60,8 +61,21 @@ def read_qrels(path: Path) -> Qrels:
 
 def write_qrels(path: Path, qrels: Qrels) -> None:
     """Write judgements as a BEIR table with its header."""
-    rows = (f"{query}\t{document}\t{grade}\n" for query, judged in qrels.items() for document, grade in judged.items())
-    _write(path, (row for part in (["query-id\tcorpus-id\tscore\n"], rows) for row in part))
+    _write(path, _table(qrels))
+
+
+def qrels_hash(qrels: Qrels) -> str:
+    """Return the sha256 of the file that `write_qrels` writes."""
+    digest = hashlib.sha256()
+    for line in _table(qrels):
+        digest.update(line.encode())
+    return digest.hexdigest()
+
+
+def _table(qrels: Qrels) -> Iterator[str]:
+    yield "query-id\tcorpus-id\tscore\n"
+    for query, judged in qrels.items():
+        yield from (f"{query}\t{document}\t{found}\n" for document, found in judged.items())
 
 
 def _judgements(path: Path) -> Iterator[Row]:

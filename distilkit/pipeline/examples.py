@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -11,6 +12,7 @@ from distilkit.data.arrays import Integers
 from distilkit.data.examples import Lists, draw_lists, draw_queries
 from distilkit.data.passages import best_windows
 from distilkit.errors import UserError
+from distilkit.files import content_key
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.first_stage import Bm25Candidates, GivenCandidates
 from distilkit.pipeline.graph import Artifact, Node
@@ -57,10 +59,19 @@ class TriplesFile(Artifact["Triples"]):
 
     def identity(self) -> dict[str, Any]:
         """Return the file's content, the collection, and what becomes of unknown ids."""
+        collection, on_missing = self.data.collection.fingerprint, self.data.settings.on_missing
+        return {"triples": self._content, "collection": collection, "on_missing": on_missing}
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
         from distilkit.data.triples import triples_identity
 
-        collection, on_missing = self.data.collection.fingerprint, self.data.settings.on_missing
-        return {"triples": triples_identity(self.path), "collection": collection, "on_missing": on_missing}
+        return triples_identity(self.path)
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The file."""
+        return {f"the triples {self.path}": content_key(self._content)}
 
     def build(self, folder: Path, workspace: Workspace) -> dict[str, Any]:
         """Read the file; raises UserError naming the line of what is wrong."""

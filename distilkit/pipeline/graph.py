@@ -31,6 +31,11 @@ class Node(ABC, Generic[T]):
         """The nodes that must be there before this one is computed."""
         return ()
 
+    @property
+    def reads(self) -> dict[str, str]:
+        """What it reads from outside the graph: the name that messages call it, and the hash of its content."""
+        return {}
+
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Return what the result depends on, as plain data: keys of inputs, content hashes, and settings."""

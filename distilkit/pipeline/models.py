@@ -55,12 +55,18 @@ class Checkpoint(ModelNode):
     folder: Path
     sha256: str
     tokenizer: FolderTokenizer
+    reference: str
 
     kind: ClassVar[str] = "checkpoint"
 
     def identity(self) -> dict[str, Any]:
         """Return the hash of weights, configuration and tokenizer."""
         return {"sha256": self.sha256}
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The model."""
+        return {f"the model {self.reference}": self.sha256}
 
     @cached_property
     def size(self) -> Size:
@@ -149,7 +155,7 @@ class Start:
 def checkpoint(reference: str, tokenizer: Callable[[Path], FolderTokenizer]) -> Checkpoint:
     """Return the weights of a model reference with the tokenizer of their folder; raises UserError without weights."""
     folder = local_folder(reference)
-    return Checkpoint(folder, content_hash(reference), tokenizer(folder))
+    return Checkpoint(folder, content_hash(reference), tokenizer(folder), reference)
 
 
 def chosen_options(student: StudentSettings) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from distilkit.errors import UserError
 from distilkit.evaluation.measures import canonical_all
 from distilkit.models import STUDENTS
 from distilkit.models.shape import STARTS
+from distilkit.pipeline.content import content_of
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Cost, EvaluationSet, Ranking, Scorer, TeacherRanking
 from distilkit.pipeline.examples import Countable, DrawnLists, TaskExamples, TextExamples, TriplesFile, WindowPairs
@@ -326,6 +327,11 @@ class Pipeline:
         return list(dict.fromkeys([*self.data.leaks, *(note for one in self.sets for note in one.data.notes)]))
 
     # The whole graph.
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """What is read from outside, by its content."""
+        return content_of(self)
 
     def stages(self) -> list[TrainedStage]:
         """Return every stage of teachers and grid points, each once."""

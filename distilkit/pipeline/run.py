@@ -9,16 +9,15 @@ from typing import Any
 from safetensors import SafetensorError
 
 from distilkit.errors import Busy, RunFailed, Stopped, UserError
-from distilkit.evaluation.results import write_evaluation
-from distilkit.evaluation.trec import write_qrels
-from distilkit.files import atomic_folder, write_json
+from distilkit.files import write_json
 from distilkit.models.weights import bin_note
 from distilkit.pipeline.checks import check
-from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
+from distilkit.pipeline.content import refuse_other_content
 from distilkit.pipeline.graph import walk
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
+from distilkit.pipeline.results import keep_model, keep_references, keep_results
 from distilkit.pipeline.session import (
     exit_code,
     is_done,
@@ -30,8 +29,7 @@ from distilkit.pipeline.session import (
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup
-from distilkit.runs.folder import RunFolder, machine
-from distilkit.settings import Recipe
+from distilkit.runs.folder import RunFolder
 
 CLOSE = 0.05
 """Within this share of the teacher's measure a student counts as close to it, in the tables of Gao et al. (2020)."""
@@ -76,6 +74,7 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
         pipeline = Pipeline(request.recipe, workspace)
         check(pipeline)
         processes.on_main(lambda: refuse_foreign_twin(request))
+        _refuse_other_content(pipeline, folder)
         with working(pipeline, folder, reporter, request.source.overrides):
             for said in pipeline.notes():
                 reporter.say(said)
@@ -86,12 +85,14 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
             workspace.prepare(*pipeline.to_count(), *pipeline.first_stages())
             for stage in pipeline.stages():
                 stage.examples.count(workspace)
-            twin = pipeline.twin()
-            processes.on_main(lambda: _refuse_changed_twin(twin, request))
-            reporter.whole.start(forecast(pipeline, _twin_pipeline(pipeline, twin)))
+            recipe = pipeline.twin()
+            twin = None if recipe is None else Pipeline(recipe, workspace, twin_of=request.recipe.name)
+            if twin is not None:
+                _refuse_changed_twin(twin, RunFolder(request.runs_dir / twin.recipe.name))
+            reporter.whole.start(forecast(pipeline, twin))
             train_and_evaluate(pipeline, folder, reporter)
             if twin is not None:
-                _run_twin(twin, pipeline, RunFolder(request.runs_dir / twin.name), reporter)
+                _run_twin(twin, RunFolder(request.runs_dir / twin.recipe.name), reporter)
     return folder
 
 
@@ -102,23 +103,23 @@ def forecast(*pipelines: Pipeline | None) -> float:
     return sum(node.work(workspace) for node in walk(targets, workspace.is_done))
 
 
-def _twin_pipeline(pipeline: Pipeline, twin: Recipe | None) -> Pipeline | None:
-    return None if twin is None else Pipeline(twin, pipeline.workspace, twin_of=pipeline.recipe.name)
+def _refuse_other_content(pipeline: Pipeline, folder: RunFolder) -> None:
+    content = pipeline.content
+    pipeline.workspace.processes.on_main(lambda: refuse_other_content(folder, content))
 
 
-def _refuse_changed_twin(twin: Recipe | None, request: Request) -> None:
-    if twin is not None and (folder := RunFolder(request.runs_dir / twin.name)).exists():
-        refuse_change(folder, twin)
+def _refuse_changed_twin(twin: Pipeline, folder: RunFolder) -> None:
+    twin.workspace.processes.on_main(lambda: refuse_change(folder, twin.recipe) if folder.exists() else None)
+    _refuse_other_content(twin, folder)
 
 
-def _run_twin(twin: Recipe, student: Pipeline, folder: RunFolder, reporter: Reporter) -> None:
+def _run_twin(twin: Pipeline, folder: RunFolder, reporter: Reporter) -> None:
     """Train and evaluate the label-only twin in a folder of its own, unless it is finished."""
-    processes = student.workspace.processes
-    if processes.broadcast(is_done(folder)):
+    if twin.workspace.processes.broadcast(is_done(folder)):
         return
     own = Reporter(folder if reporter.leads else None, parent=reporter)
-    workspace = replace(student.workspace, progress=own, checkpoints=folder.checkpoints)
-    pipeline = Pipeline(twin, workspace, twin_of=student.recipe.name)
+    workspace = replace(twin.workspace, progress=own, checkpoints=folder.checkpoints)
+    pipeline = Pipeline(twin.recipe, workspace, twin_of=twin.twin_of)
     with working(pipeline, folder, own):
         train_and_evaluate(pipeline, folder, own)
 
@@ -132,13 +133,13 @@ def train_and_evaluate(pipeline: Pipeline, folder: RunFolder, reporter: Reporter
             _train(chain, workspace, reporter)
     if not is_twin:
         for one in pipeline.sets:
-            _evaluate_references(pipeline, one, folder)
+            keep_references(pipeline, one, folder)
     with reporter.scope("label-only: " if is_twin else "student: "):
         point = _train_student(pipeline, folder, reporter)
-        workspace.processes.on_main(lambda: _keep_model(point.stages[-1], workspace, folder))
+        keep_model(point.stages[-1], workspace, folder)
         _keep_curve(pipeline, folder, point)
         for one in pipeline.sets:
-            _evaluate_student(pipeline, one, folder, point)
+            keep_results(pipeline, one, folder, point)
     if workspace.processes.is_main and folder.checkpoints.exists():
         shutil.rmtree(folder.checkpoints)
 
@@ -198,56 +199,6 @@ def _keep_curve(pipeline: Pipeline, folder: RunFolder, point: GridPoint) -> None
     close = next((found for found in points if found[metric] >= near), None)
     record = {"measure": metric, "teacher": level, "within": CLOSE, "first_within": close, "points": points}
     workspace.processes.on_main(lambda: write_json(folder.path / "curve.json", record))
-
-
-def _keep_model(student: TrainedStage, workspace: Workspace, folder: RunFolder) -> None:
-    if not folder.model.exists():
-        with atomic_folder(folder.model) as temporary:
-            shutil.copytree(workspace.value(student), temporary, dirs_exist_ok=True)
-
-
-def _evaluate_references(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder) -> None:
-    """Copy what the first stage and the teacher reach on a query set into the run's folder."""
-    workspace, teacher = pipeline.workspace, pipeline.teacher_ranking(one)
-    candidates = workspace.value(one.queries.candidates)
-    systems = {"bm25": (candidates.run(one.data.collection), {**FIRST_STAGE_COST, "machine": machine()})}
-    if teacher is not None:
-        systems["teacher"] = (teacher.run(workspace), teacher.cost(workspace))
-    for name, (run, cost) in systems.items():
-        target = folder.eval / one.name / "references" / name
-        if workspace.processes.is_main and not (target / "cost.json").exists():
-            write_evaluation(target, one.name, run, one.measure(run), name)
-            write_json(target / "cost.json", cost)
-
-
-def _evaluate_student(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, point: GridPoint) -> None:
-    workspace, target = pipeline.workspace, folder.eval / one.name
-    if workspace.processes.broadcast((target / "cost.json").exists()):
-        return
-    ranking = pipeline.student_ranking(point, one)
-    run, cost = workspace.value(ranking), workspace.value(Cost(ranking))
-    if not workspace.processes.is_main:
-        return
-    evaluation = one.measure(run)
-    if evaluation.missing:
-        workspace.progress.say(f"{len(evaluation.missing)} judged queries have no candidates and score 0")
-    write_evaluation(target, one.name, run, evaluation, pipeline.recipe.name)
-    write_qrels(target / "qrels.tsv", one.queries.qrels)
-    write_json(target / "cost.json", {**cost, **_spent(pipeline, point)})
-
-
-def _spent(pipeline: Pipeline, point: GridPoint) -> dict[str, Any]:
-    """Return the seconds of training: by stage, of the teacher, and of grid points that were not chosen."""
-
-    def seconds(stage: TrainedStage) -> float:
-        return float(pipeline.workspace.facts(stage)["seconds"])
-
-    trials = {stage for other in pipeline.grid() for stage in other.stages} - {*point.stages}
-    return {
-        "training_seconds": {stage.stage.name: seconds(stage) for stage in point.stages},
-        "teacher_seconds": sum(seconds(stage) for chain in pipeline.teacher_chains for stage in chain),
-        "grid_seconds": round(sum(seconds(stage) for stage in trials), 3),
-    }
 
 
 def _file_problem(error: Exception) -> bool:

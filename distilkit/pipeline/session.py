@@ -28,14 +28,14 @@ def working(
 ) -> Iterator[None]:
     """Hold a run's folder for a block: its lock, its record, its life signs, and how it ended."""
     processes = pipeline.workspace.processes
-    lock, precision = Lock(folder.lock), _precision(pipeline)
+    lock, precision, content = Lock(folder.lock), _precision(pipeline), pipeline.content
 
     def claim() -> bool:
         if not lock.acquire():
             raise Busy(f"{folder.path} is being worked on by another process")
         folder.stop.unlink(missing_ok=True)
         if new := not folder.exists():
-            folder.create({**_record(pipeline, overrides), "precision": precision})
+            folder.create({**_record(pipeline, overrides), "precision": precision, "content": content})
         return new
 
     made = processes.on_main(claim)

@@ -144,6 +144,11 @@ class ScoreFile(Artifact["TeacherScores"]):
         collection, on_missing = self.data.collection.fingerprint, self.data.settings.on_missing
         return {"file": self.sha256, "collection": collection, "on_missing": on_missing}
 
+    @property
+    def reads(self) -> dict[str, str]:
+        """The file."""
+        return {f"the scores {self.path}": self.sha256}
+
     def check(self, workspace: Workspace) -> None:
         """Refuse a file of no known format, and one that other rankers made than the recipe asks for."""
         sniff(self.path)

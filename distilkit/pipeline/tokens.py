@@ -1,11 +1,13 @@
 """Tokens: tokenizers, windows of documents, and the tokens of a collection or of plain text, made once and shared."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilkit.data.collection import Collection
 from distilkit.data.passages import Windows, write_windows
+from distilkit.files import content_key
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import DataSettings, GeneralSettings, PassageSettings
@@ -224,13 +226,23 @@ class TextSequences(Artifact[Path]):
 
     def identity(self) -> dict[str, Any]:
         """Return the text's content, the tokenizer, and how many sequences of which length are read."""
+        settings = self.settings
+        read = {"max_length": settings.max_length, "max_sequences": settings.max_sequences}
+        return {"text": self._content, "tokenizer": self.tokenizer.key, **read}
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
         from distilkit.data.plain_text import text_identity
 
         settings = self.settings
         own = self.collection.fingerprint if settings.text == "collection" else None
-        text = text_identity(settings.text, fingerprint=own, column=settings.column, split=settings.split)
-        read = {"max_length": settings.max_length, "max_sequences": settings.max_sequences}
-        return {"text": text, "tokenizer": self.tokenizer.key, **read}
+        return text_identity(settings.text, fingerprint=own, column=settings.column, split=settings.split)
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The text, unless it is the collection's."""
+        text = self.settings.text
+        return {} if text == "collection" else {f"the text {text}": content_key(self._content)}
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Read and tokenise the text; raises UserError for text that is not there or broken."""

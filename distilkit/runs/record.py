@@ -34,7 +34,8 @@ _REQUIRED: dict[str, type | tuple[type, ...]] = {
 class RunRecord:
     """run.json: what a run was started with. `raw` is the whole object.
 
-    `recipe` has the keys that were set, `resolved` all of them; `twin` and `twin_of` are names of runs.
+    `recipe` has the keys that were set, `resolved` all of them; `twin` and `twin_of` are names of runs. `content` has
+    the hashes of what the run reads: data, judgements, models and files.
     """
 
     name: str = ""
@@ -50,6 +51,7 @@ class RunRecord:
     versions: JsonObject = field(default_factory=dict)
     created: str = ""
     precision: JsonObject = field(default_factory=dict)
+    content: JsonObject = field(default_factory=dict)
     host: JsonObject = field(default_factory=dict)
     boot_id: str | None = None
     raw: JsonObject = field(default_factory=dict, repr=False)

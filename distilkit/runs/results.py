@@ -8,7 +8,8 @@ from pathlib import Path
 
 from distilkit.errors import UserError
 from distilkit.files import write_text
-from distilkit.runs.record import Cost, JsonObject, number, numbers, read_object, read_object_if_any, text
+from distilkit.manifest import read_manifest
+from distilkit.runs.record import Cost, JsonObject, as_table, number, numbers, read_object, read_object_if_any, text
 
 RUN = "run.trec"
 PER_QUERY = "per_query.csv"
@@ -49,9 +50,23 @@ class StoredResults:
         """The means."""
         return self.path / "measures.json"
 
+    @property
+    def cost_json(self) -> Path:
+        """What the system costs."""
+        return self.path / "cost.json"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files; a reference has no judgements of its own, which come last."""
+        return (self.run, self.table, self.measures_json, self.cost_json, self.qrels)
+
     def exist(self) -> bool:
         """Return whether the system has been measured."""
         return self.table.is_file() or self.run.is_file()
+
+    def made_of(self) -> JsonObject:
+        """Return what the results were made of, empty where nothing says it."""
+        return as_table(read_manifest(self.path).get("made_of"))
 
     def measures(self) -> Measures | None:
         """Return the means, None without their file; raises UserError where it is damaged."""
@@ -63,7 +78,7 @@ class StoredResults:
 
     def cost(self) -> Cost:
         """Return what the system costs, an empty cost without its file; raises UserError where it is damaged."""
-        return Cost.of(read_object_if_any(self.path / "cost.json"))
+        return Cost.of(read_object_if_any(self.cost_json))
 
     def references(self) -> dict[str, "StoredResults"]:
         """Return the first stage and the teacher, as far as the set has their folders."""

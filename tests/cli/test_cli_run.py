@@ -15,9 +15,10 @@ from distilkit.strategies import strategy_from_table
 
 Cli = Callable[..., Any]
 
-EVALUATION = {"run.trec", "per_query.csv", "measures.json", "cost.json"}
-MODEL = {f"model/{name}" for name in ("README.md", "config.json", "model.safetensors", "tokenizer.json")}
-COMMON = {"run.json", "status.json", "events.jsonl", "log.txt", "run.lock", *MODEL, "model/tokenizer_config.json"}
+EVALUATION = {"run.trec", "per_query.csv", "measures.json", "cost.json", "manifest.json"}
+WEIGHTS = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+MODEL = {f"model/{name}" for name in ("README.md", "manifest.json", *WEIGHTS)}
+COMMON = {"run.json", "status.json", "events.jsonl", "log.txt", "run.lock", *MODEL}
 STUDENT = {f"eval/test/{name}" for name in (*EVALUATION, "qrels.tsv")}
 REFERENCES = {f"eval/test/references/{system}/{name}" for system in ("bm25", "teacher") for name in EVALUATION}
 
@@ -61,7 +62,7 @@ def test_the_record_of_a_run(finished: Any, tiny_recipe: Path) -> None:
     record = read(finished.run / "run.json")
     assert set(record) == {
         "name", "strategy", "student", "seed", "twin", "twin_of", "overrides", "recipe", "resolved", "data", "argv",
-        "created", "versions", "git", "host", "boot_id", "precision",
+        "created", "versions", "git", "host", "boot_id", "precision", "content",
     }  # fmt: skip
     expected = {"name": "tiny", "strategy": "simplified_tinybert", "student": "bert_cat:L2_H16", "seed": 1}
     assert {key: record[key] for key in expected} == expected

@@ -12,7 +12,19 @@ ROOT = Path(distilkit.__file__).parent
 
 # From the bottom to the top: a room imports from its own level and from those below it.
 LEVELS = [
-    ["errors", "files", "problems", "tables", "options", "registry", "plugins", "settings", "progress", "runs"],
+    [
+        "errors",
+        "files",
+        "manifest",
+        "problems",
+        "tables",
+        "options",
+        "registry",
+        "plugins",
+        "settings",
+        "progress",
+        "runs",
+    ],
     ["losses", "models", "data", "packed"],
     ["strategies", "recipe"],
     ["training", "evaluation", "comparison"],

@@ -1,0 +1,107 @@
+"""What a run leaves in its folder: model, references and results, each with a manifest of what it was made of."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from distilkit.evaluation.results import write_evaluation
+from distilkit.evaluation.trec import write_qrels
+from distilkit.files import atomic_folder, content_key, write_json
+from distilkit.manifest import MANIFEST, is_made_of, write_made_of
+from distilkit.pipeline.content import content_of_set
+from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
+from distilkit.pipeline.pipeline import GridPoint, Pipeline
+from distilkit.pipeline.trained_stage import TrainedStage
+from distilkit.pipeline.workspace import Workspace
+from distilkit.runs.folder import RunFolder, machine
+from distilkit.runs.results import StoredResults
+
+
+def keep_model(student: TrainedStage, workspace: Workspace, folder: RunFolder) -> None:
+    """Copy the trained student into the run's folder."""
+    source, made_of = workspace.value(student), {"stage": student.key}
+
+    def copy() -> None:
+        if is_made_of(folder.model, made_of):
+            return
+        with atomic_folder(folder.model) as temporary:
+            shutil.copytree(source, temporary, dirs_exist_ok=True)
+            write_made_of(temporary, made_of)
+
+    workspace.processes.on_main(copy)
+
+
+def keep_references(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder) -> None:
+    """Copy what the first stage and the teacher reach on a query set into the run's folder."""
+    workspace, teacher = pipeline.workspace, pipeline.teacher_ranking(one)
+    candidates = workspace.value(one.queries.candidates)
+    run = candidates.run(one.data.collection)
+    systems = {"bm25": (run, {**FIRST_STAGE_COST, "machine": machine()}, [one.queries.candidates.key])}
+    if teacher is not None:
+        keys = [ranking.key for ranking in teacher.rankings]
+        systems["teacher"] = (teacher.run(workspace), teacher.cost(workspace), [*keys, teacher.combine])
+    for name, (run, cost, rankings) in systems.items():
+        results = StoredResults(folder.eval / one.name / "references" / name, folder.eval / one.name / "qrels.tsv")
+
+        def write(results: StoredResults = results, run: Any = run, cost: Any = cost, name: str = name) -> None:
+            write_evaluation(results.path, one.name, run, one.measure(run), name)
+            write_json(results.cost_json, cost)
+
+        if workspace.processes.is_main:
+            _keep(results.path, _made_of(pipeline, one, rankings), write, results.files[:-1])
+
+
+def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, point: GridPoint) -> None:
+    """Measure the student on a query set, and what it costs."""
+    workspace, ranking = pipeline.workspace, pipeline.student_ranking(point, one)
+    results = StoredResults(folder.eval / one.name, folder.eval / one.name / "qrels.tsv")
+    made_of = _made_of(pipeline, one, [ranking.key])
+    if workspace.processes.broadcast(is_made_of(results.path, made_of)):
+        return
+    run, cost = workspace.value(ranking), workspace.value(Cost(ranking))
+
+    def write() -> None:
+        evaluation = one.measure(run)
+        if evaluation.missing:
+            workspace.progress.say(f"{len(evaluation.missing)} judged queries have no candidates and score 0")
+        write_evaluation(results.path, one.name, run, evaluation, pipeline.recipe.name)
+        write_qrels(results.qrels, one.queries.qrels)
+        write_json(results.cost_json, {**cost, **_spent(pipeline, point)})
+
+    if workspace.processes.is_main:
+        _keep(results.path, made_of, write, results.files)
+
+
+def _made_of(pipeline: Pipeline, one: EvaluationSet, rankings: Sequence[str]) -> dict[str, Any]:
+    """Return what results depend on: what the run read, texts and judgements, candidates, rankings and measures."""
+    return {
+        "content": content_key(pipeline.content),
+        **content_of_set(one),
+        "candidates": pipeline.workspace.value(one.queries.candidates).content_hash(),
+        "rankings": list(rankings),
+        "measures": one.measures,
+    }
+
+
+def _keep(folder: Path, made_of: dict[str, Any], write: Callable[[], None], files: Sequence[Path]) -> None:
+    """Write results that are not there yet, or are of something else; those half written have no manifest."""
+    if is_made_of(folder, made_of):
+        return
+    (folder / MANIFEST).unlink(missing_ok=True)
+    write()
+    write_made_of(folder, made_of, [path.name for path in files])
+
+
+def _spent(pipeline: Pipeline, point: GridPoint) -> dict[str, Any]:
+    """Return the seconds of training: by stage, of the teacher, and of grid points that were not chosen."""
+
+    def seconds(stage: TrainedStage) -> float:
+        return float(pipeline.workspace.facts(stage)["seconds"])
+
+    trials = {stage for other in pipeline.grid() for stage in other.stages} - {*point.stages}
+    return {
+        "training_seconds": {stage.stage.name: seconds(stage) for stage in point.stages},
+        "teacher_seconds": sum(seconds(stage) for chain in pipeline.teacher_chains for stage in chain),
+        "grid_seconds": round(sum(seconds(stage) for stage in trials), 3),
+    }
