@@ -6,6 +6,7 @@ setup(
     packages=[*find_packages(include=["distilkit", "distilkit.*"]), *find_packages("tui"), "distilkit.recipes"],
     package_dir={"distilkit_tui": "tui/distilkit_tui", "distilkit.recipes": "recipes"},
     package_data={
+        "distilkit": ["py.typed"],
         "distilkit.recipes": ["**/*.toml"],
         "distilkit.comparison.render": ["templates/*"],
         "distilkit_tui": ["*.tcss"],

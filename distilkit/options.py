@@ -15,6 +15,9 @@ from distilkit.errors import UserError
 RunsDir = Annotated[Path, Option("--runs-dir", envvar="DISTILKIT_RUNS", help="The folder of all runs.")]
 Length = Annotated[int | None, Option(min=3, help="Tokens of one, read apart; the model's own by default.")]
 MaxLength = Annotated[int | None, Option(min=8, help="Tokens of a pair read together; the model's own.")]
+Model = Annotated[
+    str, Argument(metavar="MODEL", help="A run's name or folder, a model's folder, a hub id, or package:NAME.")
+]
 Architecture = Annotated[str | None, Option(help="Which ranker a model is that does not say so.")]
 BatchSize = Annotated[int, Option(min=1, help="Pairs a forward pass.")]
 Toggle = Literal["auto", "true", "false"]
@@ -42,6 +45,7 @@ class Ranking(Printed):
     query_length: Length = None
     document_length: Length = None
     bf16: Annotated[Toggle, Option(help="bfloat16; auto where the device is fast at it.")] = "auto"
+    runs_dir: RunsDir = Path("runs")
 
     @property
     def wants_bf16(self) -> bool | str:
@@ -114,7 +118,9 @@ class Show(Printed):
 class Score(Ranking):
     """Score triples, pairs or candidates with one teacher or several: raw logits."""
 
-    model: Annotated[list[str], Option(metavar="REF", help="A teacher: hub id, folder, package:NAME, NAME=REF.")]
+    model: Annotated[
+        list[str], Option(metavar="MODEL", help="A teacher: a run, a folder, a hub id, package:NAME; or NAME=MODEL.")
+    ]
     output: Annotated[Path, Option(metavar="FILE.tsv|FILE.parquet", help="Where the scores go.")]
     triples: Annotated[Path | None, Option(help="Query, positive, negative between tabs, ids or texts.")] = None
     pairs: Annotated[Path | None, Option(help="Query id and passage id between tabs.")] = None
@@ -134,7 +140,13 @@ class Score(Ranking):
 class Rerank(Ranking):
     """Re-rank the first stage's candidates with one ranker or several."""
 
-    models: Annotated[list[str], Argument(metavar="MODEL...", help="Hub ids, folders, package:NAME, NAME=REF.")]
+    models: Annotated[
+        list[str],
+        Argument(
+            metavar="MODEL...",
+            help="As a run's name or folder, a model's folder, a hub id, package:NAME; NAME=MODEL names its scores.",
+        ),
+    ]
     data: Annotated[str, Option(help="A BEIR or MS MARCO folder, or pydocs.")]
     output: Annotated[Path, Option(help="A TREC run; of several models one each, named after it.")]
     split: Annotated[str, Option(help="The split whose queries are re-ranked.")] = "test"
@@ -143,7 +155,6 @@ class Rerank(Ranking):
     combine: Annotated[str | None, Option(metavar="mean|standardised", help="Write the models' ensemble, too.")] = None
     max_length: MaxLength = None
     batch_size: BatchSize = 64
-    runs_dir: RunsDir = Path("runs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +170,7 @@ class Evaluate(Printed):
 class Retrieve(Ranking):
     """Search the whole collection, exactly: every query's best documents."""
 
-    model: Annotated[str, Argument(metavar="MODEL", help="A bert_dot or colbert: hub id, folder, run's folder.")]
+    model: Model
     data: Annotated[str, Option(help="A BEIR or MS MARCO folder, or pydocs.")]
     output: Annotated[Path, Option(help="A TREC run.")]
     split: Annotated[str, Option(help="The split whose queries are searched for; all for every query.")] = "test"
@@ -168,14 +179,13 @@ class Retrieve(Ranking):
     fp16: Annotated[bool, Option("--fp16", help="Documents' vectors in float16: half the memory.")] = False
     faiss: Annotated[str | None, Option(metavar="KIND", help="Search with FAISS: Flat, HNSW32, IVF...")] = None
     batch_size: BatchSize = 64
-    runs_dir: RunsDir = Path("runs")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench(Ranking):
     """Measure a ranker's latency, index time, memory, multiply-accumulates and storage."""
 
-    model: Annotated[str, Argument(metavar="MODEL", help="A hub id, a folder, a run's folder, package:NAME.")]
+    model: Model
     depth: Annotated[list[int] | None, Option(min=1, help="Documents of a query; repeatable.")] = None
     batch_sizes: Annotated[list[str] | None, Option(help='Documents a forward pass: "16 32 64".')] = None
     architecture: Annotated[str | None, Option(help="The ranker to time around a bare encoder.")] = None
@@ -190,7 +200,6 @@ class Bench(Ranking):
     tokenisation: Annotated[Tokenisation, Option(help="Whether it counts.")] = "both"
     paper: Annotated[bool, Option("--paper", help="Time as the Margin-MSE paper does, too.")] = False
     output: Annotated[Path | None, Option(help="Write the figures to a JSON file, too.")] = None
-    runs_dir: RunsDir = Path("runs")
 
     @property
     def depths(self) -> list[int]:
@@ -224,10 +233,11 @@ class Bench(Ranking):
 class Export(Printed):
     """Write a ranker as the library of its kind loads it."""
 
-    model: Annotated[str, Argument(metavar="MODEL", help="A hub id, a folder, a run's folder.")]
+    model: Model
     format_: Annotated[str, Option("--format", metavar="cross-encoder|sentence-transformers|pylate|transformers")]
     output: Annotated[Path, Option(metavar="DIR", help="A new folder.")]
     architecture: Architecture = None
+    runs_dir: RunsDir = Path("runs")
 
 
 @dataclass(frozen=True, kw_only=True)

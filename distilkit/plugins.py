@@ -4,9 +4,10 @@ import importlib.util
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import CodeType
 
 from distilkit.errors import UserError
-from distilkit.files import sha256_file
+from distilkit.files import content_key, sha256_file
 
 # A package names its modules under this group in its pyproject.toml: [project.entry-points."distilkit.strategies"].
 GROUP = "distilkit.strategies"
@@ -42,9 +43,32 @@ def load_file(path: Path, recipe: Path) -> None:
         raise UserError(f"{recipe}: plugins: {path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def code_of(module: str) -> str | None:
-    """Return the sha256 of a module's file where it is not distilkit's own, for keys of what it computes."""
-    if module.partition(".")[0] == "distilkit":
+def code_of(kind: type) -> str | None:
+    """Return the sha256 of the code of a class that is not distilkit's own, for keys of what it computes.
+
+    It is that of the class's file, and of its compiled functions where it has none, as in a notebook.
+    """
+    if kind.__module__.partition(".")[0] == "distilkit":
         return None
-    spec = importlib.util.find_spec(module) if module not in sys.modules else sys.modules[module].__spec__
-    return sha256_file(Path(spec.origin)) if spec is not None and spec.origin else None
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if file is not None and Path(file).is_file():
+        return sha256_file(Path(file))
+    return content_key([_compiled(own) for own in kind.__mro__ if own.__module__ == kind.__module__])
+
+
+def _compiled(kind: type) -> dict[str, str]:
+    """Return what a class defines: the instructions, constants and names of its functions, and its other values."""
+    found = {}
+    for name, value in vars(kind).items():
+        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+        code = getattr(function, "__code__", None)
+        if code is not None:
+            found[name] = _instructions(code)
+        elif not name.startswith("__"):
+            found[name] = repr(value) if isinstance(value, str | int | float | tuple) else type(value).__qualname__
+    return found
+
+
+def _instructions(code: CodeType) -> str:
+    inner = [_instructions(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    return repr((code.co_code, inner, code.co_names, code.co_varnames))

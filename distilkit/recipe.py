@@ -1,5 +1,6 @@
 """TOML -> a typed, strict Recipe; what is wrong is said in one sentence: file, line, key and the nearest right name."""
 
+import copy
 import re
 import tomllib
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ class Source:
             key = _key(override)
             if f"{dotted}.".startswith(f"{key}.") or key.startswith(f"{dotted}."):
                 return f"--set {override}"
+        if not self.files:
+            return "the recipe"
         found = [(file, *_line_of(file, location)) for file in self.files]
         file, line, _ = max(found, key=lambda one: one[2])
         return f"{file}:{line}" if line else str(file)
@@ -56,7 +59,19 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
 def load_with_source(path: str | Path, overrides: list[str] | None = None) -> tuple[Recipe, Source]:
     """Like `load_recipe`, and also return where each key came from."""
     file = find_recipe(path)
-    table, files = _read_chain(file, ())
+    return _loaded(*_read_chain(file, ()), overrides)
+
+
+def read_table(table: Table, overrides: list[str] | None = None) -> tuple[Recipe, Source]:
+    """Like `load_with_source`, for a recipe that is given as a table of its sections."""
+    table = copy.deepcopy(table)
+    parent = table.pop("extends", None)
+    base, files = ({}, []) if parent is None else _read_chain(find_recipe(parent), ())
+    return _loaded(_lay_over(base, table), files, overrides)
+
+
+def _loaded(table: Table, files: list[Path], overrides: list[str] | None) -> tuple[Recipe, Source]:
+    """Return the recipe of a table with `--set` overrides; without files its plug-ins are found from here."""
     # A strategy's name comes before its keys, in whichever order they were given.
     for override in sorted(overrides or [], key=lambda override: _key(override) != "strategy.name"):
         _override(table, override)
@@ -103,7 +118,7 @@ def _overruled(recipe: Recipe, searched: str, alone: str) -> str:
 def _holder(files: list[Path], plugin: str) -> Path:
     """Return the file of a chain that names a plugin, whose path is relative to it."""
     naming = [file for file in files if plugin in file.read_text(encoding="utf-8")]
-    return (naming or files)[0]
+    return (naming or files or [Path("the recipe")])[0]
 
 
 def validate(table: Table, source: Source) -> Recipe:

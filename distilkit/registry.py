@@ -26,7 +26,8 @@ class Registry(Generic[T]):
 
         def enter(entry: T) -> T:
             for known in (name, *aliases):
-                if known in self._entries or known in self._aliases:
+                taken = self._entries.get(self._aliases.get(known, known))
+                if taken is not None and not _is_redefinition(taken, entry):
                     raise ValueError(f"there is a {self.kind} called {known!r} already")
             self._entries[name] = entry
             self._aliases.update(dict.fromkeys(aliases, name))
@@ -64,3 +65,10 @@ class Registry(Generic[T]):
         more, self._more = self._more, None
         if more is not None:
             more()
+
+
+def _is_redefinition(known: object, entry: object) -> bool:
+    """Tell whether an entry is a known one, defined anew by its own module, as when a cell of a notebook runs again."""
+    if isinstance(known, type) and isinstance(entry, type):
+        return (known.__module__, known.__qualname__) == (entry.__module__, entry.__qualname__)
+    return known == entry

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from distilkit.bench.workload import Workload, store_of
+from distilkit.bench.workload import Workload
 from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import Side, SideTokens
 from distilkit.data.tokens import PairTokens, TokenStore
@@ -65,7 +65,7 @@ class Reading:
 
     def _tokenise(self, query: int, rows: Integers) -> Tokens:
         texts = [self.workload.queries[query]], [self.workload.documents[row] for row in rows]
-        queries, documents = (store_of(some, self.opened.tokenizer, self.opened.stored_length) for some in texts)
+        queries, documents = (TokenStore.of(some, self.opened.tokenizer, self.opened.stored_length) for some in texts)
         return with_stores(self.tokens, queries, documents)
 
 
@@ -89,7 +89,7 @@ class Keeping:
         return watch.part("read and score documents", lambda: self._score(encoded, rows, batch_size))
 
     def _tokenise(self, query: int) -> Side:
-        store = store_of([self.workload.queries[query]], self.opened.tokenizer, self.opened.stored_length)
+        store = TokenStore.of([self.workload.queries[query]], self.opened.tokenizer, self.opened.stored_length)
         return replace(self.tokens.queries, store=store)
 
     def _encode(self, side: Side, row: int) -> Encoded:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilkit.data.arrays import Integers
-from distilkit.data.tokens import TokenStore
 from distilkit.errors import UserError
 from distilkit.files import content_key
 from distilkit.models import STUDENTS, student_options
@@ -50,7 +49,7 @@ def open_subject(asked: Bench) -> tuple[OpenRanker, bool]:
     A new ranker costs what a trained one does. Raises UserError for a model without an architecture, and for options of
     a new ranker where there is a trained one.
     """
-    found = architecture_of(model_folder(asked.model))
+    found = architecture_of(model_folder(asked.model, asked.runs_dir))
     if found is None and asked.architecture is None:
         raise UserError(
             f"{asked.model} is an encoder, not a ranker: name the --architecture of the one to time around it, "
@@ -61,13 +60,13 @@ def open_subject(asked: Bench) -> tuple[OpenRanker, bool]:
     elif asked.option or asked.shape is not None:
         raise UserError(f"{asked.model} is a {found} already: --option and --shape are for a new ranker")
     else:
-        opened = open_ranker(asked.model, asked.architecture)
+        opened = open_ranker(asked.model, asked.architecture, runs_dir=asked.runs_dir)
     return opened.with_lengths(asked.query_length, asked.document_length, asked.max_length), found is not None
 
 
 def _new_ranker(asked: Bench) -> OpenRanker:
     assert asked.architecture is not None
-    folder = model_folder(asked.model)
+    folder = model_folder(asked.model, asked.runs_dir)
     tokenizer = load_tokenizer(folder)
     ranker = student_from(
         folder,
@@ -141,12 +140,3 @@ def whole_words(tokenizer: "PreTrainedTokenizerFast") -> list[str]:
     if not found:
         raise UserError("the tokenizer's vocabulary has no whole words to make texts of: name a collection with --data")
     return found
-
-
-def store_of(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> TokenStore:
-    """Return texts tokenised in memory, without special tokens, each cut to a length."""
-    encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    kept = [np.asarray(ids[:max_length], np.int32) for ids in encoded]
-    starts = np.concatenate([[0], np.cumsum([len(ids) for ids in kept])]).astype(np.int64)
-    lengths = np.array([len(ids) for ids in encoded], np.int64)
-    return TokenStore(np.concatenate([*kept, np.zeros(0, np.int32)]), starts, lengths)

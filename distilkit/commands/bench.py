@@ -12,11 +12,11 @@ from distilkit import options
 from distilkit.bench.index_time import IndexTime, index_documents
 from distilkit.bench.query_time import PAPER_DEPTH, Keeping, Reading, paper_timing, rounds_at, time_depth
 from distilkit.bench.result import Result, table_1
-from distilkit.bench.workload import Workload, made_up, of_collection, open_subject, store_of
+from distilkit.bench.workload import Workload, made_up, of_collection, open_subject
 from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
 from distilkit.data.side_tokens import SideTokens
-from distilkit.data.tokens import PairTokens
+from distilkit.data.tokens import PairTokens, TokenStore
 from distilkit.errors import UserError
 from distilkit.evaluation.cost import peak_kind, peak_memory, reset_peak
 from distilkit.evaluation.macs_check import check_macs
@@ -73,7 +73,8 @@ class Measuring:
         """Measure everything; encoded documents are written to a folder, and read from it again."""
         asked, workload, ranker = self.asked, self.workload, self.opened.ranker
         length, tokenizer = self.opened.stored_length, self.opened.tokenizer
-        queries, passages = (store_of(texts, tokenizer, length) for texts in (workload.queries, workload.documents))
+        texts = workload.queries, workload.documents
+        queries, passages = (TokenStore.of(some, tokenizer, length) for some in texts)
         tokens = self.opened.tokens(queries, passages)
         index, documents = self._index(tokens, folder / "documents.safetensors")
         reset_peak(self.device)

@@ -40,7 +40,7 @@ def export(asked: options.Export) -> str:
         raise UserError(f"--format {format_}: there is no such format{nearest(format_, formats)}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output}: exists already; choose a new folder")
-    opened = open_ranker(reference, asked.architecture)
+    opened = open_ranker(reference, asked.architecture, runs_dir=asked.runs_dir)
     ranker = opened.ranker
     if format_ not in ranker.exports:
         known = f"it takes {', '.join(ranker.exports)}" if ranker.exports else "it loads in distilkit alone"

@@ -66,7 +66,7 @@ def retrieve(asked: options.Retrieve) -> str | None:
     tag = named([asked.model])[0].name
     kept = "the same command goes on with the blocks of --index" if asked.index else "nothing was kept"
     with launched(asked, f"stopped; {kept}") as (processes, reporter), reporter.live():
-        opened = open_ranker(asked.model, asked.architecture, reporter.say)
+        opened = open_ranker(asked.model, asked.architecture, reporter.say, asked.runs_dir)
         opened = opened.with_lengths(asked.query_length, asked.document_length)
         _require_search(asked, opened)
         if asked.faiss is not None and processes.count > 1:

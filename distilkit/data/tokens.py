@@ -45,6 +45,15 @@ class TokenStore:
         tokens, starts, lengths = (mapped(folder / f"{name}.npy") for name in ("tokens", "starts", "lengths"))
         return cls(tokens, starts, lengths, ArrayFile(folder / "tokens.npy"))
 
+    @classmethod
+    def of(cls, texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> "TokenStore":
+        """Tokenise texts in memory."""
+        encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"] if texts else []
+        kept = [np.asarray(ids[:max_length], np.int32) for ids in encoded]
+        starts = np.concatenate([[0], np.cumsum([len(ids) for ids in kept])]).astype(np.int64)
+        lengths = np.array([len(ids) for ids in encoded], np.int64)
+        return cls(np.concatenate([*kept, np.zeros(0, np.int32)]), starts, lengths)
+
     def __getitem__(self, index: int) -> Tokens:
         return self.tokens[self.starts[index] : self.starts[index + 1]]
 

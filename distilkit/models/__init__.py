@@ -35,7 +35,7 @@ class Student:
     @property
     def code(self) -> str | None:
         """The sha256 of the module where it is not distilkit's own, for keys of what is trained with it."""
-        return code_of(self.module)
+        return None if self.module.partition(".")[0] == "distilkit" else code_of(self.ranker())
 
 
 STUDENTS: Registry[Student] = Registry("student architecture", load_entry_points)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -224,7 +225,9 @@ class Reporter:
     @contextmanager
     def live(self) -> Iterator[None]:
         """Show progress and catch Ctrl-C and SIGTERM as requests to stop, for a block."""
-        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        # Python lets a main thread alone do that.
+        caught = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        before = {number: signal.signal(number, self._on_signal) for number in caught}
         try:
             if self.bars:
                 self.bars.start()

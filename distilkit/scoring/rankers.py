@@ -1,5 +1,6 @@
 """The rankers that a command names, opened for scoring."""
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import torch
 
 from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
+from distilkit.data.sources import SOURCES
 from distilkit.data.sources.tables import find_file
 from distilkit.data.tokens import TokenStore, tokenizer_identity
 from distilkit.errors import UserError
@@ -25,6 +27,7 @@ from distilkit.models.weights import bin_note
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
+from distilkit.runs.read import is_run
 from distilkit.settings import DataSettings
 from distilkit.training.precision import Precision
 
@@ -136,15 +139,18 @@ class OpenRanker:
 
 
 def open_ranker(
-    reference: str, architecture: str | None = None, say: Callable[[str], object] = lambda _: None
+    reference: str,
+    architecture: str | None = None,
+    say: Callable[[str], object] = lambda _: None,
+    runs_dir: Path = Path("runs"),
 ) -> OpenRanker:
-    """Load a trained ranker and its tokenizer from a model, or from a run's folder.
+    """Load a trained ranker and its tokenizer from a model, or from a run by its name or folder.
 
     The architecture is for a model that does not say which ranker it is, as a bare encoder does not; `say` is told
     where weights are not read from safetensors. Raises UserError for a reference that holds no ranker, and where
     neither it nor the caller says which one.
     """
-    folder = model_folder(reference)
+    folder = model_folder(reference, runs_dir)
     if architecture is None:
         # Bare encoders, which do not say that they are rankers.
         architecture = next((name for name in STUDENTS if reference in STUDENTS[name].ranker().published), None)
@@ -160,6 +166,7 @@ def open_all(
     architecture: str | None = None,
     lengths: Sequence[int | None] = (None, None, None),
     say: Callable[[str], object] = lambda _: None,
+    runs_dir: Path = Path("runs"),
 ) -> dict[str, OpenRanker]:
     """Return several rankers by name, all with those lengths of queries, documents and pairs that are given.
 
@@ -167,8 +174,9 @@ def open_all(
     """
     opened: dict[str, OpenRanker] = {}
     for one in models:
-        says = len(models) > 1 and architecture_of(model_folder(one.reference)) is not None
-        opened[one.name] = open_ranker(one.reference, None if says else architecture, say).with_lengths(*lengths)
+        says = len(models) > 1 and architecture_of(model_folder(one.reference, runs_dir)) is not None
+        found = open_ranker(one.reference, None if says else architecture, say, runs_dir)
+        opened[one.name] = found.with_lengths(*lengths)
     return opened
 
 
@@ -216,26 +224,41 @@ def score_each(
     return scores
 
 
-def data_settings(data: str, candidates: str) -> DataSettings:
-    """Return the [data] table of a folder in BEIR's or MS MARCO's layout, or of the built-in collection."""
-    if data == "pydocs":
-        return DataSettings(source=data)
+def data_settings(data: str, candidates: str | None = None) -> DataSettings:
+    """Return the [data] table that an option's value stands for; raises UserError for any other value.
+
+    It is a folder in BEIR's or MS MARCO's layout, `pydocs`, or a source and what it reads: `ir_datasets:ID`,
+    `huggingface:ID`, `beir:FOLDER`, a plug-in's `NAME:FOLDER`.
+    """
+    name, sign, rest = data.partition(":")
+    if sign and rest and name in SOURCES and not Path(data).exists():
+        keys = inspect.signature(SOURCES[name]).parameters
+        place = "path" if "path" in keys and ("dataset" not in keys or Path(rest).is_dir()) else "dataset"
+        return DataSettings.model_validate({"source": SOURCES.resolve(name), place: rest, "candidates": candidates})
     folder = Path(data)
-    if not folder.is_dir():
-        raise UserError(
-            f"--data {data}: there is no such folder; expected one of BEIR's or MS MARCO's layout, or pydocs"
-        )
-    source = "beir" if find_file(folder, "corpus.jsonl") else "msmarco"
-    return DataSettings(source=source, path=data, candidates=candidates)
+    if folder.is_dir():
+        source = "beir" if find_file(folder, "corpus.jsonl") else "msmarco"
+        return DataSettings(source=source, path=data, candidates=candidates)
+    if data in SOURCES and not {"path", "dataset"} & {*inspect.signature(SOURCES[data]).parameters}:
+        return DataSettings(source=SOURCES.resolve(data))
+    raise UserError(
+        f"--data {data}: there is no such folder; expected one of BEIR's or MS MARCO's layout, pydocs, or a source "
+        f"with what it reads, such as ir_datasets:beir/scifact"
+    )
 
 
-def model_folder(reference: str) -> Path:
-    """Return the folder of a model: that of its reference, or what a run trained where the reference is its folder."""
-    run = Path(reference)
-    if (run / "run.json").is_file():
-        if not (run / "model").is_dir():
+def model_folder(reference: str, runs_dir: Path = Path("runs")) -> Path:
+    """Return the folder of a model: that of its reference, or what a run trained where it names a run or its folder.
+
+    A folder of the reference's own comes before a run below `runs_dir`, and that before a model on the hub.
+    """
+    path = Path(reference)
+    if not path.is_dir() and is_run(runs_dir / reference):
+        path = runs_dir / reference
+    if is_run(path):
+        if not (path / "model").is_dir():
             raise UserError(f"{reference} is a run without a model yet: finish it with --resume auto")
-        return local_folder(str(run / "model"))
+        return local_folder(str(path / "model"))
     return local_folder(reference)
 
 

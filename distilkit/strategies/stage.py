@@ -95,7 +95,7 @@ class Stage:
             for name in ("train_queries", "negatives", "negative_depth"):
                 del train[name]
         # Losses of other packages are known by their code, as nothing else tells when they change.
-        code = {term.name: code for term in self.terms if (code := code_of(type(term).__module__))}
+        code = {term.name: code for term in self.terms if (code := code_of(type(term)))}
         own = {**asdict(self), "terms": [{"name": term.name, **asdict(term)} for term in self.terms]}
         return {**own, **({"code": code} if code else {}), "train": train, "precision": precision}
 

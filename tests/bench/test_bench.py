@@ -12,7 +12,8 @@ from tiny_rankers import DOCUMENT_LENGTH, MAX_LENGTH, OPTIONS, QUERY_LENGTH, sav
 
 from distilkit.bench.index_time import index_documents
 from distilkit.bench.query_time import Keeping, Reading, Stopwatch, sizes_up_to, sweep_of
-from distilkit.bench.workload import made_up, store_of
+from distilkit.bench.workload import made_up
+from distilkit.data.tokens import TokenStore
 from distilkit.errors import RunFailed
 from distilkit.models.encoded import EncodedFile
 from distilkit.models.load import load_encoder, load_tokenizer
@@ -101,7 +102,7 @@ def test_what_is_timed_scores_the_documents(architecture: str, tokenises: bool, 
     opened = open_ranker(str(models / architecture))
     workload = made_up(opened.tokenizer, queries=2, documents=7, lengths=(5, 9))
     length = opened.stored_length
-    stores = [store_of(texts, opened.tokenizer, length) for texts in (workload.queries, workload.documents)]
+    stores = [TokenStore.of(texts, opened.tokenizer, length) for texts in (workload.queries, workload.documents)]
     tokens: Any = opened.tokens(stores[0], stores[1])
     rows, watch = np.array([5, 0, 3, 6]), Stopwatch(CPU)
     with torch.no_grad():

@@ -28,9 +28,9 @@ TEXTS = ["the red apple", "of the old river and the old river", "engine", "slow 
 
 
 def tokens_of(opened: OpenRanker) -> object:
-    from distilkit.bench.workload import store_of
+    from distilkit.data.tokens import TokenStore
 
-    stores = [store_of(texts, opened.tokenizer, opened.stored_length) for texts in (TEXTS[:2], TEXTS)]
+    stores = [TokenStore.of(texts, opened.tokenizer, opened.stored_length) for texts in (TEXTS[:2], TEXTS)]
     return opened.tokens(stores[0], stores[1])
 
 

@@ -30,6 +30,7 @@ LEVELS = [
     ["training", "evaluation", "comparison"],
     ["pipeline"],
     ["scoring", "bench"],
+    ["api"],
     ["commands"],
     ["cli", "__main__"],
 ]

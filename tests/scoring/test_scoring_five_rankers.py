@@ -28,13 +28,13 @@ def models(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> l
 
 def score_alone(model: Path, data: Path, query: str, document: str) -> float:
     """Return the score of one pair whose texts are tokenised by themselves."""
-    from distilkit.bench.workload import store_of
+    from distilkit.data.tokens import TokenStore
 
     opened = open_ranker(str(model))
     texts = {}
     for name in ("queries", "corpus"):
         texts |= {row["_id"]: row["text"] for row in map(json.loads, (data / f"{name}.jsonl").read_text().splitlines())}
-    stores = [store_of([texts[one]], opened.tokenizer, opened.stored_length) for one in (query, document)]
+    stores = [TokenStore.of([texts[one]], opened.tokenizer, opened.stored_length) for one in (query, document)]
     row = np.zeros(1, np.int64)
     with torch.no_grad():
         batch = batch_of(opened.tokens(stores[0], stores[1]).batch(row, row))

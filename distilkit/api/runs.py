@@ -1,0 +1,332 @@
+"""`distilkit.run`, `distilkit.plan` and `distilkit.runs`: training from Python, and the runs that are on disk."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distilkit.errors import UserError
+from distilkit.runs.listing import find_runs, locate
+from distilkit.runs.read import StoredRun, suite_members
+from distilkit.runs.record import Cost
+from distilkit.runs.results import PerQuery, StoredResults
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from distilkit.api.comparisons import SystemComparison
+    from distilkit.api.rankers import LoadedRanker
+    from distilkit.pipeline.plan import Plan, SuitePlan
+    from distilkit.pipeline.request import Request
+    from distilkit.settings import Recipe
+
+RecipeLike = "str | PathLike[str] | Mapping[str, Any] | Recipe"
+
+
+class Run:
+    """A run on disk: what it was told to do, how far it is, and what came out.
+
+    Everything is read from its folder when it is asked for, so that a run that goes on shows where it is. Methods raise
+    UserError, naming the file, where the folder is damaged.
+
+    Attributes:
+        path: the run's folder
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self._stored = StoredRun(self.path)
+        if not self._stored.exists():
+            raise UserError(f"{self.path} is no run's folder: expected the file run.json in it")
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self._stored.record.name or self.path.name
+
+    @property
+    def state(self) -> str:
+        """How it is: running, stalled, done, stopped, crashed or lost."""
+        return self._stored.state()
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe as it was resolved: every key with its value."""
+        return dict(self._stored.record.recipe)
+
+    @property
+    def sets(self) -> list[str]:
+        """The names of the query sets that there are results for."""
+        return self._stored.evaluated_sets()
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """The student's means on the first query set by measure; empty before it is evaluated."""
+        return self.measures_on()
+
+    @property
+    def per_query(self) -> PerQuery:
+        """Each judged query's value on the first query set by measure; empty before it is evaluated."""
+        return self.per_query_on()
+
+    def measures_on(self, eval_set: str | None = None, system: str | None = None) -> dict[str, float]:
+        """Return means by measure.
+
+        Args:
+            eval_set: a query set; by default `test`, or the first that there are results for
+            system: "bm25" or "teacher" for what the student is held against; the student by default
+
+        Raises UserError for a query set or a system that there are no results of.
+        """
+        results = self._results(eval_set, system)
+        found = results.measures() if results is not None else None
+        return {} if found is None else dict(found.measures)
+
+    def per_query_on(self, eval_set: str | None = None, system: str | None = None) -> PerQuery:
+        """Return each judged query's value by measure; arguments and errors are those of `measures_on`."""
+        results = self._results(eval_set, system)
+        return {} if results is None else results.per_query()
+
+    @property
+    def cost(self) -> Cost:
+        """What the student costs: parameters, latency, seconds of training by stage; empty before it is evaluated."""
+        results = self._results(None, None)
+        return Cost() if results is None else results.cost()
+
+    @property
+    def curve(self) -> list[dict[str, Any]]:
+        """The validation measures in the order in which they were taken, each with its stage and step."""
+        events = self._stored.student_events((), "validation", "curve")
+        return [{"stage": one.stage, "step": one.step, **one.values} for one in events]
+
+    @property
+    def twin(self) -> "Run | None":
+        """The label-only twin, None where the run has none."""
+        found = self._stored.twin()
+        return None if found is None else Run(found.path)
+
+    @property
+    def model(self) -> "LoadedRanker":
+        """The trained student, loaded; raises UserError where it is not trained yet."""
+        from distilkit.api.rankers import load
+
+        return load(self.path)
+
+    @property
+    def trec_run(self) -> Path:
+        """The student's TREC run on the first query set; raises UserError before it is evaluated."""
+        results = self._results(None, None)
+        if results is None:
+            raise UserError(f"{self.path}: the run has not been evaluated yet")
+        return results.run
+
+    def compare(self, **options: Any) -> "SystemComparison":
+        """Compare the student with its teacher, first stage and twin; the options are those of `distilkit.compare`."""
+        from distilkit.api.comparisons import compare
+
+        return compare([self], **options)
+
+    def _results(self, eval_set: str | None, system: str | None) -> StoredResults | None:
+        sets = self.sets
+        if eval_set is None:
+            eval_set = "test" if "test" in sets or not sets else sets[0]
+        if eval_set not in sets:
+            if not sets:
+                return None
+            raise UserError(f"{self.path}: no results on the set {eval_set!r}; there are {', '.join(sets)}")
+        results = self._stored.results(eval_set)
+        if system is None:
+            return results
+        references = results.references()
+        if system not in references:
+            raise UserError(f"{self.path}: no results of {system!r}; there are {', '.join(references) or 'none'}")
+        return references[system]
+
+    def __repr__(self) -> str:
+        means = ", ".join(f"{name} {value:.4f}" for name, value in self.measures.items())
+        return f"<run {self.name}: {self.state}{', ' if means else ''}{means}>"
+
+
+class Suite(Sequence[Run]):
+    """The runs of a suite on disk, by name.
+
+    Attributes:
+        path: the suite's folder
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @property
+    def name(self) -> str:
+        """The suite's name."""
+        return self.path.name
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs that have been started, without their label-only twins."""
+        return [Run(member.path) for member in suite_members(self.path)]
+
+    def compare(self, **options: Any) -> "SystemComparison":
+        """Compare the suite's systems; the options are those of `distilkit.compare`."""
+        from distilkit.api.comparisons import compare
+
+        return compare([self], **options)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a row a run: name, state and measures."""
+        import pandas as pd
+
+        return pd.DataFrame([{"run": one.name, "state": one.state, **one.measures} for one in self.runs])
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.runs)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.runs[place]
+
+    def __repr__(self) -> str:
+        return f"<suite {self.name}: {len(self)} runs>"
+
+
+def run(
+    recipe: "str | PathLike[str] | Mapping[str, Any] | Recipe",
+    *,
+    data: str | PathLike[str] | None = None,
+    set: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    seed: int | None = None,
+    runs_dir: str | PathLike[str] = "runs",
+    resume: bool = False,
+    quiet: bool = False,
+) -> Run | Suite:
+    """Train, evaluate and compare what a recipe names, as the command `distilkit run` does.
+
+    Ctrl-C (the stop button of a notebook) saves a checkpoint and raises Stopped; `resume=True` goes on from there, and
+    returns a run that is finished as it is.
+
+    Args:
+        recipe: a TOML file, the name of a shipped recipe, a table of its sections, or a Recipe
+        data: the collection: a folder of BEIR's or MS MARCO's layout, "pydocs", or what the recipe names by default
+        set: keys that are changed, as {"train.learning_rate": 1e-4}
+        name: the run's name; the recipe's by default
+        seed: the student's seed
+        runs_dir: the folder of all runs
+        resume: go on with a run that was stopped
+        quiet: show no progress
+
+    Returns:
+        The run, or the suite where the recipe has a [matrix].
+
+    Raises UserError for wrong input, before anything is computed, RunFailed where training fails, and Stopped.
+
+    Example:
+        >>> finished = run("quickstart", name="first", resume=True)  # doctest: +SKIP
+        >>> finished.measures["nDCG@10"]  # doctest: +SKIP
+        0.5017
+    """
+    from distilkit.pipeline.run import execute
+    from distilkit.pipeline.suite_run import execute_suite
+
+    request = _request(recipe, data, set, name, seed, runs_dir, resume)
+    if request.recipe.matrix is not None:
+        suite = execute_suite(request, quiet=quiet)
+        return Suite(suite.path if suite is not None else request.folder.path)
+    folder = execute(request, quiet=quiet)
+    return Run(folder.path if folder is not None else request.folder.path)
+
+
+def plan(
+    recipe: "str | PathLike[str] | Mapping[str, Any] | Recipe",
+    *,
+    data: str | PathLike[str] | None = None,
+    set: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    seed: int | None = None,
+    runs_dir: str | PathLike[str] = "runs",
+) -> "Plan | SuitePlan":
+    """Return what `run` would do with the same arguments: stages, examples, steps, what is cached; nothing is trained.
+
+    `to_text()` shows it, `to_json()` is plain data. Raises UserError as `run` does.
+    """
+    from distilkit.pipeline.plan import plan as made
+    from distilkit.pipeline.plan import suite_plan
+
+    request = _request(recipe, data, set, name, seed, runs_dir, False)
+    return suite_plan(request) if request.recipe.matrix is not None else made(request)
+
+
+def runs(runs_dir: str | PathLike[str] = "runs") -> list[Run]:
+    """Return the runs below a folder, those of suites and label-only twins included, by name."""
+    return [Run(one) for one in _folders(Path(runs_dir))]
+
+
+def open_run(name: str, runs_dir: str | PathLike[str] = "runs") -> Run:
+    """Return a run by its name or folder; raises UserError, with the nearest name, where there is none."""
+    return Run(locate(name, Path(runs_dir)).path)
+
+
+def _folders(runs_dir: Path) -> list[Path]:
+    return [one.path for one in find_runs(runs_dir)]
+
+
+def _request(
+    recipe: "str | PathLike[str] | Mapping[str, Any] | Recipe",
+    data: str | PathLike[str] | None,
+    changed: Mapping[str, Any] | None,
+    name: str | None,
+    seed: int | None,
+    runs_dir: str | PathLike[str],
+    resume: bool,
+) -> "Request":
+    from distilkit.options import require_runs_dir
+    from distilkit.pipeline.request import Request
+    from distilkit.recipe import load_with_source, read_table
+    from distilkit.settings import Recipe
+
+    require_runs_dir(Path(runs_dir))
+    overrides = [_override(key, value) for key, value in (changed or {}).items()]
+    overrides += [_override(key, value) for key, value in (("name", name), ("seed", seed)) if value is not None]
+    if data is not None:
+        overrides += [_override(f"data.{key}", value) for key, value in _data_table(fspath(data)).items()]
+    if isinstance(recipe, Recipe):
+        recipe = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if isinstance(recipe, Mapping):
+        loaded, source = read_table(dict(recipe), overrides)
+    else:
+        loaded, source = load_with_source(fspath(recipe), overrides)
+    return Request(loaded, source, Path(runs_dir), resume)
+
+
+def _data_table(data: str) -> dict[str, Any]:
+    from distilkit.scoring.rankers import data_settings
+
+    return data_settings(data).model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+
+
+def _override(key: str, value: object) -> str:
+    return f"{key}={_toml(value)}"
+
+
+def _toml(value: object) -> str:
+    """Return a value as TOML writes it on one line; raises UserError for one that TOML has not."""
+    if value is None:
+        return '"none"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_toml(str(key))} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool | int | float | str | PathLike):
+        import json
+
+        return (
+            repr(value)
+            if isinstance(value, float)
+            else json.dumps(fspath(value) if isinstance(value, PathLike) else value)
+        )
+    raise UserError(
+        f"set: {value!r} is no value of a recipe; expected a text, a number, true or false, a list or a table"
+    )
