@@ -31,6 +31,7 @@ VERBS: dict[type[Any], str] = {
     options.Compare: "compare",
     options.Runs: "listings",
     options.Show: "listings",
+    options.Clean: "clean",
     options.Score: "score",
     options.Rerank: "rerank",
     options.Evaluate: "evaluate",

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -81,6 +81,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def link_weights(source: str, target: str) -> None:
+    """Copy a file, or share it on disk where it holds weights, nobody edits it, and the file system can."""
+    if source.endswith((".safetensors", ".bin")):
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -107,6 +107,15 @@ class Runs(Printed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Clean(Printed):
+    """Show what runs share on disk, and remove what no run needs: after a question, or with --yes."""
+
+    yes: Annotated[bool, Option("--yes", help="Remove it; else nothing is, but after a question.")] = False
+    finished: Annotated[bool, Option("--finished", help="Finished runs count as needing nothing.")] = False
+    runs_dir: RunsDir = Path("runs")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Show(Printed):
     """Show one run: state, settings, validation, cost, measures."""
 

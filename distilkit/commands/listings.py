@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 from distilkit import options
-from distilkit.tables import table
+from distilkit.tables import size, table
 
 if TYPE_CHECKING:
     from distilkit.runs.listing import Summary
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def runs(asked: options.Runs) -> str:
     """Return a row a run: state, strategy, student, step and measures."""
+    from distilkit.runs.disk import taken
     from distilkit.runs.listing import find_runs, summary
 
     rows = [summary(run, asked.runs_dir) for run in find_runs(asked.runs_dir)]
@@ -20,13 +21,16 @@ def runs(asked: options.Runs) -> str:
     if not rows:
         return f"no runs in {asked.runs_dir}"
     names = list(dict.fromkeys(name for row in rows for name in row["measures"]))
-    return table(["run", "state", "strategy", "student", "step", *names], [_run_row(row, names) for row in rows])
+    header = ["run", "state", "strategy", "student", "step", "disk", *names]
+    shared = size(taken(asked.runs_dir / ".artifacts").size)
+    ending = f"{shared} of artifacts are shared by runs; distilkit clean lists them"
+    return f"{table(header, [_run_row(row, names) for row in rows])}\n{ending}"
 
 
 def _run_row(row: "Summary", names: list[str]) -> list[str]:
     step = f"{row['step']}/{row['total']}" if row["total"] else ""
     values = [f"{row['measures'][name]:.4f}" if name in row["measures"] else "" for name in names]
-    return [row["name"], row["state"], row["strategy"], row["student"], step, *values]
+    return [row["name"], row["state"], row["strategy"], row["student"], step, size(row["bytes"]), *values]
 
 
 def show(asked: options.Show) -> str:

@@ -72,6 +72,11 @@ class Artifact(Node[T]):
 
     together: ClassVar[bool] = False
 
+    @property
+    def address(self) -> str:
+        """Its folder below that of all artifacts."""
+        return f"{self.kind}/{self.key}"
+
     @abstractmethod
     def build(self, folder: Path, workspace: "Workspace") -> dict[str, Any] | None:
         """Write the result into an empty folder; may return facts for the manifest. Its inputs are there."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import write_qrels
-from distilkit.files import atomic_folder, content_key, write_json
+from distilkit.files import atomic_folder, content_key, link_weights, write_json
 from distilkit.manifest import MANIFEST, is_made_of, write_made_of
 from distilkit.pipeline.content import content_of_set
 from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
@@ -26,7 +26,7 @@ def keep_model(student: TrainedStage, workspace: Workspace, folder: RunFolder) -
         if is_made_of(folder.model, made_of):
             return
         with atomic_folder(folder.model) as temporary:
-            shutil.copytree(source, temporary, dirs_exist_ok=True)
+            shutil.copytree(source, temporary, copy_function=link_weights, dirs_exist_ok=True)
             write_made_of(temporary, made_of)
 
     workspace.processes.on_main(copy)

@@ -24,6 +24,7 @@ from distilkit.pipeline.session import (
     refuse_change,
     refuse_clash,
     refuse_foreign_twin,
+    state_needs,
     working,
 )
 from distilkit.pipeline.trained_stage import TrainedStage
@@ -118,7 +119,7 @@ def _run_twin(twin: Pipeline, folder: RunFolder, reporter: Reporter) -> None:
     if twin.workspace.processes.broadcast(is_done(folder)):
         return
     own = Reporter(folder if reporter.leads else None, parent=reporter)
-    workspace = replace(twin.workspace, progress=own, checkpoints=folder.checkpoints)
+    workspace = replace(twin.workspace, progress=own, checkpoints=folder.checkpoints, used=set())
     pipeline = Pipeline(twin.recipe, workspace, twin_of=twin.twin_of)
     with working(pipeline, folder, own):
         train_and_evaluate(pipeline, folder, own)
@@ -127,6 +128,7 @@ def _run_twin(twin: Pipeline, folder: RunFolder, reporter: Reporter) -> None:
 def train_and_evaluate(pipeline: Pipeline, folder: RunFolder, reporter: Reporter) -> None:
     """Do everything that is not done yet; raises RunFailed, and Stopped after a checkpoint."""
     workspace, is_twin = pipeline.workspace, pipeline.twin_of is not None
+    workspace.processes.on_main(lambda: state_needs(pipeline, folder))
     for place, chain in enumerate(pipeline.teacher_chains, 1):
         only = len(pipeline.teacher_chains) == 1
         with reporter.scope("teacher: " if only else f"teacher {place}/{len(pipeline.teacher_chains)}: "):
@@ -140,6 +142,7 @@ def train_and_evaluate(pipeline: Pipeline, folder: RunFolder, reporter: Reporter
         _keep_curve(pipeline, folder, point)
         for one in pipeline.sets:
             keep_results(pipeline, one, folder, point)
+    workspace.processes.on_main(lambda: state_needs(pipeline, folder))
     if workspace.processes.is_main and folder.checkpoints.exists():
         shutil.rmtree(folder.checkpoints)
 
@@ -159,6 +162,7 @@ def _train_student(pipeline: Pipeline, folder: RunFolder, reporter: Reporter) ->
     points = pipeline.grid()
     best = _search(pipeline, folder, reporter, points) if len(points) > 1 else points[0].values
     chosen = pipeline.point(best)
+    pipeline.workspace.processes.on_main(lambda: state_needs(pipeline, folder, chosen.stages))
     _train(chosen.stages, pipeline.workspace, reporter)
     # The last one said so far may be that of another point, of a trial, or of the teacher.
     if validation := chosen.stages[-1].known_validation(pipeline.workspace):

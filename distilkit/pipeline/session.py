@@ -1,11 +1,13 @@
 """A run's folder while it is worked on: its lock, its record, its life signs, and how it ended."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from distilkit.errors import Busy, Stopped, UserError
+from distilkit.files import write_json
+from distilkit.pipeline.graph import Artifact, Node, every
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
@@ -36,6 +38,7 @@ def working(
         folder.stop.unlink(missing_ok=True)
         if new := not folder.exists():
             folder.create({**_record(pipeline, overrides), "precision": precision, "content": content})
+        state_needs(pipeline, folder)
         return new
 
     made = processes.on_main(claim)
@@ -52,6 +55,15 @@ def working(
         raise
     finally:
         lock.release()
+
+
+def state_needs(pipeline: Pipeline, folder: RunFolder, more: Sequence[Node[Any]] = ()) -> None:
+    """Name the artifacts that a run is made of in its folder, for `distilkit clean`; those named before stay."""
+    nodes = every([*pipeline.targets(), *pipeline.to_count(), *more])
+    found = {node.address for node in nodes if isinstance(node, Artifact)}
+    before = StoredRun(folder.path).needs() or frozenset()
+    if not (all_of := found | pipeline.workspace.used) <= before:
+        write_json(folder.artifacts, {"artifacts": sorted(all_of | before)})
 
 
 def _record(pipeline: Pipeline, overrides: tuple[str, ...]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from distilkit.pipeline.precision import measured_once
 from distilkit.pipeline.reporter import Reporter
 from distilkit.progress import ProcessGroup
 from distilkit.runs.lock import Lock
+from distilkit.runs.uses import Uses
 from distilkit.training.precision import AutoPrecision, Precision, auto_precision, choose_precision
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Workspace:
         progress: is told how far the work is, and asks it to stop
         checkpoints: where a stage keeps what it resumes from
         auto: what `bf16 = "auto"` comes to; decided when it is first asked for, where a run has not recorded it
+        used: the artifacts that were asked for, as `KIND/KEY`
     """
 
     root: Path
@@ -43,13 +45,15 @@ class Workspace:
     progress: Reporter
     checkpoints: Path | None = None
     auto: AutoPrecision | None = None
+    used: set[str] = field(default_factory=set, repr=False)
     _values: dict[str, Any] = field(default_factory=dict, repr=False)
     _built: set[str] = field(default_factory=set, repr=False)
     _building: list[str] = field(default_factory=list, repr=False)
+    _uses: Uses | None = field(default=None, repr=False)
 
     def path(self, node: Artifact[Any]) -> Path:
         """Return where an artifact is, or will be."""
-        return self.root / node.kind / node.key
+        return self.root / node.address
 
     def has(self, node: Artifact[Any]) -> bool:
         """Return whether an artifact is complete."""
@@ -111,9 +115,17 @@ class Workspace:
     def is_done(self, node: Node[Any]) -> bool:
         if not isinstance(node, Artifact):
             return False
-        if node.key not in self._built and self.processes.on_main(lambda: self.has(node)):
+        self.used.add(node.address)
+        if node.key not in self._built and self.processes.on_main(lambda: self._finds(node)):
             self._built.add(node.key)
         return node.key in self._built
+
+    def _finds(self, node: Artifact[Any]) -> bool:
+        """Return whether an artifact is complete, and keep it from being removed from now on."""
+        if self._uses is None:
+            self._uses = Uses(self.root)
+        self._uses.state(node.address)
+        return self.has(node)
 
     def _build(self, node: Artifact[Any]) -> None:
         """Build an artifact in a temporary folder, which then takes its name; wait for another run that builds it."""

@@ -20,7 +20,8 @@ PACKAGES = ("torch", "transformers", "accelerate", "datasets", "ir-measures", "b
 class RunFolder:
     """`runs/NAME/`: run.json, status.json, events.jsonl, log.txt, run.lock, checkpoints/, model/, eval/.
 
-    grid.json is there where a grid was searched, curve.json where the student was validated on the way.
+    artifacts.json names the artifacts that it needs; grid.json is there where a grid was searched, curve.json where the
+    student was validated on the way.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,6 +35,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.model = path / "model"
         self.eval = path / "eval"
+        self.artifacts = path / "artifacts.json"
         self.grid = path / "grid.json"
         self.curve = path / "curve.json"
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from distilkit.errors import UserError, nearest
+from distilkit.runs.disk import taken
 from distilkit.runs.read import StoredRun, is_run
 
 
@@ -17,6 +18,7 @@ class Summary(TypedDict):
     step: int | None
     total: int | None
     measures: dict[str, float]
+    bytes: int
 
 
 def find_runs(runs_dir: Path) -> list[StoredRun]:
@@ -24,7 +26,12 @@ def find_runs(runs_dir: Path) -> list[StoredRun]:
     if not runs_dir.is_dir():
         return []
     found = [path.parent for pattern in ("*/run.json", "*/*/run.json") for path in runs_dir.glob(pattern)]
-    return [StoredRun(path) for path in sorted(found) if ".artifacts" not in path.parts]
+    # What begins with a dot is on its way in or out.
+    return [StoredRun(path) for path in sorted(found) if not _is_hidden(path.relative_to(runs_dir))]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def locate(name: str, runs_dir: Path) -> StoredRun:
@@ -38,11 +45,14 @@ def locate(name: str, runs_dir: Path) -> StoredRun:
 
 def summary(run: StoredRun, runs_dir: Path) -> Summary:
     """Return a run's line; a damaged run says no more than that, and `show` says what is wrong with it."""
-    name = str(run.path.relative_to(runs_dir))
+    name, size = str(run.path.relative_to(runs_dir)), taken(run.path).size
     try:
         record, status, measures = run.record, run.status(), run.results().measures()
     except UserError:
-        return Summary(name=name, state="damaged", strategy="", student="", step=None, total=None, measures={})
+        empty: dict[str, float] = {}
+        return Summary(
+            name=name, state="damaged", strategy="", student="", step=None, total=None, measures=empty, bytes=size
+        )
     return Summary(
         name=name,
         state=run.state(status),
@@ -51,4 +61,5 @@ def summary(run: StoredRun, runs_dir: Path) -> Summary:
         step=status.step,
         total=status.total,
         measures=measures.measures if measures else {},
+        bytes=size,
     )

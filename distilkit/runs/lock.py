@@ -14,15 +14,35 @@ class Lock:
 
     def acquire(self) -> bool:
         """Take the lock; return whether it was free."""
+        return self._take(fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def wait(self, shared: bool = False) -> None:
+        """Take the lock as soon as it is free; with `shared`, beside others that share it."""
+        while not self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+            pass
+
+    def _take(self, how: int) -> bool:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
+            fcntl.lockf(file, how)
+            # Another one may have removed the file before it gave the lock back: then this is the lock of nothing.
+            taken = os.path.samestat(os.fstat(file), os.stat(self.path))
+        except (BlockingIOError, PermissionError, FileNotFoundError):
+            taken = False
+        except BaseException:
             os.close(file)
-            return False
-        self._file = file
-        return True
+            raise
+        if taken:
+            self._file = file
+        else:
+            os.close(file)
+        return taken
+
+    def write(self, text: str) -> None:
+        """Write on in the file of a lock that is held; closing another handle of it would give the lock back."""
+        assert self._file is not None
+        os.write(self._file, text.encode())
 
     def release(self) -> None:
         """Give the lock back."""

@@ -73,6 +73,11 @@ class StoredRun:
         found = StoredRun(self.path.resolve().parent / Path(name).name) if name else None
         return found if found is not None and found.exists() else None
 
+    def needs(self) -> frozenset[str] | None:
+        """Return the artifacts that the run needs, as `KIND/KEY`; None where that was never stated."""
+        named = read_object_if_any(self.folder.artifacts).get("artifacts")
+        return frozenset(map(str, named)) if isinstance(named, list) else None
+
     def grid(self) -> JsonObject:
         """Return what was tried and chosen on the validation queries, empty without a grid."""
         return read_object_if_any(self.folder.grid)

@@ -59,7 +59,7 @@ def test_runs_lists_every_run(cli: Cli, finished: Any) -> None:
     listed = json.loads(cli("runs", "--runs-dir", finished.runs, "--json").out)
     assert [one["name"] for one in listed] == ["tiny", "tiny-label_only"]
     for one in listed:
-        assert set(one) == {"name", "state", "strategy", "student", "step", "total", "measures"}
+        assert set(one) == {"name", "state", "strategy", "student", "step", "total", "measures", "bytes"}
     student, twin = listed
     assert (student["state"], student["strategy"], student["student"]) == (
         "done",
@@ -69,9 +69,11 @@ def test_runs_lists_every_run(cli: Cli, finished: Any) -> None:
     assert (student["step"], student["total"], list(student["measures"])) == (16, 16, ["RR@10", "nDCG@10"])
     assert twin["strategy"] == "fine_tune"
     rows = {line.split()[0]: line.split() for line in cli("runs", "--runs-dir", finished.runs).out.splitlines()}
-    assert rows["run"] == ["run", "state", "strategy", "student", "step", "RR@10", "nDCG@10"]
+    assert rows["run"] == ["run", "state", "strategy", "student", "step", "disk", "RR@10", "nDCG@10"]
     assert rows["tiny"][1:5] == ["done", "simplified_tinybert", "bert_cat:L2_H16", "16/16"]
-    assert rows["tiny"][5] == f"{student['measures']['RR@10']:.4f}"
+    disk = sum(path.stat().st_size for path in finished.run.rglob("*") if path.is_file())
+    assert (student["bytes"], rows["tiny"][5:7]) == (disk, [f"{disk / 1024:.1f}", "KiB"])
+    assert rows["tiny"][7] == f"{student['measures']['RR@10']:.4f}"
 
 
 def test_no_runs(cli: Cli, tmp_path: Path) -> None:

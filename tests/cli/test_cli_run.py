@@ -18,7 +18,7 @@ Cli = Callable[..., Any]
 EVALUATION = {"run.trec", "per_query.csv", "measures.json", "cost.json", "manifest.json"}
 WEIGHTS = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 MODEL = {f"model/{name}" for name in ("README.md", "manifest.json", *WEIGHTS)}
-COMMON = {"run.json", "status.json", "events.jsonl", "log.txt", "run.lock", *MODEL}
+COMMON = {"run.json", "artifacts.json", "status.json", "events.jsonl", "log.txt", "run.lock", *MODEL}
 STUDENT = {f"eval/test/{name}" for name in (*EVALUATION, "qrels.tsv")}
 REFERENCES = {f"eval/test/references/{system}/{name}" for system in ("bm25", "teacher") for name in EVALUATION}
 
@@ -45,6 +45,17 @@ def test_a_run_leaves_exactly_these_files(finished: Any) -> None:
     assert kinds == {"collection", "candidates", "tokens", "teacher", "stage", "ranking", "cost"}
     leftovers = [name for name in files(finished.runs / ".artifacts") if name.endswith(".lock") or "/." in name]
     assert leftovers == []
+
+
+def test_weights_are_stored_once_and_what_people_edit_is_the_runs_own(finished: Any) -> None:
+    (stage,) = (
+        path.parent
+        for path in (finished.runs / ".artifacts" / "stage").glob("*/model/model.safetensors")
+        if path.samefile(finished.run / "model" / "model.safetensors")
+    )
+    for name in ("config.json", "tokenizer.json", "README.md"):
+        assert (stage / name).read_bytes() == (finished.run / "model" / name).read_bytes()
+        assert not (stage / name).samefile(finished.run / "model" / name)
 
 
 def test_a_run_ends_in_its_table(finished: Any) -> None:

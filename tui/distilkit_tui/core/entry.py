@@ -25,7 +25,7 @@ STATES = {
 class Entry:
     """What run.json, status.json and measures.json say of a run; `key` is its path below the folder of all runs.
 
-    `pace` is in steps a second by the clock, `problem` why it is damaged.
+    `pace` is in steps a second by the clock, `problem` why it is damaged, `bytes` what its folder takes on disk.
     """
 
     key: str
@@ -36,6 +36,7 @@ class Entry:
     measures: dict[str, float] = field(default_factory=dict)
     problem: str = ""
     pace: float | None = None
+    bytes: int = 0
 
     @property
     def live(self) -> bool:
@@ -112,9 +113,10 @@ ORDERS: dict[str, Callable[[Entry], Any]] = {
     "test": lambda entry: entry.measures.get(entry.measure),
     "rate": lambda entry: entry.rate,
     "eta": lambda entry: entry.eta,
+    "disk": lambda entry: entry.bytes,
 }
 # Those that begin with the greatest.
-DESCENDING = {"started", "step", "validation", "test", "rate"}
+DESCENDING = {"started", "step", "validation", "test", "rate", "disk"}
 
 
 def ordered(entries: Iterable[Entry], order: str, reverse: bool = False) -> list[Entry]:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from distilkit.errors import UserError
 from distilkit.runs.read import StoredRun
 from distilkit.runs.record import as_table, flat
+from distilkit.tables import size
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.history import History
-from distilkit_tui.core.text import duration, shown, size
+from distilkit_tui.core.text import duration, shown
 
 # What stands in a run.json beside the configuration, and a value that a run does not have.
 SECTIONS = ("data", "versions", "host")

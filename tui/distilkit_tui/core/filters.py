@@ -32,6 +32,7 @@ _FIELDS: dict[str, Callable[[Entry], Any]] = {
     "loss": lambda entry: entry.loss,
     "rate": lambda entry: entry.rate,
     "eta": lambda entry: entry.eta,
+    "disk": lambda entry: entry.bytes,
 }
 
 

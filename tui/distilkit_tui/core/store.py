@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from distilkit.errors import UserError
+from distilkit.runs.disk import taken
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.listing import find_runs
 from distilkit.runs.read import StoredRun
@@ -108,8 +109,6 @@ class RunStore:
         found = {}
         for folder in folders:
             key = str(folder.path.relative_to(self.runs_dir))
-            if key.startswith(".") or "/." in key:  # on its way out
-                continue
             found[key] = before.get(key) or Entry(key, folder, "new")
         for key in self._stamps.keys() - found.keys():
             del self._stamps[key]
@@ -167,14 +166,15 @@ class RunStore:
 
 def read_entry(key: str, folder: RunFolder) -> Entry:
     """Return a run as its files tell it; what cannot be read makes it `damaged`, with the reason."""
-    run = StoredRun(folder.path)
+    run, size = StoredRun(folder.path), taken(folder.path).size
     try:
         status, found = run.status(), run.results().measures()
-        return Entry(key, folder, run.state(status), run.record, status, found.measures if found else {})
+        measures = found.measures if found else {}
+        return Entry(key, folder, run.state(status), run.record, status, measures, bytes=size)
     except UserError as error:
-        return Entry(key, folder, "damaged", problem=str(error))
+        return Entry(key, folder, "damaged", problem=str(error), bytes=size)
     except OSError as error:
-        return Entry(key, folder, "damaged", problem=f"{folder.path} cannot be read: {error}")
+        return Entry(key, folder, "damaged", problem=f"{folder.path} cannot be read: {error}", bytes=size)
 
 
 def _stamp(path: Path) -> Stamp:

@@ -107,14 +107,3 @@ def rate(per_second: float | None) -> str:
     if per_second is None:
         return ""
     return f"{per_second:.3g}/s" if per_second < 1000 else f"{per_second / 1000:.3g}k/s"
-
-
-def size(count: float) -> str:
-    """Return bytes for people."""
-    if count < 1024:
-        return f"{count:.0f} B"
-    for unit in ("KiB", "MiB", "GiB"):
-        count /= 1024
-        if count < 1024:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1024:.1f} TiB"

@@ -9,12 +9,13 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.widgets import Static, TabbedContent, TabPane
 
+from distilkit.tables import size
 from distilkit_tui.core import facts
 from distilkit_tui.core.control import memory
 from distilkit_tui.core.entry import STATES, Entry, ordered
 from distilkit_tui.core.progress import examples_per_step, headline, of_teacher, parts, progress_line, work_under_way
 from distilkit_tui.core.store import Snapshot
-from distilkit_tui.core.text import duration, figure, rate, safe, short, size
+from distilkit_tui.core.text import duration, figure, rate, safe, short
 from distilkit_tui.keys import bindings
 from distilkit_tui.plots import Shown, learning_rate_plot, loss_plot, speed_plot, validation_plot
 from distilkit_tui.screens.base import RunActions

@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.widgets import Input, Static
 
 from distilkit.errors import UserError
+from distilkit.tables import size
 from distilkit_tui.core.entry import DESCENDING, ORDERS, STATES, Entry, ordered
 from distilkit_tui.core.filters import compile_filter
 from distilkit_tui.core.store import Snapshot
@@ -30,6 +31,7 @@ COLUMNS: dict[str, Column] = {
     "test": Column("test", 7, align="right", rank=3),
     "rate": Column("rate", 7, align="right", rank=1),
     "eta": Column("ETA", 6, align="right", rank=5),
+    "disk": Column("disk", 10, align="right", rank=0),
 }
 
 
@@ -101,6 +103,7 @@ class RunsScreen(RunActions):
             optional(test),
             rate(entry.rate),
             duration(entry.eta),
+            size(entry.bytes),
         ]
 
     def _empty(self, snapshot: Snapshot) -> str:

@@ -5,8 +5,9 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from distilkit.tables import size
 from distilkit_tui.core.planning import PlanStep, PlanView
-from distilkit_tui.core.text import duration, safe, size
+from distilkit_tui.core.text import duration, safe
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 COLUMNS = (
