@@ -19,7 +19,6 @@ app = typer.Typer(
     name="distilkit",
     help="Distil neural rankers, and find out whether the difference is real.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -40,6 +39,7 @@ VERBS: dict[type[Any], str] = {
     options.Export: "export",
     options.Strategies: "listings",
     options.Recipes: "listings",
+    options.Doctor: "doctor",
     options.Tui: "listings",
 }
 
@@ -51,7 +51,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character shows its number
     try:
         try:
-            app(standalone_mode=True)
+            app(prog_name="distilkit")
         finally:
             sys.stdout.flush()
     except UserError as error:

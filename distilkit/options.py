@@ -55,7 +55,10 @@ class Ranking(Printed):
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Printed):
-    """Train, evaluate and compare what a recipe names."""
+    """Train, evaluate and compare what a recipe names.
+
+    Example: distilkit run recipes/simplified_tinybert.toml --set train.learning_rate=1e-4 --name first
+    """
 
     recipe: Annotated[str, Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")]
     set_: Annotated[list[str] | None, Option("--set", metavar="K=V", help="Change a key, as section.key=value.")] = None
@@ -68,7 +71,10 @@ class Run(Printed):
 
 @dataclass(frozen=True, kw_only=True)
 class Compare(Printed):
-    """Test whether the differences between systems are real."""
+    """Test whether the differences between systems are real.
+
+    Example: distilkit compare runs/simplified_tinybert --baseline teacher --output report.html
+    """
 
     systems: Annotated[
         list[str], Argument(metavar="SYSTEM...", help="Run folders, names of runs or suites, TREC run files.")
@@ -80,15 +86,29 @@ class Compare(Printed):
     eval_set: Annotated[
         list[str] | None, Option(help="Query sets of run folders; all that the runs share by default.")
     ] = None
-    queries: Annotated[str, Option(metavar="judged|intersection")] = "judged"
-    test: Annotated[str, Option(metavar="t-test|wilcoxon|permutation|bootstrap")] = "t-test"
-    correction: Annotated[str, Option(metavar="none|bonferroni|holm|bh")] = "holm"
+    queries: Annotated[
+        str,
+        Option(metavar="judged|intersection", help="All judged queries, or those that every system has results for."),
+    ] = "judged"
+    test: Annotated[
+        str, Option(metavar="t-test|wilcoxon|permutation|bootstrap", help="The paired test that p is of.")
+    ] = "t-test"
+    correction: Annotated[
+        str, Option(metavar="none|bonferroni|holm|bh", help="The correction of p over all comparisons of the report.")
+    ] = "holm"
     alpha: Annotated[list[str] | None, Option(help="Levels of the marks, the larger one the interval's.")] = None
-    non_inferiority: Annotated[float, Option(help="The margin.")] = 0.03
-    margin_kind: Annotated[Margin, Option()] = "relative"
+    non_inferiority: Annotated[float, Option(help="The margin of non-inferiority.")] = 0.03
+    margin_kind: Annotated[Margin, Option(help="Whether the margin is a share of the baseline's mean.")] = "relative"
     equivalence: Annotated[bool, Option("--equivalence", help="Test equivalence at the margin, too.")] = False
     seeds: Annotated[str, Option(metavar="mean|hierarchical", help="What several seeds of a run are.")] = "mean"
-    format_: Annotated[str, Option("--format", metavar="text|markdown|latex|html|json|csv")] = "text"
+    format_: Annotated[
+        str | None,
+        Option(
+            "--format",
+            metavar="text|markdown|latex|html|json|csv",
+            help="The report's format; by default what the suffix of --output names, else text.",
+        ),
+    ] = None
     details: Annotated[bool, Option("--details", help="Show every comparison's figures in text.")] = False
     tables: Annotated[
         list[str] | None, Option(metavar="cost|depth|training|curve|fidelity", help="Tables beside the means.")
@@ -101,7 +121,10 @@ class Compare(Printed):
 
 @dataclass(frozen=True, kw_only=True)
 class Runs(Printed):
-    """List the runs: state, strategy, student, step and measures."""
+    """List the runs: state, strategy, student, step and measures.
+
+    Example: distilkit runs --json
+    """
 
     runs_dir: RunsDir = Path("runs")
 
@@ -117,7 +140,10 @@ class Clean(Printed):
 
 @dataclass(frozen=True, kw_only=True)
 class Show(Printed):
-    """Show one run: state, settings, validation, cost, measures."""
+    """Show one run: state, settings, validation, cost, measures.
+
+    Example: distilkit show simplified_tinybert
+    """
 
     name: Annotated[str, Argument(metavar="RUN", help="A run's name or folder.")]
     runs_dir: RunsDir = Path("runs")
@@ -125,7 +151,10 @@ class Show(Printed):
 
 @dataclass(frozen=True, kw_only=True)
 class Score(Ranking):
-    """Score triples, pairs or candidates with one teacher or several: raw logits."""
+    """Score triples, pairs or candidates with one teacher or several: raw logits.
+
+    Example: distilkit score --model my-teacher --triples triples.tsv --data my-collection --output scores.tsv
+    """
 
     model: Annotated[
         list[str], Option(metavar="MODEL", help="A teacher: a run, a folder, a hub id, package:NAME; or NAME=MODEL.")
@@ -147,7 +176,10 @@ class Score(Ranking):
 
 @dataclass(frozen=True, kw_only=True)
 class Rerank(Ranking):
-    """Re-rank the first stage's candidates with one ranker or several."""
+    """Re-rank the first stage's candidates with one ranker or several.
+
+    Example: distilkit rerank simplified_tinybert --data my-collection --output mine.trec
+    """
 
     models: Annotated[
         list[str],
@@ -168,7 +200,10 @@ class Rerank(Ranking):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Printed):
-    """Measure TREC runs under the evaluation policy."""
+    """Measure TREC runs under the evaluation policy.
+
+    Example: distilkit evaluate mine.trec --qrels my-collection/qrels/test.tsv --measures "nDCG@10 RR@10"
+    """
 
     runs: Annotated[list[str], Argument(metavar="RUN...", help="TREC runs, plain or .gz; NAME=PATH renames.")]
     qrels: Annotated[Path, Option(help="Judgements, TREC or BEIR TSV, plain or .gz.")]
@@ -177,7 +212,10 @@ class Evaluate(Printed):
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieve(Ranking):
-    """Search the whole collection, exactly: every query's best documents."""
+    """Search the whole collection, exactly: every query's best documents.
+
+    Example: distilkit retrieve my-bi-encoder --data my-collection --output mine.trec --depth 100
+    """
 
     model: Model
     data: Annotated[str, Option(help="A BEIR or MS MARCO folder, or pydocs.")]
@@ -192,7 +230,10 @@ class Retrieve(Ranking):
 
 @dataclass(frozen=True, kw_only=True)
 class Bench(Ranking):
-    """Measure a ranker's latency, index time, memory, multiply-accumulates and storage."""
+    """Measure a ranker's latency, index time, memory, multiply-accumulates and storage.
+
+    Example: distilkit bench simplified_tinybert --depth 100
+    """
 
     model: Model
     depth: Annotated[list[int] | None, Option(min=1, help="Documents of a query; repeatable.")] = None
@@ -240,10 +281,20 @@ class Bench(Ranking):
 
 @dataclass(frozen=True, kw_only=True)
 class Export(Printed):
-    """Write a ranker as the library of its kind loads it."""
+    """Write a ranker as the library of its kind loads it.
+
+    Example: distilkit export simplified_tinybert --format cross-encoder --output my-cross-encoder
+    """
 
     model: Model
-    format_: Annotated[str, Option("--format", metavar="cross-encoder|sentence-transformers|pylate|transformers")]
+    format_: Annotated[
+        str,
+        Option(
+            "--format",
+            metavar="cross-encoder|sentence-transformers|pylate|transformers",
+            help="The library that is to load it.",
+        ),
+    ]
     output: Annotated[Path, Option(metavar="DIR", help="A new folder.")]
     architecture: Architecture = None
     runs_dir: RunsDir = Path("runs")
@@ -251,19 +302,38 @@ class Export(Printed):
 
 @dataclass(frozen=True, kw_only=True)
 class Strategies(Printed):
-    """List the strategies, or explain one."""
+    """List the strategies, or explain one.
+
+    Example: distilkit strategies margin_mse
+    """
 
     name: Annotated[str | None, Argument(help="One strategy, in full.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipes(Printed):
-    """List the recipes that come with distilkit."""
+    """List the recipes that come with distilkit.
+
+    Example: distilkit recipes
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Printed):
+    """Show versions, devices, fast number formats, missing extras and the folders of caches.
+
+    Example: distilkit doctor
+    """
+
+    runs_dir: RunsDir = Path("runs")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tui:
-    """Follow, start and compare runs in the terminal."""
+    """Follow, start and compare runs in the terminal.
+
+    Example: distilkit tui
+    """
 
     runs_dir: RunsDir = Path("runs")
 

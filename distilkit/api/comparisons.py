@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from distilkit.comparison.compare import compare as compare_systems
 from distilkit.comparison.paired_tests import MarginKind
-from distilkit.comparison.render import Screen, render
+from distilkit.comparison.render import Screen, format_of, render
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import read_systems
 from distilkit.errors import UserError
@@ -78,10 +78,11 @@ class SystemComparison:
     def save(self, path: str | PathLike[str], format: str | None = None) -> Path:
         """Write the report to a file, in the format that its suffix names, or another; return the file.
 
-        Raises UserError for a suffix that names no format, and where the file cannot be written.
+        A suffix that names no format stands for text. Raises UserError for an unknown format and a file that cannot be
+        written.
         """
         file = Path(path)
-        text = render(self.result, format or format_of(file) or file.suffix.removeprefix("."))
+        text = render(self.result, format or format_of(file))
         try:
             write_text(file, text)
         except OSError as error:
@@ -191,13 +192,6 @@ def compare(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return SystemComparison(result, folder)
-
-
-def format_of(path: Path) -> str | None:
-    """Return the format that a file's suffix names, None for another suffix."""
-    return {".html": "html", ".htm": "html", ".md": "markdown", ".tex": "latex", ".json": "json", ".csv": "csv"}.get(
-        path.suffix.lower(), "text" if path.suffix.lower() == ".txt" else None
-    )
 
 
 def _named(systems: object) -> list[tuple[str | None, object]]:

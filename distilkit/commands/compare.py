@@ -2,11 +2,12 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from distilkit import options
 from distilkit.commands.output import screen
 from distilkit.comparison.compare import compare as compare_systems
-from distilkit.comparison.render import formats, render
+from distilkit.comparison.render import format_of, formats, render
 from distilkit.comparison.systems import read_systems
 from distilkit.comparison.tables import build
 from distilkit.errors import UserError
@@ -15,7 +16,7 @@ from distilkit.files import write_text
 
 def compare(asked: options.Compare) -> str | None:
     """Return the comparison in the format that was asked for; None where it goes to a file."""
-    format_ = formats.resolve("json" if asked.json_ else asked.format_)
+    format_ = formats.resolve("json" if asked.json_ else asked.format_ or format_of(asked.output or Path()))
     measures = options.split(asked.measures)
     eval_set = options.split(asked.eval_set)
     read = read_systems(asked.systems, runs_dir=asked.runs_dir, measures=measures, qrels=asked.qrels, eval_set=eval_set)

@@ -98,7 +98,7 @@ def test_it_shows_itself_and_is_saved_in_every_format(tmp_path: Path) -> None:
     assert "good" in found.to_html()  # with the single queries, which are read from the systems' files
     assert [path.suffix for path in found.plot(tmp_path / "plots")]
     with pytest.raises(UserError, match="docx"):
-        found.save(tmp_path / "report.docx")
+        found.save(tmp_path / "report.docx", "docx")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from distilkit import __version__
+from distilkit.cli import app
 from distilkit.recipe import load_recipe, shipped_recipes
 from distilkit.strategies import STRATEGIES, strategy_from_table, strategy_table
 
@@ -195,3 +197,46 @@ def test_recipes_lists_what_is_shipped(cli: Cli) -> None:
         assert load_recipe(one["path"]).data.source == one["data"]
     text = cli("recipes").out
     assert all(f"\n{one['name']} " in text for one in listed)
+
+
+def _commands() -> list[tuple[str, Any]]:
+    group: Any = typer.main.get_command(app)
+    return sorted(group.commands.items())
+
+
+@pytest.mark.parametrize(("name", "command"), _commands())
+def test_every_option_has_help_and_every_verb_an_example(name: str, command: Any) -> None:
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+    assert f"Example: distilkit {name}" in command.help
+
+
+def test_doctor_says_what_is_here_and_what_is_missing(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distilkit.commands import doctor
+
+    monkeypatch.setattr(doctor, "_is_installed", lambda name: name != "faiss-cpu")
+    done = cli("doctor", "--runs-dir", tmp_path / "runs")
+    assert done.code == 0, done.err
+    assert "lacks faiss-cpu: pip install 'distilkit[faiss]'" in done.out
+    found = json.loads(cli("doctor", "--json", "--runs-dir", tmp_path / "runs").out)
+    assert found["versions"]["distilkit"] == __version__
+    assert found["devices"][0]["device"] == "cpu"
+    assert found["devices"][0]["precision"] in ("fp32", "bf16")
+    assert found["extras"]["faiss"] == ["faiss-cpu"]
+    assert found["extras"]["demo"] == []
+    assert found["folders"]["runs"] == {
+        "path": str(tmp_path / "runs"),
+        "exists": False,
+        "free_bytes": pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.2),
+    }
+
+
+def test_the_suffix_of_output_names_the_format(cli: Cli, finished: Any, tmp_path: Path) -> None:
+    done = cli("compare", finished.run, "--output", tmp_path / "report.html")
+    assert done.code == 0, done.err
+    assert "<html" in (tmp_path / "report.html").read_text()
+    done = cli("compare", finished.run, "--output", tmp_path / "report.html", "--format", "csv")
+    assert done.code == 0, done.err
+    assert "<html" not in (tmp_path / "report.html").read_text()

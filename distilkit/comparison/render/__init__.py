@@ -1,6 +1,7 @@
 """Renderers of a ComparisonResult: one function a format, found by name in `formats`."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from distilkit.comparison.render.data import render_csv, render_json
 from distilkit.comparison.render.html import render_html
@@ -10,7 +11,7 @@ from distilkit.comparison.render.text import Screen, render_text
 from distilkit.comparison.result import ComparisonResult
 from distilkit.registry import Registry
 
-__all__ = ["Screen", "formats", "render"]
+__all__ = ["Screen", "format_of", "formats", "render"]
 
 formats: Registry[Callable[[ComparisonResult], str]] = Registry("format")
 """Name -> renderer; that of text is also told the screen."""
@@ -21,6 +22,14 @@ formats.register("json")(render_json)
 formats.register("latex", "tex")(render_latex)
 formats.register("markdown", "md")(render_markdown)
 formats.register("text")(render_text)
+
+
+SUFFIXES = {".htm": "html", ".html": "html", ".md": "markdown", ".tex": "latex", ".json": "json", ".csv": "csv"}
+
+
+def format_of(path: Path) -> str:
+    """Return the format that a file's suffix names, text for any other."""
+    return SUFFIXES.get(path.suffix.lower(), "text")
 
 
 def render(result: ComparisonResult, name: str = "text", screen: Screen | None = None) -> str:
