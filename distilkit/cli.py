@@ -14,6 +14,7 @@ import typer
 
 from distilkit import __version__, options
 from distilkit.errors import RunFailed, Stopped, UserError
+from distilkit.tables import plain, printable
 
 app = typer.Typer(
     name="distilkit",
@@ -73,8 +74,6 @@ def main() -> None:
 
 
 def _leave(problem: object, code: int) -> None:
-    from distilkit.tables import plain
-
     if os.environ.get("RANK", "0") == "0":  # all processes of a group may end alike
         with suppress(BrokenPipeError):
             print(f"distilkit: {plain(str(problem))}", file=sys.stderr)
@@ -113,7 +112,7 @@ def _verb(request: type[Any], module: str) -> Callable[..., None]:
         except (EOFError, BrokenPipeError) as error:  # not what is printed is at its end, but something half done
             raise RunFailed(f"{name} broke off: {error or type(error).__name__}") from error
         if text is not None:
-            print(text)
+            print(printable(text))
 
     own = {one.name: one for one in fields(request)}
     ordered = dict.fromkeys(name for part in request.__mro__ for name in inspect.get_annotations(part) if name in own)

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from distilkit.untrusted import parse_json, read_text
+
 
 def canonical_json(value: object) -> str:
     """Return the one JSON text of a value (keys sorted, no blanks, NaN refused), fit for hashing."""
@@ -21,6 +23,11 @@ def canonical_json(value: object) -> str:
 def content_key(value: object) -> str:
     """Return the sha256, as 64 hexadecimal digits, of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Return the sha256 of bytes as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def sha256_file(path: Path) -> str:
@@ -103,9 +110,9 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Return the value of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, links: bool = True) -> Any:
+    """Return the value of a JSON file; raises OSError or ValueError for what is none, or is beyond what is read."""
+    return parse_json(read_text(path, links=links))
 
 
 def _umask() -> int:

@@ -67,6 +67,10 @@ class Run(Printed):
     seed: Annotated[int | None, Option(help="The student's seed.")] = None
     resume: Annotated[str | None, Option(metavar="auto|RUN", help="Continue a run, or print a finished one.")] = None
     dry_run: Annotated[bool, Option("--dry-run", help="Show stages, steps, sizes and what is cached.")] = False
+    allow_plugins: Annotated[
+        bool | None,
+        Option("--allow-plugins/--no-plugins", help="Run the recipe's plug-ins, by --dry-run too, or never."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

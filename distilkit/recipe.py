@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from distilkit.errors import UserError, nearest
-from distilkit.plugins import load_file
+from distilkit.plugins import Plugin, Trust, load_plugin, refuse
 from distilkit.problems import Location, Problem
 from distilkit.settings import DataSettings, EvaluationSet, Recipe, TrainSettings
 from distilkit.strategies import STRATEGIES, StrategyError, stages_of, strategy_from_table, strategy_table
@@ -28,10 +28,11 @@ VARIABLE = ("seed", "student", "strategy", "train", "stages")
 
 @dataclass(frozen=True)
 class Source:
-    """The origin of a recipe: its files, the one asked for first, and the keys set on the command line."""
+    """The origin of a recipe: its files, the one asked for first, the keys set on the command line, its plug-ins."""
 
     files: tuple[Path, ...]
     overrides: tuple[str, ...]
+    plugins: tuple[Plugin, ...] = ()
 
     def place(self, location: Location) -> str:
         """Return `file:line`, or the `--set` that holds a key, for a message."""
@@ -47,38 +48,44 @@ class Source:
         return f"{file}:{line}" if line else str(file)
 
 
-def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
+def load_recipe(path: str | Path, overrides: list[str] | None = None, trust: Trust = refuse) -> Recipe:
     """Read a recipe file or a shipped recipe's name, with `--set` overrides.
 
-    Raises UserError for a missing file, TOML that does not parse, unknown keys and values of a wrong type.
+    `trust` is asked before plug-ins are run, and by default refuses them. Raises UserError for a missing file, TOML
+    that does not parse, unknown keys and values of a wrong type.
     """
-    recipe, _ = load_with_source(path, overrides)
+    recipe, _ = load_with_source(path, overrides, trust)
     return recipe
 
 
-def load_with_source(path: str | Path, overrides: list[str] | None = None) -> tuple[Recipe, Source]:
+def load_with_source(
+    path: str | Path, overrides: list[str] | None = None, trust: Trust = refuse
+) -> tuple[Recipe, Source]:
     """Like `load_recipe`, and also return where each key came from."""
     file = find_recipe(path)
-    return _loaded(*_read_chain(file, ()), overrides)
+    return _loaded(*_read_chain(file, ()), overrides, trust)
 
 
-def read_table(table: Table, overrides: list[str] | None = None) -> tuple[Recipe, Source]:
+def read_table(table: Table, overrides: list[str] | None = None, trust: Trust = refuse) -> tuple[Recipe, Source]:
     """Like `load_with_source`, for a recipe that is given as a table of its sections."""
     table = copy.deepcopy(table)
     parent = table.pop("extends", None)
     base, files = ({}, []) if parent is None else _read_chain(find_recipe(parent), ())
-    return _loaded(_lay_over(base, table), files, overrides)
+    return _loaded(_lay_over(base, table), files, overrides, trust)
 
 
-def _loaded(table: Table, files: list[Path], overrides: list[str] | None) -> tuple[Recipe, Source]:
+def _loaded(table: Table, files: list[Path], overrides: list[str] | None, trust: Trust) -> tuple[Recipe, Source]:
     """Return the recipe of a table with `--set` overrides; without files its plug-ins are found from here."""
     # A strategy's name comes before its keys, in whichever order they were given.
     for override in sorted(overrides or [], key=lambda override: _key(override) != "strategy.name"):
         _override(table, override)
-    source = Source(tuple(files), tuple(overrides or []))
-    plugins = table.get("plugins", [])
-    for plugin in plugins if isinstance(plugins, list) else []:
-        load_file(Path(str(plugin)), _holder(files, str(plugin)))
+    named = table.get("plugins", [])
+    plugins = [Plugin(str(one), _holder(files, str(one))) for one in named] if isinstance(named, list) else []
+    source = Source(tuple(files), tuple(overrides or []), tuple(plugins))
+    if plugins:
+        trust(table, plugins)
+    for plugin in plugins:
+        load_plugin(plugin)
     recipe = validate(table, source)
     for searched in recipe.grid:
         _refuse_searched(recipe, searched, source)
@@ -207,11 +214,15 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def find_recipe(path: str | Path) -> Path:
-    """Return the file of a recipe given by path or by a shipped recipe's name; raises UserError."""
-    file = Path(path)
+    """Return the file of a recipe given by path or by a shipped recipe's name; raises UserError.
+
+    A shipped recipe's bare name is that recipe's, whatever file of the same name lies in the working folder.
+    """
+    file, shipped = Path(path), shipped_recipes()
+    if str(path) in shipped:
+        return shipped[str(path)]
     if file.is_file():
         return file
-    shipped = shipped_recipes()
     name = re.sub(r"^recipes/|\.toml$", "", str(path))
     if name in shipped:
         return shipped[name]

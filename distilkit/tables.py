@@ -1,11 +1,32 @@
-"""Plain tables and sizes for the terminal."""
+"""Texts that may hold anything, made fit for terminals and spreadsheets; plain tables and sizes."""
 
+import re
 from collections.abc import Sequence
+
+# What rich writes for styles, or else any one control character.
+_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_STYLE = re.compile(r"\x1b\[[0-9;]{0,12}m")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def plain(text: str) -> str:
     """Return a text whose control characters, which could drive a terminal, are spelled out."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def printable(text: str) -> str:
+    """Return what is to be printed without control characters, but for line ends, tabs and rich's bold and colours."""
+    return _CONTROL.sub(lambda found: found[0] if _STYLE.fullmatch(found[0]) else repr(found[0])[1:-1], text)
+
+
+def csv_cell(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula: one that looks like it begins with an apostrophe."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def csv_text(cell: str) -> str:
+    """Return the text that `csv_cell` wrote."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

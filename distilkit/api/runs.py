@@ -202,6 +202,7 @@ def run(
     runs_dir: str | PathLike[str] = "runs",
     resume: bool = False,
     quiet: bool = False,
+    allow_plugins: bool | None = None,
 ) -> Run | Suite:
     """Train, evaluate and compare what a recipe names, as the command `distilkit run` does.
 
@@ -217,6 +218,7 @@ def run(
         runs_dir: the folder of all runs
         resume: go on with a run that was stopped
         quiet: show no progress
+        allow_plugins: False refuses a recipe that names plug-ins; by default they are shown, then run
 
     Returns:
         The run, or the suite where the recipe has a [matrix].
@@ -231,7 +233,7 @@ def run(
     from distilkit.pipeline.run import execute
     from distilkit.pipeline.suite_run import execute_suite
 
-    request = _request(recipe, data, set, name, seed, runs_dir, resume)
+    request = _request(recipe, data, set, name, seed, runs_dir, resume, False, allow_plugins)
     if request.recipe.matrix is not None:
         suite = execute_suite(request, quiet=quiet)
         return Suite(suite.path if suite is not None else request.folder.path)
@@ -247,15 +249,17 @@ def plan(
     name: str | None = None,
     seed: int | None = None,
     runs_dir: str | PathLike[str] = "runs",
+    allow_plugins: bool | None = None,
 ) -> "Plan | SuitePlan":
     """Return what `run` would do with the same arguments: stages, examples, steps, what is cached; nothing is trained.
 
-    `to_text()` shows it, `to_json()` is plain data. Raises UserError as `run` does.
+    A plan runs no plug-ins of a recipe unless `allow_plugins` is true. `to_text()` shows it, `to_json()` is plain data.
+    Raises UserError as `run` does.
     """
     from distilkit.pipeline.plan import plan as made
     from distilkit.pipeline.plan import suite_plan
 
-    request = _request(recipe, data, set, name, seed, runs_dir, False)
+    request = _request(recipe, data, set, name, seed, runs_dir, False, True, allow_plugins)
     return suite_plan(request) if request.recipe.matrix is not None else made(request)
 
 
@@ -281,9 +285,12 @@ def _request(
     seed: int | None,
     runs_dir: str | PathLike[str],
     resume: bool,
+    planned: bool,
+    allow_plugins: bool | None,
 ) -> "Request":
     from distilkit.options import require_runs_dir
     from distilkit.pipeline.request import Request
+    from distilkit.pipeline.trust import Act
     from distilkit.recipe import load_with_source, read_table
     from distilkit.settings import Recipe
 
@@ -292,12 +299,13 @@ def _request(
     overrides += [_override(key, value) for key, value in (("name", name), ("seed", seed)) if value is not None]
     if data is not None:
         overrides += [_override(f"data.{key}", value) for key, value in _data_table(fspath(data)).items()]
+    act = Act(Path(runs_dir), planned, resume, allow_plugins)
     if isinstance(recipe, Recipe):
         recipe = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if isinstance(recipe, Mapping):
-        loaded, source = read_table(dict(recipe), overrides)
+        loaded, source = read_table(dict(recipe), overrides, act)
     else:
-        loaded, source = load_with_source(fspath(recipe), overrides)
+        loaded, source = load_with_source(fspath(recipe), overrides, act)
     return Request(loaded, source, Path(runs_dir), resume)
 
 

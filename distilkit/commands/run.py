@@ -12,6 +12,7 @@ from distilkit.pipeline.plan import plan, suite_plan
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.run import execute
 from distilkit.pipeline.suite_run import execute_suite
+from distilkit.pipeline.trust import Act
 from distilkit.recipe import load_with_source
 from distilkit.runs.listing import locate
 
@@ -24,7 +25,8 @@ def run(asked: options.Run) -> str | None:
     overrides += [f"seed={asked.seed}"] if asked.seed is not None else []
     if asked.resume is not None and asked.resume != "auto":
         overrides.append(f"name={json.dumps(_run_name(asked.resume, asked.runs_dir))}")
-    recipe, source = load_with_source(asked.recipe, overrides)
+    act = Act(asked.runs_dir, asked.dry_run, asked.resume is not None, asked.allow_plugins)
+    recipe, source = load_with_source(asked.recipe, overrides, act)
     request = Request(recipe, source, asked.runs_dir, asked.resume is not None)
     suite = recipe.matrix is not None
     if asked.dry_run:

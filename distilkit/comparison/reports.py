@@ -30,13 +30,13 @@ def report(folder: Path, format_: str, screen: Screen | None = None) -> str:
         return json.dumps(whole, indent=2, ensure_ascii=False)
     parts = []
     for name, result in results.items():
-        heading = f"{run.record.name} on {run.record.data['name']}, query set {name}"
+        heading = visible(f"{run.record.name} on {run.record.data.get('name')}, query set {name}")
         parts.append(f"{heading}\n\n{render(result, format_, screen).rstrip()}")
     width = (screen or Screen()).width
-    lines = [fill(f"{system}: {text}", width, subsequent_indent="  ") for system, text in choices.items()]
+    lines = [fill(visible(f"{system}: {text}"), width, subsequent_indent="  ") for system, text in choices.items()]
     if lines:
         parts.append("Chosen on the validation queries\n" + "\n".join(lines))
-    return "\n\n".join([*parts, *_of_collection(_notes(run), screen), f"Run folder: {run.path}"])
+    return "\n\n".join([*parts, *_of_collection(_notes(run), screen), visible(f"Run folder: {run.path}")])
 
 
 def _compare(run: StoredRun, eval_set: str) -> ComparisonResult:
@@ -88,12 +88,12 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
         tables = {student: result.to_json() for student, result in results.items()}
         return json.dumps({"suite": suite["name"], "students": tables}, indent=2, ensure_ascii=False)
     parts = [
-        f"{suite['name']}, student {student}\n\n{render(result, format_, screen).rstrip()}"
+        visible(f"{suite['name']}, student {student}") + f"\n\n{render(result, format_, screen).rstrip()}"
         for student, result in results.items()
     ]
     runs = (StoredRun(folder.parent / run["name"]) for run in suite["runs"])
     notes = dict.fromkeys(note for run in runs if run.exists() for note in _notes(run))
-    return "\n\n".join([*parts, *_of_collection([*notes], screen), f"Suite folder: {folder}"])
+    return "\n\n".join([*parts, *_of_collection([*notes], screen), visible(f"Suite folder: {folder}")])
 
 
 def _compare_runs_of(student: str, folder: Path, suite: JsonObject) -> ComparisonResult:

@@ -139,6 +139,7 @@ class _Reader:
             if qrels is None:
                 raise UserError(f"{source.path}: a TREC run needs judgements; give them with --qrels FILE")
             return self._computed(source, source.path, qrels)
+        results.refuse_links()
         if self.given is None or not results.run.is_file():
             values = results.per_query()
             if all(measure in values for measure in self.measures):

@@ -13,7 +13,7 @@ from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import resolved
-from distilkit.tables import table
+from distilkit.tables import plain, table
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,13 @@ class Plan:
             [step.what, step.losses, _number(step.examples), _number(step.steps), "yes" if step.cached else "no"]
             for step in self.steps
         ]
-        lines = [f"{self.name} on {self.data['name']}: {counts}", ""]
+        lines = [plain(f"{self.name} on {self.data['name']}: {counts}"), ""]
         lines.append(table(["stage", "losses", "examples", "steps", "cached"], rows))
         lines.append("")
         for name, found in self.sets.items():
-            lines.append(
-                f"query set {name}: {found['queries']} queries, re-ranking depth {found['depth']}, {found['measures']}"
-            )
-        lines += self.data["notes"]
+            asked = f"{found['queries']} queries, re-ranking depth {found['depth']}, {found['measures']}"
+            lines.append(plain(f"query set {name}: {asked}"))
+        lines += map(plain, self.data["notes"])
         return "\n".join([*lines, _total([step for step in self.steps if not step.cached])])
 
 
@@ -98,10 +97,10 @@ class SuitePlan:
                 seen.add(step.key)
                 rows.append([name, step.what, step.losses, _number(step.examples), _number(step.steps), state])
                 name = ""
-        lines = [f"suite {self.name}: {len(self.runs)} runs on {self.runs[0].data['name']}", ""]
+        lines = [plain(f"suite {self.name}: {len(self.runs)} runs on {self.runs[0].data['name']}"), ""]
         lines.append(table(["run", "stage", "losses", "examples", "steps", ""], rows))
         notes = dict.fromkeys(note for run in self.runs for note in run.data["notes"])
-        return "\n".join([*lines, "", *notes, _total(self.missing)])
+        return "\n".join([*lines, "", *map(plain, notes), _total(self.missing)])
 
 
 def plan(request: Request, workspace: Workspace | None = None) -> Plan:

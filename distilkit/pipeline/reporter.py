@@ -19,6 +19,7 @@ from rich.text import Text
 
 from distilkit.errors import Stopped
 from distilkit.runs.folder import RunFolder, process_start
+from distilkit.tables import plain
 
 # status.json is replaced no more often than this, and a reader worries after three times what it was told to expect.
 STATUS_EVERY = 1.0
@@ -51,7 +52,9 @@ class Phase:
         reporter.whole.skip(done * work)
         self.started, self._first = time.monotonic(), done
         self._task = (
-            reporter.bars.add_task(escape(label), total=total, completed=done, figures="") if reporter.bars else None
+            reporter.bars.add_task(escape(plain(label)), total=total, completed=done, figures="")
+            if reporter.bars
+            else None
         )
         self._said = self.started
 
@@ -260,7 +263,8 @@ class Reporter:
         phase.finish()
 
     def say(self, text: str, quiet: bool = False, log: bool = True) -> None:
-        """Write a line to the log and, unless quiet, to the screen."""
+        """Write a line to the log and, unless quiet, to the screen; what does not print is spelled out in both."""
+        text = plain(text)
         if log and self.folder:
             self.folder.append_log(text)
         if not quiet:

@@ -30,6 +30,7 @@ from distilkit.pipeline.session import (
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup
+from distilkit.recipe import Source
 from distilkit.runs.folder import RunFolder
 
 CLOSE = 0.05
@@ -76,7 +77,7 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
         check(pipeline)
         processes.on_main(lambda: refuse_foreign_twin(request))
         _refuse_other_content(pipeline, folder)
-        with working(pipeline, folder, reporter, request.source.overrides):
+        with working(pipeline, folder, reporter, request.source):
             for said in pipeline.notes():
                 reporter.say(said)
             for one in pipeline.checkpoints():
@@ -93,7 +94,7 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
             reporter.whole.start(forecast(pipeline, twin))
             train_and_evaluate(pipeline, folder, reporter)
             if twin is not None:
-                _run_twin(twin, RunFolder(request.runs_dir / twin.recipe.name), reporter)
+                _run_twin(twin, RunFolder(request.runs_dir / twin.recipe.name), reporter, request.source)
     return folder
 
 
@@ -114,14 +115,14 @@ def _refuse_changed_twin(twin: Pipeline, folder: RunFolder) -> None:
     _refuse_other_content(twin, folder)
 
 
-def _run_twin(twin: Pipeline, folder: RunFolder, reporter: Reporter) -> None:
+def _run_twin(twin: Pipeline, folder: RunFolder, reporter: Reporter, source: Source) -> None:
     """Train and evaluate the label-only twin in a folder of its own, unless it is finished."""
     if twin.workspace.processes.broadcast(is_done(folder)):
         return
     own = Reporter(folder if reporter.leads else None, parent=reporter)
     workspace = replace(twin.workspace, progress=own, checkpoints=folder.checkpoints, used=set())
     pipeline = Pipeline(twin.recipe, workspace, twin_of=twin.twin_of)
-    with working(pipeline, folder, own):
+    with working(pipeline, folder, own, replace(source, overrides=())):
         train_and_evaluate(pipeline, folder, own)
 
 

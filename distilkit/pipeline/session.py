@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from distilkit.errors import Busy, Stopped, UserError
@@ -11,7 +12,7 @@ from distilkit.pipeline.graph import Artifact, Node, every
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
-from distilkit.recipe import resolved
+from distilkit.recipe import Source, resolved
 from distilkit.runs.folder import RunFolder, provenance
 from distilkit.runs.lock import Lock
 from distilkit.runs.read import StoredRun
@@ -25,19 +26,18 @@ COSMETIC = {"description", *(f"{section}.{key}" for section in ("train", "teache
 
 
 @contextmanager
-def working(
-    pipeline: Pipeline, folder: RunFolder, reporter: Reporter, overrides: tuple[str, ...] = ()
-) -> Iterator[None]:
+def working(pipeline: Pipeline, folder: RunFolder, reporter: Reporter, source: Source) -> Iterator[None]:
     """Hold a run's folder for a block: its lock, its record, its life signs, and how it ended."""
     processes = pipeline.workspace.processes
     lock, precision, content = Lock(folder.lock), _precision(pipeline), pipeline.content
 
     def claim() -> bool:
+        folder.refuse_links()
         if not lock.acquire():
             raise Busy(f"{folder.path} is being worked on by another process")
         folder.stop.unlink(missing_ok=True)
         if new := not folder.exists():
-            folder.create({**_record(pipeline, overrides), "precision": precision, "content": content})
+            folder.create({**_record(pipeline, source), "precision": precision, "content": content})
         state_needs(pipeline, folder)
         return new
 
@@ -66,7 +66,7 @@ def state_needs(pipeline: Pipeline, folder: RunFolder, more: Sequence[Node[Any]]
         write_json(folder.artifacts, {"artifacts": sorted(all_of | before)})
 
 
-def _record(pipeline: Pipeline, overrides: tuple[str, ...]) -> dict[str, Any]:
+def _record(pipeline: Pipeline, source: Source) -> dict[str, Any]:
     recipe, collection = pipeline.recipe, pipeline.data.collection
     student = recipe.student
     return {
@@ -76,7 +76,8 @@ def _record(pipeline: Pipeline, overrides: tuple[str, ...]) -> dict[str, Any]:
         "seed": recipe.seed,
         "twin": twin_name(recipe),
         "twin_of": pipeline.twin_of,
-        "overrides": list(overrides),
+        "overrides": list(source.overrides),
+        "plugins": [one.to_json() for one in source.plugins],
         "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_unset=True),
         "resolved": resolved(recipe),
         "data": {
@@ -138,11 +139,20 @@ def is_done(folder: RunFolder) -> bool:
 def refuse_clash(request: Request) -> None:
     """Refuse a name that is taken, but for going on with the same recipe."""
     folder = request.folder
+    refuse_outside(folder, request.runs_dir)
     if not folder.exists():
         return
     if not request.resume:
         raise UserError(f"{folder.path} exists; continue it with --resume auto, or choose another name with --name")
     refuse_change(folder, request.recipe)
+
+
+def refuse_outside(folder: RunFolder, runs_dir: Path) -> None:
+    """Refuse to work in a folder that a symbolic link moves out of the runs folder."""
+    if not (found := folder.path.resolve()).is_relative_to(runs_dir.resolve()):
+        raise UserError(
+            f"{folder.path} leads out of {runs_dir} by a symbolic link, to {found}; name its own --runs-dir"
+        )
 
 
 def refuse_foreign_twin(request: Request) -> None:

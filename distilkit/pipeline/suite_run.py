@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +16,10 @@ from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.run import execute
-from distilkit.pipeline.session import is_done
+from distilkit.pipeline.session import is_done, refuse_outside
 from distilkit.pipeline.suite import Member, members
 from distilkit.pipeline.workspace import Workspace
+from distilkit.plugins import this_command
 from distilkit.progress import OneProcess
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.lock import is_held
@@ -40,6 +40,7 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
     """
     found = members(request.recipe)
     folder, worker, leads = request.folder, WORKER in os.environ, os.environ.get("RANK", "0") == "0"
+    refuse_outside(folder, request.runs_dir)
     if folder.path.exists() and not request.resume and not worker:
         raise UserError(f"{folder.path} exists; continue it with --resume auto, or choose another name with --name")
     todo = [member for member in found if not is_done(RunFolder(request.runs_dir / member.recipe.name))]
@@ -81,6 +82,7 @@ def _record(request: Request, found: list[Member], auto: AutoPrecision | None) -
         "name": recipe.name,
         "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_unset=True),
         "report": recipe.report.model_dump(mode="json"),
+        "plugins": [one.to_json() for one in request.source.plugins],
         "precision": {"auto": auto.to_json() if auto else None},
         "runs": [member.to_json() for member in found],
     }
@@ -124,7 +126,7 @@ def _workers(request: Request, todo: int, worker: bool) -> Iterator[None]:
 
     threads = max(1, (os.cpu_count() or 1) // jobs)
     torch.set_num_threads(threads)
-    command = [sys.executable, "-m", "distilkit", "run", str(request.source.files[0]), "--resume", "auto"]
+    command = [*this_command(), "run", str(request.source.files[0]), "--resume", "auto"]
     command += ["--runs-dir", str(request.runs_dir)]
     command += [word for override in request.source.overrides for word in ("--set", override)]
     environment = {**os.environ, WORKER: "1", "OMP_NUM_THREADS": str(threads)}

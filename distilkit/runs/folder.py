@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import socket
-import subprocess
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from distilkit import __version__
+from distilkit.errors import UserError
 from distilkit.files import write_json
+from distilkit.runs.commit import commit
 
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "ir-measures", "bm25s", "numpy", "scipy")
 
@@ -43,6 +44,15 @@ class RunFolder:
         """Return whether a run has been started here."""
         return self.run_json.exists()
 
+    def refuse_links(self) -> None:
+        """Raise UserError for a symbolic link inside the folder: through it something elsewhere would be written."""
+        for folder, folders, files in os.walk(self.path):
+            refuse_links(*(Path(folder) / name for name in (*folders, *files)))
+
+    def ask_to_stop(self) -> None:
+        """Ask the run to stop behind a checkpoint."""
+        self._append(self.stop, "")
+
     def create(self, record: dict[str, Any]) -> None:
         """Make the folder and its immutable run.json."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -63,11 +73,18 @@ class RunFolder:
 
     @staticmethod
     def _append(path: Path, text: str) -> None:
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             os.write(file, text.encode())
         finally:
             os.close(file)
+
+
+def refuse_links(*paths: Path) -> None:
+    """Raise UserError for a path that is a symbolic link; distilkit makes none in a run's folder, and follows none."""
+    for path in paths:
+        if path.is_symlink():
+            raise UserError(f"{path} is a symbolic link; none is followed inside a run's folder")
 
 
 def machine() -> dict[str, Any]:
@@ -92,7 +109,7 @@ def provenance() -> dict[str, Any]:
         "argv": sys.argv[1:],
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": versions(),
-        "git": _git(),
+        "git": commit(),
         "host": machine(),
         "boot_id": boot_id(),
     }
@@ -112,14 +129,6 @@ def process_start(pid: int) -> str | None:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return None
-
-
-def _git() -> str | None:
-    try:
-        done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def _cpu() -> str:

@@ -23,7 +23,7 @@ class Lock:
 
     def _take(self, how: int) -> bool:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.lockf(file, how)
             # Another one may have removed the file before it gave the lock back: then this is the lock of nothing.
@@ -55,7 +55,7 @@ def is_held(path: Path) -> bool:
     """Return whether another process holds a file's lock; never ask about a lock of one's own."""
     if not path.exists():
         return False
-    file = os.open(path, os.O_RDWR)
+    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return False

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from distilkit.runs.folder import RunFolder
+from distilkit.errors import UserError
+from distilkit.runs.folder import RunFolder, refuse_links
 from distilkit.runs.record import (
     Event,
     JsonObject,
@@ -19,6 +20,7 @@ from distilkit.runs.record import (
 )
 from distilkit.runs.results import StoredResults
 from distilkit.runs.state import derive
+from distilkit.untrusted import LONGEST, open_regular
 
 CURVES = ("train", "validation", "curve")
 """The kinds of events that the curves of a stage are made of."""
@@ -55,13 +57,15 @@ class StoredRun:
         return derive(self.folder, self.record, status or self.status())
 
     def results(self, eval_set: str = "test") -> StoredResults:
-        """Return the student's results on a query set."""
+        """Return the student's results on a query set; raises UserError where its folder is a link."""
         path = self.folder.eval / eval_set
+        refuse_links(self.folder.eval, path)
         return StoredResults(path, path / "qrels.tsv")
 
     def all_results(self) -> dict[str, StoredResults]:
         """Return the student's results by query set, also of those that it is still measured on."""
-        return {one.name: self.results(one.name) for one in sorted(self.folder.eval.glob("*"))}
+        found = [] if self.folder.eval.is_symlink() else sorted(self.folder.eval.glob("*"))
+        return {one.name: self.results(one.name) for one in found if not one.is_symlink()}
 
     def evaluated_sets(self) -> list[str]:
         """Return the names of the query sets that the run has results for."""
@@ -88,13 +92,16 @@ class StoredRun:
 
     def events(self, *kinds: str) -> Iterator[Event]:
         """Yield the events of some kinds."""
-        if not self.folder.events.is_file():
+        try:
+            with open_regular(self.folder.events, links=False) as file:
+                while line := file.readline(LONGEST):
+                    event = parse_event(line)
+                    if event is not None and event.kind in kinds:
+                        yield event
+        except FileNotFoundError:
             return
-        with self.folder.events.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                event = parse_event(line)
-                if event is not None and event.kind in kinds:
-                    yield event
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.folder.events}: {error}") from None
 
     def student_events(self, stages: Collection[str], *kinds: str) -> list[Event]:
         """Return the events of some kinds that the student's stages wrote; without `stages` those of every name.

@@ -1,6 +1,5 @@
 """Typed records of the files of a run: run.json, status.json, the lines of events.jsonl, cost.json."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from distilkit.errors import UserError
 from distilkit.files import read_json
+from distilkit.untrusted import parse_json
 
 JsonObject = dict[str, Any]
 """The object of a JSON file."""
@@ -108,11 +108,16 @@ class RunStatus:
 
 
 def read_status(path: Path) -> RunStatus:
-    """Return a status.json; an empty one where there is none yet or it cannot be read as JSON."""
+    """Return a status.json; an empty one where there is none yet or it cannot be read as JSON.
+
+    Raises UserError where the system does not let it be read.
+    """
     try:
-        found = read_json(path)
+        found = read_json(path, links=False)
     except (FileNotFoundError, ValueError):
         return RunStatus()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     return RunStatus.of(as_table(found))
 
 
@@ -136,7 +141,7 @@ def trial_label(values: JsonObject) -> str:
 def parse_event(line: str | bytes) -> Event | None:
     """Return the event of a line, None where it is damaged or still being written."""
     try:
-        found = json.loads(line.decode() if isinstance(line, bytes) else line)
+        found = parse_json(line)
     except ValueError:
         return None
     if not isinstance(found, dict):
@@ -247,7 +252,7 @@ def _typed(cls: type[Record], table: JsonObject, **elsewhere: object) -> Record:
 
 def _read(path: Path) -> object:
     try:
-        found: object = read_json(path)
+        found: object = read_json(path, links=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON: {error}") from None
     return found

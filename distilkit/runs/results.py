@@ -9,7 +9,10 @@ from pathlib import Path
 from distilkit.errors import UserError
 from distilkit.files import write_text
 from distilkit.manifest import read_manifest
+from distilkit.runs.folder import refuse_links
 from distilkit.runs.record import Cost, JsonObject, as_table, number, numbers, read_object, read_object_if_any, text
+from distilkit.tables import csv_cell, csv_text
+from distilkit.untrusted import read_text
 
 RUN = "run.trec"
 PER_QUERY = "per_query.csv"
@@ -68,6 +71,10 @@ class StoredResults:
         """Return what the results were made of, empty where nothing says it."""
         return as_table(read_manifest(self.path).get("made_of"))
 
+    def refuse_links(self) -> None:
+        """Raise UserError where a folder or file of the results is a link."""
+        refuse_links(self.path, self.qrels, self.run, self.table, self.measures_json)
+
     def measures(self) -> Measures | None:
         """Return the means, None without their file; raises UserError where it is damaged."""
         return read_measures(self.measures_json) if self.measures_json.is_file() else None
@@ -82,17 +89,21 @@ class StoredResults:
 
     def references(self) -> dict[str, "StoredResults"]:
         """Return the first stage and the teacher, as far as the set has their folders."""
-        folders = sorted((self.path / "references").glob("*"))
+        place = self.path / "references"
+        folders = [] if place.is_symlink() else [one for one in sorted(place.glob("*")) if not one.is_symlink()]
         return {folder.name: StoredResults(folder, self.qrels) for folder in folders}
 
 
 def write_per_query(path: Path, per_query: PerQuery) -> None:
-    """Write a table of values: a row per judged query, sorted by id, values that read back equal."""
+    """Write a table of values: a row per judged query, sorted by id, values that read back equal.
+
+    An id that a spreadsheet would take for a formula begins with an apostrophe there.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["query_id", *per_query])
     for query in sorted(next(iter(per_query.values()), {})):
-        writer.writerow([query, *(repr(float(values[query])) for values in per_query.values())])
+        writer.writerow([csv_cell(query), *(repr(float(values[query])) for values in per_query.values())])
     write_text(path, out.getvalue())
 
 
@@ -103,9 +114,8 @@ def read_per_query(path: Path) -> PerQuery:
     twice or a value that is no finite number.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.reader(io.StringIO(read_text(path, links=False), newline="")))
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as CSV: {error}") from error
     if not rows or len(rows[0]) < 2 or rows[0][0] != "query_id":
         raise UserError(f"{path}:1: expected the header 'query_id,MEASURE,...'")
@@ -115,10 +125,11 @@ def read_per_query(path: Path) -> PerQuery:
         values = [value for value in map(_finite, row[1:]) if value is not None]
         if len(row) != len(rows[0]) or len(values) != len(names):
             raise UserError(f"{path}:{line}: expected a query id and {len(names)} finite numbers")
-        if row[0] in table[names[0]]:
-            raise UserError(f"{path}:{line}: query {row[0]!r} is listed twice")
+        query = csv_text(row[0])
+        if query in table[names[0]]:
+            raise UserError(f"{path}:{line}: query {query!r} is listed twice")
         for name, value in zip(names, values, strict=True):
-            table[name][row[0]] = value
+            table[name][query] = value
     return table
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from distilkit.comparison.plots.style import only
 from distilkit.data.arrays import Integers
 from distilkit.files import atomic_path
 from distilkit.tables import table
@@ -172,18 +173,16 @@ def plot_audit(scores: Mapping[str, Floats], triples: Integers | None, output: P
         triples: the pairs of positives and negatives, shape ``[2, triples]``, or None for scores alone
         output: the file of the scores
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    panels = 1 if triples is None else 2
-    # Room for every box, of which there is one per system and side.
-    figure = Figure(figsize=(5 * panels, max(4, 0.6 * len(scores) * panels)), layout="constrained")
-    _draw_scores(figure.add_subplot(1, panels, 1), scores, triples)
-    if triples is not None:
-        _draw_margins(figure.add_subplot(1, panels, 2), scores, triples)
-    paths = []
+    panels, paths = 1 if triples is None else 2, []
     # Equal scores give equal files: neither a date nor random names in the SVG.
-    with rc_context({"svg.hashsalt": "distilkit"}):
+    with only({"svg.hashsalt": "distilkit"}):
+        # Room for every box, of which there is one per system and side.
+        figure = Figure(figsize=(5 * panels, max(4, 0.6 * len(scores) * panels)), layout="constrained")
+        _draw_scores(figure.add_subplot(1, panels, 1), scores, triples)
+        if triples is not None:
+            _draw_margins(figure.add_subplot(1, panels, 2), scores, triples)
         for kind in FORMATS:
             path = output.with_name(f"{output.name}.audit.{kind}")
             with atomic_path(path) as temporary:

@@ -11,7 +11,9 @@ from rich.cells import cell_len
 from distilkit.comparison.compare import compare
 from distilkit.comparison.render import Screen, formats, render
 from distilkit.comparison.systems import System
+from distilkit.comparison.wording import visible
 from distilkit.errors import UserError
+from distilkit.tables import csv_cell
 
 QUERIES = [f"q{number}" for number in range(30)]
 NASTY = "[bold]x[/bold] |pipe| \x1b[31m *s* <b> \u202e\ud800"
@@ -101,6 +103,10 @@ def test_csv_reads_back_with_equal_numbers():
     found = result(names=("base", NASTY.replace("\ud800", ""), 'quo"te,\n'), baselines=["base"])
     rows = list(csv.DictReader(io.StringIO(render(found, "csv"))))
     assert len(rows) == 2 + 4
+    # What does not print is spelled out.
+    names = {visible(name): name for name in found.names}
+    for row in rows:
+        row["system"], row["baseline"] = names[row["system"]], names.get(row["baseline"], "")
     alone = [row for row in rows if not row["baseline"]]
     assert {row["system"] for row in alone} == {"base"}
     for row in rows:
@@ -116,6 +122,14 @@ def test_csv_reads_back_with_equal_numbers():
                 one.p_adjusted, one.ci_low, one.wins
             )  # fmt: skip
             assert row["non_inferior"] == str(one.non_inferior)
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", "\r=1"])
+def test_csv_holds_no_formula_of_a_spreadsheet(name):
+    text = render(result(names=("base", name)), "csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {row["system"] for row in rows} == {"base", csv_cell(visible(name))}
+    assert not any(str(cell).startswith(("=", "+", "@", "\t", "\r")) for row in rows for cell in row.values())
 
 
 def test_json_is_the_results_value():

@@ -16,6 +16,7 @@ LEVELS = [
         "errors",
         "files",
         "manifest",
+        "untrusted",
         "problems",
         "tables",
         "options",

@@ -17,6 +17,7 @@ from textual.worker import Worker, WorkerState
 
 from distilkit_tui.core.control import Launcher
 from distilkit_tui.core.store import RunStore, Snapshot
+from distilkit_tui.core.text import safe
 from distilkit_tui.keys import KEYS, bindings, name
 from distilkit_tui.screens.base import BaseScreen
 from distilkit_tui.screens.dialogs import Help
@@ -117,6 +118,10 @@ class DistilkitApp(App[None]):
             self.notify(str(event.worker.error), title="something went wrong", severity="error", markup=False)
             if event.worker.group == "look":
                 self.set_timer(5.0, self._look)
+
+    def notify(self, message: str, **options: Any) -> None:
+        """Show a notice; what does not print is spelled out, whoever wrote it."""
+        super().notify(safe(message), **options)
 
     async def action_mode(self, mode: str) -> None:
         """Show another screen."""

@@ -41,10 +41,21 @@ _LOOK: dict[str, Any] = {
 @contextmanager
 def look(salt: str) -> Iterator[None]:
     """Set the look for a block; `salt` keeps the ids of several drawings on one page apart."""
-    from matplotlib import rc_context
+    with only({**_LOOK, "svg.hashsalt": salt}):
+        yield
 
-    chosen: Any = {**_LOOK, "svg.hashsalt": salt}
-    with rc_context(chosen):
+
+@contextmanager
+def only(settings: Any) -> Iterator[None]:
+    """Set a table of matplotlib's settings for a block, and all others to its own defaults.
+
+    It reads a file matplotlibrc of the working folder, which can ask for programs to be run, such as LaTeX.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings)
         yield
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
+from distilkit.comparison.wording import visible
+from distilkit.tables import csv_cell
 
 _MEAN = ("system", "set", "measure", "n", "seeds", "mean", "mean_ci_low", "mean_ci_high", "superscripts")
 _POLICY = ("queries", "missing", "unjudged", "judged", "run", "qrels")
@@ -23,7 +25,8 @@ def render_csv(result: ComparisonResult) -> str:
 
     A system that is compared with none, such as the only baseline, has one row with these columns empty. Numbers are
     written so that they read back equal; what has no value is empty. `missing` and `unjudged` count queries, `judged`
-    is the share of the first results that are judged, `run` and `qrels` are the first digits of the files' sha256.
+    is the share of the first results that are judged, `run` and `qrels` are the first digits of the files' sha256. A
+    name that a spreadsheet would take for a formula begins with an apostrophe.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, [*_MEAN, *_COMPARISON, *_POLICY], restval="", lineterminator="\n")
@@ -35,10 +38,15 @@ def render_csv(result: ComparisonResult) -> str:
         shared = _mean(system) | _policy(result, system)
         for comparison in found.get((system.name, system.set, system.measure), []):
             values = asdict(comparison)
-            writer.writerow(shared | {name: values[name] for name in _COMPARISON})
+            writer.writerow(_cells(shared | {name: values[name] for name in _COMPARISON}))
         if (system.name, system.set, system.measure) not in found:
-            writer.writerow(shared)
+            writer.writerow(_cells(shared))
     return text.getvalue()
+
+
+def _cells(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row whose texts are fit for a spreadsheet: nothing that it would run, nothing that does not print."""
+    return {key: csv_cell(visible(value)) if isinstance(value, str) else value for key, value in row.items()}
 
 
 def _mean(one: SystemMean) -> dict[str, Any]:

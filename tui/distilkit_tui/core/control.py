@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ from uuid import uuid4
 
 from distilkit.errors import UserError
 from distilkit.files import write_text
-from distilkit.runs.folder import RunFolder, boot_id, process_start
+from distilkit.plugins import this_command
+from distilkit.runs.folder import RunFolder, boot_id, process_start, refuse_links
 from distilkit.runs.lock import Lock
 from distilkit_tui.core.entry import Entry
-from distilkit_tui.core.text import recipe_toml
+from distilkit_tui.core.text import recipe_toml, shown
 
 # Beside the runs: what was started from here, and what it said before it had a folder of its own.
 LAUNCHES = ".launch"
@@ -47,10 +47,14 @@ class Launcher:
         self._children: list[Child] = []
 
     def start(self, arguments: Sequence[str], label: str) -> Child:
-        """Start `distilkit ARGUMENTS` in a session of its own; raises UserError where nothing can be written."""
+        """Start `distilkit run` with arguments in a session of its own, and never a plug-in.
+
+        Raises UserError where nothing can be written.
+        """
         output = self.runs_dir / LAUNCHES / f"{uuid4().hex[:8]}.log"
-        command = [sys.executable, "-m", "distilkit", *arguments]
+        command = [*this_command(), *arguments, "--no-plugins"]
         try:
+            refuse_links(output.parent)
             output.parent.mkdir(parents=True, exist_ok=True)
             with output.open("wb") as file:
                 process = subprocess.Popen(
@@ -80,10 +84,16 @@ class Launcher:
         recipe, name = entry.record.recipe, entry.record.name
         if not recipe or not name:
             raise UserError(f"{entry.folder.run_json}: the recipe is missing, so the run cannot be resumed")
+        if plugins := recipe.get("plugins"):
+            raise UserError(
+                f"{entry.key} has plug-ins ({shown(plugins)}), code that only the command line runs: "
+                "distilkit run RECIPE --resume auto"
+            )
         root = entry.folder.path
         for _ in Path(name).parts:
             root = root.parent
         path = self.runs_dir / LAUNCHES / f"{name.replace('/', '-')[:100]}.toml"
+        refuse_links(path.parent)
         try:
             write_text(path, recipe_toml(recipe))
         except OSError as error:
@@ -96,7 +106,7 @@ def request_stop(entry: Entry, twin: Entry | None = None) -> None:
     for one in (entry, twin):
         if one is not None and one.live:
             try:
-                one.folder.stop.touch()
+                one.folder.ask_to_stop()
             except OSError as error:
                 raise UserError(f"{one.key} cannot be asked to stop: {error}") from None
 

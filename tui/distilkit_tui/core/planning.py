@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.errors import UserError
+from distilkit.plugins import this_command
 from distilkit.runs.record import number
 
 
@@ -45,7 +45,7 @@ class DryRun:
     """A dry run in a process of its own, as it imports torch and may read a large collection."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        command = [sys.executable, "-m", "distilkit", *arguments, "--dry-run", "--json"]
+        command = [*this_command(), *arguments, "--dry-run", "--json"]
         pipe = subprocess.PIPE
         try:
             self._process = subprocess.Popen(

@@ -121,7 +121,7 @@ class RunStore:
         if not (scan or entry.live or entry.state == "new"):
             return entry
         folder = entry.folder
-        measures = StoredRun(folder.path).results().measures_json
+        measures = folder.eval / "test" / "measures.json"
         stamps = tuple(_stamp(path) for path in (folder.run_json, folder.status_json, measures))
         if stamps == self._stamps.get(entry.key):
             if entry.state in ("done", "stopped", "damaged"):

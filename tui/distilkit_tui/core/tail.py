@@ -26,7 +26,7 @@ class Tail:
         """Return the next whole lines, of at most about `limit` bytes; empty where there are none yet."""
         self.restarted = False
         try:
-            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return []
         try:
