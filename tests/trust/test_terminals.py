@@ -54,7 +54,7 @@ def test_what_a_verb_returns_is_printed_without_controls(cli: Cli, monkeypatch: 
 
 
 def test_headings_and_tables() -> None:
-    made = Plan("name", {"name": NASTY, "counts": {"passages": 1}}, [], {NASTY: {
+    made = Plan("name", {"name": NASTY, "counts": {"passages": 1}, "notes": [NASTY]}, [], {NASTY: {
         "queries": 1, "depth": 2, "measures": NASTY}}, {})  # fmt: skip
     assert not drives(made.to_text())
     assert "\u202e" not in made.to_text()
