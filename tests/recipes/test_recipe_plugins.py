@@ -160,8 +160,8 @@ def test_a_change_of_the_losss_code_changes_the_key(cli: Cli, recipe: Path, tmp_
 
 
 def test_losses_of_ours_are_known_by_their_version() -> None:
-    assert code_of("distilkit.losses.logits") is None
-    assert code_of("json") != code_of("json.decoder")
+    assert code_of(Plugin) is None
+    assert code_of(json.JSONDecoder) != code_of(json.JSONEncoder)
 
 
 @pytest.mark.parametrize(
