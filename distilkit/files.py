@@ -1,5 +1,10 @@
-"""Files: read and hashed, and written so that none is ever half written."""
+"""Files: read and hashed, and written so that none is ever half written, whatever ends the process or the power.
 
+What is written takes its name after its content is on the disk: write, sync, rename, sync the folder.
+"""
+
+import errno
+import glob
 import gzip
 import hashlib
 import io
@@ -60,9 +65,12 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the name when the block ends well, else it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the name when the block ends well, else it is removed.
+
+    After lost power the file is whole or not there; one that is not `durable` may be cut or empty then.
+    """
+    make_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
@@ -70,23 +78,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         # mkstemp makes private files; what we write is as readable as any other file of the user's.
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        _name(temporary, path, durable)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; it takes the name when the block ends well, else it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Yield a temporary folder beside `path`; it takes the name when the block ends well, else it is removed.
+
+    After lost power the folder is whole or not there.
+    """
+    make_folder(path.parent)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    _unfinished.add(temporary)
     try:
         yield temporary
+        _unfinished.discard(temporary)
         temporary.chmod(0o777 & ~_umask())
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        remove_folder(path)
+        _name(temporary, path)
     finally:
+        _unfinished.discard(temporary)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -99,15 +112,78 @@ def link_weights(source: str, target: str) -> None:
     shutil.copy2(source, target)
 
 
-def write_text(path: Path, text: str) -> None:
+def remove_folder(path: Path) -> None:
+    """Remove a folder, if it is there, in an order that never leaves a part of it under its name."""
+    if not path.exists():
+        return
+    passing = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    path.replace(passing)
+    _sync_unless_unfinished(path.parent)
+    shutil.rmtree(passing)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a killed process left of writing or removing a path; nobody else may be at it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where there is none."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        _sync_unless_unfinished(folder.parent)
+
+
+def sync(path: Path) -> None:
+    """Write a file's content, or the names in a folder, through to the disk."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        # Some file systems write names through at once and refuse to be asked; some folders cannot be read.
+        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES):
+            raise
+
+
+_unfinished: set[Path] = set()
+"""Temporary folders, which are written through when they take their name, with all that is in them."""
+
+
+def _name(temporary: Path, path: Path, durable: bool = True) -> None:
+    if not durable or not _unfinished.isdisjoint(path.parents):
+        temporary.replace(path)
+        return
+    for folder, _, names in os.walk(temporary):
+        for name in (*names, ""):
+            sync(Path(folder, name))
+    if not temporary.is_dir():
+        sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def _sync_unless_unfinished(folder: Path) -> None:
+    if _unfinished.isdisjoint((folder, *folder.parents)):
+        sync(folder)
+
+
+def write_text(path: Path, text: str, durable: bool = True) -> None:
     """Replace a file's text in one step."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object, durable: bool = True) -> None:
     """Replace a file with a value's indented JSON in one step."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", durable)
 
 
 def read_json(path: Path, links: bool = True) -> Any:

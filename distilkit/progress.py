@@ -38,6 +38,9 @@ class ProgressReporter(Protocol):
     def event(self, kind: str, stage: str, step: int, values: dict[str, Any]) -> None:
         """Record an event of a stage at a step."""
 
+    def sync(self) -> None:
+        """Write the events so far through to the disk."""
+
     def heartbeat(self, *, expect_next: float = 30) -> None:
         """Show that the work goes on; the next sign comes within `expect_next` seconds."""
 

@@ -12,7 +12,7 @@ from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import Side
 from distilkit.data.teacher_scores.provenance import require_match
 from distilkit.errors import UserError
-from distilkit.files import read_json, write_json
+from distilkit.files import make_folder, read_json, write_json
 from distilkit.models.batch import TokenBatch, batch_of, on_device
 from distilkit.models.encoded import Encoded, load_encoded, save_encoded
 from distilkit.models.ranker import SideRanker
@@ -70,7 +70,7 @@ class DocumentIndex:
             return
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise UserError(f"--index {self.folder}: exists, and is no index of documents; choose a new folder")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         write_json(path, asked)
 
     def kept(self) -> int:

@@ -219,6 +219,7 @@ class Reporter:
         try:
             yield
             if self.leads:
+                self.sync()
                 # Those of repeated steps once.
                 own = {(one["kind"], one["step"]): one for one in self._events() if one.get("key") == key[:16]}
                 path.write_text("".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in own.values()))
@@ -305,7 +306,8 @@ class Reporter:
     def status(self, state: str, **fields: object) -> None:
         """Replace status.json at once."""
         self.fields.update(fields, state=state)
-        self._write_status()
+        self.sync()
+        self._write_status(durable=True)
 
     def heartbeat(self, phase: Phase | None = None, expect_next: float = 30, force: bool = False) -> None:
         """Show that the run lives, at most once a second, and with it the run whose twin it is."""
@@ -321,7 +323,12 @@ class Reporter:
         if force or time.monotonic() - self._status_at >= STATUS_EVERY:
             self._write_status()
 
-    def _write_status(self) -> None:
+    def sync(self) -> None:
+        """Write the events so far through to the disk."""
+        if self.folder:
+            self.folder.sync_events()
+
+    def _write_status(self, durable: bool = False) -> None:
         if not self.folder:
             return
         self._status_at = time.monotonic()
@@ -333,7 +340,7 @@ class Reporter:
             "pid_start": process_start(pid),
             "hb_t": time.time(),
         }
-        self.folder.write_status(record)
+        self.folder.write_status(record, durable)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)

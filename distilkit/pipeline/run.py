@@ -2,14 +2,13 @@
 
 import math
 import os
-import shutil
 from dataclasses import replace
 from typing import Any
 
 from safetensors import SafetensorError
 
 from distilkit.errors import Busy, RunFailed, Stopped, UserError
-from distilkit.files import write_json
+from distilkit.files import remove_folder, write_json
 from distilkit.models.weights import bin_note
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
@@ -144,8 +143,8 @@ def train_and_evaluate(pipeline: Pipeline, folder: RunFolder, reporter: Reporter
         for one in pipeline.sets:
             keep_results(pipeline, one, folder, point)
     workspace.processes.on_main(lambda: state_needs(pipeline, folder))
-    if workspace.processes.is_main and folder.checkpoints.exists():
-        shutil.rmtree(folder.checkpoints)
+    if workspace.processes.is_main:
+        remove_folder(folder.checkpoints)
 
 
 def _train(stages: list[TrainedStage], workspace: Workspace, reporter: Reporter) -> None:
@@ -155,7 +154,7 @@ def _train(stages: list[TrainedStage], workspace: Workspace, reporter: Reporter)
         if workspace.processes.is_main:
             reporter.replay(workspace.path(stage) / "events.jsonl", stage.key)
             if workspace.checkpoints is not None:
-                shutil.rmtree(stage.checkpoints(workspace.checkpoints), ignore_errors=True)
+                remove_folder(stage.checkpoints(workspace.checkpoints))
 
 
 def _train_student(pipeline: Pipeline, folder: RunFolder, reporter: Reporter) -> GridPoint:

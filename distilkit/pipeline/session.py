@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.errors import Busy, Stopped, UserError
-from distilkit.files import write_json
+from distilkit.files import remove_leftovers, write_json
 from distilkit.pipeline.graph import Artifact, Node, every
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
@@ -36,6 +36,8 @@ def working(pipeline: Pipeline, folder: RunFolder, reporter: Reporter, source: S
         if not lock.acquire():
             raise Busy(f"{folder.path} is being worked on by another process")
         folder.stop.unlink(missing_ok=True)
+        for path in (folder.model, folder.checkpoints, folder.status_json):
+            remove_leftovers(path)
         if new := not folder.exists():
             folder.create({**_record(pipeline, source), "precision": precision, "content": content})
         state_needs(pipeline, folder)

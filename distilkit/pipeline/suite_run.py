@@ -46,7 +46,6 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
     todo = [member for member in found if not is_done(RunFolder(request.runs_dir / member.recipe.name))]
     if leads and not worker:
         auto = _check_all(found, todo, request)
-        folder.path.mkdir(parents=True, exist_ok=True)
         write_json(folder.path / "suite.json", _record(request, found, auto))
     failed: list[str] = []
     with _workers(request, len(todo), worker):

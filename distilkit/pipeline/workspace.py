@@ -1,6 +1,5 @@
 """Where a graph is computed: the folder of artifacts, the processes that build them, and who is told how far it is."""
 
-import shutil
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -9,7 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from distilkit.files import atomic_folder, read_json, write_json
+from distilkit.files import atomic_folder, read_json, remove_leftovers
+from distilkit.manifest import MANIFEST, write_manifest
 from distilkit.pipeline.graph import FORMAT, Artifact, Node, walk
 from distilkit.pipeline.precision import measured_once
 from distilkit.pipeline.reporter import Reporter
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MANIFEST = "manifest.json"
 PRECISION = "precision.json"
 
 
@@ -157,13 +156,12 @@ class Workspace:
             lock.path.unlink(missing_ok=True)
             return True
         # Left by a build that was killed; no other can be under way, since the lock is ours.
-        for left in self.path(node).parent.glob(f".{node.key}.*"):
-            shutil.rmtree(left, ignore_errors=True)
+        remove_leftovers(self.path(node))
         return False
 
     def _finish(self, node: Artifact[Any], folder: Path, facts: dict[str, Any], stack: ExitStack, lock: Lock) -> None:
         """Write the manifest, which makes the artifact complete, and let the folder take its name."""
         made_of = {"kind": node.kind, "format": FORMAT, **node.identity()}
-        write_json(folder / MANIFEST, {"key": node.key, "made_of": made_of, **facts})
+        write_manifest(folder, {"key": node.key, "made_of": made_of, **facts})
         stack.close()
         lock.path.unlink(missing_ok=True)

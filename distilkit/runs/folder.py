@@ -12,7 +12,7 @@ from typing import Any
 
 from distilkit import __version__
 from distilkit.errors import UserError
-from distilkit.files import write_json
+from distilkit.files import sync, write_json
 from distilkit.runs.commit import commit
 
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "ir-measures", "bm25s", "numpy", "scipy")
@@ -55,17 +55,21 @@ class RunFolder:
 
     def create(self, record: dict[str, Any]) -> None:
         """Make the folder and its immutable run.json."""
-        self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.run_json, record)
 
-    def write_status(self, status: dict[str, Any]) -> None:
-        """Replace status.json in one step."""
-        write_json(self.status_json, status)
+    def write_status(self, status: dict[str, Any], durable: bool = True) -> None:
+        """Replace status.json in one step; one that is not durable may be lost with the power."""
+        write_json(self.status_json, status, durable)
 
     def append_event(self, event: dict[str, Any]) -> None:
         """Append one event in one write, so that a reader sees whole lines only."""
         line = json.dumps({"v": 1, "t": round(time.time(), 3), **event}, ensure_ascii=False) + "\n"
         self._append(self.events, line)
+
+    def sync_events(self) -> None:
+        """Write the events through to the disk."""
+        if self.events.exists():
+            sync(self.events)
 
     def append_log(self, line: str) -> None:
         """Append one line to log.txt."""

@@ -4,6 +4,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from distilkit.files import make_folder
+
 
 class Lock:
     """Holds a file's lock from `acquire` until `release` or the end of the process."""
@@ -22,7 +24,7 @@ class Lock:
             pass
 
     def _take(self, how: int) -> bool:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.lockf(file, how)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from distilkit.files import atomic_folder, read_json, write_json
+from distilkit.files import atomic_folder, read_json, remove_folder, write_json
 
 
 @dataclass
@@ -41,7 +41,7 @@ def save_checkpoint(
         write_json(temporary / "trainer_state.json", asdict(state))
     for other in folder.glob("checkpoint-*"):
         if other != target:
-            shutil.rmtree(other)
+            remove_folder(other)
     return target
 
 

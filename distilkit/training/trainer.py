@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from distilkit.data.batches import total_steps
 from distilkit.errors import RunFailed
+from distilkit.files import make_folder
 from distilkit.models.batch import on_device
 from distilkit.packed.encoder import compiles
 from distilkit.progress import ProcessGroup, ProgressReporter
@@ -263,7 +264,7 @@ class Trainer:
             self.state.best_value, self.state.best_step, self.state.worse = value, self.state.step, 0
             self.state.validation = values
             if self.processes.is_main:
-                self.checkpoints.mkdir(parents=True, exist_ok=True)
+                make_folder(self.checkpoints)
                 save_file(weights(self.objective), self._best)
         self.processes.wait()
 
@@ -276,6 +277,7 @@ class Trainer:
         if self._accelerator.scaler is not None:
             self.state.loss_scale = self._accelerator.scaler.state_dict()
         if self.processes.is_main:
+            self.reporter.sync()  # a checkpoint's events are there when it is
             path = save_checkpoint(self.checkpoints, self.objective, self._optimizer, self.state, self._best)
             self.reporter.event("checkpoint", self.stage.name, self.state.step, {})
             self.reporter.say(f"{self.label}: checkpoint {path.name}", quiet=True)
