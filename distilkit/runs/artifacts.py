@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distilkit.errors import UserError
+from distilkit.manifest import MANIFEST
 from distilkit.runs.disk import Taken, taken
 from distilkit.runs.listing import find_runs
 from distilkit.runs.lock import Lock, is_held
@@ -17,12 +18,12 @@ from distilkit.runs.read import StoredRun, read_suite
 from distilkit.runs.record import as_table
 from distilkit.runs.uses import in_use, turn
 
-MANIFEST = "manifest.json"
 _KEY = re.compile(r"([0-9a-f]{64})")
 _UNFINISHED = re.compile(r"\.([0-9a-f]{64})\.[a-z0-9_]{8}")
 _TEMPORARY = re.compile(
     r"\.(?:(?:run|status|suite|artifacts|grid|curve|measures|cost|trainer_state|manifest)\.json|per_query\.csv|run\.trec"
-    r"|qrels\.tsv|model|checkpoint-\d+|deleted-[0-9a-f]{8})(?:\.[a-z0-9_]{8})?"
+    r"|qrels\.tsv|model|checkpoints|(?:stage|teacher)-[0-9a-f]{16}|checkpoint-\d+|deleted-[0-9a-f]{8})"
+    r"(?:\.[a-z0-9_]{8})?"
 )
 """The temporary names of what a run writes in one step, and of a run's folder that is on its way out."""
 
