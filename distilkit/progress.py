@@ -19,8 +19,8 @@ class ProgressPhase(Protocol):
     def advance(self, values: dict[str, float] | None = None, count: int = 1) -> None:
         """Count `count` more units as done and show figures such as the loss."""
 
-    def reach(self, done: int, total: int | None = None) -> None:
-        """Set how many units are done in all, and how many there are."""
+    def reach(self, done: int, total: int | None = None, share: float | None = None) -> None:
+        """Set how many units are done and how many there are, and of unequal ones which share of the work is done."""
 
 
 class ProgressReporter(Protocol):
@@ -29,7 +29,7 @@ class ProgressReporter(Protocol):
     def phase(
         self, label: str, total: int, done: int = 0, training: bool = False, work: float = 0.0
     ) -> AbstractContextManager[ProgressPhase]:
-        """Return a context that shows `total` units of work; each adds `work` multiply-accumulates to the whole."""
+        """Return a context that shows `total` units of work, of which each adds `work` seconds to the whole run's."""
         ...
 
     def say(self, text: str, quiet: bool = False, log: bool = True) -> None:

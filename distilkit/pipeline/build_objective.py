@@ -1,5 +1,6 @@
 """A stage's student, teacher, projections and heads, built from what came before."""
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 PROJECTIONS = "projections.safetensors"
 
 
-def build_objective(node: "TrainedStage", workspace: Workspace, half: bool) -> "Objective":
+def build_objective(node: "TrainedStage", workspace: Workspace, half: bool, untrained: bool = False) -> "Objective":
     """Return the objective of a stage: its student, and the teacher that takes part in every step.
 
-    `half` gives the teacher bfloat16 weights. What is drawn at random follows the stage's seed. Raises UserError.
+    `half` gives the teacher bfloat16 weights. What is drawn at random follows the stage's seed. With `untrained` both
+    are as before any training, to be timed. Raises UserError.
     """
     import torch
 
@@ -31,10 +33,11 @@ def build_objective(node: "TrainedStage", workspace: Workspace, half: bool) -> "
 
     stage, device = node.stage, workspace.processes.device
     torch.manual_seed(stage.seed)
-    student = _student(node, workspace)
+    first = node.before is None or untrained
+    student = start_student(node.start, workspace.value(node.tokenizer)) if first else _student(node, workspace)
     if not node.asks_teacher:
         return Objective(stage, student, None, None, None)
-    teacher = _teacher(node, workspace, half).to(device)
+    teacher = (_untrained_teacher if untrained else _teacher)(node, workspace, half).to(device)
     heads = _lm_heads(node, student, workspace)
     if not stage.uses_internals:
         return Objective(stage, student, teacher, None, None, heads)
@@ -90,8 +93,7 @@ def save_result(
 def _student(node: "TrainedStage", workspace: Workspace) -> "Ranker":
     from distilkit.models.load import load_ranker
 
-    if node.before is None:
-        return start_student(node.start, workspace.value(node.tokenizer))
+    assert node.before is not None
     return load_ranker(workspace.value(node.before), dropout=node.start.dropout).train()
 
 
@@ -107,6 +109,14 @@ def _teacher(node: "TrainedStage", workspace: Workspace, half: bool) -> "Ranker"
     teacher = load_cat(folder, dtype=dtype, require_head=scores)
     teacher.requires_grad_(False)
     return teacher.train() if node.stage.teacher_mode == "train" else teacher
+
+
+def _untrained_teacher(node: "TrainedStage", workspace: Workspace, half: bool) -> "Ranker":
+    import torch
+
+    assert node.teacher is not None
+    teacher = copy.deepcopy(node.teacher.model.untrained(workspace, needs_head=node.stage.trains_scores))
+    return teacher.to(torch.bfloat16 if half else torch.float32).requires_grad_(False).eval()
 
 
 def _projections(node: "TrainedStage", student: "Ranker", teacher: "Ranker", workspace: Workspace) -> "Projections":

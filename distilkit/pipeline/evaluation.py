@@ -15,7 +15,7 @@ from distilkit.data.passages import aggregate
 from distilkit.data.teacher_scores import combine
 from distilkit.evaluation.measures import Evaluation, canonical_all, evaluate
 from distilkit.evaluation.trec import read_run, write_run
-from distilkit.files import read_json, write_json
+from distilkit.files import content_key, read_json, write_json
 from distilkit.pipeline.data import Data, QuerySet
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.models import ModelNode, Teacher
@@ -55,16 +55,18 @@ class Scorer:
         queries: Integers,
         passages: Integers,
         label: str,
-        macs: float,
+        work: float,
         workspace: Workspace,
     ) -> Scores:
         """Return a ranker's raw logit of every pair, in the order given; all processes take part.
 
-        `macs` are the multiply-accumulates of a pair, as the forecast of the whole run counts them.
+        `work` are the seconds of a pair by the forecast of the whole run.
         """
         from distilkit.evaluation.rerank import score_pairs
 
-        with workspace.progress.phase(label, len(passages), work=macs) as phase:
+        # The longest come first, and take longer than the others.
+        lengths = np.sort(tokens.lengths(queries, passages))[::-1].cumsum() if len(passages) else np.ones(1)
+        with workspace.progress.phase(label, len(passages), work=work) as phase:
             return score_pairs(
                 ranker,
                 tokens,
@@ -73,7 +75,7 @@ class Scorer:
                 batch_size=self.batch_size,
                 precision=self.precision,
                 processes=workspace.processes,
-                progress=phase.reach,
+                progress=lambda done, total: phase.reach(done, total, float(lengths[done - 1] / lengths[-1])),
             )
 
     def rerank(
@@ -82,7 +84,7 @@ class Scorer:
         tokens: "PairTokens | SideTokens",
         queries: QuerySet,
         label: str,
-        macs: float,
+        work: float,
         workspace: Workspace,
     ) -> Run:
         """Return the candidates of a query set with a ranker's raw logits, a document's made of its windows'."""
@@ -92,12 +94,20 @@ class Scorer:
         of, passages = candidates.pairs()
         documents = tokens.documents if isinstance(tokens, PairTokens) else None
         if documents is None:
-            scores = self.score(ranker, tokens, of, passages, label, macs, workspace)
+            scores = self.score(ranker, tokens, of, passages, label, work, workspace)
         else:
             windows, owners = documents.windows.of(passages)
-            found = self.score(ranker, tokens, of[owners], windows, label, macs, workspace)
+            per_window = work * len(passages) / max(1, len(windows))
+            found = self.score(ranker, tokens, of[owners], windows, label, per_window, workspace)
             scores = aggregate(found, owners, len(passages), documents.aggregation)
         return candidates.run(queries.collection, scores)
+
+
+def scoring_shape(model: ModelNode, reader: Reader, scorer: Scorer) -> str:
+    """Return what the seconds of scoring a pair depend on."""
+    architecture = getattr(model, "architecture", "bert_cat")
+    what = {"score": architecture, "size": model.size, "form": vars(reader.form), "lengths": reader.lengths}
+    return content_key({**what, "tokens": reader.stores.collection.fingerprint, "how": vars(scorer)})[:16]
 
 
 @dataclass(frozen=True)
@@ -153,15 +163,30 @@ class Ranking(Artifact[Run]):
         parts = {"model": self.model.key, "candidates": self.queries.candidates.key, "tokens": self.reader.key}
         return {**parts, "precision": self.scorer.precision, "aggregation": self.reader.aggregation}
 
+    @property
+    def shape(self) -> str:
+        """What the seconds of scoring a pair depend on."""
+        return scoring_shape(self.model, self.reader, self.scorer)
+
+    @property
+    def pair_macs(self) -> float:
+        """The multiply-accumulates of a pair."""
+        return self.model.macs(self.reader)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs are scored, if no query has fewer candidates than the depth."""
+        return len(self.queries.qrels) * self.queries.candidates.depth
+
     def work(self, workspace: Workspace) -> float:
-        """Return the multiply-accumulates of scoring every candidate."""
-        return len(self.queries.qrels) * self.queries.candidates.depth * self.model.macs(self.reader)
+        """Return the seconds of scoring every candidate."""
+        return self.pairs * workspace.rates.seconds(self.shape, self.pair_macs)
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Score the candidates on all processes."""
         ranker = self.model.load(workspace).to(workspace.processes.device)
-        tokens, macs = workspace.value(self.reader), self.model.macs(self.reader)
-        run = self.scorer.rerank(ranker, tokens, self.queries, self.label, macs, workspace)
+        tokens, work = workspace.value(self.reader), workspace.rates.seconds(self.shape, self.pair_macs)
+        run = self.scorer.rerank(ranker, tokens, self.queries, self.label, work, workspace)
         if workspace.processes.is_main:
             write_run(folder / "run.trec", run, self.model.kind)
 
@@ -187,6 +212,14 @@ class Cost(Artifact[dict[str, Any]]):
         """Return what is re-ranked and how many pairs a forward pass takes, which latency depends on."""
         return {"ranking": self.ranking.key, "batch_size": self.ranking.scorer.batch_size}
 
+    def work(self, workspace: Workspace) -> float:
+        """Return the seconds of timing single queries."""
+        from distilkit.evaluation.cost import QUERIES, WARM_UP
+
+        ranking = self.ranking
+        queries = min(QUERIES + WARM_UP, len(ranking.queries.qrels))
+        return queries * ranking.queries.candidates.depth * workspace.rates.seconds(ranking.shape, ranking.pair_macs)
+
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Time single queries."""
         from distilkit.evaluation.cost import measure_cost
@@ -194,14 +227,16 @@ class Cost(Artifact[dict[str, Any]]):
         ranking = self.ranking
         ranker = ranking.model.load(workspace).to(workspace.processes.device)
         candidates, scorer = workspace.value(ranking.queries.candidates), ranking.scorer
-        cost = measure_cost(
-            ranker,
-            workspace.value(ranking.reader),
-            candidates,
-            candidates.passages.shape[1],
-            scorer.batch_size,
-            scorer.precision,
-        )
+        with workspace.progress.phase("time single queries", 1, work=self.work(workspace)) as phase:
+            cost = measure_cost(
+                ranker,
+                workspace.value(ranking.reader),
+                candidates,
+                candidates.passages.shape[1],
+                scorer.batch_size,
+                scorer.precision,
+            )
+            phase.advance()
         write_json(folder / "cost.json", {**cost, "machine": machine()})
 
     def open(self, folder: Path, workspace: Workspace) -> dict[str, Any]:

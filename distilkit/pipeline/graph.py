@@ -49,7 +49,7 @@ class Node(ABC, Generic[T]):
         """Raise UserError for what can be seen to be wrong before anything is computed; computes nothing itself."""
 
     def work(self, workspace: "Workspace") -> float:
-        """Return the multiply-accumulates of computing it, for the forecast; what is no forward pass counts nothing."""
+        """Return the seconds of computing it, for the forecast; what takes no forward pass counts nothing."""
         return 0.0
 
     @abstractmethod

@@ -5,19 +5,21 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
-from rich.table import Column
+from rich.table import Column, Table
 from rich.text import Text
 
 from distilkit.errors import Stopped
+from distilkit.pipeline.whole import Whole, duration
 from distilkit.runs.folder import RunFolder, process_start
 from distilkit.tables import plain
 
@@ -48,7 +50,7 @@ class Phase:
         self, reporter: "Reporter", label: str, total: int, done: int, training: bool, work: float = 0.0
     ) -> None:
         self._reporter, self.label, self.total, self.done, self.training = reporter, label, total, done, training
-        self._work, self._counted = work, done
+        self._work, self._advanced = work, 0.0
         reporter.whole.skip(done * work)
         self.started, self._first = time.monotonic(), done
         self._task = (
@@ -63,11 +65,14 @@ class Phase:
         self.done += count
         self._show(values or {})
 
-    def reach(self, done: int, total: int | None = None) -> None:
-        """Say how much is done in all; fits a `progress(done, total)` callback."""
+    def reach(self, done: int, total: int | None = None, share: float | None = None) -> None:
+        """Say how much is done in all; fits a `progress(done, total)` callback.
+
+        `share` tells how much of the work that is, where units are unequal.
+        """
         # Of some work the size is not known before its end.
         self.done, self.total = done, total or max(self.total, done)
-        self._show({})
+        self._show({}, share)
 
     @property
     def rate(self) -> float:
@@ -79,11 +84,12 @@ class Phase:
         """How long the rest takes at this rate."""
         return (self.total - self.done) / self.rate if self.rate else None
 
-    def _show(self, values: dict[str, float]) -> None:
+    def _show(self, values: dict[str, float], share: float | None = None) -> None:
         reporter = self._reporter
         reporter.values.update(values)
-        reporter.whole.advance((self.done - self._counted) * self._work)
-        self._counted = self.done
+        reached = (self.done - self._first if share is None else share * self.total) * self._work
+        reporter.advance_whole(reached - self._advanced)
+        self._advanced = reached
         pace = "" if self.training or not self.rate else f"{self.rate:,.0f}/s"
         figures = f"loss {values['loss']:.4g}" if "loss" in values else pace
         if reporter.bars and self._task is not None:
@@ -92,7 +98,7 @@ class Phase:
             self._said = time.monotonic()
             left = f", {self.seconds_left:.0f} s left" if self.seconds_left is not None else ""
             shown = f"{self.label}: {self.done}/{self.total}{', ' + figures if figures else ''}{left}"
-            reporter.say(shown + reporter.whole.shown(), log=False)
+            reporter.say(shown + reporter.whole_shown(), log=False)
         reporter.heartbeat(phase=self)
         reporter.raise_if_stopped()
 
@@ -104,63 +110,32 @@ class Phase:
             self._reporter.bars.update(self._task, completed=self.done)
             self._reporter.bars.stop_task(self._task)
         self._reporter.say(
-            f"{self.label}: {self.done}/{self.total} in {seconds:.1f} s{self._reporter.whole.shown()}",
+            f"{self.label}: {self.done}/{self.total} in {seconds:.1f} s{self._reporter.whole_shown()}",
             quiet=bool(self._reporter.bars),
         )
 
 
-class Whole:
-    """How far the whole run is, by the work of its phases, and how long the rest takes at this pace."""
+class Screen(Progress):
+    """Bars below a table that fills as systems are measured."""
 
-    def __init__(self, bars: Progress | None) -> None:
-        self._bars = bars
-        self._task: TaskID | None = None
-        self.total, self.done, self._started = 0.0, 0.0, 0.0
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
+        self.rows: dict[str, dict[str, float]] = {}  # there before the first picture is made
+        super().__init__(*columns, console=console)
 
-    def start(self, total: float) -> None:
-        """Say how much work there is."""
-        self.total, self._started = total, time.monotonic()
-        if self._bars and total:
-            self._task = self._bars.add_task("the whole run", total=1, figures="", bare=True)
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield the table, once there is a row for it, and the bars."""
+        if self.rows:
+            yield self._table()
+        yield self.make_tasks_table(self.tasks)
 
-    def advance(self, work: float) -> None:
-        """Count work that is done."""
-        self.done += work
-        if self._bars and self._task is not None:
-            self._bars.update(self._task, completed=self.share, figures=self._figures())
-
-    def skip(self, work: float) -> None:
-        """Take off work that an earlier process has done."""
-        self.total -= work
-
-    @property
-    def share(self) -> float:
-        """How much of the work is done, from 0 to 1."""
-        return min(self.done / self.total, 1.0) if self.total > 0 else 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """How long the rest takes; None as long as too little is done to tell."""
-        if self.share < 0.01:
-            return None
-        return (time.monotonic() - self._started) * (1 / self.share - 1)
-
-    def shown(self) -> str:
-        """Return both as the end of a plain line, empty where they are not known."""
-        figures = self._figures()
-        return f" (whole run: {figures})" if figures else ""
-
-    def _figures(self) -> str:
-        left = self.seconds_left
-        return "" if left is None else f"{self.share:.0%}, about {duration(left)} left"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them: `50 s`, `4 min`, `2 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+    def _table(self) -> Table:
+        measures = list(dict.fromkeys(name for row in self.rows.values() for name in row))
+        table = Table("System", box=SIMPLE_HEAD, pad_edge=False)
+        for name in measures:
+            table.add_column(escape(name), justify="right")
+        for system, row in self.rows.items():
+            table.add_row(escape(system), *(f"{row[name]:.4f}" if name in row else "" for name in measures))
+        return table
 
 
 class Reporter:
@@ -182,8 +157,9 @@ class Reporter:
         self._trial = ""
         self._key = ""
         self.console: Console
-        self.bars: Progress | None
+        self.bars: Screen | None
         self.whole: Whole
+        self._whole_task: TaskID | None = None
         self.values: dict[str, float] = {}
         self.fields: dict[str, Any] = {}
         self._status_at = 0.0
@@ -195,12 +171,12 @@ class Reporter:
             return
         self.console = console or Console(stderr=True, quiet=quiet, highlight=False)
         self.bars = self._make_bars() if self.console.is_terminal and not quiet else None
-        self.whole = Whole(self.bars)
+        self.whole = Whole()
         self._signals = list[int]()
 
-    def _make_bars(self) -> Progress:
+    def _make_bars(self) -> Screen:
         label = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
-        return Progress(label, BarColumn(bar_width=24), Figures(), console=self.console)
+        return Screen(label, BarColumn(bar_width=24), Figures(), console=self.console)
 
     @contextmanager
     def scope(self, prefix: str, trial: str = "") -> Iterator[None]:
@@ -262,6 +238,34 @@ class Reporter:
         finally:
             self._in_training = before
         phase.finish()
+
+    def start_whole(self, total: float, before: float = 0.0) -> None:
+        """Say how many seconds the whole run takes by the forecast, and how many were spent on it before."""
+        self.whole.start(total, before)
+        if self.bars and total:
+            self._whole_task = self.bars.add_task("the whole run", total=1, figures="", bare=True)
+
+    def advance_whole(self, work: float) -> None:
+        """Count some of the whole run's work as done."""
+        if self._parent is not None:
+            self._parent.advance_whole(work)
+            return
+        self.whole.advance(work)
+        if self.bars and self._whole_task is not None:
+            self.bars.update(self._whole_task, completed=self.whole.share, figures=self.whole.figures())
+
+    def whole_shown(self) -> str:
+        """Return how far the whole run is as the end of a plain line, empty where that is not known."""
+        figures = self.whole.figures()
+        return f" (whole run: {figures})" if figures else ""
+
+    def row(self, system: str, measures: dict[str, float], query_set: str = "") -> None:
+        """Show what a system reaches, in the table that fills where there is a terminal, else in a line."""
+        name = f"{system}, {query_set}" if query_set else system
+        if self.bars:
+            self.bars.rows[name] = measures
+        shown = ", ".join(f"{measure} {value:.4f}" for measure, value in measures.items())
+        self.say(f"measured: {name}: {shown}", quiet=bool(self.bars))
 
     def say(self, text: str, quiet: bool = False, log: bool = True) -> None:
         """Write a line to the log and, unless quiet, to the screen; what does not print is spelled out in both."""
@@ -336,6 +340,7 @@ class Reporter:
         record = {
             **self.fields,
             "values": self.values,
+            "whole": self.whole.record(),
             "pid": pid,
             "pid_start": process_start(pid),
             "hb_t": time.time(),

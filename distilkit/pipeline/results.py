@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from distilkit.data.collection import Run
 from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import write_qrels
-from distilkit.files import atomic_folder, content_key, link_weights, write_json
+from distilkit.files import atomic_folder, content_key, link_weights, read_json, write_json
 from distilkit.manifest import MANIFEST, is_made_of, write_made_of
 from distilkit.pipeline.content import content_of_set
 from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
@@ -32,24 +33,47 @@ def keep_model(student: TrainedStage, workspace: Workspace, folder: RunFolder) -
     workspace.processes.on_main(copy)
 
 
-def keep_references(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder) -> None:
-    """Copy what the first stage and the teacher reach on a query set into the run's folder."""
+def keep_first_stage(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder) -> None:
+    """Write what the first stage reaches on a query set into the run's folder."""
+    candidates = one.queries.candidates
+    run = pipeline.workspace.value(candidates).run(one.data.collection)
+    _keep_reference(pipeline, one, folder, "bm25", run, {**FIRST_STAGE_COST, "machine": machine()}, [candidates.key])
+
+
+def keep_teacher(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder) -> None:
+    """Copy what the teacher reaches on a query set into the run's folder; nothing where only its scores are there."""
     workspace, teacher = pipeline.workspace, pipeline.teacher_ranking(one)
-    candidates = workspace.value(one.queries.candidates)
-    run = candidates.run(one.data.collection)
-    systems = {"bm25": (run, {**FIRST_STAGE_COST, "machine": machine()}, [one.queries.candidates.key])}
-    if teacher is not None:
-        keys = [ranking.key for ranking in teacher.rankings]
-        systems["teacher"] = (teacher.run(workspace), teacher.cost(workspace), [*keys, teacher.combine])
-    for name, (run, cost, rankings) in systems.items():
-        results = StoredResults(folder.eval / one.name / "references" / name, folder.eval / one.name / "qrels.tsv")
+    if teacher is None:
+        return
+    run, cost = teacher.run(workspace), teacher.cost(workspace)
+    rankings = [*(ranking.key for ranking in teacher.rankings), teacher.combine]
+    _keep_reference(pipeline, one, folder, "teacher", run, cost, rankings)
 
-        def write(results: StoredResults = results, run: Any = run, cost: Any = cost, name: str = name) -> None:
-            write_evaluation(results.path, one.name, run, one.measure(run), name)
-            write_json(results.cost_json, cost)
 
-        if workspace.processes.is_main:
-            _keep(results.path, _made_of(pipeline, one, rankings), write, results.files[:-1])
+def _keep_reference(
+    pipeline: Pipeline,
+    one: EvaluationSet,
+    folder: RunFolder,
+    name: str,
+    run: Run,
+    cost: dict[str, Any],
+    rankings: Sequence[str],
+) -> None:
+    results = StoredResults(folder.eval / one.name / "references" / name, folder.eval / one.name / "qrels.tsv")
+
+    def write() -> None:
+        write_evaluation(results.path, one.name, run, one.measure(run), name)
+        write_json(results.cost_json, cost)
+
+    if pipeline.workspace.processes.is_main:
+        _keep(results.path, _made_of(pipeline, one, rankings), write, results.files[:-1])
+        _show(pipeline, one, name, results)
+
+
+def _show(pipeline: Pipeline, one: EvaluationSet, system: str, results: StoredResults) -> None:
+    """Say what a system reaches, now or before."""
+    measures = read_json(results.path / "measures.json")["measures"]
+    pipeline.workspace.progress.row(system, measures, one.name if len(pipeline.sets) > 1 else "")
 
 
 def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, point: GridPoint) -> None:
@@ -58,6 +82,8 @@ def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, poin
     results = StoredResults(folder.eval / one.name, folder.eval / one.name / "qrels.tsv")
     made_of = _made_of(pipeline, one, [ranking.key])
     if workspace.processes.broadcast(is_made_of(results.path, made_of)):
+        if workspace.processes.is_main:
+            _show(pipeline, one, pipeline.recipe.name, results)
         return
     run, cost = workspace.value(ranking), workspace.value(Cost(ranking))
 
@@ -71,6 +97,7 @@ def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, poin
 
     if workspace.processes.is_main:
         _keep(results.path, made_of, write, results.files)
+        _show(pipeline, one, pipeline.recipe.name, results)
 
 
 def _made_of(pipeline: Pipeline, one: EvaluationSet, rankings: Sequence[str]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from distilkit.files import remove_folder, write_json
 from distilkit.models.weights import bin_note
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
-from distilkit.pipeline.graph import walk
+from distilkit.pipeline.graph import Node, walk
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
+from distilkit.pipeline.probe import prepare_data, probe
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
-from distilkit.pipeline.results import keep_model, keep_references, keep_results
+from distilkit.pipeline.results import keep_first_stage, keep_model, keep_results, keep_teacher
 from distilkit.pipeline.session import (
     exit_code,
     is_done,
@@ -31,6 +32,7 @@ from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup
 from distilkit.recipe import Source
 from distilkit.runs.folder import RunFolder
+from distilkit.runs.record import read_status
 
 CLOSE = 0.05
 """Within this share of the teacher's measure a student counts as close to it, in the tables of Gao et al. (2020)."""
@@ -69,7 +71,7 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
     processes.on_main(lambda: refuse_clash(request))
     if processes.broadcast(is_done(folder)):
         return folder
-    recorded = processes.on_main(request.recorded_precision)
+    recorded, spent = processes.on_main(request.recorded_precision), processes.on_main(lambda: _seconds_spent(folder))
     workspace = Workspace(request.artifacts, processes, reporter, folder.checkpoints, recorded)
     with reporter.live():
         pipeline = Pipeline(request.recipe, workspace)
@@ -90,18 +92,33 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
             twin = None if recipe is None else Pipeline(recipe, workspace, twin_of=request.recipe.name)
             if twin is not None:
                 _refuse_changed_twin(twin, RunFolder(request.runs_dir / twin.recipe.name))
-            reporter.whole.start(forecast(pipeline, twin))
+            _begin(pipeline, twin, folder, reporter, spent)
             train_and_evaluate(pipeline, folder, reporter)
             if twin is not None:
                 _run_twin(twin, RunFolder(request.runs_dir / twin.recipe.name), reporter, request.source)
     return folder
 
 
-def forecast(*pipelines: Pipeline | None) -> float:
-    """Return the multiply-accumulates of everything that some pipelines still have to compute, each result once."""
+def _begin(pipeline: Pipeline, twin: Pipeline | None, folder: RunFolder, reporter: Reporter, spent: float) -> None:
+    """Read all data, measure the first stage, and forecast how long the rest takes."""
+    workspace, left = pipeline.workspace, missing(pipeline, twin)
+    prepare_data(left, workspace)
+    for one in pipeline.sets:
+        keep_first_stage(pipeline, one, folder)
+    probe(left, workspace)
+    reporter.start_whole(sum(node.work(workspace) for node in left), spent)
+
+
+def _seconds_spent(folder: RunFolder) -> float:
+    """Return how long earlier processes worked on a run."""
+    return read_status(folder.status_json).whole.get("spent_s", 0.0)
+
+
+def missing(*pipelines: Pipeline | None) -> list[Node[Any]]:
+    """Return every node that some pipelines still have to compute, each once, inputs first."""
     targets = [node for one in pipelines if one is not None for node in one.targets()]
     workspace = next(one.workspace for one in pipelines if one is not None)
-    return sum(node.work(workspace) for node in walk(targets, workspace.is_done))
+    return list(walk(targets, workspace.is_done))
 
 
 def _refuse_other_content(pipeline: Pipeline, folder: RunFolder) -> None:
@@ -135,7 +152,7 @@ def train_and_evaluate(pipeline: Pipeline, folder: RunFolder, reporter: Reporter
             _train(chain, workspace, reporter)
     if not is_twin:
         for one in pipeline.sets:
-            keep_references(pipeline, one, folder)
+            keep_teacher(pipeline, one, folder)
     with reporter.scope("label-only: " if is_twin else "student: "):
         point = _train_student(pipeline, folder, reporter)
         keep_model(point.stages[-1], workspace, folder)

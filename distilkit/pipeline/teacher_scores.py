@@ -13,7 +13,7 @@ from distilkit.data.teacher_scores.formats import sniff
 from distilkit.errors import UserError
 from distilkit.files import content_key, sha256_once
 from distilkit.pipeline.data import Data
-from distilkit.pipeline.evaluation import Scorer
+from distilkit.pipeline.evaluation import Scorer, scoring_shape
 from distilkit.pipeline.examples import Countable, DrawnLists, TaskExamples, WindowPairs
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.models import ModelNode
@@ -66,11 +66,15 @@ class ModelScores(Artifact[PairScores]):
         return {**parts, "precision": self.scorer.precision}
 
     def work(self, workspace: Workspace) -> float:
-        """Return the multiply-accumulates of scoring the pairs, as far as their number is known."""
+        """Return the seconds of scoring the pairs, as far as their number is known."""
         examples = self.pairs.examples if isinstance(self.pairs, WindowPairs) else self.pairs
         source = examples.source
         pairs = source.count * (1 + source.negatives) if isinstance(source, DrawnLists) else 0
-        return pairs * self.model.macs(self.reader)
+        return pairs * self._pair_seconds(workspace)
+
+    def _pair_seconds(self, workspace: Workspace) -> float:
+        shape = scoring_shape(self.model, self.reader, self.scorer)
+        return workspace.rates.seconds(shape, self.model.macs(self.reader))
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Score every distinct pair once, on all processes."""
@@ -78,8 +82,8 @@ class ModelScores(Artifact[PairScores]):
         pairs = np.unique(packed(examples.queries.ravel(), examples.passages.ravel()))
         ranker, tokens = self.model.load(workspace).to(workspace.processes.device), workspace.value(self.reader)
         rows = pairs >> 32, pairs & 0xFFFFFFFF
-        macs = self.model.macs(self.reader)
-        found = self.scorer.score(ranker, tokens, *rows, "teacher scores", macs, workspace)
+        work = self._pair_seconds(workspace)
+        found = self.scorer.score(ranker, tokens, *rows, "teacher scores", work, workspace)
         if workspace.processes.is_main:
             np.save(folder / "pairs.npy", pairs)
             np.save(folder / "scores.npy", found.astype(np.float32))

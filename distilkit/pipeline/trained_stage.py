@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from distilkit.data.batches import total_steps
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import canonical, evaluate
+from distilkit.files import content_key
 from distilkit.models import STUDENTS
 from distilkit.pipeline.build_objective import NO_LM_HEAD, build_objective, save_result, start_student
 from distilkit.pipeline.data import Data, QuerySet
@@ -149,15 +150,25 @@ class TrainedStage(ModelNode, Artifact[Path]):
         teacher = self.teacher.model.macs(self.teacher_reader or self.reader) if self.asks_teacher else 0.0  # type: ignore[union-attr]
         return self.pairs_per_step * trained_macs(self.macs(self.reader), teacher)
 
+    @property
+    def shape(self) -> str:
+        """What the seconds of an optimiser step depend on."""
+        train = self.stage.train
+        teacher = [*self.teacher.model.size] if self.asks_teacher and self.teacher else None
+        how = [train.freeze_embeddings, train.optim, train.torch_compile, self.start.dropout, self.precision]
+        what = {"terms": [type(term).__name__ for term in self.stage.terms], "teacher": teacher, "how": how}
+        size = {"architecture": self.architecture, "size": self.size, "pairs": self.pairs_per_step}
+        return content_key({**what, **size, "tokens": self.reader.key})[:16]
+
     def work(self, workspace: Workspace) -> float:
-        """Return the multiply-accumulates of training and validation."""
+        """Return the seconds of training and validation."""
         steps, train = self.steps(workspace) or 0, self.stage.train
         validations = 0
         if self.stage.trains_scores:
             validations = len(range(0, steps, train.eval_steps)) if train.eval_steps else 1
-        queries = self.validation.queries
-        scored = validations * len(queries.qrels) * queries.candidates.depth
-        return steps * self.step_macs + scored * self.macs(self.scoring_reader)
+        return steps * workspace.rates.seconds(self.shape, self.step_macs) + validations * self.validation_ranking.work(
+            workspace
+        )
 
     # Building.
 
@@ -184,7 +195,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
             checkpoints=self.checkpoints(workspace.checkpoints),
             validate=self._validator(workspace),
             label=stage.name,
-            work=self.step_macs,
+            work=workspace.rates.seconds(self.shape, self.step_macs),
             metric=self.metric,
             teacher_tokens=workspace.value(self.teacher_reader) if self.teacher_reader else None,
         )
@@ -251,8 +262,9 @@ class TrainedStage(ModelNode, Artifact[Path]):
         validation, reader = self.validation, self.scoring_reader
 
         def validate(ranker: "Ranker") -> dict[str, float]:
-            tokens, macs = workspace.value(reader), self.macs(reader)
-            run = validation.scorer.rerank(ranker, tokens, validation.queries, "validate", macs, workspace)
+            ranking = self.validation_ranking
+            tokens, work = workspace.value(reader), workspace.rates.seconds(ranking.shape, ranking.pair_macs)
+            run = validation.scorer.rerank(ranker, tokens, validation.queries, "validate", work, workspace)
             return evaluate(run, validation.queries.qrels, measures).means
 
         return validate

@@ -12,8 +12,10 @@ from distilkit.files import atomic_folder, read_json, remove_leftovers
 from distilkit.manifest import MANIFEST, write_manifest
 from distilkit.pipeline.graph import FORMAT, Artifact, Node, walk
 from distilkit.pipeline.precision import measured_once
+from distilkit.pipeline.rates import Rates
 from distilkit.pipeline.reporter import Reporter
 from distilkit.progress import ProcessGroup
+from distilkit.runs.folder import machine
 from distilkit.runs.lock import Lock
 from distilkit.runs.uses import Uses
 from distilkit.training.precision import AutoPrecision, Precision, auto_precision, choose_precision
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PRECISION = "precision.json"
+RATES = "rates.json"
 
 
 @dataclass
@@ -72,6 +75,15 @@ class Workspace:
             measured = partial(measured_once, self.root / PRECISION)
             self.auto = self.processes.on_main(lambda: auto_precision(device, measured))
         return self.auto
+
+    @cached_property
+    def rates(self) -> Rates:
+        """The seconds of steps and pairs that were measured on this machine."""
+        import torch
+
+        group = f"{self.processes.count} processes on {self.processes.device.type}"
+        name = f"{machine()['cpu']}, {torch.get_num_threads()} threads, {group}, torch {torch.__version__}"
+        return Rates.read(self.root / RATES, name)
 
     @cached_property
     def pace(self) -> float | None:

@@ -79,7 +79,9 @@ class RunStatus:
 
     `step` of `total` steps are those of the stage in training, `phase_done` of `phase_total` the units of the phase,
     `rate` its units a second, `eta` its seconds left, `heartbeat` the seconds since the epoch at which it was written
-    and `expect_next` the seconds until the next one. `values` are the last loss and terms, `validation` the last
+    and `expect_next` the seconds until the next one. `whole` is how far the whole run is: the `share` of its time that
+    is over, the seconds that were spent on it, before a stop too (`spent_s`), and those that are left by the forecast
+    (`left_s`). `values` are the last loss and terms, `validation` the last
     measures, `error` what ended it.
     """
 
@@ -91,6 +93,7 @@ class RunStatus:
     total: int | None = None
     rate: float | None = None
     eta: float | None = None
+    whole: dict[str, float] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
     validation: dict[str, float] = field(default_factory=dict)
     error: str = ""

@@ -65,7 +65,10 @@ def test_a_run_ends_in_its_table(finished: Any) -> None:
         assert any(line.split()[:1] == [name] for line in text.splitlines())
     assert text.rstrip().endswith(f"Run folder: {finished.run}")
     # What is said on the way goes to the other stream, one plain line after the other.
-    assert "student: distil: 16/16" in finished.outcome.err
+    said = finished.outcome.err
+    order = ["measured: bm25: RR@10 ", "teacher: fine_tune: ", "measured: teacher: ", "student: distil: 16/16"]
+    order += ["measured: tiny: ", "label-only: fine_tune: 16/16", "measured: tiny-label_only: "]
+    assert [said.index(part) for part in order] == sorted(said.index(part) for part in order)
     assert "\x1b" not in finished.outcome.out + finished.outcome.err
 
 

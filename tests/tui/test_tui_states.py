@@ -18,6 +18,7 @@ from distilkit_tui.core.control import delete, kill, local_pid, memory, request_
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.facts import alerts, checkpoints, configuration, results
 from distilkit_tui.core.history import History
+from distilkit_tui.core.progress import whole_run
 from distilkit_tui.core.store import RunStore
 from distilkit_tui.screens.run import LISTS
 
@@ -64,10 +65,13 @@ def test_a_run_is_stopped_killed_and_deleted(tiny_recipe: Path, tmp_path: Path) 
         assert process.wait() == 130
     stopped = RunStore(runs).poll().entries["tiny"]
     assert (stopped.state, stopped.live, local_pid(stopped)) == ("stopped", False, None)
+    spent = stopped.status.whole["spent_s"]
+    assert spent > 0
     with started(run_cli, [*long_run(tiny_recipe, runs), "--resume", "auto"], folder=tmp_path / "second") as process:
         entry = wait_for(lambda: (found := training(runs, process)).live and found, process)
         kill(entry)
         assert process.wait() == -signal.SIGKILL
+    assert read_json(entry.folder.status_json)["whole"]["spent_s"] > spent
     # By its lock, which is free at once: silence alone would leave it running.
     write_json(entry.folder.status_json, {**read_json(entry.folder.status_json), "hb_t": time.time()})
     assert state(runs) == "crashed"
@@ -82,6 +86,10 @@ def test_a_silent_run_is_stalled_and_one_elsewhere_lost(recorded: Path) -> None:
     assert state(recorded, "distilled") == "lost"  # it was another machine's
     write_json(folder.status_json, {**read_json(folder.status_json), "hb_t": time.time()})
     assert state(recorded, "distilled") == "running"
+    assert whole_run(RunStore(recorded).poll().entries["distilled"]) is None
+    whole = {"share": 0.25, "spent_s": 20.0, "left_s": 60.0}
+    write_json(folder.status_json, {**read_json(folder.status_json), "whole": whole})
+    assert whole_run(RunStore(recorded).poll().entries["distilled"]) == (0.25, 60.0)
 
 
 def test_the_store_sees_runs_come_change_and_go(recorded: Path) -> None:

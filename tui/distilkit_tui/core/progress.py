@@ -88,6 +88,13 @@ def work_under_way(entry: Entry) -> Work | None:
     return Work(phase, done, total, entry.status.rate, entry.status.eta)
 
 
+def whole_run(entry: Entry) -> tuple[float, float] | None:
+    """Return the share of a whole run's time that is over, twin included, and the seconds left; None if not said."""
+    found = [number(entry.status.whole.get(key)) for key in ("share", "left_s")]
+    share, left = found
+    return None if share is None or left is None else (share, left)
+
+
 def of_teacher(entry: Entry, stages: Sequence[StageCurves]) -> list[bool]:
     """Return whether each of a run's stages, in the order they were trained, fine-tunes a teacher.
 

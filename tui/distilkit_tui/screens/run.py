@@ -13,7 +13,15 @@ from distilkit.tables import size
 from distilkit_tui.core import facts
 from distilkit_tui.core.control import memory
 from distilkit_tui.core.entry import STATES, Entry, ordered
-from distilkit_tui.core.progress import examples_per_step, headline, of_teacher, parts, progress_line, work_under_way
+from distilkit_tui.core.progress import (
+    examples_per_step,
+    headline,
+    of_teacher,
+    parts,
+    progress_line,
+    whole_run,
+    work_under_way,
+)
 from distilkit_tui.core.store import Snapshot
 from distilkit_tui.core.text import duration, figure, rate, safe, short
 from distilkit_tui.keys import bindings
@@ -126,7 +134,9 @@ class RunScreen(RunActions):
         return line
 
     def _figures(self, entry: Entry) -> list[str]:
-        found = [f"loss {figure(entry.loss)}"] if entry.loss is not None else []
+        whole = whole_run(entry) if entry.live else None
+        found = [f"whole run {whole[0]:.0%}, {duration(whole[1])} left"] if whole else []
+        found += [f"loss {figure(entry.loss)}"] if entry.loss is not None else []
         validation = entry.validation.get(entry.measure)
         found += [f"validation {entry.measure} {validation:.4f}"] if validation is not None else []
         test = entry.measures.get(entry.measure)
