@@ -4,6 +4,8 @@ VENV ?= .venv
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 BIN := $(VENV)/bin
+# Twice quiet: of what pip says errors alone are shown.
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 # As many processes as there are cores, each with one thread; a test goes to the next one that is free.
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
@@ -41,11 +43,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo]"
+	$(PIP) --editable ".[demo]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo,dev]"
+	$(PIP) --editable ".[demo,dev]"
 	touch $@ $(VENV)/.demo
 
 clean:

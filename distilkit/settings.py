@@ -329,6 +329,8 @@ class ReportSettings(Section):
     """Of the p-values, over the whole report."""
     depths: Counts = ()
     """Re-ranking depths of a further table."""
+    note: str = ""
+    """What is to be said below the tables, such as what does not follow from them."""
 
 
 class EvaluateSettings(Section):

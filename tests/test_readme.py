@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_processes import run_cli, started
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -40,8 +41,19 @@ def test_the_two_commands_are_in_the_makefile() -> None:
         assert ("distilkit run recipes/simplified_tinybert.toml" in shown.stdout) == (command == "make demo")
 
 
+def test_two_lines_stand_for_the_demo_where_there_is_no_make() -> None:
+    done = subprocess.run(
+        ["make", "demo", "--dry-run", "VENV=.new"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    made = done.stdout.replace(".new", ".venv").replace("--quiet --quiet --disable-pip-version-check ", "")
+    lines = [line for _, block in BLOCKS for line in block.splitlines() if ".venv/bin/" in line]
+    assert len(lines) == 2
+    for command in " && ".join(lines).split(" && "):
+        assert command in made, command
+
+
 def test_the_readme_names_every_placeholder() -> None:
-    assert "@@" not in README
+    assert not re.search(r"@@|@[A-Z]+@", README)
 
 
 @pytest.mark.slow
@@ -55,13 +67,13 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, tiny_beir: Path) -> No
     for command in ran:
         if "msmarco" in command:  # needs the hub; tests/recipes trains it on a folder and checkpoints made on the spot
             continue
-        done = _run(command, tmp_path)
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        code, out, err = _run(command, tmp_path, tmp_path / "said")
+        assert code == 0, f"{command}\n{err}"
         words = shlex.split(command)
         if "--output" in words:
             assert (tmp_path / words[words.index("--output") + 1]).stat().st_size > 0, command
         if "--output" not in words or words[1] != "compare":  # whose report is in the file then
-            assert done.stdout.strip(), command
+            assert out.strip(), command
     for language, block in BLOCKS:
         if language == "python":
             done = subprocess.run(
@@ -70,12 +82,19 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, tiny_beir: Path) -> No
             assert done.returncode == 0, done.stderr
 
 
-def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def _inside(folder: Path, words: list[str]) -> None:
+    os.chdir(folder)
+    os.environ.update(_environment())
+    run_cli(words)
+
+
+def _run(command: str, folder: Path, said: Path) -> tuple[int, str, str]:
+    """Run a command in a folder, in a process of its own; return its exit code and what it wrote to both streams."""
     words = shlex.split(command)[1:]
     if words[0] == "run":
         words += [part for setting in SMALL for part in ("--set", setting)]
-    line = [sys.executable, "-m", "distilkit", *words]
-    return subprocess.run(line, cwd=folder, env=_environment(), capture_output=True, text=True)
+    with started(_inside, folder, words, folder=said) as process:
+        return process.wait(), process.stdout, process.stderr
 
 
 def _environment() -> dict[str, str]:

@@ -13,7 +13,7 @@ from distilkit.comparison.systems import System, read_systems
 from distilkit.comparison.tables import available, build
 from distilkit.comparison.wording import visible
 from distilkit.runs.read import StoredRun, read_suite
-from distilkit.runs.record import JsonObject
+from distilkit.runs.record import JsonObject, as_table
 
 ALONE = "no teacher"
 
@@ -36,7 +36,8 @@ def report(folder: Path, format_: str, screen: Screen | None = None) -> str:
     lines = [fill(visible(f"{system}: {text}"), width, subsequent_indent="  ") for system, text in choices.items()]
     if lines:
         parts.append("Chosen on the validation queries\n" + "\n".join(lines))
-    return "\n\n".join([*parts, *_of_collection(_notes(run), screen), visible(f"Run folder: {run.path}")])
+    parts += [*_of_collection(_notes(run), screen), *_of_recipe(run.record.resolved, screen)]
+    return "\n\n".join([*parts, visible(f"Run folder: {run.path}")])
 
 
 def _compare(run: StoredRun, eval_set: str) -> ComparisonResult:
@@ -56,6 +57,12 @@ def _of_collection(notes: list[str], screen: Screen | None) -> list[str]:
     width = (screen or Screen()).width
     lines = [fill(note, width, subsequent_indent="  ") for note in notes]
     return ["\n".join(["Of the collection", *lines])] if lines else []
+
+
+def _of_recipe(resolved: JsonObject, screen: Screen | None) -> list[str]:
+    """Return the part of a report that a recipe asks for; none where it asks for none."""
+    note = as_table(resolved.get("report")).get("note")
+    return [fill(visible(str(note)), (screen or Screen()).width)] if note else []
 
 
 def _choices(run: StoredRun) -> dict[str, str]:
@@ -93,7 +100,8 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
     ]
     runs = (StoredRun(folder.parent / run["name"]) for run in suite["runs"])
     notes = dict.fromkeys(note for run in runs if run.exists() for note in _notes(run))
-    return "\n\n".join([*parts, *_of_collection([*notes], screen), visible(f"Suite folder: {folder}")])
+    parts += [*_of_collection([*notes], screen), *_of_recipe(suite["recipe"], screen)]
+    return "\n\n".join([*parts, visible(f"Suite folder: {folder}")])
 
 
 def _compare_runs_of(student: str, folder: Path, suite: JsonObject) -> ComparisonResult:

@@ -23,6 +23,8 @@ from distilkit.pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from distilkit.training.step_loader import TrainingSet
 
+SHORT = 10.0
+"""What takes fewer seconds by its multiply-accumulates is not worth the seconds of being timed."""
 STEPS, BATCHES = 2, 2
 """How many are timed, after one that is not."""
 SAMPLE = 10_000
@@ -42,11 +44,12 @@ def prepare_data(nodes: Sequence[Node[Any]], workspace: Workspace) -> None:
 def probe(nodes: Sequence[Node[Any]], workspace: Workspace) -> None:
     """Measure the rates of the shapes that are not known on this machine yet, and keep them.
 
-    Several processes are not timed: they forecast by multiply-accumulates, and by what they see.
+    Several processes are not timed, and what is short is not: they forecast by multiply-accumulates, and by what they
+    see.
     """
-    if workspace.processes.count > 1:
-        return
     rates = workspace.rates
+    if workspace.processes.count > 1 or sum(node.work(workspace) for node in nodes) < SHORT:
+        return
     for node in nodes:
         if not isinstance(node, (TrainedStage, Ranking)) or rates.knows(node.shape):
             continue

@@ -22,7 +22,11 @@ from distilkit.strategies import strategy_from_table, strategy_name
 from distilkit.strategies.stage import WITHOUT_EFFECT
 
 # Keys that may differ when a run is resumed, as no result depends on them.
-COSMETIC = {"description", *(f"{section}.{key}" for section in ("train", "teacher.train") for key in WITHOUT_EFFECT)}
+COSMETIC = {
+    "description",
+    "report.note",
+    *(f"{section}.{key}" for section in ("train", "teacher.train") for key in WITHOUT_EFFECT),
+}
 
 
 @contextmanager

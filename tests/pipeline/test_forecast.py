@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from distilkit.files import read_json
 from distilkit.pipeline.rates import Rates
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
@@ -16,7 +17,10 @@ from distilkit.runs.record import read_status
 from distilkit.training.processes import Processes
 
 
-def test_the_whole_is_what_its_phases_add_up_to(tiny_recipe: Path, tmp_path: Path) -> None:
+def test_the_whole_is_what_its_phases_add_up_to(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distilkit.pipeline.probe.SHORT", 0.0)
     # Every query has as many candidates as the depth asks for, so the estimate is exact.
     overrides = ["evaluate.rerank_depth=2", "grid.train.learning_rate=[1e-3, 2e-3]", "train.eval_steps=5"]
     recipe, source = load_with_source(tiny_recipe, overrides)
@@ -25,6 +29,9 @@ def test_the_whole_is_what_its_phases_add_up_to(tiny_recipe: Path, tmp_path: Pat
     whole = reporter.whole
     assert whole.total > 0
     assert whole.done == pytest.approx(whole.total)
+    # Teacher, student and twin are told apart, and the rankings of six and of two layers too.
+    (rates,) = read_json(tmp_path / "runs/.artifacts/rates.json").values()
+    assert len(rates) == 3 + 2
     # The last sign of the run before its twin was trained.
     said = read_status(folder.status_json).whole
     assert set(said) == {"share", "spent_s", "left_s"}

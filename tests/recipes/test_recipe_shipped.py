@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_once import made_once
 
 from distilkit.pipeline.suite import members
 from distilkit.recipe import load_recipe, resolved, shipped_recipes
@@ -83,7 +84,7 @@ def test_names_are_told_apart() -> None:
 @pytest.fixture(scope="session")
 def pydocs_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of runs in which the built-in collection is read once."""
-    return tmp_path_factory.mktemp("pydocs") / "runs"
+    return made_once(tmp_path_factory, "pydocs", lambda folder: None) / "runs"
 
 
 @pytest.mark.parametrize("path", [slow(path) for path in BUILT_IN], ids=[name(path) for path in BUILT_IN])
