@@ -27,6 +27,12 @@ _context.set_forkserver_preload(
         "distilkit.models.save",
         "distilkit.models.initialise",
         "distilkit.data.bm25",
+        "distilkit.commands.run",
+        "distilkit.commands.score",
+        "distilkit.commands.retrieve",
+        "bm25s",
+        "ir_measures",
+        "pandas",
     ]
 )
 

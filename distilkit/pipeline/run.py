@@ -12,6 +12,7 @@ from distilkit.files import remove_folder, write_json
 from distilkit.models.weights import bin_note
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
+from distilkit.pipeline.disk import disk_need
 from distilkit.pipeline.graph import Node, walk
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
 from distilkit.pipeline.probe import prepare_data, probe
@@ -92,6 +93,8 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
             twin = None if recipe is None else Pipeline(recipe, workspace, twin_of=request.recipe.name)
             if twin is not None:
                 _refuse_changed_twin(twin, RunFolder(request.runs_dir / twin.recipe.name))
+            need = disk_need(pipeline, twin)
+            reporter.say(processes.on_main(lambda: need.require_free(request.runs_dir)), quiet=True)
             _begin(pipeline, twin, folder, reporter, spent)
             train_and_evaluate(pipeline, folder, reporter)
             if twin is not None:

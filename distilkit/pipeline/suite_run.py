@@ -12,6 +12,7 @@ from distilkit.errors import Busy, RunFailed, UserError
 from distilkit.files import write_json
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
+from distilkit.pipeline.disk import DiskNeed
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
@@ -45,7 +46,10 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
         raise UserError(f"{folder.path} exists; continue it with --resume auto, or choose another name with --name")
     todo = [member for member in found if not is_done(RunFolder(request.runs_dir / member.recipe.name))]
     if leads and not worker:
-        auto = _check_all(found, todo, request)
+        auto, need = _check_all(found, todo, request)
+        if todo:
+            said = f"suite {folder.path.name}: {len(todo)} runs to train; {need.require_free(request.runs_dir)}"
+            Reporter(quiet=quiet).say(said, log=False)
         write_json(folder.path / "suite.json", _record(request, found, auto))
     failed: list[str] = []
     with _workers(request, len(todo), worker):
@@ -55,24 +59,26 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
     return folder if leads and not worker else None
 
 
-def _check_all(found: list[Member], todo: list[Member], request: Request) -> AutoPrecision | None:
-    """Raise UserError where a member could not be trained; return what `bf16 = "auto"` comes to in all of them.
+def _check_all(found: list[Member], todo: list[Member], request: Request) -> tuple[AutoPrecision | None, DiskNeed]:
+    """Raise UserError where a member could not be trained; return what `bf16 = "auto"` comes to, and the disk needed.
 
     Those that were trained before must have been trained on the same content, as they share a table with the others.
     """
     recorded = request.recorded_precision()
     workspace = Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=recorded)
+    need = DiskNeed(at_once=request.recipe.matrix.jobs if request.recipe.matrix else 1)
     for member in found if todo else ():
         try:
             pipeline = Pipeline(member.recipe, workspace)
             if member in todo:
                 check(pipeline)
+                need.add(pipeline)
             # The content as all processes of the group will find it, of which this one checks alone.
             content = {**pipeline.content, "processes": int(os.environ.get("WORLD_SIZE", "1"))}
             refuse_other_content(RunFolder(request.runs_dir / member.recipe.name), content)
         except UserError as error:
             raise UserError(f"{member.strategy} with {member.student}: {error}") from None
-    return workspace.auto
+    return workspace.auto, need
 
 
 def _record(request: Request, found: list[Member], auto: AutoPrecision | None) -> dict[str, Any]:
