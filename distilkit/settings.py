@@ -58,6 +58,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Toggle = Annotated[Literal["auto"] | bool, BeforeValidator(_toggle)]
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
+TrackerNames = Annotated[
+    tuple[Literal["tensorboard", "wandb", "mlflow", "trackio", "swanlab"], ...], Field(strict=False)
+]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 Counts = Annotated[tuple[Count, ...], Field(strict=False)]
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
@@ -363,6 +366,8 @@ class Recipe(Section):
     """Of the student's own stages."""
     general_seed: Seed = 1
     """Of general distillation: runs with the same one share it."""
+    report_to: TrackerNames = ()
+    """Experiment trackers that the run reports to: tensorboard, wandb, mlflow, trackio, swanlab."""
     plugins: Strings = ()
     """Python files, beside the recipe, that register strategies of one's own."""
     data: DataSettings = DataSettings()

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 from made_once import made_once
 from tiny_worlds import recipe_text, write_beir, write_checkpoint
 
 # Before torch is imported: tests beside each other must not fight over the cores, nor reach for a hub.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("distilkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("distilkit")
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -60,7 +60,10 @@ def read_qrels(path: Path) -> Qrels:
 
 
 def write_qrels(path: Path, qrels: Qrels) -> None:
-    """Write judgements as a BEIR table with its header."""
+    """Write judgements in TREC's form, which ir_measures, ranx and PyTerrier read.
+
+    Where an id holds a blank, which that form has no place for, they are a BEIR table with its header.
+    """
     _write(path, _table(qrels))
 
 
@@ -73,9 +76,12 @@ def qrels_hash(qrels: Qrels) -> str:
 
 
 def _table(qrels: Qrels) -> Iterator[str]:
-    yield "query-id\tcorpus-id\tscore\n"
-    for query, judged in qrels.items():
-        yield from (f"{query}\t{document}\t{found}\n" for document, found in judged.items())
+    rows = ((query, document, grade) for query, judged in qrels.items() for document, grade in judged.items())
+    if all(_is_word(query) and all(map(_is_word, judged)) for query, judged in qrels.items()):
+        yield from (f"{query} 0 {document} {grade}\n" for query, document, grade in rows)
+    else:
+        yield "query-id\tcorpus-id\tscore\n"
+        yield from (f"{query}\t{document}\t{grade}\n" for query, document, grade in rows)
 
 
 def _judgements(path: Path) -> Iterator[Row]:
@@ -91,8 +97,12 @@ def _judgements(path: Path) -> Iterator[Row]:
         yield Row(number, (query, document), grade(path, number, text))
 
 
+def _is_word(name: str) -> bool:
+    return name.split() == [name]
+
+
 def _id(name: str) -> str:
-    if len(name.split()) != 1 or name.split()[0] != name:
+    if not _is_word(name):
         raise UserError(f"the id {name!r} is empty or holds a blank, which a TREC run cannot write")
     return name
 

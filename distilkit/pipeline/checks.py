@@ -7,6 +7,7 @@ from distilkit.models import STUDENTS
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.graph import every
 from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.trackers import require_trackers
 from distilkit.pipeline.trained_stage import StartingStudent
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 def check(pipeline: Pipeline) -> None:
     """Raise UserError for data, judgements, measures, weights and shapes that would end the run later."""
+    require_trackers(pipeline.recipe.report_to)
     workspace, collections = pipeline.workspace, dict[str, Data]()
     for one in pipeline.sets:
         _ = one.queries, one.measures  # which refuse a split without judgements, and names of no measure

@@ -19,6 +19,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from distilkit.errors import Stopped
+from distilkit.pipeline.trackers import Trackers
 from distilkit.pipeline.whole import Whole, duration
 from distilkit.runs.folder import RunFolder, process_start
 from distilkit.tables import plain
@@ -162,6 +163,7 @@ class Reporter:
         self._whole_task: TaskID | None = None
         self.values: dict[str, float] = {}
         self.fields: dict[str, Any] = {}
+        self.trackers: Trackers | None = None if parent is None else parent.trackers
         self._status_at = 0.0
         self._signals: list[int]
         self._in_training = False
@@ -281,6 +283,8 @@ class Reporter:
             trial = {"trial": self._trial} if self._trial else {}
             key = {"key": self._key[:16]} if self._key else {}
             self.folder.append_event({"step": step, "kind": kind, "stage": stage, **trial, **key, "values": values})
+        if self.trackers is not None:
+            self.trackers.log(f"{self.prefix}{stage}", kind, step, values)
         if kind == "validation":
             self.fields["validation"] = values
             shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())

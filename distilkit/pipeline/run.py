@@ -2,6 +2,8 @@
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -28,12 +30,13 @@ from distilkit.pipeline.session import (
     state_needs,
     working,
 )
+from distilkit.pipeline.trackers import Trackers
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup
-from distilkit.recipe import Source
+from distilkit.recipe import Source, resolved
 from distilkit.runs.folder import RunFolder
-from distilkit.runs.record import read_status
+from distilkit.runs.record import flat, read_status
 
 CLOSE = 0.05
 """Within this share of the teacher's measure a student counts as close to it, in the tables of Gao et al. (2020)."""
@@ -79,7 +82,7 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
         check(pipeline)
         processes.on_main(lambda: refuse_foreign_twin(request))
         _refuse_other_content(pipeline, folder)
-        with working(pipeline, folder, reporter, request.source):
+        with working(pipeline, folder, reporter, request.source), _tracking(pipeline, folder, reporter):
             for said in pipeline.notes():
                 reporter.say(said)
             for one in pipeline.checkpoints():
@@ -122,6 +125,22 @@ def missing(*pipelines: Pipeline | None) -> list[Node[Any]]:
     targets = [node for one in pipelines if one is not None for node in one.targets()]
     workspace = next(one.workspace for one in pipelines if one is not None)
     return list(walk(targets, workspace.is_done))
+
+
+@contextmanager
+def _tracking(pipeline: Pipeline, folder: RunFolder, reporter: Reporter) -> Iterator[None]:
+    """Report to the trackers that the recipe names, for a block."""
+    recipe = pipeline.recipe
+    if not recipe.report_to or not reporter.leads:
+        yield
+        return
+    settings = dict(flat(resolved(recipe)))
+    reporter.trackers = Trackers.start(recipe.report_to, recipe.name, folder.path / "trackers", settings, reporter.say)
+    try:
+        yield
+    finally:
+        reporter.trackers.finish()
+        reporter.trackers = None
 
 
 def _refuse_other_content(pipeline: Pipeline, folder: RunFolder) -> None:

@@ -25,6 +25,7 @@ from distilkit.strategies.stage import WITHOUT_EFFECT
 COSMETIC = {
     "description",
     "report.note",
+    "report_to",
     *(f"{section}.{key}" for section in ("train", "teacher.train") for key in WITHOUT_EFFECT),
 }
 

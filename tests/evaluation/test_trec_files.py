@@ -3,6 +3,8 @@
 import gzip
 from pathlib import Path
 
+import ir_measures
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,6 +109,19 @@ def test_every_form_of_judgements_reads_the_same(tmp_path, text, suffix):
     path = tmp_path / f"qrels{suffix}"
     path.write_bytes(gzip.compress(text.encode()) if suffix else text.encode())
     assert read_qrels(path) == {"q1": {"d1": 2, "d2": 0}, "q2": {"d1": -1}}
+
+
+def test_judgements_are_written_as_others_read_them(tmp_path):
+    qrels = {"q1": {"d1": 2, "d_2": 0}, "q2": {"d1": -1}}
+    write_qrels(tmp_path / "qrels.tsv", qrels)
+    assert (tmp_path / "qrels.tsv").read_text() == "q1 0 d1 2\nq1 0 d_2 0\nq2 0 d1 -1\n"
+    found = {}
+    for one in ir_measures.read_trec_qrels(str(tmp_path / "qrels.tsv")):
+        found.setdefault(one.query_id, {})[one.doc_id] = one.relevance
+    assert found == qrels == read_qrels(tmp_path / "qrels.tsv")
+    # As PyTerrier and ranx read them.
+    frame = pandas.read_csv(tmp_path / "qrels.tsv", sep=r"\s+", names=["qid", "iter", "docno", "label"])
+    assert frame["label"].tolist() == [2, 0, -1]
 
 
 def test_beir_ids_may_hold_blanks(tmp_path):
