@@ -212,6 +212,13 @@ class Evaluate(Printed):
     runs: Annotated[list[str], Argument(metavar="RUN...", help="TREC runs, plain or .gz; NAME=PATH renames.")]
     qrels: Annotated[Path, Option(help="Judgements, TREC or BEIR TSV, plain or .gz.")]
     measures: Annotated[list[str], Option(help="Measures as in ir-measures.")]
+    exclude_self: Annotated[
+        bool | None,
+        Option(
+            "--exclude-self/--keep-self",
+            help="Leave out documents with their query's id, as BEIR does; by default unless ids are numbers.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

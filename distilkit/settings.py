@@ -150,6 +150,9 @@ class DataSettings(Section):
     """Tokens of a passage, special tokens included, for students that read query and passage apart."""
     passages: PassageSettings | None = None
     """Rank documents by their passages; as they are where absent."""
+    exclude_self: Toggle = "auto"
+    """Leave a query that is itself a document out of its own ranking, as BEIR does: told by its id, for "auto" by its
+    text too."""
     on_missing: Literal["error", "skip"] = "error"
     """What becomes of triples of unknown ids, and of examples that a file of scores lacks: an error, or left out."""
 

@@ -1,5 +1,6 @@
 """`distilkit evaluate`: the measures of TREC runs under the evaluation policy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 from distilkit import options
 from distilkit.commands.output import printed
 from distilkit.comparison.arguments import file_name
+from distilkit.data.columns import FORM
 from distilkit.errors import UserError
-from distilkit.evaluation import measures
+from distilkit.evaluation import measures, policy
 from distilkit.evaluation.measures import Evaluation
-from distilkit.evaluation.trec import read_qrels, read_run
+from distilkit.evaluation.trec import Qrels, read_qrels, read_run
 from distilkit.tables import table
 
 
@@ -37,6 +39,8 @@ class Evaluations:
                 lines.append(f"{name}: {len(one.missing)} of them have no results and score 0")
             if one.unjudged:
                 lines.append(f"{name}: the results of {one.unjudged} queries without judgements are ignored")
+            if one.own:
+                lines.append(f"{name}: {one.own} queries are documents themselves and left out of their own results")
         return "\n".join(lines)
 
 
@@ -53,8 +57,18 @@ def evaluate(asked: options.Evaluate) -> str:
         name, path = _named(argument)
         if name in found:
             raise UserError(f"two runs are called {name!r}; rename one as NAME={path}")
-        found[name] = measures.evaluate(read_run(path), judgements, options.split(asked.measures) or [])
+        run, own = policy.without_own(read_run(path), asked.exclude_self)
+        _require_same(path, run, judgements, asked.qrels)
+        found[name] = measures.evaluate(run, judgements, options.split(asked.measures) or [], own)
     return printed(Evaluations(found), asked)
+
+
+def _require_same(path: Path, run: Mapping[str, policy.Results], judgements: Qrels, qrels: Path) -> None:
+    """Refuse judgements of other queries than a run's: all would count as 0."""
+    if any(run.values()) and not any(results and query in judgements for query, results in run.items()):
+        turned = any(query in judged for query in run for judged in judgements.values())
+        hint = f"; they are among its documents: are the columns in another order? expected {FORM}" if turned else ""
+        raise UserError(f"{path}: none of its {len(run)} queries is judged in {qrels}{hint}")
 
 
 def _named(argument: str) -> tuple[str, Path]:

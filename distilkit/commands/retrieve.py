@@ -13,6 +13,7 @@ from distilkit import options
 from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
 from distilkit.data.arrays import Integers
+from distilkit.data.candidates import Candidates
 from distilkit.data.collection import Collection
 from distilkit.data.side_tokens import SideTokens
 from distilkit.errors import UserError
@@ -80,14 +81,18 @@ def retrieve(asked: options.Retrieve) -> str | None:
         opened.ranker.to(processes.device)
         assert isinstance(tokens, SideTokens)
         with torch.no_grad(), computing(precision, processes.device):
+            own = np.array(data.own(data.collection.queries.ids(queries)), np.int64)
             index = _index(asked, opened, tokens, data.collection, processes.device)
             processes.on_main(lambda: index.claim(_made_of(opened, data.collection, precision)))
-            top = _search(asked, opened, tokens, queries, index, processes, reporter)
+            # A query that is a document may find itself, and is left out of its own results.
+            depth = asked.depth + bool(len(own))
+            top = _search(asked, opened, tokens, queries, index, depth, processes, reporter)
         if not processes.is_main:
             return None
-        run = _run(data.collection, queries, index.rows, top)
+        run = _run(data.collection, queries, index.rows, top, own, asked.depth)
         write_run(asked.output, run, tag)
-        seconds, evaluation = time.monotonic() - started, _evaluation(data.collection, asked, run)
+        seconds = time.monotonic() - started
+        evaluation = _evaluation(data.collection, asked, run, int((own >= 0).sum()))
         return printed(Retrieved(asked.output, len(queries), len(index.rows), seconds, evaluation), asked)
 
 
@@ -130,6 +135,7 @@ def _search(
     tokens: SideTokens,
     queries: Integers,
     index: DocumentIndex,
+    depth: int,
     processes: ProcessGroup,
     reporter: ProgressReporter,
 ) -> Top:
@@ -141,20 +147,17 @@ def _search(
     with reporter.phase("search documents", len(index.rows)) as phase:
         blocks = index.blocks(mine, partial(phase.reach, total=len(index.rows)))
         if asked.faiss is not None:
-            return search_faiss(encoded, blocks, asked.depth, asked.faiss)
+            return search_faiss(encoded, blocks, depth, asked.faiss)
         assert isinstance(opened.ranker, Searcher)
-        return shared(search(opened.ranker, encoded, blocks, asked.depth, device), asked.depth, processes)
+        return shared(search(opened.ranker, encoded, blocks, depth, device), depth, processes)
 
 
-def _run(collection: Collection, queries: Integers, rows: Integers, top: Top) -> Run:
-    run: Run = {}
-    for query, places, scores in zip(collection.queries.ids(queries), top.places.numpy(), top.scores, strict=True):
-        documents = collection.passages.ids(rows[places])
-        run[query] = list(zip(documents, scores.tolist(), strict=True))
-    return run
+def _run(collection: Collection, queries: Integers, rows: Integers, top: Top, own: Integers, depth: int) -> Run:
+    found = Candidates(queries, rows[top.places.numpy()], top.scores.double().numpy())
+    return (found.without(own) if len(own) and found.passages.shape[1] > depth else found).run(collection)
 
 
-def _evaluation(collection: Collection, asked: options.Retrieve, run: Run) -> Evaluation | None:
+def _evaluation(collection: Collection, asked: options.Retrieve, run: Run, own: int) -> Evaluation | None:
     if asked.split == EVERY:
         return None
-    return evaluate(run, collection.qrels(asked.split), [f"R@{asked.depth}", "RR@10", "nDCG@10"])
+    return evaluate(run, collection.qrels(asked.split), [f"R@{asked.depth}", "RR@10", "nDCG@10"], own)

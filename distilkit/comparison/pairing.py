@@ -54,6 +54,7 @@ def policy(systems: Sequence[System], measures: Sequence[str], queries: Sequence
         "left_out": len(everything) - len(queries),
         "missing": {system.name: len(system.missing) for system in systems},
         "unjudged": {system.name: system.unjudged for system in systems},
+        "own": {system.name: system.own for system in systems},
         "qrels": sorted({system.judgements[:DIGITS] for system in systems if system.judgements}),
         "runs": {system.name: system.fingerprint for system in systems if system.fingerprint},
         "judged": {

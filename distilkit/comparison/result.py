@@ -79,6 +79,7 @@ class Policy(TypedDict):
     left_out: int
     missing: dict[str, int]
     unjudged: dict[str, int]
+    own: dict[str, int]
     qrels: list[str]
     runs: dict[str, str]
     judged: JudgedShares

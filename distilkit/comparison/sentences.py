@@ -128,6 +128,7 @@ def _of_set(name: str | None, facts: Policy, show: Show) -> list[str]:
         f"Queries: {facts['n']}{of_set} ({mode}).",
         *_counts(missing, facts["missing"], show),
         *_counts("Queries with results but no judgements, ignored", facts["unjudged"], show),
+        *_counts("Queries that are documents themselves, left out of their own results", facts["own"], show),
         *_judged(facts["judged"], show),
         *_files(facts, show),
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from distilkit.comparison.arguments import REFERENCES, StoredSystem, expand, shared_sets
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import DEFAULT_MEASURES, canonical_all, evaluate
+from distilkit.evaluation.policy import without_own
 from distilkit.evaluation.trec import Qrels, read_qrels, read_run
 from distilkit.files import content_key, sha256_file, sha256_once
 from distilkit.runs.read import StoredRun
@@ -54,16 +55,18 @@ class System:
     """A system to compare: its name and, per measure, each judged query's value.
 
     `missing` are the judged queries without results (they score 0), `unjudged` counts its result queries without
-    judgements, `kind` is bm25, teacher, twin, run or file, `notes` are sentences for the report. `eval_set` names the
-    query set. Where it stands for several seeds, `per_query` has their means and `replicates` each seed's values.
-    `fingerprint` is the first digits of the sha256 of its run files; `judgements` is the sha256 of what it was judged
-    by, `candidates` a key of the texts and candidates that it re-ranked, empty where nothing says it.
+    judgements, `own` those that are documents and left out of their own results, `kind` is bm25, teacher, twin, run or
+    file, `notes` are sentences for the report. `eval_set` names the query set. Where it stands for several seeds,
+    `per_query` has their means and `replicates` each seed's values. `fingerprint` is the first digits of the sha256 of
+    its run files; `judgements` is the sha256 of what it was judged by, `candidates` a key of the texts and candidates
+    that it re-ranked, empty where nothing says it.
     """
 
     name: str
     per_query: PerQuery
     missing: frozenset[str] = frozenset()
     unjudged: int = 0
+    own: int = 0
     kind: str = "file"
     notes: tuple[str, ...] = ()
     eval_set: str | None = None
@@ -160,7 +163,8 @@ class _Reader:
         """Return a system whose values are computed from its run."""
         qrels = self._judgements(qrels_path)
         share = f"Judged@{self._cutoff}"
-        evaluation = evaluate(read_run(path), qrels, [*self.measures, share])
+        run, own = without_own(read_run(path))
+        evaluation = evaluate(run, qrels, [*self.measures, share], own)
         if len(evaluation.missing) == len(evaluation.queries):
             raise UserError(f"{path}: has results for none of the {len(qrels)} queries judged in {qrels_path}")
         system = self._system(source, {name: evaluation.per_query[name] for name in self.measures}, path, qrels_path)
@@ -168,6 +172,7 @@ class _Reader:
             system,
             missing=frozenset(evaluation.missing),
             unjudged=evaluation.unjudged,
+            own=own,
             judged=Judged(self._cutoff, evaluation.means[share]),
         )
 
@@ -186,7 +191,8 @@ class _Reader:
             if results.qrels.is_file():
                 share = evaluate(found, self._judgements(results.qrels), [f"Judged@{self._cutoff}"])
                 judged = Judged(self._cutoff, *share.means.values())
-        return replace(system, missing=missing, unjudged=policy.get("unjudged", 0), judged=judged)
+        counts = {name: policy.get(name, 0) for name in ("unjudged", "own")}
+        return replace(system, missing=missing, judged=judged, **counts)
 
     def _system(self, source: StoredSystem, values: PerQuery, run: Path | None, qrels: Path) -> System:
         judgements, results = qrels if qrels.is_file() else None, source.results
@@ -278,6 +284,7 @@ def _mean(systems: Sequence[System], taken: set[str]) -> System:
         per_query=mean_per_query(tables),
         missing=frozenset.union(*(system.missing for system in systems)),
         unjudged=max(system.unjudged for system in systems),
+        own=max(system.own for system in systems),
         notes=tuple(dict.fromkeys(note for system in systems for note in system.notes)),
         replicates=tuple(tables),
         origins=tuple(origin for system in systems for origin in system.origins),

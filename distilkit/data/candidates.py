@@ -30,16 +30,30 @@ class Candidates:
         return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("queries", "passages", "scores")))
 
     @classmethod
-    def of_run(cls, collection: Collection, run: Run, query_ids: Sequence[str], depth: int) -> "Candidates":
-        """Take the first `depth` of a run for each query, by score descending, then document id descending."""
+    def of_run(
+        cls, collection: Collection, run: Run, query_ids: Sequence[str], depth: int, own: Integers | None = None
+    ) -> "Candidates":
+        """Take the first `depth` of a run for each query, by score descending, then document id descending.
+
+        `own` holds the passage that each query is itself, -1 for none; it is left out.
+        """
         passages = np.full((len(query_ids), depth), -1, np.int64)
         scores = np.zeros((len(query_ids), depth))
         for row, query in enumerate(query_ids):
-            ranked = in_order(run.get(query, []))[:depth]
+            self_id = None if own is None or own[row] < 0 else collection.passages.id(int(own[row]))
+            ranked = in_order([one for one in run.get(query, []) if one[0] != self_id])[:depth]
             passages[row, : len(ranked)] = [collection.passages.index(passage) for passage, _ in ranked]
             scores[row, : len(ranked)] = [score for _, score in ranked]
         queries = np.array([collection.queries.index(query) for query in query_ids], np.int64)
         return cls(queries, passages, scores)
+
+    def without(self, own: Integers) -> "Candidates":
+        """Return the candidates without the passage that each query is itself, [n], and one column less."""
+        hit = (self.passages == own[:, None]) & (own[:, None] >= 0)
+        # What is left moves up; a query that has not found itself loses its last candidate.
+        order = np.argsort(hit, axis=1, kind="stable")[:, :-1]
+        passages = np.take_along_axis(self.passages, order, axis=1)
+        return Candidates(self.queries, passages, np.take_along_axis(self.scores, order, axis=1))
 
     def write(self, folder: Path) -> None:
         """Write the arrays into a folder."""

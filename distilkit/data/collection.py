@@ -1,5 +1,6 @@
 """A collection: passages, queries, judgements per split and the candidates its source brought, opened from a folder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,58 @@ class Collection:
     info: dict[str, Any]
     _qrels: dict[str, Qrels] = field(default_factory=dict, repr=False, compare=False)
     _runs: dict[str, Run] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_dicts(
+        cls,
+        corpus: Mapping[Any, Any],
+        queries: Mapping[Any, Any],
+        qrels: Mapping[Any, Any],
+        *,
+        candidates: Mapping[str, Run] | None = None,
+        name: str = "memory",
+        folder: Path | None = None,
+    ) -> "Collection":
+        """Return a collection of dictionaries, as BEIR's loader returns them; the same as a folder of their content.
+
+        Args:
+            corpus: the text, or `{"title": ..., "text": ...}`, of each passage's id
+            queries: the text of each query's id
+            qrels: `{split: {query: {passage: grade}}}`; without splits they are of test
+            candidates: `{split: {query: [(passage, score), ...]}}`
+            name: what reports call it
+            folder: where it is kept; without one it vanishes with the object
+
+        Raises UserError for what is no id, text or grade, and as `write_collection` does.
+        """
+        from distilkit.data import in_memory
+
+        texts = in_memory.texts_of_dict("corpus", corpus), in_memory.texts_of_dict("queries", queries)
+        return in_memory.write(name, *texts, in_memory.qrels_of_dict(qrels), candidates, folder)
+
+    @classmethod
+    def from_pandas(
+        cls, corpus: Any, queries: Any, qrels: Any, *, name: str = "memory", folder: Path | None = None
+    ) -> "Collection":
+        """Return a collection of pandas' frames: of ids and texts (and titles), and of judgements.
+
+        Columns have their usual names: `_id`, `title`, `text`; `query-id`, `corpus-id`, `score`. Judgements have a
+        column `split`, or are a frame for each split; else they are of test. Raises UserError as `from_dicts` does.
+        """
+        from distilkit.data import in_memory
+
+        texts = in_memory.texts_of_table("corpus", corpus), in_memory.texts_of_table("queries", queries)
+        return in_memory.write(name, *texts, in_memory.qrels_of_table(qrels), None, folder)
+
+    @classmethod
+    def from_huggingface(
+        cls, corpus: Any, queries: Any, qrels: Any, *, name: str = "memory", folder: Path | None = None
+    ) -> "Collection":
+        """Return a collection of `datasets.Dataset`s, with the columns that `from_pandas` names.
+
+        Judgements may be a `DatasetDict`, by split; `validation` is dev. Raises UserError as `from_dicts` does.
+        """
+        return cls.from_pandas(corpus, queries, qrels, name=name, folder=folder)
 
     def qrels(self, split: str) -> Qrels:
         """Return a split's judgements, read once; raises UserError for a split that has none."""

@@ -1,6 +1,7 @@
 """Training examples: judged queries, each positive with negatives of the first stage; the queries of validation."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +35,18 @@ def draw_queries(qrels: Qrels, count: int | None, seed: int) -> list[str]:
 
 
 def draw_lists(
-    collection: Collection, qrels: Qrels, query_ids: list[str], candidates: Candidates, negatives: int, seed: int
+    collection: Collection,
+    qrels: Qrels,
+    query_ids: list[str],
+    candidates: Candidates,
+    negatives: int,
+    seed: int,
+    own: Sequence[int] = (),
 ) -> Lists:
     """Give every relevant passage of the queries `negatives` passages that are not, drawn from the candidates.
 
-    Judged positives are never negatives. A query whose candidates do not suffice is filled up from the whole corpus.
-    Raises UserError where the corpus itself is too small.
+    Judged positives are never negatives, nor is the passage that a query is itself (`own`, one for each query). A query
+    whose candidates do not suffice is filled up from the whole corpus. Raises UserError where that is too small.
     """
     rng = np.random.default_rng([seed, 2])
     queries: list[int] = []
@@ -56,7 +63,7 @@ def draw_lists(
             chosen = [pool[index] for index in rng.permutation(len(pool))[:negatives]]
             while len(chosen) < negatives:
                 other = int(rng.integers(len(collection.passages)))
-                if other not in positives and other not in chosen:
+                if other not in positives and other not in chosen and not (own and other == own[row]):
                     chosen.append(other)
             queries.append(int(candidates.queries[row]))
             rows.append([positive, *chosen])

@@ -24,15 +24,19 @@ def in_order(candidates: Sequence[tuple[str, float]]) -> list[tuple[str, float]]
     return sorted(by_id, key=lambda candidate: -candidate[1])
 
 
-def judgements_of(rows: Iterable[Row], place: Place) -> Qrels:
-    """Return rows of (query, passage) and grade as judgements; raises UserError for two grades of one pair."""
+def judgements_of(read: Callable[[], Iterable[Row]], place: Place) -> Qrels:
+    """Return rows of (query, passage) and grade as judgements; raises UserError for two grades of one pair.
+
+    `read` returns the rows, a second time where a message must name the earlier of two.
+    """
     qrels: Qrels = {}
-    for line, (query, passage), grade in rows:
+    for line, (query, passage), grade in read():
         known = qrels.setdefault(query, {}).setdefault(passage, grade)
         # The same judgement twice is harmless, and some published sets have it.
         if known != grade:
-            problem = f"query {query!r} and passage {passage!r} are judged {known} above and {grade} here"
-            raise UserError(f"{place(line)}: {problem}; expected one grade")
+            first = next(row.line for row in read() if row.key == (query, passage))
+            problem = f"query {query!r} and passage {passage!r} are judged {known} there and {grade} here"
+            raise UserError(f"{place(first)} and {place(line)}: {problem}; expected one grade")
     return qrels
 
 

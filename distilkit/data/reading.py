@@ -3,14 +3,13 @@
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from distilkit.data.columns import FORM, ColumnOrder, is_header
 from distilkit.errors import UserError
 from distilkit.files import open_text
-
-QRELS_HEADERS = ("query-id", "query_id")
 
 
 class Row(NamedTuple):
@@ -102,16 +101,40 @@ def tsv_texts(path: Path) -> Iterator[Row]:
 
 def beir_qrels(path: Path) -> Iterator[Row]:
     """Read BEIR judgements: query id, corpus id, grade, separated by tabs, with or without a header."""
-    for number, found in fields(path, 3, "three fields separated by tabs (query-id, corpus-id, score)", "\t"):
-        query, passage, text = (field.strip() for field in found)
-        if number > 1 or query.lower() not in QRELS_HEADERS:
-            yield Row(number, (query, passage), grade(path, number, text))
+    rows = fields(path, 3, "three fields separated by tabs (query-id, corpus-id, score)", "\t")
+    yield from _judgements(path, ((number, [query, "0", *rest]) for number, (query, *rest) in rows))
 
 
 def trec_qrels(path: Path) -> Iterator[Row]:
-    """Read TREC judgements: query id, iteration, passage id, grade, separated by blanks."""
-    for number, found in fields(path, 4, "four fields (query id, 0, passage id, grade)"):
-        yield Row(number, (found[0], found[2]), grade(path, number, found[3]))
+    """Read TREC judgements: query id, iteration, passage id, grade, separated by blanks, with or without a header."""
+    yield from _judgements(path, fields(path, 4, "four fields (query id, 0, passage id, grade)"))
+
+
+def any_qrels(path: Path) -> Iterator[Row]:
+    """Read judgements of either form, line by line: three tabbed fields are BEIR's, four of any kind are TREC's."""
+    yield from _judgements(path, _of_either_form(path))
+
+
+def _of_either_form(path: Path) -> Iterator[tuple[int, list[str]]]:
+    for number, line in lines(path):
+        tabbed = [field.strip() for field in line.split("\t")]
+        found = [tabbed[0], "0", *tabbed[1:]] if len(tabbed) == 3 and all(tabbed) else line.split()
+        if len(found) != 4:
+            refuse(path, number, f"expected {FORM}, got {len(found)} fields")
+        yield number, found
+
+
+def _judgements(path: Path, rows: Iterable[tuple[int, list[str]]]) -> Iterator[Row]:
+    """Yield judgements of lines of four fields, less a header; raises UserError for columns in another order."""
+    order = ColumnOrder(path)
+    for place, (number, found) in enumerate(rows):
+        query, iteration, passage, text = (field.strip() for field in found)
+        if place == 0 and is_header(path, number, (query, iteration, passage, text)):
+            continue
+        value = grade(path, number, text)
+        order.row(number, iteration, passage, value)
+        yield Row(number, (query, passage), value)
+    order.end()
 
 
 def trec_fields(path: Path) -> Iterator[tuple[int, list[str]]]:

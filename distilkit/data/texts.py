@@ -78,11 +78,21 @@ class Texts:
         """The rows sorted by id (by code point, which is also the order of the UTF-8 bytes)."""
         return np.asarray(pc.sort_indices(self._id_column()).to_numpy(), dtype=np.int64)
 
-    def repeated_id(self) -> str | None:
-        """Return an id that occurs twice, the first in id order, or None."""
-        ids = self._id_column().take(pa.array(self.order))
-        first = pc.index(pc.equal(ids[1:], ids[:-1]), True).as_py()
-        return str(ids[first]) if first >= 0 else None
+    def repeats(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows whose id an earlier row has, in the order of the table, and the first row of that id."""
+        order = self.order
+        if not len(order):
+            return order, order
+        ids = self._id_column().take(pa.array(order))
+        same = np.asarray(pc.equal(ids[1:], ids[:-1]).to_numpy(), dtype=bool)
+        if not same.any():
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        # Equal ids lie together, in the order of the table.
+        heads = np.concatenate([[True], ~same])
+        first = order[np.flatnonzero(heads)[np.cumsum(heads) - 1]]
+        later, firsts = order[~heads], first[~heads]
+        place = np.argsort(later, kind="stable")
+        return later[place], firsts[place]
 
     def empty(self) -> NDArray[np.int64]:
         """Return the rows whose text is empty."""

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from distilkit.data.arrays import Integers
 from distilkit.data.judgements import Qrels, Run, write_qrels, write_run
 from distilkit.data.texts import Texts, write_texts
 from distilkit.errors import UserError
 from distilkit.files import content_key, sha256_file, write_json
 
 FORMAT = 1
+BATCH = 4096
 SPLITS = ("train", "dev", "test")
 
 
@@ -19,14 +23,22 @@ class ContentError(UserError):
     """A fault in the content that a source brought.
 
     `table` ("passages", "queries", "qrels/SPLIT", "candidates/SPLIT"), `key` (the ids of the row at fault) and
-    `occurrence` let a source that read files name the file and the line.
+    `occurrence` let a source that read files name the file and the line; `rows` are those of a table, from 1.
     """
 
-    def __init__(self, table: str, problem: str, key: tuple[str, ...] = (), occurrence: int = 1) -> None:
+    def __init__(
+        self,
+        table: str,
+        problem: str,
+        key: tuple[str, ...] = (),
+        occurrence: int = 1,
+        rows: tuple[int, ...] = (),
+    ) -> None:
         super().__init__(problem)
         self.table = table
         self.key = key
         self.occurrence = occurrence
+        self.rows = rows
 
 
 def write_collection(
@@ -43,18 +55,23 @@ def write_collection(
 
     Passages and queries are (id, text); qrels and candidates are keyed by split. The fingerprint in the manifest
     depends on the content alone: on the rows and their order, not on the order or place of the judgements.
-    Raises ContentError, a UserError, for repeated or unknown ids, an empty table, or a score that is not finite.
+
+    Rows of one id and one text are merged, and judgements of passages that there are not are kept, as relevant
+    documents that no ranking reaches; `info` counts both. Raises ContentError, a UserError, for one id with two texts,
+    for other unknown ids, an empty table, or a score that is not finite.
     """
     candidates = candidates or {}
     folder.mkdir(parents=True, exist_ok=True)
     hashes: dict[str, str] = {}
+    merged: dict[str, int] = {}
     tables = {
-        "passages": _write_table(folder, "passages", passages, hashes),
-        "queries": _write_table(folder, "queries", queries, hashes),
+        "passages": _write_table(folder, "passages", passages, hashes, merged),
+        "queries": _write_table(folder, "queries", queries, hashes, merged),
     }
+    unreachable: dict[str, int] = {}
     splits = sorted(qrels, key=_split_order)
     for split in splits:
-        _check_judgements(f"qrels/{split}", qrels[split], tables)
+        unreachable[split] = _check_judgements(f"qrels/{split}", qrels[split], tables)
         write_qrels(folder / "qrels" / f"{split}.tsv", qrels[split])
         hashes[f"qrels/{split}"] = sha256_file(folder / "qrels" / f"{split}.tsv")
     for split in sorted(candidates, key=_split_order):
@@ -68,22 +85,47 @@ def write_collection(
         "hashes": hashes,
         "splits": splits,
         "candidates": sorted(candidates, key=_split_order),
-        "info": {**_counts(tables, qrels), **(info or {})},
+        "info": {**_counts(tables, qrels), **_rules(merged, unreachable), **(info or {})},
     }
     write_json(folder / "manifest.json", manifest)
 
 
-def _write_table(folder: Path, table: str, rows: Iterable[tuple[str, str]], hashes: dict[str, str]) -> Texts:
-    digest, path, kind = hashlib.sha256(), folder / f"{table}.arrow", _kind(table)
+def _write_table(
+    folder: Path, table: str, rows: Iterable[tuple[str, str]], hashes: dict[str, str], merged: dict[str, int]
+) -> Texts:
+    digest, path = hashlib.sha256(), folder / f"{table}.arrow"
     if not write_texts(path, _checked(table, rows), digest.update):
         raise ContentError(table, f"there are no {table}; expected at least one with an id and a text")
-    hashes[table] = digest.hexdigest()
     texts = Texts.open(path)
-    repeated = texts.repeated_id()
-    if repeated is not None:
-        problem = f"the {kind} id {repeated!r} occurs twice; expected every id once"
-        raise ContentError(table, problem, (repeated,), occurrence=2)
+    repeats, firsts = texts.repeats()
+    if len(repeats):
+        _require_equal(table, texts, repeats, firsts)
+        digest, whole = hashlib.sha256(), path.with_suffix(".merged")
+        write_texts(whole, _without(texts, repeats), digest.update)
+        whole.replace(path)
+        texts = Texts.open(path)
+    hashes[table], merged[table] = digest.hexdigest(), len(repeats)
     return texts
+
+
+def _require_equal(table: str, texts: Texts, repeats: Integers, firsts: Integers) -> None:
+    """Raise ContentError for two rows of one id that have different texts."""
+    for later, first in zip(repeats.tolist(), firsts.tolist(), strict=True):
+        if texts.text(later) != texts.text(first):
+            id = texts.id(later)
+            problem = f"the {_kind(table)} id {id!r} has two different texts; expected one"
+            number = 2 + int(((firsts == first) & (repeats < later)).sum())
+            raise ContentError(table, problem, (id,), occurrence=number, rows=(first + 1, later + 1))
+
+
+def _without(texts: Texts, repeats: Integers) -> Iterator[tuple[str, str]]:
+    gone, row = np.zeros(len(texts), bool), 0
+    gone[repeats] = True
+    for ids, batch in texts.batches(BATCH):
+        for id, text in zip(ids, batch, strict=True):
+            if not gone[row]:
+                yield id, text
+            row += 1
 
 
 def _checked(table: str, rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -110,16 +152,22 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _check_judgements(table: str, qrels: Qrels, tables: Mapping[str, Texts]) -> None:
+def _check_judgements(table: str, qrels: Qrels, tables: Mapping[str, Texts]) -> int:
+    """Return how many judgements are of passages that there are not; raises ContentError where most are."""
     if not any(qrels.values()):
         raise ContentError(table, "there are no judgements; expected at least one")
     pairs = [(query, passage) for query, judged in qrels.items() for passage in judged]
-    _check_known(table, pairs, tables)
+    _check_known(table, pairs, tables, ("queries",))
+    unreachable = int((tables["passages"].find([passage for _, passage in pairs]) < 0).sum())
+    if 2 * unreachable > len(pairs):
+        # Some are missing from published collections; where most are, these are another one's, or columns are mixed up.
+        _check_known(table, pairs, tables, ("passages",))
+    return unreachable
 
 
 def _check_candidates(table: str, run: Run, tables: Mapping[str, Texts]) -> None:
     pairs = [(query, passage) for query, ranked in run.items() for passage, _ in ranked]
-    _check_known(table, pairs, tables)
+    _check_known(table, pairs, tables, ("queries", "passages"))
     for query, ranked in run.items():
         seen: set[str] = set()
         for passage, score in ranked:
@@ -131,8 +179,12 @@ def _check_candidates(table: str, run: Run, tables: Mapping[str, Texts]) -> None
             seen.add(passage)
 
 
-def _check_known(table: str, pairs: Sequence[tuple[str, str]], tables: Mapping[str, Texts]) -> None:
+def _check_known(
+    table: str, pairs: Sequence[tuple[str, str]], tables: Mapping[str, Texts], names: Sequence[str]
+) -> None:
     for place, (name, where) in enumerate((("queries", "queries"), ("passages", "corpus"))):
+        if name not in names:
+            continue
         unknown = tables[name].find([pair[place] for pair in pairs]) < 0
         if unknown.any():
             pair = pairs[int(unknown.argmax())]
@@ -146,6 +198,13 @@ def _counts(tables: Mapping[str, Texts], qrels: Mapping[str, Qrels]) -> dict[str
         for split in sorted(qrels, key=_split_order)
     }
     return {"passages": len(tables["passages"]), "queries": len(tables["queries"]), "splits": splits}
+
+
+def _rules(merged: Mapping[str, int], unreachable: Mapping[str, int]) -> dict[str, Any]:
+    """Return how often rows were merged and judgements kept that no ranking reaches, where any were."""
+    counts = {"merged": merged, "unreachable": unreachable}
+    found = {name: {key: count for key, count in table.items() if count} for name, table in counts.items()}
+    return {name: table for name, table in found.items() if table}
 
 
 def _kind(table: str) -> str:

@@ -25,13 +25,15 @@ ALIASES = {"NDCG": "nDCG", "MRR": "RR", "MAP": "AP", "Precision": "P", "Recall":
 class Evaluation:
     """What a run scores: per measure and judged query, and on the mean.
 
-    `missing` are the judged queries without results (they score 0), `unjudged` counts the result queries ignored.
+    `missing` are the judged queries without results (they score 0), `unjudged` counts the result queries ignored, `own`
+    the queries that are documents themselves, which were left out of their results.
     """
 
     per_query: dict[str, dict[str, float]]
     means: dict[str, float]
     missing: tuple[str, ...]
     unjudged: int
+    own: int = 0
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ class Evaluation:
     @property
     def policy(self) -> dict[str, Any]:
         """The evaluation policy, with this run's counts, as measures.json states it."""
-        return policy.record(len(self.queries), len(self.missing), self.unjudged)
+        return policy.record(len(self.queries), len(self.missing), self.unjudged, self.own)
 
 
 def canonical(name: str) -> str:
@@ -70,8 +72,8 @@ def canonical_all(names: str | Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def evaluate(run: Run, qrels: Qrels, measures: str | Iterable[str]) -> Evaluation:
-    """Return what a run scores against judgements, under the evaluation policy.
+def evaluate(run: Run, qrels: Qrels, measures: str | Iterable[str], own: int = 0) -> Evaluation:
+    """Return what a run scores against judgements, under the evaluation policy; `own` is what was left out of it.
 
     A measure's mean is that over all judged queries, those without results counting 0. Raises UserError for an unknown
     measure or judgements without a query, RunFailed for a run that the policy refuses.
@@ -92,6 +94,7 @@ def evaluate(run: Run, qrels: Qrels, measures: str | Iterable[str]) -> Evaluatio
         means=means(table),
         missing=tuple(query for query in queries if query not in results),
         unjudged=sum(1 for query, found in run.items() if found and query not in qrels),
+        own=own,
     )
 
 

@@ -2,7 +2,8 @@
 
 Scores are finite. Results are ordered by score (as double) descending, then by document id descending as a string,
 which is trec_eval's order; the rank column is unused. A judged query without results scores 0 and is counted; results
-for queries without judgements are ignored and counted.
+for queries without judgements are ignored and counted. A query that is itself a document is left out of its own
+results, as BEIR does, and counted: where texts tell, by them and its id; of a bare run by its id, unless a number.
 """
 
 import math
@@ -35,9 +36,30 @@ def rewritten(run: Mapping[str, Results]) -> dict[str, dict[str, float]]:
     }
 
 
-def record(n: int, missing: int, unjudged: int) -> dict[str, Any]:
-    """Return the policy as reports state it: n judged queries, those without results, result queries ignored."""
-    return {"order": ORDER, "n": n, "missing": missing, "unjudged": unjudged}
+def without_own(
+    run: Mapping[str, list[tuple[str, float]]], exclude: bool | None = None
+) -> tuple[dict[str, list[tuple[str, float]]], int]:
+    """Return the run without the documents that are their queries themselves, by their ids, and their number.
+
+    By default ids that are numbers stay, as these name different things in queries and documents; True leaves out all.
+    """
+    if exclude is False:
+        return dict(run), 0
+    kept: dict[str, list[tuple[str, float]]] = {}
+    for query, results in run.items():
+        kept[query] = results
+        if exclude or not query.isdecimal():
+            kept[query] = [result for result in results if result[0] != query]
+    return kept, sum(len(results) - len(kept[query]) for query, results in run.items())
+
+
+def record(n: int, missing: int, unjudged: int, own: int = 0) -> dict[str, Any]:
+    """Return the policy as reports state it.
+
+    `n` are judged queries, `missing` those without results, `unjudged` result queries that are ignored, `own` the
+    queries that are documents themselves and are left out of their results.
+    """
+    return {"order": ORDER, "n": n, "missing": missing, "unjudged": unjudged, "own": own}
 
 
 def _ordered(query: str, results: Results) -> list[tuple[str, float]]:

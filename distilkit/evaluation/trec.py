@@ -3,17 +3,17 @@
 import gzip
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
+from distilkit.data.columns import FORM
 from distilkit.data.judgements import Qrels, Run, judgements_of
-from distilkit.data.reading import Row, grade, lines, refuse, trec_run
+from distilkit.data.reading import any_qrels, refuse, trec_run
 from distilkit.errors import UserError
 from distilkit.evaluation import policy
 from distilkit.files import atomic_path
 
 __all__ = ["Qrels", "Run", "qrels_hash", "read_qrels", "read_run", "write_qrels", "write_run"]
-
-QRELS_FORM = "'query 0 document grade' (TREC) or 'query<tab>document<tab>grade' (BEIR)"
 
 
 def read_run(path: Path) -> Run:
@@ -53,9 +53,9 @@ def read_qrels(path: Path) -> Qrels:
 
     Raises UserError, with file and line, for a line of neither form, two grades for one document, or an empty file.
     """
-    qrels = judgements_of(_judgements(path), lambda line: f"{path}:{line}")
+    qrels = judgements_of(partial(any_qrels, path), lambda line: f"{path}:{line}")
     if not qrels:
-        raise UserError(f"{path}: holds no judgements; expected {QRELS_FORM}")
+        raise UserError(f"{path}: holds no judgements; expected {FORM}")
     return qrels
 
 
@@ -82,19 +82,6 @@ def _table(qrels: Qrels) -> Iterator[str]:
     else:
         yield "query-id\tcorpus-id\tscore\n"
         yield from (f"{query}\t{document}\t{grade}\n" for query, document, grade in rows)
-
-
-def _judgements(path: Path) -> Iterator[Row]:
-    """Yield the judgements of either form: three tabbed fields are BEIR's, four of any kind are TREC's."""
-    for first, (number, line) in enumerate(lines(path)):
-        tabbed = [field.strip() for field in line.split("\t")]
-        found = [tabbed[0], "", *tabbed[1:]] if len(tabbed) == 3 and all(tabbed) else line.split()
-        if len(found) != 4:
-            refuse(path, number, f"expected {QRELS_FORM}, got {len(found)} fields")
-        query, _, document, text = found
-        if first == 0 and line.count("\t") == 2 and not text.lstrip("+-").isdecimal():
-            continue  # BEIR's header
-        yield Row(number, (query, document), grade(path, number, text))
 
 
 def _is_word(name: str) -> bool:

@@ -8,9 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from distilkit.data.analysis import Analyser, analyser_of
 from distilkit.data.collection import Collection, Qrels, open_collection
 from distilkit.data.leaks import HeldOut, MeasuredQueries
+from distilkit.data.own_documents import own_documents
 from distilkit.data.sources import SOURCES, Source
 from distilkit.errors import UserError
 from distilkit.models import student_options
@@ -109,11 +112,12 @@ class Data:
         """What is to be said of the collection: which rules were applied to it, and how often."""
         given = self.settings.candidates and {*self.collection.splits} <= {*self.collection.candidate_splits}
         spoken = [] if given or self.analyser.language == "en" else [f"BM25 reads the texts as {self.analyser}"]
-        return [*spoken]
+        return [*spoken, *_rules(self.collection)]
 
     @cached_property
     def _kept(self) -> tuple[Qrels, list[str]]:
-        return self.held_out.without(self.collection, self._split[0])
+        train, said = self.held_out.without(self.collection, self._split[0])
+        return _reachable(self.collection, train), said
 
     @cached_property
     def _split(self) -> tuple[Qrels, Qrels]:
@@ -169,10 +173,15 @@ class Data:
 
     def candidates(self, split: str, query_ids: Sequence[str], depth: int) -> GivenCandidates | Bm25Candidates:
         """Return the first stage of some queries: the given one where there is one, else BM25's."""
-        settings, ids = self.settings, tuple(query_ids)
+        settings, ids, own = self.settings, tuple(query_ids), self.own(query_ids)
         if settings.candidates and self.collection.candidates(split) is not None:
-            return GivenCandidates(self.collection, split, ids, depth)
-        return Bm25Candidates(Bm25Index(self.collection, settings.k1, settings.b, self.analyser), ids, depth)
+            return GivenCandidates(self.collection, split, ids, depth, own)
+        return Bm25Candidates(Bm25Index(self.collection, settings.k1, settings.b, self.analyser), ids, depth, own)
+
+    def own(self, query_ids: Sequence[str]) -> tuple[int, ...]:
+        """Return the row of the passage that each query is itself, -1 for none; nothing where none is one."""
+        rows = own_documents(self.collection, query_ids, self.settings.exclude_self)
+        return tuple(rows.tolist()) if (rows >= 0).any() else ()
 
     @cached_property
     def analyser(self) -> Analyser:
@@ -219,6 +228,35 @@ def make_source(settings: DataSettings) -> Source:
         given["path"] = Path(given["path"])
     source: Source = kind(**{name: value for name, value in given.items() if name in taken})
     return source
+
+
+def _reachable(collection: Collection, qrels: Qrels) -> Qrels:
+    """Return judgements less those of passages that there are not, which nothing can be trained on."""
+    if not any(collection.info.get("unreachable", {}).values()):
+        return qrels
+    pairs = [(query, passage) for query, judged in qrels.items() for passage in judged]
+    lost = collection.passages.find([passage for _, passage in pairs]) < 0
+    gone = {pairs[place] for place in np.flatnonzero(lost)}
+    return {
+        query: {passage: grade for passage, grade in judged.items() if (query, passage) not in gone}
+        for query, judged in qrels.items()
+    }
+
+
+def _rules(collection: Collection) -> list[str]:
+    """Return what was done to a collection's loose ends when it was read, each rule with its count."""
+    info = collection.info
+    said = [
+        f"{count} {name} of {collection.name} are repeated with the same text: each is read once"
+        for name, count in info.get("merged", {}).items()
+        if count
+    ]
+    return said + [
+        f"{count} of {info['splits'][split]['judgements']} judgements of {split} are of passages that the corpus has "
+        "not: those that are relevant count in recall and nDCG, as in trec_eval, and no ranking reaches them"
+        for split, count in info.get("unreachable", {}).items()
+        if count
+    ]
 
 
 def first_queries(qrels: Qrels, limit: int | None) -> Qrels:

@@ -137,7 +137,12 @@ class EvaluationSet:
 
     def measure(self, run: Run, measures: Sequence[str] | None = None) -> Evaluation:
         """Return a run's measures under the evaluation policy."""
-        return evaluate(run, self.queries.qrels, measures or self.measures)
+        return evaluate(run, self.queries.qrels, measures or self.measures, own=self.own)
+
+    @cached_property
+    def own(self) -> int:
+        """How many of the queries are documents themselves, which are left out of their results."""
+        return sum(row >= 0 for row in self.queries.candidates.own)
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,7 +60,8 @@ class TriplesFile(Artifact["Triples"]):
     def identity(self) -> dict[str, Any]:
         """Return the file's content, the collection, and what becomes of unknown ids."""
         collection, on_missing = self.data.collection.fingerprint, self.data.settings.on_missing
-        return {"triples": self._content, "collection": collection, "on_missing": on_missing}
+        parts = {"triples": self._content, "collection": collection, "on_missing": on_missing}
+        return {**parts, "held_out": self.data.held_out.key()}
 
     @cached_property
     def _content(self) -> dict[str, Any]:
@@ -78,10 +79,9 @@ class TriplesFile(Artifact["Triples"]):
         from distilkit.data.triples import write_triples
 
         workspace.progress.say(f"triples: reading {self.path}")
-        counts = write_triples(folder, self.path, self.data.collection, on_missing=self.data.settings.on_missing)
-        if counts["unknown"]:
-            workspace.progress.say(f"{counts['unknown']} of {counts['rows']} triples are unknown and left out")
-        return {"counts": counts}
+        collection, settings = self.data.collection, self.data.settings
+        held = self.data.held_out
+        return {"counts": write_triples(folder, self.path, collection, on_missing=settings.on_missing, held=held)}
 
     def open(self, folder: Path, workspace: Workspace) -> "Triples":
         """Map the rows."""
@@ -141,12 +141,12 @@ class DrawnLists(Node[Lists]):
         """Draw the negatives."""
         (train, _), ids = self.data.judgements, list(self.candidates.query_ids)
         candidates = workspace.value(self.candidates)
-        return draw_lists(self.data.collection, train, ids, candidates, self.negatives, self.seed)
+        return draw_lists(self.data.collection, train, ids, candidates, self.negatives, self.seed, self.candidates.own)
 
 
 @dataclass(frozen=True, eq=False)
 class TaskExamples(Countable["TrainingSet"]):
-    """Pairs, triples or lists of a task, without a teacher's scores.
+    """Pairs, triples or lists of a task, without a teacher's scores; lists of a file's triples have `negatives` each.
 
     With `windows` documents are trained on by their passages: the `keep` best by the `selector`, the first without one.
     """
@@ -157,6 +157,7 @@ class TaskExamples(Countable["TrainingSet"]):
     windows: DocumentWindows | None
     keep: int
     selector: "RankerScores | None"
+    negatives: int
 
     kind: ClassVar[str] = "examples"
 
@@ -168,6 +169,8 @@ class TaskExamples(Countable["TrainingSet"]):
     def pairs_identity(self) -> dict[str, Any]:
         """Return what the pairs of query and passage depend on, in whatever form they are trained on."""
         identity: dict[str, Any] = {"source": self.source.key}
+        if self._groups:
+            identity["negatives"] = self.negatives
         if self.data.has_empty_texts:
             identity["on_missing"] = self.data.settings.on_missing
         if self.windows is not None:
@@ -199,7 +202,7 @@ class TaskExamples(Countable["TrainingSet"]):
             _, owners = workspace.value(self.windows).of(self._lists(workspace).passages.ravel())
             return int(np.minimum(np.bincount(owners), self.keep).sum())
         source = self.source
-        if self.data.has_empty_texts:
+        if self.data.has_empty_texts or self._groups:
             lists = len(self._lists(workspace))
         else:
             lists = source.count if isinstance(source, DrawnLists) else len(workspace.value(source))
@@ -212,7 +215,7 @@ class TaskExamples(Countable["TrainingSet"]):
 
         if self.windows is not None:
             return self._of_windows(workspace)
-        if isinstance(self.source, TriplesFile) and not self.data.has_empty_texts:
+        if isinstance(self.source, TriplesFile) and not self.data.has_empty_texts and not self._groups:
             triples, shape = workspace.value(self.source), (-1, 1) if self.form == "pairs" else (-1, 2)
             # Views, which take no memory where they keep their shape.
             queries, passages = (cast(Integers, side.reshape(shape)) for side in (triples.queries, triples.passages))
@@ -239,19 +242,37 @@ class TaskExamples(Countable["TrainingSet"]):
 
     def _lists(self, workspace: Workspace) -> Lists:
         """Return the lists, less those with an empty text."""
-        if isinstance(self.source, TriplesFile):
-            rows = workspace.value(self.source).rows.astype(np.int64)
-            lists = Lists(rows[:, 0], rows[:, 1:])
-        else:
-            lists = workspace.value(self.source)
+        source = self.source
+        lists = self._of_triples(workspace)[0] if isinstance(source, TriplesFile) else workspace.value(source)
         empty = self.data.empty_texts
         kept = ~(np.isin(lists.queries, empty["query"]) | np.isin(lists.passages, empty["passage"]).any(axis=1))
         return lists if kept.all() else Lists(lists.queries[kept], lists.passages[kept])
 
+    @property
+    def _groups(self) -> bool:
+        """Whether the triples of a file are put together to lists."""
+        return self.form == "lists" and isinstance(self.source, TriplesFile)
+
+    def _of_triples(self, workspace: Workspace) -> tuple[Lists, int]:
+        """Return a file's triples as lists, and how many positives have too few negatives for one."""
+        from distilkit.data.triples import lists_of
+
+        assert isinstance(self.source, TriplesFile)
+        rows = workspace.value(self.source).rows
+        if not self._groups:
+            wide = rows.astype(np.int64)
+            return Lists(wide[:, 0], wide[:, 1:]), 0
+        queries, passages, short = lists_of(rows, self.negatives)
+        return Lists(queries, passages), short
+
     def left_out(self, workspace: Workspace) -> list[str]:
         """Return what is to be said of training queries that are left out."""
         if isinstance(self.source, TriplesFile):
-            return []
+            from distilkit.data.triples import left_out
+
+            lists, short = self._of_triples(workspace) if self._groups else (None, 0)
+            said = f"{short} positives have fewer than {self.negatives} negatives to make a list of: left out"
+            return [*left_out(workspace.value(self.source).counts), *([said] if lists is not None and short else [])]
         train, _ = self.data.judgements
         lacking = sum(all(grade <= 0 for grade in passages.values()) for passages in train.values())
         return [f"{lacking} of {len(train)} training queries have no relevant passage: left out"] if lacking else []

@@ -20,18 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class GivenCandidates(Node[Candidates]):
-    """The first stage that a collection brought for some queries of a split."""
+    """The first stage that a collection brought for some queries of a split.
+
+    `own` holds the passage that each query is itself, -1 for none, or nothing where none is one.
+    """
 
     collection: Collection
     split: str
     query_ids: tuple[str, ...]
     depth: int
+    own: tuple[int, ...] = ()
 
     kind: ClassVar[str] = "given_candidates"
 
     def identity(self) -> dict[str, Any]:
         """Return the collection, the split, the queries and the depth."""
-        return {**_of_queries(self.collection, self.query_ids, self.depth), "given": self.split}
+        return {**_of_queries(self.collection, self.query_ids, self.depth, self.own), "given": self.split}
 
     def check(self, workspace: Workspace) -> None:
         """Refuse candidates that more than half of the queries have none of."""
@@ -48,7 +52,8 @@ class GivenCandidates(Node[Candidates]):
         self.check(workspace)
         given = self.collection.candidates(self.split)
         assert given is not None
-        return Candidates.of_run(self.collection, given, self.query_ids, self.depth)
+        own = np.array(self.own, np.int64) if self.own else None
+        return Candidates.of_run(self.collection, given, self.query_ids, self.depth, own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +84,12 @@ class Bm25Index(Node["Bm25"]):
 
 @dataclass(frozen=True, eq=False)
 class Bm25Candidates(Artifact[Candidates]):
-    """The first passages of some queries by BM25."""
+    """The first passages of some queries by BM25, without those that the queries are themselves."""
 
     index: Bm25Index
     query_ids: tuple[str, ...]
     depth: int
+    own: tuple[int, ...] = ()
 
     kind: ClassVar[str] = "candidates"
 
@@ -94,27 +100,32 @@ class Bm25Candidates(Artifact[Candidates]):
 
     def identity(self) -> dict[str, Any]:
         """Return the index's identity, the queries and the depth."""
-        return {**self.index.identity(), **_of_queries(self.index.collection, self.query_ids, self.depth)}
+        return {**self.index.identity(), **_of_queries(self.index.collection, self.query_ids, self.depth, self.own)}
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Search all queries."""
         collection, bm25 = self.index.collection, workspace.value(self.index)
         rows = [collection.queries.index(query) for query in self.query_ids]
         with workspace.progress.phase("BM25", len(rows)) as phase:
-            passages, scores = bm25.retrieve(collection.queries.texts(rows), self.depth, progress=phase.reach)
-        lost = int((passages[:, :1] < 0).sum())
+            texts, depth = collection.queries.texts(rows), self.depth + bool(self.own)
+            passages, scores = bm25.retrieve(texts, depth, progress=phase.reach)
+        candidates = Candidates(np.array(rows, np.int64), passages, scores.astype(np.float64))
+        if self.own:
+            candidates = candidates.without(np.array(self.own, np.int64))
+        lost = int((candidates.passages[:, :1] < 0).sum())
         if 2 * lost > len(rows):
             raise UserError(
                 f"BM25 finds nothing for {lost} of {len(rows)} queries of {collection.name}, whose texts it reads as "
                 f"{self.index.analyser}; expected passages that share words with the queries: set [data] language, or "
                 "bring candidates of another first stage"
             )
-        Candidates(np.array(rows, np.int64), passages, scores.astype(np.float64)).write(folder)
+        candidates.write(folder)
 
     def open(self, folder: Path, workspace: Workspace) -> Candidates:
         """Map the arrays."""
         return Candidates.open(folder)
 
 
-def _of_queries(collection: Collection, query_ids: tuple[str, ...], depth: int) -> dict[str, Any]:
-    return {"collection": collection.fingerprint, "queries": content_key(list(query_ids)), "depth": depth}
+def _of_queries(collection: Collection, query_ids: tuple[str, ...], depth: int, own: tuple[int, ...]) -> dict[str, Any]:
+    left_out = {"own": content_key(list(own))} if own else {}
+    return {"collection": collection.fingerprint, "queries": content_key(list(query_ids)), "depth": depth, **left_out}

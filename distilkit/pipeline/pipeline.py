@@ -264,9 +264,9 @@ class Pipeline:
                     "[teacher] scores: a file has scores of documents, none of the passages of [data.passages]"
                 )
             keep = passages.keep
-            unselected = TaskExamples("pairs", self.data, source, windows, keep, None)
+            unselected = TaskExamples("pairs", self.data, source, windows, keep, None, train.negatives)
             selector = self._scores_of(chain.teacher, WindowPairs(unselected))
-        examples = TaskExamples(stage.examples, self.data, source, windows, keep, selector)
+        examples = TaskExamples(stage.examples, self.data, source, windows, keep, selector, train.negatives)
         if scoring is None:
             return examples
         needs_scores = tuple(term.name for term in stage.terms if term.uses_teacher and not term.margins_suffice)
@@ -324,7 +324,13 @@ class Pipeline:
 
     def notes(self) -> list[str]:
         """Return what is to be said of the data: rules that were applied and counted, queries that are left out."""
-        return list(dict.fromkeys([*self.data.leaks, *(note for one in self.sets for note in one.data.notes)]))
+        own = [
+            f"{one.own} of {len(one.queries.qrels)} queries of the set {one.name} are documents themselves: each is "
+            "left out of its own results, as BEIR does"
+            for one in self.sets
+            if one.own
+        ]
+        return list(dict.fromkeys([*self.data.leaks, *(note for one in self.sets for note in one.data.notes), *own]))
 
     # The whole graph.
 

@@ -84,7 +84,7 @@ def test_the_record_of_a_run(finished: Any, tiny_recipe: Path) -> None:
     assert record["resolved"]["train"]["weight_decay"] == 0.01
     assert record["resolved"]["strategy"]["weights"]["attention"] == 1.0
     assert "weight_decay" not in record["recipe"]["train"]
-    assert set(record["data"]) == {"name", "fingerprint", "info"}
+    assert set(record["data"]) == {"name", "fingerprint", "info", "notes"}
     assert record["precision"] == {"training": "fp32", "evaluation": "fp32", "auto": None}
     assert len(record["data"]["fingerprint"]) == 64
     assert {"distilkit", "python", "torch", "transformers"} <= set(record["versions"])
@@ -112,7 +112,7 @@ def test_the_evaluation_agrees_with_itself(finished: Any, place: str) -> None:
     measures = read(folder / "measures.json")
     assert set(measures) == {"set", "n", "measures", "policy"}
     assert (measures["set"], measures["n"], list(measures["measures"])) == ("test", 8, ["RR@10", "nDCG@10"])
-    assert set(measures["policy"]) == {"order", "n", "missing", "unjudged"}
+    assert set(measures["policy"]) == {"order", "n", "missing", "unjudged", "own"}
     with (folder / "per_query.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["query_id", "RR@10", "nDCG@10"]
@@ -238,7 +238,7 @@ def test_the_table_as_json(cli: Cli, finished: Any, tiny_recipe: Path) -> None:
     outcome = cli("run", tiny_recipe, "--runs-dir", finished.runs, "--resume", "auto", "--json")
     assert (outcome.code, outcome.err) == (0, "")
     report = json.loads(outcome.out)
-    assert set(report) == {"run", "choices", "sets"}
+    assert set(report) == {"run", "choices", "notes", "sets"}
     assert report["sets"]["test"]["baselines"] == ["bm25", "teacher", "tiny-label_only"]
     names = {one["name"] for one in report["sets"]["test"]["systems"]}
     assert names == {"bm25", "teacher", "tiny-label_only", "tiny"}

@@ -88,9 +88,9 @@ def test_the_fingerprint_tells_where_an_id_ends_and_its_text_begins(tmp_path):
         (
             {"passages": [*PASSAGES, ("p2", "again")]},
             "passages",
-            "the passage id 'p2' occurs twice; expected every id once",
+            "the passage id 'p2' has two different texts; expected one",
         ),
-        ({"queries": [*QUERIES, ("q1", "")]}, "queries", "the query id 'q1' occurs twice; expected every id once"),
+        ({"queries": [*QUERIES, ("q1", "")]}, "queries", "the query id 'q1' has two different texts; expected one"),
         (
             {"passages": [("a b", "")]},
             "passages",
@@ -109,7 +109,7 @@ def test_the_fingerprint_tells_where_an_id_ends_and_its_text_begins(tmp_path):
             "the query id 'q9' is unknown; expected one of the queries",
         ),
         (
-            {"qrels": {"dev": {"q1": {"p1": 1, "p9": 0}}}},
+            {"qrels": {"dev": {"q1": {"p1": 1, "p9": 0}, "q2": {"p8": 1}}}},
             "qrels/dev",
             "the passage id 'p9' is unknown; expected one of the corpus",
         ),

@@ -106,7 +106,7 @@ def test_the_key_depends_on_what_is_read_and_on_no_path(folder):
         (
             "corpus.jsonl",
             CORPUS + '{"_id": "d1", "text": ""}',
-            "corpus.jsonl:4: the passage id 'd1' occurs twice; expected every id once",
+            "corpus.jsonl:4: the passage id 'd1' has two different texts; expected one",
         ),
         (
             "corpus.jsonl",
@@ -117,7 +117,7 @@ def test_the_key_depends_on_what_is_read_and_on_no_path(folder):
         (
             "queries.jsonl",
             QUERIES + '{"_id": "2", "text": ""}\n',
-            "queries.jsonl:4: the query id '2' occurs twice; expected every id once",
+            "queries.jsonl:4: the query id '2' has two different texts; expected one",
         ),
         (
             "qrels/test.tsv",
@@ -133,13 +133,13 @@ def test_the_key_depends_on_what_is_read_and_on_no_path(folder):
         ),
         (
             "qrels/test.tsv",
-            "2\t3\t1\n2\td9\t1\n",
-            "test.tsv:2: the passage id 'd9' is unknown; expected one of the corpus",
+            "2\td9\t1\n2\td8\t1\n2\t3\t1\n",
+            "test.tsv:1: the passage id 'd9' is unknown; expected one of the corpus",
         ),
         (
             "qrels/test.tsv",
             "2\t3\t1\n2\t3\t0\n",
-            "test.tsv:2: query '2' and passage '3' are judged 1 above and 0 here; expected one grade",
+            "test.tsv:2: query '2' and passage '3' are judged 1 there and 0 here; expected one grade",
         ),
         (
             "candidates/bm25.test.trec",

@@ -135,7 +135,11 @@ def test_the_key_is_of_the_content(beir: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "rows", "message"),
     [
-        ("corpus/data.jsonl", [{"_id": "d1", "text": "a"}] * 2, "corpus: the passage id 'd1' occurs twice"),
+        (
+            "corpus/data.jsonl",
+            [{"_id": "d1", "text": "a"}, {"_id": "d1", "text": "b"}],
+            "corpus: the passage id 'd1' has two",
+        ),
         (
             "corpus/data.jsonl",
             [{"_id": "d1", "text": "a"}, {"_id": "d2", "text": None}],
@@ -155,7 +159,7 @@ def test_the_key_is_of_the_content(beir: Path, tmp_path: Path) -> None:
         (
             "qrels/test.jsonl",
             [{"query-id": "q1", "corpus-id": "d1", "score": grade} for grade in (1, 2)],
-            "qrels, split test, row 2: query 'q1' and passage 'd1' are judged 1 above and 2 here",
+            "qrels, split test, row 1 and {folder} qrels, split test, row 2: query 'q1' and passage 'd1' are judged 1",
         ),
     ],
 )
@@ -163,7 +167,7 @@ def test_bad_content_is_refused_with_its_row(plain: Path, file: str, rows: list[
     write_rows(plain / file, rows)
     with pytest.raises(UserError) as error:
         load(plain)
-    assert str(error.value).startswith(f"{plain} {message}")
+    assert str(error.value).startswith(f"{plain} {message.replace('{folder}', str(plain))}")
 
 
 def test_broken_files_are_refused(plain: Path) -> None:

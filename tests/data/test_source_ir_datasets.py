@@ -188,10 +188,14 @@ def test_what_cannot_be_is_refused(settings: dict[str, Any], message: str) -> No
     ("file", "text", "message"),
     [
         ("docs.tsv", "d1\tone\nd2\n", "docs, number 1: ir_datasets cannot read on: expected 2 fields, got 1"),
-        ("docs.tsv", "d1\tone\nd1\ttwo\n", "passages: the passage id 'd1' occurs twice"),
+        (
+            "docs.tsv",
+            "d1\tone\nd1\ttwo\n",
+            "passages: the passage id 'd1' has two different texts; expected one (rows 1 and 2)",
+        ),
         ("train.qrels", "q1 0 d9 1\n", "/train qrels/train: the passage id 'd9' is unknown"),
         ("train.qrels", "q1 0 d1 1\nq1 0 d1 2\n", "/train qrels, number 2: query 'q1' and passage 'd1' are judged 1"),
-        ("test.queries", "q4\tfour\nq1\tanother\n", "/test queries, number 2: the query 'q1' has another text above"),
+        ("test.queries", "q4\tfour\nq1\tanother\n", "queries: the query id 'q1' has two different texts; expected one"),
     ],
 )
 def test_bad_content_is_refused_with_its_place(

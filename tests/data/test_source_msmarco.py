@@ -111,13 +111,14 @@ def test_the_key_depends_on_what_is_read_and_on_no_path(folder):
         (
             "collection.tsv",
             "0\ta\n1\tb\n0\tc\n",
-            "collection.tsv:3: the passage id '0' occurs twice; expected every id once",
+            "collection.tsv:1 and {folder}/collection.tsv:3: the passage id '0' has two different texts; expected one",
         ),
         ("queries.train.tsv", "ten", "queries.train.tsv:1: expected an id, a tab and a text, got no tab"),
         (
             "queries.dev.small.tsv",
-            "20\ttwenty\n11\televen\n",
-            "queries.dev.small.tsv:2: the query id '11' occurs twice; expected every id once",
+            "20\ttwenty\n11\tanother\n",
+            "queries.train.tsv:2 and {folder}/queries.dev.small.tsv:2: the query id '11' has two different texts; "
+            "expected one",
         ),
         (
             "qrels.train.tsv",
@@ -132,7 +133,7 @@ def test_the_key_depends_on_what_is_read_and_on_no_path(folder):
         ),
         (
             "qrels.train.tsv",
-            "10 0 1 1\n10 0 9 1\n",
+            "10 0 1 1\n10 0 9 1\n10 0 8 1\n",
             "qrels.train.tsv:2: the passage id '9' is unknown; expected one of the corpus",
         ),
         (
@@ -151,7 +152,7 @@ def test_bad_content_is_refused_with_file_and_line(folder, file, text, message):
     (folder / file).write_text(text)
     with pytest.raises(UserError) as error:
         load(folder)
-    assert str(error.value) == str(folder / message)
+    assert str(error.value) == str(folder / message.format(folder=folder))
 
 
 @pytest.mark.parametrize(

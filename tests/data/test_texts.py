@@ -54,10 +54,12 @@ def test_a_row_out_of_range_is_an_error_and_never_wraps_around(tmp_path, row):
         texts.text(row)
 
 
-def test_a_repeated_id_is_found(tmp_path):
-    assert table(tmp_path, [("b", ""), ("a", ""), ("b", "")]).repeated_id() == "b"
-    assert table(tmp_path, [("b", ""), ("a", "")]).repeated_id() is None
-    assert table(tmp_path, []).repeated_id() is None
+def test_repeated_ids_are_found_with_their_first_rows(tmp_path):
+    def repeats(*ids):
+        return [rows.tolist() for rows in table(tmp_path, [(id, "") for id in ids]).repeats()]
+
+    assert repeats("b", "a", "b", "c", "a", "b") == [[2, 4, 5], [0, 1, 0]]
+    assert repeats("b", "a") == repeats() == [[], []]
 
 
 def test_a_pickled_table_is_opened_again_and_not_copied(tmp_path):

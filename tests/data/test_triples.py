@@ -63,7 +63,7 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, collection: Collection
     path.write_bytes(gzip.compress(FORMS[name].encode()) if packed else FORMS[name].encode())
     triples = read(path, collection)
     assert triples.rows.tolist() == ROWS
-    assert triples.counts == {"rows": 4, "kept": 4, "unknown": 0}
+    assert triples.counts == {"rows": 4, "kept": 4, "unknown": 0, "measured": 0, "contradictory": 0}
     assert triples_identity(path)["file"] == name
     assert isinstance(triples.rows.base, np.memmap)
 
@@ -109,7 +109,7 @@ def test_what_is_not_in_the_collection_is_counted_where_it_may_be(tmp_path: Path
     path.write_text(tsv([IDS[0], ("20", "p7", "p8"), ("4", "p7", "p3"), IDS[1]]))
     triples = read(path, collection, on_missing="skip")
     assert triples.rows.tolist() == ROWS[:2]
-    assert triples.counts == {"rows": 4, "kept": 2, "unknown": 2}
+    assert triples.counts == {"rows": 4, "kept": 2, "unknown": 2, "measured": 0, "contradictory": 0}
     (tmp_path / "texts").write_text(tsv([("what is red", "the red apple", "no such text"), *texts(IDS)]))
     (tmp_path / "second").mkdir()
     assert write_triples(tmp_path / "second", tmp_path / "texts", collection, on_missing="skip")["unknown"] == 1
@@ -155,7 +155,7 @@ def test_files_that_hold_nothing_are_refused(tmp_path: Path, collection: Collect
     with pytest.raises(UserError, match="the file is empty; expected triples"):
         triples_identity(tmp_path / "empty")
     (tmp_path / "others").write_text("1\t2\t3\n")
-    with pytest.raises(UserError, match="none of its 1 triples is in the collection"):
+    with pytest.raises(UserError, match="none of its 1 triples can be trained on; 1 of 1 triples have an id"):
         read(tmp_path / "others", collection, on_missing="skip")
     (tmp_path / "cut.gz").write_bytes(gzip.compress(tsv(IDS * 99).encode())[:-9])
     with pytest.raises(UserError, match=r"cut\.gz: cannot be read after"):

@@ -31,6 +31,7 @@ def test_the_three_files(tmp_path):
             "n": 3,
             "missing": 1,
             "unjudged": 1,
+            "own": 0,
         },
     }
     assert read_per_query(folder / "per_query.csv") == evaluation.per_query

@@ -135,7 +135,7 @@ def test_beir_ids_may_hold_blanks(tmp_path):
     [
         ("", "holds no judgements"),
         ("query-id\tcorpus-id\tscore\n", "holds no judgements"),
-        ("q 0 d 1\nq 0 d 2\n", ":2: query 'q' and passage 'd' are judged 1 above and 2 here"),
+        ("q 0 d 1\nq 0 d 2\n", ":2: query 'q' and passage 'd' are judged 1 there and 2 here"),
         ("q 0 d yes\n", ":1: expected the grade to be a whole number, got 'yes'"),
         ("q\td\t1\nq\te\t1.5\n", ":2: expected the grade to be a whole number, got '1.5'"),
         ("q 0 d\n", ":1: expected 'query 0 document grade' (TREC) or"),

@@ -103,6 +103,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"data.b": 0.7}, TEACHER),
     ({"data.stemmer": "german"}, TEACHER),
     ({"data.language": "de"}, TEACHER),
+    ({"data.exclude_self": True}, SAME),  # no query of the tiny collection is a document
     ({"data.validation": {"from": "train", "queries": 4}}, TEACHER),
 ]
 

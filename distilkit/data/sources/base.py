@@ -1,11 +1,10 @@
 """Data sources: their protocol, the registry that `[data] source` names, and what all of them share."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from distilkit.data.judgements import Place, Qrels, Run
-from distilkit.data.reading import Row
+from distilkit.data.judgements import Qrels, Run
 from distilkit.errors import UserError
 from distilkit.registry import Registry
 
@@ -48,16 +47,6 @@ def write_source(
             folder, name=name, passages=passages, queries=queries, qrels=qrels, candidates=candidates, info=info
         )
     except ContentError as error:
-        raise UserError(f"{blame(error)}: {error}") from None
-
-
-def distinct_queries(splits: Iterable[tuple[Iterable[Row], Place]]) -> Iterator[tuple[str, str]]:
-    """Yield (id, text) of the queries of splits that may share some; raises UserError for two texts of one query."""
-    seen: dict[str, int] = {}
-    for rows, place in splits:
-        for line, (query,), text in rows:
-            if query not in seen:
-                seen[query] = hash(text)
-                yield query, text
-            elif seen[query] != hash(text):
-                raise UserError(f"{place(line)}: the query {query!r} has another text above; expected one")
+        place = blame(error)
+        rows = f" (rows {' and '.join(map(str, error.rows))})" if error.rows else ""
+        raise UserError(f"{place}: {error}{rows}") from None

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distilkit.data.columns import GRADE_NAMES, PASSAGE_NAMES, QUERY_NAMES
 from distilkit.data.huggingface import config_names, load_builder, split_content, split_names, streamed
 from distilkit.data.judgements import Qrels, judgements_of
 from distilkit.data.reading import Row
-from distilkit.data.sources.base import SOURCES, distinct_queries, write_source
+from distilkit.data.sources.base import SOURCES, write_source
 from distilkit.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -19,12 +20,7 @@ if TYPE_CHECKING:
 ROWS = 1000
 QRELS = ("qrels", "default")
 SPLITS = {"validation": "dev", "valid": "dev"}
-IDS, QUERIES, PASSAGES, GRADES = (
-    ("_id", "id"),
-    ("query-id", "query_id", "qid"),
-    ("corpus-id", "corpus_id", "doc_id"),
-    ("score", "relevance"),
-)
+IDS = ("_id", "id")
 LAYOUT = (
     "BEIR's layout: the configurations (or folders) corpus and queries, and judgements as a third one, qrels or "
     "default, or as a data set of their own, NAME-qrels"
@@ -94,9 +90,7 @@ class HuggingFaceSource:
             lambda error: {"passages": corpus, "queries": queries}.get(error.table, qrels).where,
             name=Path(self.name).resolve().name if self.local else self.name.rpartition("/")[2],
             passages=((row.key[0], row.value) for split in corpus.splits for row in _texts(corpus, split)),
-            queries=distinct_queries(
-                (_texts(queries, split), partial(queries.place, split)) for split in queries.splits
-            ),
+            queries=((row.key[0], row.value) for split in queries.splits for row in _texts(queries, split)),
             qrels=_judgements(qrels),
             info={"source": "huggingface", **({} if self.local else {"dataset": self.name})},
         )
@@ -145,7 +139,7 @@ def _judgements(table: Table) -> dict[str, Qrels]:
         name = SPLITS.get(split, split)
         if name in found:
             raise UserError(f"{table.where}: the splits {', '.join(table.splits)} hold {name} twice; expected it once")
-        found[name] = judgements_of(_grades(table, split), partial(table.place, split))
+        found[name] = judgements_of(partial(_grades, table, split), partial(table.place, split))
     if not found:
         raise UserError(f"{table.where} has no splits; expected judgements")
     return found
@@ -153,7 +147,7 @@ def _judgements(table: Table) -> dict[str, Qrels]:
 
 def _grades(table: Table, split: str) -> Iterator[Row]:
     for first, rows in table.batches(split):
-        columns = (table.column(split, rows, names) for names in (QUERIES, PASSAGES, GRADES))
+        columns = (table.column(split, rows, names) for names in (QUERY_NAMES, PASSAGE_NAMES, GRADE_NAMES))
         for number, (query, passage, grade) in enumerate(zip(*columns, strict=True), start=first):
             if query is None or passage is None or not _is_whole(grade):
                 problem = "expected a query's id, a passage's id and a whole number"

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilkit.data.judgements import Place, Run, judgements_of, run_of
 from distilkit.data.reading import Row
-from distilkit.data.sources.base import SOURCES, distinct_queries, write_source
+from distilkit.data.sources.base import SOURCES, write_source
 from distilkit.errors import UserError, nearest
 from distilkit.files import canonical_json
 
@@ -80,8 +81,10 @@ class IrDatasetsSource:
             lambda error: f"{splits.get(error.table.partition('/')[2], whole)} {error.table}",
             name=whole,
             passages=((row.key[0], row.value) for row in rows(whole, "docs")),
-            queries=distinct_queries((rows(id, "queries"), place(id, "queries")) for id in splits.values()),
-            qrels={split: judgements_of(rows(id, "qrels"), place(id, "qrels")) for split, id in splits.items()},
+            queries=((row.key[0], row.value) for id in splits.values() for row in rows(id, "queries")),
+            qrels={
+                split: judgements_of(partial(rows, id, "qrels"), place(id, "qrels")) for split, id in splits.items()
+            },
             candidates=self._runs(splits),
             info={"source": "ir_datasets", "version": library().__version__, "splits": splits},
         )

@@ -101,11 +101,12 @@ class TableFiles:
         }
 
     def _blame(self, error: "ContentError") -> str:
-        """Return the file and line of a row that is wrong, the file alone where no row is."""
+        """Return the line of a row that is wrong, and of the one it contradicts; the file alone where no row is."""
         files = self._tables()[error.table]
         hits = (file.place(row.line) for file in files for row in file.rows() if error.key and row.key == error.key)
         places = [place for place, _ in zip(hits, range(error.occurrence), strict=False)]
-        return places[-1] if places else str(files[0].path)
+        error.rows = ()  # of one table out of several files
+        return " and ".join(dict.fromkeys([places[0], places[-1]])) if places else str(files[0].path)
 
 
 def _texts(files: Iterable[TableFile]) -> Iterator[tuple[str, str]]:
@@ -113,4 +114,4 @@ def _texts(files: Iterable[TableFile]) -> Iterator[tuple[str, str]]:
 
 
 def _judgements(file: TableFile) -> Qrels:
-    return judgements_of(file.rows(), file.place)
+    return judgements_of(file.rows, file.place)

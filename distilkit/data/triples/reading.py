@@ -1,12 +1,14 @@
 """Files of triples, recognised by their beginning and read as blocks of columns with the line of each row."""
 
+import csv
 import gzip
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +18,17 @@ import pyarrow.compute as pc
 from distilkit.data.arrays import Integers, Progress
 from distilkit.data.reading import identifier, json_lines, lines, refuse
 from distilkit.data.scripts import looks_like_text
-from distilkit.errors import UserError, nearest
+from distilkit.data.teacher_scores.head import batches, open_parquet, parquet_files
+from distilkit.data.triples.entries import Holds, Layout, Triple
+from distilkit.errors import UserError
+from distilkit.files import open_text
 
 BYTES = 1 << 25
 """The bytes that are read at once: some 1.4 million rows of MS MARCO's ids."""
 ROWS = 65_536
 HEAD = 100
-# By Tevatron, PyLate, sentence-transformers, ColBERT and others.
-KEYS = {
-    "query": ("query_id", "qid", "query-id", "query"),
-    "positive": ("positive_id", "pos_id", "positive", "pos", "pos_pid", "doc_id_a"),
-    "negative": ("negative_id", "neg_id", "negative", "neg", "neg_pid", "doc_id_b"),
-}
+LONGEST = 1 << 30
+"""Characters of a field of comma-separated values: more than any document has."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +42,82 @@ class Block:
 
 
 class Format(NamedTuple):
-    """A form of triples files: its reader, and whether its rows hold ids or texts."""
+    """A form of triples files: its reader, whether its rows hold ids or texts, and what messages put before a row."""
 
-    name: Literal["tsv_ids", "tsv_texts", "jsonl"]
+    name: str
     read: Callable[[Path, Progress], Iterator[Block]]
-    holds: Literal["ids", "texts"]
+    holds: Holds
+    unit: str = ":"
 
 
 def format_of(path: Path) -> Format:
-    """Tell a file's format by its first lines; raises UserError where there is no file, or an empty one."""
+    """Tell a file's format by its name and first lines; raises UserError where there is no file, or an empty one."""
     if not path.is_file():
         raise UserError(f"{path}: there is no such file; expected triples (query, positive, negative)")
-    head = [line for _, line in islice(lines(path), HEAD)]
+    if parquet_files(path):
+        return _of_table(path, "parquet", parquet_rows, ": row ")
+    head = [(number, line) for number, line in islice(lines(path), HEAD)]
     if not head:
         raise UserError(f"{path}: the file is empty; expected triples (query, positive, negative)")
-    if head[0].lstrip()[:1] in ("{", "["):
-        return Format("jsonl", json_blocks, "ids")
-    if any(looks_like_text(field) for line in head for field in line.split("\t")):
+    if path.name.removesuffix(".gz").endswith(".csv"):
+        return _of_table(path, "csv", csv_rows, ":")
+    if head[0][1].lstrip()[:1] in ("{", "["):
+        return Format("jsonl", json_blocks, _holds_of_json(path, head))
+    if any(looks_like_text(field) for _, line in head for field in line.split("\t")):
         return Format("tsv_texts", tabbed_blocks, "texts")
     return Format("tsv_ids", tabbed_blocks, "ids")
+
+
+Entries = Iterator[tuple[int, dict[str, Any]]]
+"""Entries by the names of their fields, each with its line or row."""
+
+
+def _of_table(path: Path, name: str, rows: Callable[[Path], Entries], unit: str) -> Format:
+    head = list(islice(rows(path), HEAD))
+    if not head:
+        raise UserError(f"{path}: the table is empty; expected triples (query, positive, negative)")
+    layout = Layout.of(path, head[0][0], [entry for _, entry in head])
+
+    def read(path: Path, progress: Progress) -> Iterator[Block]:
+        yield from _blocks(triple for place, entry in rows(path) for triple in layout.triples(path, place, entry))
+        progress(path.stat().st_size, path.stat().st_size)
+
+    return Format(name, read, layout.holds, unit)
+
+
+def _holds_of_json(path: Path, head: list[tuple[int, str]]) -> Holds:
+    """Return whether JSON lines hold ids or texts; broken ones are refused as they are read."""
+    values = []
+    for number, line in head:
+        try:
+            values.append((number, json.loads(line)))
+        except ValueError:
+            break
+    if objects := [(number, value) for number, value in values if isinstance(value, dict)]:
+        return Layout.of(path, objects[0][0], [value for _, value in objects]).holds
+    fields = (field for _, value in values if isinstance(value, list) for field in value)
+    return "texts" if any(isinstance(field, str) and looks_like_text(field) for field in fields) else "ids"
+
+
+def csv_rows(path: Path) -> Entries:
+    """Yield the rows of comma-separated values by the names of the first one."""
+    csv.field_size_limit(LONGEST)
+    try:
+        with open_text(path) as file:
+            reader = csv.DictReader(file, restkey="")
+            for row in reader:
+                if "" in row or None in row.values():
+                    refuse(path, reader.line_num, f"expected {len(reader.fieldnames or ())} fields, as in the header")
+                yield reader.line_num, row
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error}); expected comma-separated values in UTF-8") from None
+
+
+def parquet_rows(path: Path) -> Entries:
+    """Yield the rows of a Parquet table by the names of its columns."""
+    names = open_parquet(path).schema_arrow.names
+    for _, first, batch in batches(path, names):
+        yield from enumerate(batch.to_pylist(), start=first)
 
 
 def tabbed_blocks(path: Path, progress: Progress) -> Iterator[Block]:
@@ -85,42 +143,28 @@ def tabbed_blocks(path: Path, progress: Progress) -> Iterator[Block]:
 
 
 def json_blocks(path: Path, progress: Progress) -> Iterator[Block]:
-    """Yield the triples of JSON lines: objects of ids (one or a list of each), ColBERT's `[query, positive, ...]`."""
-    rows = _json_triples(path)
-    while batch := list(islice(rows, ROWS)):
-        numbers, *columns = zip(*batch, strict=True)
-        yield Block(np.array(numbers, np.int64), *(pa.array(column, pa.string()) for column in columns))
+    """Yield the triples of JSON lines: objects by the usual names, or ColBERT's `[query, positive, negative, ...]`."""
+    yield from _blocks(_json_triples(path))
     progress(path.stat().st_size, path.stat().st_size)
 
 
-def _json_triples(path: Path) -> Iterator[tuple[int, str, str, str]]:
-    names: dict[str, str] | None = None
+def _blocks(rows: Iterator[Triple]) -> Iterator[Block]:
+    while batch := list(islice(rows, ROWS)):
+        numbers, *columns = zip(*batch, strict=True)
+        yield Block(np.array(numbers, np.int64), *(pa.array(column, pa.string()) for column in columns))
+
+
+def _json_triples(path: Path) -> Iterator[Triple]:
+    layout: Layout | None = None
     for place, value in json_lines(path, "one value a line"):
         if isinstance(value, dict):
-            names = names or _names(path, place, value)
-            query, positives, negatives = (value.get(names[part]) for part in KEYS)
+            layout = layout or Layout.of(path, place, [value])
+            yield from layout.triples(path, place, value)
         elif isinstance(value, list) and len(value) >= 3:
-            query, positives, negatives = value[0], value[1], value[2:]
+            query, positive, *negatives = (identifier(path, place, one) for one in value)
+            yield from ((place, query, positive, negative) for negative in negatives)
         else:
             refuse(path, place, "expected an object, or a list of a query, a positive and its negatives")
-        query = identifier(path, place, query)
-        for positive in _each(path, place, positives):
-            for negative in _each(path, place, negatives):
-                yield place, query, positive, negative
-
-
-def _names(path: Path, place: int, value: dict[str, object]) -> dict[str, str]:
-    found = {part: next((name for name in known if name in value), None) for part, known in KEYS.items()}
-    for part, name in found.items():
-        if name is None:
-            refuse(
-                path, place, f"there is no id of the {part}; expected {KEYS[part][0]!r}{nearest(KEYS[part][0], value)}"
-            )
-    return {part: name for part, name in found.items() if name is not None}
-
-
-def _each(path: Path, place: int, value: object) -> list[str]:
-    return [identifier(path, place, one) for one in (value if isinstance(value, list) else [value])]
 
 
 def _whole_lines(path: Path, progress: Progress) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from distilkit.data.arrays import Integers, Progress, appended, mapped
+from distilkit.data.leaks import HeldOut
 from distilkit.data.reading import refuse
 from distilkit.data.rows import IdIndex, TextIndex, TextTables
 from distilkit.data.triples.reading import Block, Format, format_of
@@ -19,8 +20,14 @@ Rows = npt.NDArray[np.uint32]
 OnMissing = Literal["error", "skip"]
 Index = IdIndex | TextIndex
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, ROWS = "triples.json", "rows.npy"
+PIECE = 1 << 20
+LEFT_OUT = {
+    "unknown": "have an id or a text that the collection has not: left out",
+    "measured": "have the text of a query that is measured (case and blanks aside): left out",
+    "contradictory": "have a negative that is a positive of the same query: left out",
+}
 
 
 def triples_identity(path: Path) -> dict[str, Any]:
@@ -28,7 +35,8 @@ def triples_identity(path: Path) -> dict[str, Any]:
 
     Raises UserError where there is no such file.
     """
-    return {"format": FORMAT, "file": format_of(path).name, "sha256": sha256_once(path)}
+    form = format_of(path)
+    return {"format": FORMAT, "file": form.name, "holds": form.holds, "sha256": sha256_once(path)}
 
 
 def write_triples(
@@ -37,37 +45,78 @@ def write_triples(
     collection: TextTables,
     *,
     on_missing: OnMissing = "error",
+    held: HeldOut | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, int]:
-    """Read a file of triples into a folder and return its counts: rows, kept, and unknown ones that were left out.
+    """Read a file of triples into a folder and return its counts: rows, kept, and those that were left out.
+
+    A triple whose negative is a positive of its query, here or in another row, is left out.
 
     Args:
         folder: where the rows go; it must exist
-        path: MS MARCO's `qidpidtriples.*.tsv`, its `triples.train.*.tsv` (texts), or JSON lines of ids; plain or .gz
+        path: MS MARCO's `qidpidtriples.*.tsv`, its `triples.train.*.tsv` (texts), JSON lines, CSV or Parquet of ids or
+            texts by the names of sentence-transformers, FlagEmbedding, SBERT, Tevatron and others
         collection: in whose tables queries and passages are looked up; of equal texts the first is taken
+        held: the queries that are measured, of which none is trained on
         on_missing: what becomes of a triple that has an id or a text which is not there: `error`, or `skip`
         progress: told the bytes that are read, and all
 
     Raises:
-        UserError: with file and line, for a broken line and for what is not in the collection
+        UserError: with file and line, for a broken line, for what is not in the collection, and for a measured query
     """
-    form, counts = format_of(path), {"rows": 0, "kept": 0, "unknown": 0}
+    form, counts = format_of(path), {"rows": 0, "kept": 0, "unknown": 0, "measured": 0, "contradictory": 0}
+    positives = np.empty(0, np.int64)
     index = IdIndex if form.holds == "ids" else TextIndex
     queries, passages = index(collection.queries), index(collection.passages)
     with appended(folder / ROWS, np.uint32, (3,)) as array:
         for block in form.read(path, progress):
             rows = _rows(block, queries, passages)
-            unknown = (rows < 0).any(axis=1)
+            unknown = np.asarray((rows < 0).any(axis=1))
             if unknown.any() and on_missing == "error":
                 _refuse_unknown(path, form, block, rows, int(unknown.argmax()))
-            array.append(rows[~unknown])
-            counts["rows"] += len(rows)
-            counts["unknown"] += int(unknown.sum())
-    counts["kept"] = counts["rows"] - counts["unknown"]
+            measured = np.zeros(len(rows), bool)
+            if held is not None:
+                _refuse_measured(path, form, block, np.where(unknown, -1, rows[:, 0]), held)
+                measured = ~unknown & (held.texts[rows[:, 0]] >= 0)
+            rows, lost = rows[~(unknown | measured)], int(unknown.sum())
+            array.append(rows)
+            positives = np.union1d(positives, _pair(rows[:, 0], rows[:, 1]))
+            counts["rows"] += len(unknown)
+            counts["unknown"] += lost
+            counts["measured"] += int(measured.sum())
+    counts["contradictory"] = _leave_out_positives(folder, positives)
+    counts["kept"] = counts["rows"] - sum(counts[name] for name in LEFT_OUT)
     if not counts["kept"]:
-        raise UserError(f"{path}: none of its {counts['rows']} triples is in the collection; expected at least one")
+        raise UserError(
+            f"{path}: none of its {counts['rows']} triples can be trained on; {'; '.join(left_out(counts))}"
+        )
     write_json(folder / MANIFEST, {"format": FORMAT, "file_format": form.name, "counts": counts})
     return counts
+
+
+def left_out(counts: dict[str, int]) -> list[str]:
+    """Return what is to be said of the triples of a file that are left out, by their counts."""
+    return [f"{counts[name]} of {counts['rows']} triples {what}" for name, what in LEFT_OUT.items() if counts[name]]
+
+
+def lists_of(rows: Rows, negatives: int) -> tuple[Integers, Integers, int]:
+    """Return triples as lists: queries [n], passages [n, 1 + negatives], the positive first, and how many are short.
+
+    A list is a positive of a query with the first of its negatives in the file, each once: `negatives` of them, or as
+    many as the richest has. Positives that have fewer are left out and counted.
+    """
+    wide = np.asarray(rows, np.int64)
+    wide = wide[np.sort(np.unique(wide, axis=0, return_index=True)[1])]
+    _, first, group, counts = np.unique(
+        _pair(wide[:, 0], wide[:, 1]), return_index=True, return_inverse=True, return_counts=True
+    )
+    size, order = min(negatives, int(counts.max())), np.argsort(group, kind="stable")
+    starts = np.cumsum(counts) - counts
+    kept = np.flatnonzero(counts >= size)
+    kept = kept[np.argsort(first[kept])]
+    chosen = order[starts[kept][:, None] + np.arange(size)]
+    heads = wide[first[kept]]
+    return heads[:, 0], np.concatenate([heads[:, 1:2], wide[chosen, 2]], axis=1), int((counts < size).sum())
 
 
 @dataclass(frozen=True)
@@ -76,7 +125,7 @@ class Triples:
 
     Attributes:
         rows: [n, 3], mapped: the rows of query, positive and negative
-        counts: triples of the file, kept ones, and unknown ones, which were left out
+        counts: triples of the file, kept ones, and those that were left out, by reason
     """
 
     rows: Rows
@@ -122,9 +171,39 @@ def _rows(block: Block, queries: Index, passages: Index) -> Integers:
     return np.stack([queries.find(block.queries), positives, negatives], axis=1)
 
 
+def _pair(queries: npt.NDArray[np.integer], passages: npt.NDArray[np.integer]) -> Integers:
+    """Return pairs of row numbers as one number each."""
+    return (queries.astype(np.int64) << 32) | passages.astype(np.int64)
+
+
+def _leave_out_positives(folder: Path, positives: Integers) -> int:
+    """Take the triples out of the rows whose negative is among the positives of its query; return their number."""
+    rows, gone = mapped(folder / ROWS), 0
+    with appended(folder / "kept.npy", np.uint32, (3,)) as array:
+        for at in range(0, len(rows), PIECE):
+            piece = rows[at : at + PIECE]
+            pairs = _pair(piece[:, 0], piece[:, 2])
+            places = np.minimum(np.searchsorted(positives, pairs), len(positives) - 1)
+            both = positives[places] == pairs
+            array.append(piece[~both])
+            gone += int(both.sum())
+    (folder / "kept.npy").replace(folder / ROWS)
+    return gone
+
+
+def _refuse_measured(path: Path, form: Format, block: Block, queries: Integers, held: HeldOut) -> None:
+    """Raise UserError for a triple of a query that is measured, by its id."""
+    numbers = np.where(queries < 0, -1, held.named[queries])
+    if (numbers >= 0).any():
+        place = int((numbers >= 0).argmax())
+        query, where = block.queries[place].as_py(), held.names[int(numbers[place])]
+        problem = f"the query {query[:40]!r} is among the {where}; expected triples of training queries alone"
+        refuse(path, int(block.lines[place]), problem, form.unit)
+
+
 def _refuse_unknown(path: Path, form: Format, block: Block, rows: Integers, place: int) -> None:
     column = int((rows[place] < 0).argmax())
     value = (block.queries, block.positives, block.negatives)[column][place].as_py()
     kind, where = ("query", "queries") if column == 0 else ("passage", "corpus")
     what = f"the {kind} id {value!r}" if form.holds == "ids" else f"the {kind}'s text {value[:40]!r}"
-    refuse(path, int(block.lines[place]), f"{what} is unknown; expected one of the {where}")
+    refuse(path, int(block.lines[place]), f"{what} is unknown; expected one of the {where}", form.unit)
