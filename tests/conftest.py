@@ -95,7 +95,7 @@ def shell() -> Callable[..., Outcome]:
 
     def run(*arguments: object, env: dict[str, str] | None = None, options: tuple[str, ...] = ()) -> Outcome:
         command = [sys.executable, *options, "-m", "distilkit", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})}, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})})
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run

@@ -15,7 +15,7 @@ HEAVY = ("torch", "transformers", "textual", "scipy", "numpy", "pyarrow", "pydan
 @pytest.mark.parametrize("module", ["distilkit", "distilkit.cli", "distilkit.__main__"])
 def test_importing_the_command_line_is_light(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
@@ -27,7 +27,7 @@ def test_listing_needs_no_torch(verb: str, tmp_path: Path) -> None:
         "try:\n    main()\nexcept SystemExit as done:\n    assert done.code == 0\n"
         f"print([name for name in ('torch', 'transformers', 'textual') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
@@ -40,7 +40,7 @@ def test_a_closed_pipe_is_no_error(arguments: tuple[str, ...], finished: Any) ->
     os.close(reading)  # as when `head` has left before the first line comes
     try:
         command = [sys.executable, "-m", "distilkit", *arguments]
-        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=env, timeout=60)
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=env)
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
@@ -48,7 +48,7 @@ def test_a_closed_pipe_is_no_error(arguments: tuple[str, ...], finished: Any) ->
 
 def test_head_gets_its_line(finished: Any) -> None:
     command = f"{sys.executable} -m distilkit compare tiny --runs-dir {finished.runs} | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.stdout.split() == ["System", "RR@10", "nDCG@10"]
     assert done.stderr == ""
 
@@ -73,7 +73,7 @@ def test_ctrl_c_before_anything_runs(tmp_path: Path) -> None:
         "from distilkit.cli import main\n"
         "sys.argv = ['distilkit', 'recipes']\nmain()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 130, done.stderr
     assert done.stderr.startswith("distilkit: stopped at once")
     assert "Traceback" not in done.stderr
@@ -89,7 +89,7 @@ def test_what_breaks_off_is_not_done(error: str, tmp_path: Path) -> None:
         "import sys; from distilkit.cli import main\n"
         "sys.argv = ['distilkit', 'recipes']\nmain()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("distilkit: recipes broke off: ")
     assert done.stderr.count("\n") == 1

@@ -69,7 +69,7 @@ def test_all_pairs_of_all_systems_take_seconds(everything, name):
     )
     start = time.process_time()
     text = render(result, name)
-    assert seconds + time.process_time() - start < 5
+    assert seconds + time.process_time() - start < 15  # some 3 on a core that nothing else slows
     assert "splade-pp-ed+rankvicuna-ckpt800-top20.1" in text
 
 
@@ -77,5 +77,5 @@ def test_the_page_of_all_systems_is_small_and_made_in_seconds(everything):
     result, seconds = everything
     start = time.process_time()
     page = render(result, "html")
-    assert seconds + time.process_time() - start < 20
+    assert seconds + time.process_time() - start < 60  # some 8
     assert 1_000_000 < len(page.encode()) < 15_000_000

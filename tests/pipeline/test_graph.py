@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from cli_processes import Started, started, wait_for
+from cli_processes import started, wait_for
 
 from distilkit.errors import RunFailed, Stopped
 from distilkit.files import content_key
@@ -156,14 +156,15 @@ def test_what_is_no_json_is_no_manifest(tmp_path: Path) -> None:
     assert not workspace.has(THING)
 
 
-def build_slowly(root: Path, name: str, seconds: float) -> None:
-    """Ask for an artifact in a process of its own, and write down who built it."""
+def build_until(root: Path, name: str, gate: Path) -> None:
+    """Ask for an artifact in a process of its own, and write down who built it; it is built once the gate is there."""
 
     def build(folder: Path) -> None:
         with (root / "builders").open("a") as file:
             file.write(f"{name}\n")
         (folder / "half").write_text("written")
-        time.sleep(seconds)
+        while not gate.exists():
+            time.sleep(0.01)
 
     workspace, thing = workspace_of(root, Reporter()), Thing(CONTENT, build)
     workspace.prepare(thing)
@@ -175,12 +176,14 @@ def builders(root: Path) -> list[str]:
 
 
 def test_two_processes_that_want_one_artifact_build_it_once(tmp_path: Path) -> None:
-    processes: list[Started] = []
+    gate = tmp_path / "gate"
     with (
-        started(build_slowly, tmp_path, "first", 0.6, folder=tmp_path / "first") as first,
-        started(build_slowly, tmp_path, "second", 0.6, folder=tmp_path / "second") as second,
+        started(build_until, tmp_path, "first", gate, folder=tmp_path / "first") as first,
+        started(build_until, tmp_path, "second", gate, folder=tmp_path / "second") as second,
     ):
-        processes += [first, second]
+        processes = [first, second]
+        wait_for(lambda: "waiting" in first.stderr + second.stderr)
+        gate.touch()
         assert [process.wait() for process in processes] == [0, 0]
     assert len(builders(tmp_path)) == 1
     assert [process.stdout.strip() for process in processes] == [str(tmp_path / "thing" / THING.key)] * 2
@@ -191,9 +194,9 @@ def test_two_processes_that_want_one_artifact_build_it_once(tmp_path: Path) -> N
 
 
 def test_who_waits_for_a_builder_that_is_killed_builds(tmp_path: Path) -> None:
-    with started(build_slowly, tmp_path, "first", 60.0, folder=tmp_path / "first") as first:
+    with started(build_until, tmp_path, "first", tmp_path / "never", folder=tmp_path / "first") as first:
         wait_for(lambda: builders(tmp_path), first)
-        with started(build_slowly, tmp_path, "second", 0.0, folder=tmp_path / "second") as second:
+        with started(build_until, tmp_path, "second", tmp_path, folder=tmp_path / "second") as second:
             wait_for(lambda: "waiting" in second.stderr, second)
             first.signal(signal.SIGKILL)
             assert second.wait() == 0, second.stderr
@@ -206,7 +209,7 @@ def test_who_waits_can_be_stopped(tmp_path: Path) -> None:
         def stop_requested(self) -> bool:
             return True
 
-    with started(build_slowly, tmp_path, "first", 60.0, folder=tmp_path / "first") as first:
+    with started(build_until, tmp_path, "first", tmp_path / "never", folder=tmp_path / "first") as first:
         wait_for(lambda: builders(tmp_path), first)
         with pytest.raises(Stopped):
             workspace_of(tmp_path, Asked(quiet=True)).prepare(Thing(CONTENT, never))

@@ -28,7 +28,7 @@ SETTINGS = {
 }
 ONE = {"train.per_device_train_batch_size": 8, "teacher.train.per_device_train_batch_size": 4}
 TWO = {"train.per_device_train_batch_size": 4, "teacher.train.per_device_train_batch_size": 2}
-SECONDS = 300
+SECONDS = 500
 
 
 def words(recipe: Path, runs: Path, settings: dict[str, Any], *more: str) -> list[str]:

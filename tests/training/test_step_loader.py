@@ -34,7 +34,7 @@ from distilkit.models.batch import on_device
 from distilkit.training.step_loader import PREFETCH_THREAD, TOKEN_BUDGET, Prefetcher, StepBatch, StepLoader, TrainingSet
 from distilkit.training.trainer import Trainer
 
-SECONDS = 20
+SECONDS = 500
 
 
 def threads() -> list[str]:

@@ -20,7 +20,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 RECORDED = Path(__file__).parent / "recorded"
 GOLDENS = Path(__file__).parent / "goldens"
-SECONDS = 90.0
+SECONDS = 500.0
 
 Steps = Callable[[Pilot[Any]], Awaitable[None]]
 
