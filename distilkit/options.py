@@ -18,6 +18,7 @@ MaxLength = Annotated[int | None, Option(min=8, help="Tokens of a pair read toge
 Model = Annotated[
     str, Argument(metavar="MODEL", help="A run's name or folder, a model's folder, a hub id, or package:NAME.")
 ]
+Prefix = Annotated[str | None, Option(help="Text before each; the model's own by default.")]
 Architecture = Annotated[str | None, Option(help="Which ranker a model is that does not say so.")]
 BatchSize = Annotated[int, Option(min=1, help="Pairs a forward pass.")]
 Toggle = Literal["auto", "true", "false"]
@@ -44,6 +45,8 @@ class Ranking(Printed):
     architecture: Architecture = None
     query_length: Length = None
     document_length: Length = None
+    query_prefix: Prefix = None
+    document_prefix: Prefix = None
     bf16: Annotated[Toggle, Option(help="bfloat16; auto where the device is fast at it.")] = "auto"
     runs_dir: RunsDir = Path("runs")
 

@@ -243,12 +243,26 @@ class TeacherSettings(Section):
     """A strategy that fine-tunes it on the collection first, such as `fine_tune(listwise=1.0)`."""
     seed: Seed = 1
     """Of its fine-tuning: runs with the same one share the teacher."""
+    template: str | None = None
+    """What a yes_no reads, with {query}, {document} and maybe {instruction}; or a preset, monot5 or qwen3-reranker."""
+    instruction: str | None = None
+    """What is written for {instruction}."""
+    yes: str | None = None
+    """The word, of one token, whose logit counts for relevance."""
+    no: str | None = None
+    """The word whose logit counts against it."""
+    query_prefix: str | None = None
+    """Text before each query that it reads, such as "query: "; the checkpoint's own where absent."""
+    document_prefix: str | None = None
+    """Text before each passage that it reads; the checkpoint's own where absent."""
     dropout: Dropout | None = None
     """Dropout while it is fine-tuned; the checkpoint's own where absent. A teacher that teaches has none."""
     train: TrainSettings = TrainSettings()
     """Examples, budget and optimiser of its fine-tuning."""
     scores: str = "cached"
     """cached: scores that a loss reads are computed once for every run; online: in every step; or a file of scores."""
+    targets: Literal["scores", "ranks"] = "scores"
+    """What is taken of a file: its scores, or the ranks of a TREC run or of permutations, for losses of order alone."""
 
 
 class GeneralSettings(Section):
@@ -279,6 +293,10 @@ class StudentSettings(Section):
     """random, first_layers, every_nth_layer, or a model reference."""
     source: str | None = None
     """The checkpoint whose layers are taken; the teacher's model, as it was before fine-tuning, where absent."""
+    query_prefix: str | None = None
+    """Text before each query that it reads, such as "query: ", saved with it; that of its start where absent."""
+    document_prefix: str | None = None
+    """Text before each passage that it reads, saved with it; that of its start where absent."""
     dropout: Dropout | None = None
     """Dropout while it is trained; the checkpoint's own where absent."""
     options: dict[str, Any] = {}

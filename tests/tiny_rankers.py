@@ -13,7 +13,7 @@ from distilkit.models.save import save_ranker
 OPTIONS: dict[str, dict[str, Any]] = {
     "bert_cat": {},
     "bert_dot": {"dim": 8},
-    "colbert": {"dim": 8, "query_masks": 2},
+    "colbert": {"form": "papers", "dim": 8, "query_masks": 2},
     "prettr": {"join_layer": 1, "document_offset": 8},
     "tk": {"layers": 1, "heads": 2, "feed_forward": 8},
 }

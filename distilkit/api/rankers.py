@@ -167,7 +167,10 @@ class LoadedRanker:
 
     def _tokens(self, queries: Sequence[str], documents: Sequence[str]) -> Tokens:
         tokenizer, length = self._opened.tokenizer, self._opened.stored_length
-        stores = (TokenStore.of(texts, tokenizer, length) for texts in (queries, documents))
+        stores = (
+            TokenStore.of([f"{before}{text}{after}" for text in texts], tokenizer, length)
+            for texts, (before, after) in zip((queries, documents), self._opened.prefixes.sides, strict=True)
+        )
         return self._opened.tokens(*stores)
 
     def _encoded(self, texts: Sequence[str], side: str) -> Vectors | list[Vectors]:
@@ -208,6 +211,8 @@ def load(
     query_length: int | None = None,
     document_length: int | None = None,
     max_length: int | None = None,
+    query_prefix: str | None = None,
+    document_prefix: str | None = None,
     runs_dir: str | PathLike[str] = "runs",
     batch_size: int = 64,
     bf16: bool | str = False,
@@ -221,6 +226,8 @@ def load(
         query_length: tokens that queries are cut to, for rankers that read them apart; the model's own by default
         document_length: tokens that documents are cut to, likewise
         max_length: tokens that pairs are cut to, for rankers that read them together
+        query_prefix: text before each query, such as ``"query: "``; the model's own by default
+        document_prefix: text before each document, likewise
         runs_dir: the folder that names of runs are looked up in
         batch_size: pairs a forward pass
         bf16: compute in bfloat16: true, false, or "auto" where the device is fast at it
@@ -234,7 +241,9 @@ def load(
     """
     opened = open_ranker(fspath(reference), architecture, runs_dir=Path(runs_dir))
     ranker = LoadedRanker(
-        opened.with_lengths(query_length, document_length, max_length), batch_size=batch_size, bf16=bf16
+        opened.with_lengths(query_length, document_length, max_length).with_prefixes(query_prefix, document_prefix),
+        batch_size=batch_size,
+        bf16=bf16,
     )
     return ranker if device is None else ranker.to(device)
 

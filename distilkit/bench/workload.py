@@ -12,6 +12,7 @@ from distilkit.data.arrays import Integers
 from distilkit.errors import UserError
 from distilkit.files import content_key
 from distilkit.models import STUDENTS, student_options
+from distilkit.models.checkpoint import ENTRY, Checkpoint
 from distilkit.models.initialise import student_from
 from distilkit.models.load import architecture_of, load_tokenizer
 from distilkit.options import Bench
@@ -49,7 +50,12 @@ def open_subject(asked: Bench) -> tuple[OpenRanker, bool]:
     A new ranker costs what a trained one does. Raises UserError for a model without an architecture, and for options of
     a new ranker where there is a trained one.
     """
-    found = architecture_of(model_folder(asked.model, asked.runs_dir))
+    folder = model_folder(asked.model, asked.runs_dir)
+    found = architecture_of(folder)
+    if asked.architecture is not None and ENTRY not in Checkpoint(folder).config:
+        # A model of sentence-transformers is an encoder, too, to draw another ranker around.
+        other = STUDENTS.resolve(asked.architecture) != found or asked.option or asked.shape is not None
+        found = None if other else found
     if found is None and asked.architecture is None:
         raise UserError(
             f"{asked.model} is an encoder, not a ranker: name the --architecture of the one to time around it, "
@@ -61,7 +67,8 @@ def open_subject(asked: Bench) -> tuple[OpenRanker, bool]:
         raise UserError(f"{asked.model} is a {found} already: --option and --shape are for a new ranker")
     else:
         opened = open_ranker(asked.model, asked.architecture, runs_dir=asked.runs_dir)
-    return opened.with_lengths(asked.query_length, asked.document_length, asked.max_length), found is not None
+    opened = opened.with_lengths(asked.query_length, asked.document_length, asked.max_length)
+    return opened.with_prefixes(asked.query_prefix, asked.document_prefix), found is not None
 
 
 def _new_ranker(asked: Bench) -> OpenRanker:

@@ -45,7 +45,8 @@ def export(asked: options.Export) -> str:
     if format_ not in ranker.exports:
         known = f"it takes {', '.join(ranker.exports)}" if ranker.exports else "it loads in distilkit alone"
         form = " of its options" if len(ranker.exports) < len(ranker.targets) else ""
-        raise UserError(f"--format {format_}: {reference} is a {ranker.architecture}{form}, and {known}")
+        kind = f"{ranker.architecture}{form}, and {known}{ranker.why_not}"
+        raise UserError(f"--format {format_}: {reference} is a {kind}")
     save_ranker(
         ranker,
         opened.tokenizer,

@@ -30,7 +30,8 @@ def rerank(asked: options.Rerank) -> str | None:
     settings = data_settings(asked.data, asked.candidates)
     lengths = asked.query_length, asked.document_length, asked.max_length
     with launched(asked, "stopped; nothing was written") as (processes, reporter), reporter.live():
-        rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir)
+        prefixes = asked.query_prefix, asked.document_prefix
+        rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir, prefixes)
         workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
         data = Data.of(settings, workspace)
         queries = sorted(data.collection.qrels(asked.split))

@@ -69,6 +69,7 @@ def retrieve(asked: options.Retrieve) -> str | None:
     with launched(asked, f"stopped; {kept}") as (processes, reporter), reporter.live():
         opened = open_ranker(asked.model, asked.architecture, reporter.say, asked.runs_dir)
         opened = opened.with_lengths(asked.query_length, asked.document_length)
+        opened = opened.with_prefixes(asked.query_prefix, asked.document_prefix)
         _require_search(asked, opened)
         if asked.faiss is not None and processes.count > 1:
             raise UserError("--faiss searches in one process: start it without a launcher")
@@ -80,6 +81,12 @@ def retrieve(asked: options.Retrieve) -> str | None:
         precision = workspace.precision(asked.wants_bf16)
         opened.ranker.to(processes.device)
         assert isinstance(tokens, SideTokens)
+        for side, rows, what in (
+            (tokens.documents, np.arange(len(data.collection.passages)), "documents"),
+            (tokens.queries, queries, "queries"),
+        ):
+            if (cut := side.cut(rows, what)).texts:
+                reporter.say(f"{tag}: {cut}")
         with torch.no_grad(), computing(precision, processes.device):
             own = np.array(data.own(data.collection.queries.ids(queries)), np.int64)
             index = _index(asked, opened, tokens, data.collection, processes.device)

@@ -56,7 +56,8 @@ def score(asked: options.Score) -> str | None:
         check(source, asked.output, asked.combine)
         precision = choose_precision(asked.wants_bf16, False, processes.device)
         lengths = asked.query_length, asked.document_length, asked.max_length
-        rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir)
+        prefixes = asked.query_prefix, asked.document_prefix
+        rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir, prefixes)
         job = ScoreJob(source, rankers, asked.output, asked.combine, asked.batch_size, precision)
         scored = job.build(processes, reporter, asked.resume)
         if not processes.is_main:

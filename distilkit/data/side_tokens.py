@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distilkit.data.arrays import Integers
-from distilkit.data.tokens import Documents, PairTokens, Template, TokenStore
+from distilkit.data.tokens import Cut, Documents, PairTokens, Template, TokenStore
 from distilkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +43,37 @@ class PairFormat:
 
 
 @dataclass(frozen=True)
+class TemplateFormat(PairFormat):
+    """Query and document in one sequence, in a template's words: what stands around the query is stored with it.
+
+    Attributes:
+        tail: the text behind the document, which is never cut; the document alone is
+        specials: whether the tokenizer's special tokens stand around all of it
+    """
+
+    tail: str = ""
+    specials: bool = True
+
+    def tokens(
+        self,
+        tokenizer: "PreTrainedTokenizerFast",
+        queries: TokenStore,
+        passages: TokenStore,
+        lengths: Mapping[str, int],
+        documents: Documents | None = None,
+    ) -> PairTokens:
+        """Return stored tokens as pairs in the template; raises UserError where it leaves no room for a document."""
+        own = Template.of(tokenizer, texts=1)
+        before, after = own.around if self.specials else ((), ())
+        tail = tuple(tokenizer(self.tail, add_special_tokens=False)["input_ids"]) if self.tail else ()
+        template = Template((before, (), (*tail, *after)), None, own.pad, own.pad_type, keeps_first=True)
+        length = lengths["max_length"]
+        if length <= template.specials:
+            raise UserError(f"max_length = {length} leaves no room for text beside the template's {template.specials}")
+        return PairTokens(queries, passages, template, length, documents)
+
+
+@dataclass(frozen=True)
 class SideFormat:
     """Query and document in a sequence each, and what is put around the tokens of either.
 
@@ -52,7 +83,8 @@ class SideFormat:
         query_masks: how many [MASK] tokens a query gets beyond its length limit, or `fill`: as many as it is shorter
         mask_position: whether they come before the last [SEP] or after it
         attend_to_masks: whether other tokens see them
-        markers: whether [unused0] and [unused1] follow [CLS] in queries and documents, as ColBERT's [Q] and [D] do
+        markers: whether [unused0] and [unused1] follow [CLS] in queries and documents, as ColBERT's [Q] and [D] do, or
+            two other tokens that do
         skip_punctuation: whether a document's punctuation is read but not scored
     """
 
@@ -63,7 +95,7 @@ class SideFormat:
     query_masks: int | Literal["fill"] = 0
     mask_position: MaskPosition = "before_sep"
     attend_to_masks: bool = True
-    markers: bool = False
+    markers: bool | tuple[str, str] = False
     skip_punctuation: bool = False
 
     def tokens(
@@ -79,6 +111,11 @@ class SideFormat:
 
 
 TextFormat = PairFormat | SideFormat
+
+
+def markers_of(markers: bool | tuple[str, str] | None) -> dict[str, str]:
+    """Return the tokens that mark queries and documents."""
+    return MARKERS if isinstance(markers, bool) or markers is None else dict(zip(MARKERS, markers, strict=True))
 
 
 @dataclass(frozen=True)
@@ -135,6 +172,12 @@ class Side:
             columns["scored"] = (real & ~np.isin(ids, self.unscored)).astype(np.int64)
         return columns
 
+    def cut(self, rows: Integers, what: str) -> Cut:
+        """Return how many of some texts, each counted once, are cut."""
+        distinct = np.unique(rows)
+        whole = self.store.lengths[distinct] + len(self.prefix) + len(self.suffix)
+        return Cut(int((whole > self.max_length).sum()), len(distinct), what, self.max_length)
+
     def _bodies(self, rows: Integers) -> Integers:
         kept = self.store.starts[rows + 1] - self.store.starts[rows]
         bodies: Integers = np.minimum(kept, self.max_length - len(self.prefix) - len(self.suffix))
@@ -179,6 +222,11 @@ class SideTokens:
         """Return the tokens of each pair, those of its query and its document added up."""
         return self.queries.lengths(queries) + self.documents.lengths(passages)
 
+    def cut(self, queries: Integers, passages: Integers) -> Cut:
+        """Return how many of the documents of some pairs are cut, or where none is, of the queries."""
+        documents, asking = self.documents.cut(passages, "documents"), self.queries.cut(queries, "queries")
+        return documents if documents.texts >= asking.texts else asking
+
     def batch(self, queries: Integers, passages: Integers) -> dict[str, Any]:
         """Return the columns of queries and documents for `models.batch.batch_of`; a repeated query is there once."""
         unique, index = np.unique(queries, return_inverse=True)
@@ -210,7 +258,7 @@ class SideTemplate:
         if kind == "document" and not self.form.document_cls:
             prefix = ()
         if self.form.markers:
-            prefix = (*prefix, self._id(MARKERS[kind]))
+            prefix = (*prefix, self._id(markers_of(self.form.markers)[kind]))
         if max_length <= len(prefix) + len(suffix):
             raise UserError(f"{kind}_length = {max_length} leaves no room for text beside the special tokens")
         masks = self.form.query_masks if kind == "query" else 0
@@ -230,17 +278,23 @@ class SideTemplate:
 
     @property
     def _mask(self) -> int:
-        if self.tokenizer.mask_token_id is None:
-            raise UserError("query_masks: the tokenizer has no mask token")
-        return int(self.tokenizer.mask_token_id)
+        # As in PyLate, decoders fill their queries with ends of texts.
+        tokens = (self.tokenizer.mask_token_id, self.tokenizer.eos_token_id)
+        found = next((one for one in tokens if one is not None), None)
+        if found is None:
+            raise UserError("query_masks: the tokenizer has no mask token, nor one for the end of a text")
+        return int(found)
 
     @property
     def _punctuation(self) -> tuple[int, ...]:
-        ids = [self.tokenizer(mark, add_special_tokens=False)["input_ids"][:1] for mark in string.punctuation]
-        return tuple(sorted({mark[0] for mark in ids if mark and mark[0] != self.tokenizer.unk_token_id}))
+        # By their own tokens, as PyLate has it: a tokenizer of sentences would put a blank before each.
+        ids = {self.tokenizer.convert_tokens_to_ids(mark) for mark in string.punctuation}
+        return tuple(sorted(ids - {None, self.tokenizer.unk_token_id}))
 
     def _id(self, token: str) -> int:
         found = self.tokenizer.convert_tokens_to_ids(token)
         if found is None or found == self.tokenizer.unk_token_id:
-            raise UserError(f"markers: the tokenizer's vocabulary has no {token}")
+            raise UserError(
+                f"markers: the tokenizer's vocabulary has no {token}; name two tokens of it, or set markers = false"
+            )
         return int(found)

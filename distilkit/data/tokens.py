@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from distilkit.data.arrays import Appended, ArrayFile, Integers, Progress, appended, mapped, ranges
 from distilkit.data.passages import Aggregation, Windows
 from distilkit.data.texts import Texts
-from distilkit.files import content_key
+from distilkit.files import content_key, read_json, sha256_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 Tokens = npt.NDArray[np.integer]
 
 BATCH = 1000
+# What a tokenizer's files say that changes no token of a text.
+UNREAD_OPTIONS = ("model_max_length", "name_or_path", "is_local", "local_files_only", "max_length")
 
 
 @dataclass(frozen=True)
@@ -93,21 +96,42 @@ def token_writer(folder: Path, vocabulary: int) -> Iterator[TokenWriter]:
 
 
 def write_token_store(
-    folder: Path, texts: Texts, tokenizer: "PreTrainedTokenizerFast", max_length: int, progress: Progress
+    folder: Path,
+    texts: Texts,
+    tokenizer: "PreTrainedTokenizerFast",
+    max_length: int,
+    progress: Progress,
+    around: tuple[str, str] = ("", ""),
 ) -> None:
-    """Tokenise a table of texts into a folder, a thousand at a time so that memory does not grow with the table."""
+    """Tokenise a table of texts into a folder, a thousand at a time so that memory does not grow with the table.
+
+    `around` is written in front of every text and behind it.
+    """
     with token_writer(folder, len(tokenizer)) as store:
         for _, batch in texts.batches(BATCH):
-            ids = tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
+            written = [f"{around[0]}{text}{around[1]}" for text in batch] if any(around) else batch
+            ids = tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
             store.add([one[:max_length] for one in ids], [len(one) for one in ids])
             progress(store.lengths.count, len(texts))
 
 
 def tokenizer_identity(tokenizer: "PreTrainedTokenizerFast") -> str:
-    """Return the sha256 of what a fast tokenizer does to a text, whatever length it would cut or pad to."""
+    """Return the sha256 of what a tokenizer does to a text, whatever length it would cut or pad to."""
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        return _identity_of_files(tokenizer)
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     kept = {name: value for name, value in backend.items() if name not in ("truncation", "padding")}
     return content_key({"backend": kept, "pad": tokenizer.pad_token_id, "inputs": list(tokenizer.model_input_names)})
+
+
+def _identity_of_files(tokenizer: "PreTrainedTokenizerFast") -> str:
+    """Return the sha256 of the files of a tokenizer that is written in Python, its lengths and paths apart."""
+    with TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        hashes = {path.name: sha256_file(path) for path in sorted(Path(folder).iterdir())}
+        options = read_json(Path(folder) / "tokenizer_config.json")
+    kept = {name: value for name, value in options.items() if name not in UNREAD_OPTIONS}
+    return content_key({"files": {**hashes, "tokenizer_config.json": kept}, "kind": type(tokenizer).__name__})
 
 
 @dataclass(frozen=True)
@@ -119,16 +143,22 @@ class Template:
         types: the token type of each part (tokens before the first text, first text ...), None where there are none
         pad: what an input is filled up with
         pad_type: its token type
+        keeps_first: whether the second text alone is cut, as long as any of it is left
+        first_keeps: whether the first text keeps an odd token where both are cut, as tokenizers in Python have it
     """
 
     around: tuple[tuple[int, ...], ...]
     types: tuple[int, ...] | None
     pad: int
     pad_type: int
+    first_keeps: bool = False
+    keeps_first: bool = False
 
     @classmethod
     def of(cls, tokenizer: "PreTrainedTokenizerFast", texts: int = 2) -> "Template":
         """Encode one or two texts of one letter and see what the tokenizer puts around them."""
+        if getattr(tokenizer, "backend_tokenizer", None) is None:
+            return cls._of_python(tokenizer, texts)
         encoded = tokenizer(*"ab"[:texts], return_token_type_ids=True)
         ids, owners, types = encoded["input_ids"], encoded.sequence_ids(), encoded["token_type_ids"]
         starts = [owners.index(text) for text in range(texts)]
@@ -139,6 +169,23 @@ class Template:
             types=tuple(types[spot] for spot in spots) if "token_type_ids" in tokenizer.model_input_names else None,
             pad=tokenizer.pad_token_id,
             pad_type=tokenizer.pad_token_type_id,
+        )
+
+    @classmethod
+    def _of_python(cls, tokenizer: "PreTrainedTokenizerFast", texts: int) -> "Template":
+        """Return what a tokenizer without a Rust part puts around texts, each of a token that there is not."""
+        marks = [[-1 - text] for text in range(texts)]
+        ids = tokenizer.build_inputs_with_special_tokens(*marks)
+        types = tokenizer.create_token_type_ids_from_sequences(*marks)
+        spots = [ids.index(mark[0]) for mark in marks]
+        ends = [0, *(spot + 1 for spot in spots)]
+        places = [0, *sorted([*spots, *(spot + 1 for spot in spots[:-1])]), len(ids) - 1]
+        return cls(
+            around=tuple(tuple(ids[end:start]) for end, start in zip(ends, [*spots, len(ids)], strict=True)),
+            types=tuple(types[spot] for spot in places) if "token_type_ids" in tokenizer.model_input_names else None,
+            pad=tokenizer.pad_token_id,
+            pad_type=tokenizer.pad_token_type_id,
+            first_keeps=True,
         )
 
     @property
@@ -179,18 +226,31 @@ class Template:
         return columns, segments
 
 
-def cut_pair(queries: Integers, passages: Integers, room: int) -> tuple[Integers, Integers]:
+def cut_pair(queries: Integers, passages: Integers, room: int, first_keeps: bool = False) -> tuple[Integers, Integers]:
     """Return how many tokens of each query and passage stay when `room` tokens are left for both.
 
-    The rule is `longest_first` as Hugging Face's fast tokenizers compute it.
+    The rule is `longest_first` as Hugging Face's fast tokenizers compute it, and with `first_keeps` those in Python,
+    which leave the query an odd token.
     """
     shorter, longer = np.minimum(queries, passages), np.maximum(queries, passages)
     kept_longer = np.minimum(longer, np.where(shorter > room, shorter, np.maximum(shorter, room - shorter)))
     halves = shorter + kept_longer > room
     kept_shorter = np.where(halves, room // 2, shorter)
     kept_longer = np.where(halves, room // 2 + room % 2, kept_longer)
-    query_longer = queries > passages
+    query_longer = (queries > passages) | (halves if first_keeps else False)
     return np.where(query_longer, kept_longer, kept_shorter), np.where(query_longer, kept_shorter, kept_longer)
+
+
+class Cut(NamedTuple):
+    """How many of some texts are longer than they are read."""
+
+    texts: int
+    total: int
+    what: str
+    length: int
+
+    def __str__(self) -> str:
+        return f"{self.texts} of {self.total} {self.what} are cut to {self.length} tokens"
 
 
 @dataclass(frozen=True)
@@ -227,6 +287,14 @@ class PairTokens:
         texts = [self.queries.first(queries, counts[0]), self.passages.first(passages, counts[1])]
         return self.template.lay_out(texts, counts, pad_to)[0]
 
+    def cut(self, queries: Integers, passages: Integers) -> Cut:
+        """Return how many of some pairs are cut."""
+        whole = self.queries.lengths[queries] + self.passages.lengths[passages] + self.template.specials
+        return Cut(int((whole > self.max_length).sum()), len(queries), "pairs", self.max_length)
+
     def _cuts(self, queries: Integers, passages: Integers) -> tuple[Integers, Integers]:
         room = self.max_length - self.template.specials
-        return cut_pair(self.queries.lengths[queries], self.passages.lengths[passages], room)
+        if self.template.keeps_first:
+            kept = np.minimum(self.queries.lengths[queries], room)
+            return kept, np.minimum(self.passages.lengths[passages], room - kept)
+        return cut_pair(self.queries.lengths[queries], self.passages.lengths[passages], room, self.template.first_keeps)

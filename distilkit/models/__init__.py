@@ -63,6 +63,13 @@ STUDENTS.register("tk")(
         "Tk",
     )
 )
+STUDENTS.register("yes_no")(
+    Student(
+        "a language model that is asked, scored by the logits of two words; a teacher alone",
+        "distilkit.models.yes_no",
+        "YesNo",
+    )
+)
 
 
 def student_options(architecture: str, values: Mapping[str, Any] | None = None) -> "Options":

@@ -25,6 +25,13 @@ from distilkit.models.silence import silent
 
 ATTENTION = "distilkit"
 
+# What models hand on that is in the mask already, or asks for outputs that are taken otherwise.
+WITHOUT_EFFECT = {
+    *("sliding_window", "is_causal", "position_ids", "cache_position", "deterministic", "training"),
+    *("output_attentions", "output_hidden_states", "return_dict", "use_cache", "past_key_values", "past_key_value"),
+    *("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "num_items_in_batch"),
+}
+
 # On a CPU the backward pass of torch's fused attention is the slower one below this length in float32 (measured).
 SHORT_FLOAT32 = 200
 
@@ -82,20 +89,37 @@ def attention(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    **_: Any,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    position_bias: Tensor | None = None,
+    **others: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls for it: `[B, heads, L, d]` each, the mask true (or 0.0) where keys are seen."""
+    """Attention as transformers calls for it: `[B, heads, L, d]` each, the mask true (or 0.0) where keys are seen.
+
+    Several heads of queries may share one of keys and values (Qwen, Llama). Scores may be capped, c tanh(s / c)
+    (Gemma 2), have a bias by position (T5), and a sink that takes a share of the softmax (`s_aux`, a number a head).
+    Windows are part of the mask. Raises UserError for an argument that is not computed here.
+    """
+    require_computed(module, others)
     scaling = query.size(-1) ** -0.5 if scaling is None else scaling
+    if (groups := query.size(1) // key.size(1)) > 1:
+        key, value = (one.repeat_interleave(groups, dim=1) for one in (key, value))
+    if position_bias is not None:
+        own = 0.0 if attention_mask is None else _additive(attention_mask, query.dtype)
+        attention_mask = position_bias.to(query.dtype) + own
     dropout = dropout if module.training else 0.0
     capture = _active.get()
     layer = capture.wants_next() if capture is not None else None
-    if layer is None and not _explicit_is_faster(query):
+    plain = softcap is None and s_aux is None
+    if layer is None and plain and not _explicit_is_faster(query):
         output = F.scaled_dot_product_attention(query, key, value, attention_mask, dropout, scale=scaling)
         return output.transpose(1, 2).contiguous(), None
     scores = _scores(query, key, scaling)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
     if capture is not None and layer is not None:
         capture.scores[layer] = scores
-    probabilities = F.dropout(_softmax(scores, attention_mask, keep=layer is not None), dropout)
+    probabilities = F.dropout(_softmax(scores, attention_mask, s_aux, keep=layer is not None), dropout)
     return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), None
 
 
@@ -109,13 +133,23 @@ def _scores(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     return torch.baddbmm(q.new_empty(1, 1, 1), q, k.transpose(1, 2), beta=0, alpha=scaling).view(shape)
 
 
-def _softmax(scores: Tensor, mask: Tensor | None, keep: bool) -> Tensor:
+def require_computed(module: nn.Module, arguments: dict[str, Any]) -> None:
+    """Raise UserError for what a model hands its attention function and no code here computes."""
+    for name, value in arguments.items():
+        if value is not None and name not in WITHOUT_EFFECT:
+            raise UserError(f"{type(module).__name__} hands {name} to its attention, which is not computed here")
+
+
+def _softmax(scores: Tensor, mask: Tensor | None, sinks: Tensor | None, keep: bool) -> Tensor:
     if mask is not None:
         # In the scores' own dtype: a wider mask would widen all the scores under autocast.
         bias = _additive(mask, scores.dtype)
         scores = scores + bias if keep else scores.add_(bias)
     with torch.autocast(scores.device.type, enabled=False):
-        return F.softmax(scores, dim=-1)
+        if sinks is None:
+            return F.softmax(scores, dim=-1)
+        beside = sinks.to(scores.dtype).view(1, -1, 1, 1).expand(len(scores), -1, scores.size(2), 1)
+        return F.softmax(torch.cat([scores, beside], dim=-1), dim=-1)[..., :-1]
 
 
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:

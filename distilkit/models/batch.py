@@ -26,6 +26,14 @@ class TokenBatch:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    def padded_left(self) -> "TokenBatch":
+        """Return the same texts with their padding before them."""
+        width = self.input_ids.shape[1]
+        shift = width - self.attention_mask.sum(1, keepdim=True)
+        spots = (torch.arange(width, device=shift.device) - shift) % width
+        types = None if self.token_type_ids is None else self.token_type_ids.gather(1, spots)
+        return TokenBatch(self.input_ids.gather(1, spots), self.attention_mask.gather(1, spots), types)
+
     @property
     def score_mask(self) -> Tensor:
         """True for the tokens that take part in a score, shape `[B, L]`."""

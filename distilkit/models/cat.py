@@ -12,9 +12,6 @@ from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
-    BertForSequenceClassification,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
     PretrainedConfig,
     PreTrainedModel,
 )
@@ -22,23 +19,21 @@ from transformers import (
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.errors import UserError
 from distilkit.files import read_json, write_json
+from distilkit.models.agree import require_alike
 from distilkit.models.attention import able_to_read_first_token, capture_scores, first_token_alone, use_our_attention
 from distilkit.models.batch import TokenBatch
-from distilkit.models.encoder import encoder_inputs, require_reader
+from distilkit.models.checkpoint import LOCAL, Checkpoint, first_line
+from distilkit.models.encoder import encoder_inputs
 from distilkit.models.load import (
     LOADING_ERRORS,
-    LOCAL,
-    Checkpoint,
     drawn_weights,
-    first_line,
     from_folder,
-    load_weights,
     require_known,
     require_whole,
 )
 from distilkit.models.macs import SideMacs
 from distilkit.models.options import Options, PairOptions
-from distilkit.models.published import HEAD, WRAPPED, is_wrapped, published_config
+from distilkit.models.published_cat import is_papers_cat, papers_classifier
 from distilkit.models.ranker import Ranker
 from distilkit.models.references import local_folder
 from distilkit.models.save import Card
@@ -49,9 +44,20 @@ if TYPE_CHECKING:
     from distilkit.models.initialise import Origin
 
 # The names under which transformers' sequence classifiers keep their last layers.
-HEADS = ("classifier.", "score.")
+HEADS = ("classifier.", "score.", "classification_head.", "logits_proj.", "sequence_summary.", "pre_classifier.")
+# Families that read the last token of a text wherever its padding is, so that padding has to come first.
+PADDED_LEFT = ("xlnet",)
 # Without it sentence-transformers applies a sigmoid to the scores, which then tie where it saturates.
 ACTIVATION = {"activation_fn": "torch.nn.modules.linear.Identity", "version": "5.0.0"}
+
+# How sentence-transformers runs a classifier that has modules.json, which its prompts need.
+CLASSIFIER = {
+    "transformer_task": "sequence-classification",
+    "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+    "module_output_name": "scores",
+}
+# Of those that sentence-transformers applies, the ones that leave the order of raw logits as it is.
+ACTIVATIONS = ("Identity", "Sigmoid")
 
 Head = Literal["plain", "relu"]
 
@@ -152,13 +158,16 @@ class BertCat(Ranker):
         The head `relu` is classifier(relu(pooled)) without dropout, with which the released code of TinyBERT and
         Simplified TinyBERT trains (BERT only); `plain` is the model's own, with which it scores.
         """
+        if self.config.model_type in PADDED_LEFT:
+            batch = batch.padded_left()
         options: dict[str, Any] = {"output_hidden_states": True} if states else {}
         nothing_else = not attention_layers and not states
         with (
             first_token_alone() if nothing_else else nullcontext(),
             capture_scores(attention_layers) if attention_layers else nullcontext() as capture,
         ):
-            outputs = (self.model if head == "plain" else self.encoder)(**encoder_inputs(self.config, batch), **options)
+            whole = self.model if head == "plain" else self.encoder
+            outputs = whole(**encoder_inputs(whole, batch), **options)
         logits = outputs.logits if head == "plain" else self._relu_head(outputs)
         return Internals(
             logits=logits,
@@ -195,7 +204,8 @@ class BertCat(Ranker):
             student = load_cat(local_folder(origin.start), num_labels=origin.num_labels, dropout=origin.dropout)
             origin.require_fit(student.config, encoder.config.vocab_size)
             return cast(Self, student)
-        config = reshaped(encoder.config, origin.shape or Shape.of(encoder.config))
+        shape = origin.shape or Shape.of(encoder.config)
+        config = reshaped(encoder.config, shape, origin.taken(encoder.config, shape.layers))
         config.num_labels = origin.num_labels
         config.dtype = "float32"
         set_dropout(config, origin.dropout)
@@ -207,19 +217,55 @@ class BertCat(Ranker):
     @classmethod
     def recognises(cls, checkpoint: Checkpoint) -> bool:
         """Tell whether a folder holds a sequence classifier, or the Margin-MSE paper's BERT_CAT."""
-        return checkpoint.model_class.endswith("ForSequenceClassification") or _is_papers(checkpoint)
+        return checkpoint.model_class.endswith("ForSequenceClassification") or is_papers_cat(checkpoint)
 
     @classmethod
     def published_lengths(cls, checkpoint: Checkpoint) -> dict[str, int]:
         """Return the length that pairs were cut to; the paper's pairs are its queries and passages."""
-        if not checkpoint.entry and _is_papers(checkpoint):
+        if not checkpoint.entry and is_papers_cat(checkpoint):
             return {"max_length": QUERY_LENGTH + DOCUMENT_LENGTH}
         return super().published_lengths(checkpoint)
 
     @classmethod
+    def _declared_lengths(cls, checkpoint: Checkpoint) -> dict[str, int]:
+        most = checkpoint.declared.encoder.get("max_seq_length")
+        if most is None and checkpoint.entry:
+            return {}
+        return {"max_length": int(most or checkpoint.own_length)}
+
+    @classmethod
+    def declared_options(cls, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Return no options; raises UserError for a cross-encoder of sentence-transformers that computes more."""
+        checkpoint.declared.require_cat()
+        own = {**(checkpoint.config.get("sentence_transformers") or {}), **checkpoint.declared.settings}
+        name = own.get("activation_fn") or checkpoint.config.get("sbert_ce_default_activation_function")
+        if name is not None and str(name).rsplit(".", 1)[-1] not in ACTIVATIONS:
+            raise UserError(
+                f"{checkpoint.folder / 'config.json'}: the activation {name} changes the order of scores, or is not "
+                f"known; expected {' or '.join(ACTIVATIONS)}, which do not"
+            )
+        return {}
+
+    @classmethod
+    def published_options(cls, checkpoint: Checkpoint) -> Options:
+        """Return no options: what is read is the raw logit."""
+        return CatOptions(**cls.declared_options(checkpoint))
+
+    @property
+    def exports(self) -> Mapping[str, str]:
+        """CrossEncoder has a prompt for queries alone, and transformers none."""
+        if not any(self.prefixes):
+            return self.targets
+        return {
+            name: loads
+            for name, loads in self.targets.items()
+            if name == "cross-encoder" and not self.prefixes.document
+        }
+
+    @classmethod
     def holds_encoder(cls, checkpoint: Checkpoint) -> bool:
         """Tell whether transformers does not find the encoder in a folder, as in the paper's layout."""
-        return _is_papers(checkpoint)
+        return is_papers_cat(checkpoint)
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, options: Options | None, dropout: float | None, dtype: torch.dtype) -> Self:
@@ -234,6 +280,13 @@ class BertCat(Ranker):
         self._with_one_label().save_pretrained(folder)
         config = read_json(folder / "config.json")
         write_json(folder / "config.json", {**config, "sentence_transformers": ACTIVATION})
+        if any(self.prefixes):
+            prompts = {"prompts": {"query": self.prefixes.query}, "default_prompt_name": "query"}
+            kind = {"model_type": "CrossEncoder", "activation_fn": ACTIVATION["activation_fn"]}
+            write_json(folder / "config_sentence_transformers.json", {**kind, **prompts})
+            transformer = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.Transformer"}
+            write_json(folder / "modules.json", [transformer])
+            write_json(folder / "sentence_bert_config.json", CLASSIFIER)
 
     def card(self, lengths: Mapping[str, int]) -> Card:
         """Return what the model card says about the cross-encoder."""
@@ -254,10 +307,9 @@ class BertCat(Ranker):
         if self.num_labels == 2:
             single.config.num_labels = 1
             single.num_labels = 1
-            linear = [
-                one for one in single.classifier.modules() if isinstance(one, nn.Linear) and one.out_features == 2
-            ]
-            _subtract_labels(linear[-1])
+            own = {id(one) for one in single.base_model.modules()}
+            head = [one for one in single.modules() if isinstance(one, nn.Linear) and id(one) not in own]
+            _subtract_labels([one for one in head if one.out_features == 2][-1])
         return single
 
 
@@ -278,10 +330,10 @@ def load_cat(
         dtype: the dtype of the weights
         require_head: for a model that is used as it is: raise UserError if any weight would be drawn at random
     """
-    if (checkpoint := Checkpoint(folder)).released_base is not None and _is_papers(checkpoint):
+    if (checkpoint := Checkpoint(folder)).released_base is not None and is_papers_cat(checkpoint):
         if num_labels not in (None, 1):
             raise UserError(f"{folder} has a head of 1 label, not {num_labels}")
-        return _papers_cat(checkpoint, dropout, dtype).eval()
+        return BertCat(papers_classifier(checkpoint, dropout, dtype)).eval()
     try:
         with silent():
             config = AutoConfig.from_pretrained(folder, **LOCAL)
@@ -301,7 +353,7 @@ def load_cat(
     if config.num_labels > 2:
         raise UserError(f"{folder} has a head of {config.num_labels} labels: a ranker's has 1 or 2")
     ranker = BertCat(model).eval()
-    require_reader(ranker.logits, config, folder)
+    require_alike(model, ranker.logits, lambda batch: model(**encoder_inputs(model, batch)).logits, folder)
     return ranker
 
 
@@ -311,44 +363,9 @@ def _has_head(checkpoint: Checkpoint, config: PretrainedConfig) -> bool:
     return classified and any(name.startswith(HEADS) for name in checkpoint.shapes)
 
 
-def _is_papers(checkpoint: Checkpoint) -> bool:
-    return is_wrapped(checkpoint) and HEAD in checkpoint.shapes
-
-
-def _papers_cat(checkpoint: Checkpoint, dropout: float | None, dtype: torch.dtype) -> BertCat:
-    """Return the Margin-MSE paper's BERT_CAT as a sequence classifier of transformers, with the same scores.
-
-    On DistilBERT the released head is a linear map w of the first state, where transformers puts a layer with a ReLU
-    before it; since w·x = relu(w·x) - relu(-w·x), two units of that layer make the same score.
-    """
-    config = published_config(checkpoint)
-    config.num_labels = 1
-    set_dropout(config, dropout)
-    distil = isinstance(config, DistilBertConfig)
-    with silent():
-        model: PreTrainedModel = (DistilBertForSequenceClassification if distil else BertForSequenceClassification)(
-            config
-        )
-    renamed: dict[str, Tensor] = {}
-    for name, weight in checkpoint.weights(dtype).items():
-        bare = name.removeprefix(WRAPPED)
-        if bare != "embeddings.position_ids":
-            head = bare.replace("_classification_layer.", "classifier.")
-            renamed[f"{model.base_model_prefix}.{bare}" if head == bare else head] = weight
-    if distil:
-        head_weight = renamed["classifier.weight"]
-        first = torch.zeros(head_weight.shape[1], head_weight.shape[1], dtype=dtype)
-        first[0], first[1] = head_weight[0], -head_weight[0]
-        second = torch.zeros_like(head_weight)
-        second[0, 0], second[0, 1] = 1, -1
-        renamed["pre_classifier.weight"], renamed["pre_classifier.bias"] = first, torch.zeros(len(first), dtype=dtype)
-        renamed["classifier.weight"] = second
-    load_weights(model.to(dtype), renamed, checkpoint.folder)
-    return BertCat(model)
-
-
 @torch.no_grad()
 def _subtract_labels(layer: nn.Linear) -> None:
     layer.weight = nn.Parameter(layer.weight[1:] - layer.weight[:1])
-    layer.bias = nn.Parameter(layer.bias[1:] - layer.bias[:1])
+    if layer.bias is not None:
+        layer.bias = nn.Parameter(layer.bias[1:] - layer.bias[:1])
     layer.out_features = 1

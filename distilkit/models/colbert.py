@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from distilkit.data.side_tokens import MARKERS, MaskPosition, SideFormat
-from distilkit.files import write_json
+from distilkit.data.side_tokens import MaskPosition, SideFormat, markers_of
+from distilkit.errors import UserError
+from distilkit.files import read_json, write_json
 from distilkit.models.batch import TokenBatch
+from distilkit.models.checkpoint import Checkpoint
 from distilkit.models.encoded import Encoded
 from distilkit.models.encoder import last_states
-from distilkit.models.load import ENCODERS, Checkpoint
 from distilkit.models.macs import SideMacs
 from distilkit.models.options import Options
 from distilkit.models.published import is_wrapped
@@ -25,8 +26,11 @@ from distilkit.models.save import Card, write_config, write_dense, write_modules
 
 # How many products of query and document vectors `score_all` holds at a time.
 PRODUCTS = 1 << 25
-# The class that the configurations of Stanford's and PyLate's checkpoints name.
+# The class that the configurations of Stanford's and PyLate's checkpoints name, and the one of the papers' form, which
+# those two would load without a word and score otherwise.
 STANFORD_CLASS = "HF_ColBERT"
+PAPERS_CLASS = "DistilkitColBERT"
+NATIVE = "sentence_transformers.base.modules"
 
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -55,27 +59,29 @@ FORMS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class ColBertOptions(Options):
-    """ColBERT's options: the Margin-MSE paper's form, or that of Khattab and Zaharia's code; a field changes the form.
+    """ColBERT's options: the form of Khattab and Zaharia's code, or the Margin-MSE paper's; a field changes the form.
 
     Attributes:
-        form: `papers` or `stanford`: where the fields below have their defaults from
+        form: `stanford`, which PyLate and sentence-transformers compute too, or `papers`, which they do not: where the
+            fields below have their defaults from
         dim: the size of a token's vector (128 in `stanford`); None is the encoder's hidden size, as in `papers`
         bias: whether the linear map has a bias (`papers`)
         query_masks: how many MASKs a query gets beyond its length limit: 8 in `papers`; `fill`, up to it, in `stanford`
         mask_position: `before_sep` (how the paper's model was trained) or `after_sep` (how its card scores)
         attend_to_masks: whether tokens see the MASKs (`papers`)
-        markers: whether [unused0] and [unused1] follow [CLS] (`stanford`)
+        markers: whether [unused0] and [unused1] follow [CLS] in queries and documents (`stanford`), or the two tokens
+            that do instead, such as ["[Q] ", "[D] "]
         normalise: whether a token's vector has length one (`stanford`)
         skip_punctuation: whether a document's punctuation is read but not scored (`stanford`)
     """
 
-    form: Literal["papers", "stanford"] = "papers"
+    form: Literal["papers", "stanford"] = "stanford"
     dim: int | None = None
     bias: bool | None = None
     query_masks: int | Literal["fill"] | None = None
     mask_position: MaskPosition | None = None
     attend_to_masks: bool | None = None
-    markers: bool | None = None
+    markers: bool | tuple[str, str] | None = None
     normalise: bool | None = None
     skip_punctuation: bool | None = None
 
@@ -84,10 +90,14 @@ class ColBertOptions(Options):
         for name, value in FORMS[self.form].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+        if not isinstance(self.markers, bool | str) and self.markers is not None:
+            object.__setattr__(self, "markers", tuple(self.markers))  # a list where it was read from a file
+        if not isinstance(self.markers, bool) and [type(one) for one in self.markers or ()] != [str, str]:
+            raise UserError(f"markers is true, false or two tokens, not {self.markers!r}")
         self._require_positive("dim")
         self._require_one_of("mask_position", ("before_sep", "after_sep"))
         self._require_from_zero("query_masks", "a number", "fill")
-        self._require_truth("bias", "attend_to_masks", "markers", "normalise", "skip_punctuation")
+        self._require_truth("bias", "attend_to_masks", "normalise", "skip_punctuation")
 
     @property
     def text_format(self) -> SideFormat:
@@ -108,7 +118,10 @@ class ColBert(EncoderRanker):
     architecture: ClassVar[str] = "colbert"
     options_type = ColBertOptions
     tags = ("ColBERT", "PyLate", "late-interaction")
-    targets: ClassVar[Mapping[str, str]] = {"pylate": "pylate.models.ColBERT({folder!r})"}
+    targets: ClassVar[Mapping[str, str]] = {
+        "pylate": "pylate.models.ColBERT({folder!r})",
+        "sentence-transformers": "sentence_transformers.MultiVectorEncoder({folder!r})",
+    }
 
     options: ColBertOptions
 
@@ -159,53 +172,84 @@ class ColBert(EncoderRanker):
 
     @property
     def exports(self) -> Mapping[str, str]:
-        """PyLate scores as the Stanford form does, and has no other."""
-        return self.targets if is_stanford(self.options) else {}
+        """PyLate computes the Stanford form, and no other; without markers sentence-transformers alone does."""
+        if not is_late(self.options):
+            return {}
+        return {name: loads for name, loads in self.targets.items() if name != "pylate" or self.options.markers}
+
+    @property
+    def why_not(self) -> str:
+        """How the other libraries' form is trained."""
+        advice = 'train it with [student.options.colbert] form = "stanford"'
+        return f"; PyLate and sentence-transformers compute no papers' form: {advice}"
 
     @classmethod
     def recognises(cls, checkpoint: Checkpoint) -> bool:
         """Tell whether a folder holds the Margin-MSE paper's ColBERT, or one of Stanford's or PyLate's."""
         papers = is_wrapped(checkpoint) and "compressor.weight" in checkpoint.shapes
-        return papers or checkpoint.model_class == STANFORD_CLASS
+        return papers or checkpoint.model_class == STANFORD_CLASS or checkpoint.declared.is_late
+
+    @classmethod
+    def declared_options(cls, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Return what the files of PyLate, sentence-transformers or Stanford come to."""
+        if not (checkpoint.declared.is_late or checkpoint.model_class == STANFORD_CLASS):
+            return {}
+        dim, bias = checkpoint.linear_size, checkpoint.linear_bias
+        if dim is None:
+            raise UserError(f"{checkpoint.folder} holds no linear map of its states, which a colbert has")
+        return {"form": "stanford", "dim": dim, "bias": bias, **checkpoint.declared.late_options()}
 
     @classmethod
     def published_options(cls, checkpoint: Checkpoint) -> Options:
         """Return the Stanford form's options, or those of the Margin-MSE paper's card."""
-        if checkpoint.model_class == STANFORD_CLASS:
-            return ColBertOptions(form="stanford", dim=checkpoint.linear_size)
+        if declared := cls.declared_options(checkpoint):
+            return ColBertOptions(**declared)
         if not cls.recognises(checkpoint):
             return super().published_options(checkpoint)
-        bias = "compressor.bias" in checkpoint.shapes
-        return ColBertOptions(dim=checkpoint.linear_size, bias=bias, mask_position="after_sep")
+        return ColBertOptions(
+            "papers", dim=checkpoint.linear_size, bias=checkpoint.linear_bias, mask_position="after_sep"
+        )
+
+    @classmethod
+    def _declared_lengths(cls, checkpoint: Checkpoint) -> dict[str, int]:
+        declared = checkpoint.declared
+        return declared.lengths(SideFormat.length_keys) if declared.is_late or declared.stanford else {}
 
     def write(self, folder: Path, lengths: Mapping[str, int]) -> None:
-        """Write the weights under Stanford's names, and for the Stanford form a model that PyLate scores alike."""
-        write_config(self.config, folder, STANFORD_CLASS)
-        prefix = f"{self.encoder.base_model_prefix}."
-        prefix = prefix if prefix in ENCODERS else ""
-        encoder = {prefix + name: tensor for name, tensor in self.encoder.state_dict().items()}
+        """Write the weights, for the Stanford form under its names and with what PyLate scores it alike by."""
+        late, prefix = is_late(self.options), self.encoder.base_model_prefix
+        write_config(self.config, folder, STANFORD_CLASS if late else PAPERS_CLASS)
+        encoder = {f"{prefix}.{name}" if prefix else name: one for name, one in self.encoder.state_dict().items()}
         linear = {f"linear.{name}": tensor for name, tensor in self.compressor.state_dict().items()}
-        write_weights({**encoder, **linear}, folder)
-        if not is_stanford(self.options):
+        write_weights({**encoder, **(linear if late else self.head_weights())}, folder)
+        if not late:
             return
         write_dense(self.compressor, folder / "1_Dense")
-        write_modules(["Transformer", "Dense"], folder, lengths["document_length"])
-        options = self.options
+        if self.options.markers:
+            self._write_pylate(folder, lengths)
+        else:
+            self._write_native(folder, lengths)
+
+    def _write_pylate(self, folder: Path, lengths: Mapping[str, int]) -> None:
+        options, markers = self.options, markers_of(self.options.markers)
+        write_modules(["Transformer", "Dense"], folder, {**lengths, **_same(lengths)})
         pylate: dict[str, Any] = {
             "model_type": "ColBERT",
             "similarity_fn_name": "MaxSim",
-            "query_prefix": MARKERS["query"],
-            "document_prefix": MARKERS["document"],
+            "query_prefix": markers["query"],
+            "document_prefix": markers["document"],
             "attend_to_expansion_tokens": options.attend_to_masks,
-            "do_query_expansion": True,
+            "do_query_expansion": options.query_masks == "fill",
             "skiplist_words": list(string.punctuation) if options.skip_punctuation else [],
-            "prompts": {},
+            "prompts": self.prefixes.prompts() if any(self.prefixes) else {},
             "default_prompt_name": None,
         }
         write_json(folder / "config_sentence_transformers.json", {**pylate, **lengths})
+        if options.query_masks != "fill" or any(self.prefixes):
+            return  # which Stanford's code does not have
         stanford = {
-            "query_token_id": MARKERS["query"],
-            "doc_token_id": MARKERS["document"],
+            "query_token_id": markers["query"],
+            "doc_token_id": markers["document"],
             "query_token": "[Q]",
             "doc_token": "[D]",
             "dim": self.compressor.out_features,
@@ -217,23 +261,61 @@ class ColBert(EncoderRanker):
         }
         write_json(folder / "artifact.metadata", stanford)
 
+    def _write_native(self, folder: Path, lengths: Mapping[str, int]) -> None:
+        """Write the modules of sentence-transformers' `MultiVectorEncoder`, which needs no markers."""
+        options, places = self.options, {"Transformer": "", "Dense": "1_Dense"}
+        places |= {"MultiVectorMask": "2_MultiVectorMask", "Normalize": "3_Normalize"}
+        late = "sentence_transformers.multi_vector_encoder.modules"
+        modules = [
+            {
+                "idx": index,
+                "name": str(index),
+                "path": path,
+                "type": f"{late if kind == 'MultiVectorMask' else NATIVE}.{kind}",
+            }
+            for index, (kind, path) in enumerate(places.items())
+        ]
+        write_json(folder / "modules.json", modules)
+        states = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
+        dense = folder / "1_Dense/config.json"
+        write_json(dense, {**read_json(dense), **states})
+        words = list(string.punctuation) if options.skip_punctuation else []
+        write_json(folder / "2_MultiVectorMask/config.json", {"skiplist_words": words})
+        write_json(folder / "3_Normalize/config.json", states)
+        encoder: dict[str, Any] = {"max_seq_length": lengths["document_length"], "do_lower_case": False, **lengths}
+        if options.query_masks == "fill":
+            length, attend = lengths["query_length"], options.attend_to_masks
+            encoder["query_expansion"] = {"strategy": "fixed", "attend": attend, "length": length}
+        write_json(folder / "sentence_bert_config.json", encoder)
+        settings = {"model_type": "MultiVectorEncoder", "similarity_fn_name": "maxsim", "default_prompt_name": None}
+        write_json(folder / "config_sentence_transformers.json", {**settings, "prompts": self.prefixes.prompts()})
+
     def card(self, lengths: Mapping[str, int]) -> Card:
         """Return the card, for PyLate where that scores alike."""
         card = super().card(lengths)
-        return card._replace(library="PyLate") if is_stanford(self.options) else card
+        return card._replace(library="PyLate") if self.exports else card
 
     @property
     def loads_in(self) -> str:
         """The card's sentence about libraries that load it."""
-        if not is_stanford(self.options):
-            return super().loads_in
-        return "It loads in PyLate (`ColBERT`) and in sentence-transformers (`MultiVectorEncoder`)."
+        if not self.exports:
+            return f"{super().loads_in} PyLate and sentence-transformers do not compute this form of ColBERT."
+        native = "in sentence-transformers (`MultiVectorEncoder`)."
+        return f"It loads in PyLate (`ColBERT`) and {native}" if "pylate" in self.exports else f"It loads {native}"
 
 
-def is_stanford(options: ColBertOptions) -> bool:
-    """Tell whether PyLate scores as these options do: it always normalises, and fills queries with MASKs at the end."""
-    filled = options.query_masks == "fill" and options.mask_position == "after_sep"
-    return bool(options.normalise and options.markers and filled and not options.bias)
+def is_late(options: ColBertOptions) -> bool:
+    """Tell whether PyLate or sentence-transformers score as these options do.
+
+    They always normalise, and fill queries with MASKs at the end, or not at all.
+    """
+    masks = (options.query_masks == "fill" and options.mask_position == "after_sep") or options.query_masks == 0
+    return bool(options.normalise and masks)
+
+
+def _same(lengths: Mapping[str, int]) -> dict[str, int]:
+    # PyLate's own file has both lengths; older versions of sentence-transformers know one.
+    return {"query_length": lengths["document_length"]}
 
 
 def max_sim(products: Tensor, queries: Tensor | None, documents: Tensor | None) -> Tensor:

@@ -1,33 +1,42 @@
-"""The encoders below the rankers: built without heads, run as a whole, and tried on short texts."""
+"""The encoders below the rankers: built without heads, run as a whole, and how long their texts can be."""
 
-from collections.abc import Callable
-from typing import cast
+import copy
+import inspect
+import re
+from functools import cache
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+import transformers
+from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
-from distilkit.errors import UserError
 from distilkit.models.attention import first_token_alone, use_our_attention
 from distilkit.models.batch import TokenBatch
 from distilkit.models.silence import silent
 
 # Families that count positions from behind that of their padding.
 AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet")
-# Tests hold the scores of these families against transformers' own; others are tried when they are loaded.
-TESTED = frozenset(
-    {"albert", "bert", "camembert", "distilbert", "electra", "mobilebert", "modernbert", "roberta", "xlm-roberta"}
-)
-SHORT, LONG = 3, 6
-# Of the largest value, with 24 bits and with fewer.
-NOISE = {torch.float32: 1e-4, torch.float64: 1e-4}
-COARSE_NOISE = 5e-2
+# Families whose model has a decoder, and the class of their encoder alone.
+HALVES = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
+# Tables of positions, which are what limits a text; turned or biased by distance, positions have no end.
+POSITIONS = re.compile(r"(?:^|\.)(?:\w*position_embeddings?|embed_positions|wpe)$")
+
+
+def encoder_class(config: PretrainedConfig) -> Any:
+    """Return the class of transformers that is a configured model's encoder."""
+    if config.model_type in HALVES:
+        return getattr(transformers, HALVES[config.model_type])
+    with silent(), torch.device("meta"):
+        return type(AutoModel.from_config(copy.deepcopy(config)))
 
 
 def encoder_of(config: PretrainedConfig) -> PreTrainedModel:
     """Return an encoder with random weights, without the pooler, which no ranker here but BERT_CAT reads."""
     with silent():
-        return bare_encoder(cast(PreTrainedModel, AutoModel.from_config(config)))
+        half = HALVES.get(config.model_type)
+        made = AutoModel.from_config(config) if half is None else getattr(transformers, half)(config)
+        return bare_encoder(cast(PreTrainedModel, made))
 
 
 def bare_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
@@ -48,67 +57,39 @@ def first_position(config: PretrainedConfig) -> int:
     return int(config.pad_token_id) + 1 if config.model_type in AFTER_PADDING else 0
 
 
-def position_room(config: PretrainedConfig) -> int | None:
-    """Return the most tokens that a model has positions for, None where nothing limits them."""
-    most: int | None = getattr(config, "max_position_embeddings", None)
-    return None if most is None else most - first_position(config)
+def position_room(model: nn.Module | None) -> int | None:
+    """Return the most tokens that a model has positions for, None where no table of them limits a text."""
+    tables = [] if model is None else [one for name, one in model.named_modules() if POSITIONS.search(name)]
+    rooms = []
+    for table in tables:
+        rows = getattr(table, "num_embeddings", None)
+        if rows is not None:
+            offset = getattr(table, "offset", None)
+            rooms.append(rows - (first_position(model.config) if offset is None else offset))  # type: ignore[union-attr]
+    return min(rooms, default=None)
 
 
-def encoder_inputs(config: PretrainedConfig, batch: TokenBatch) -> dict[str, Tensor]:
-    """Return what an encoder takes of a batch."""
+@cache
+def _takes_types(kind: Any) -> bool:
+    return "token_type_ids" in inspect.signature(kind.forward).parameters
+
+
+def encoder_inputs(model: PreTrainedModel, batch: TokenBatch) -> dict[str, Tensor]:
+    """Return what a model takes of a batch."""
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    # DistilBERT has no token types, and RoBERTa's table has one row.
-    if batch.token_type_ids is not None and getattr(config, "type_vocab_size", 0) > 1:
-        inputs["token_type_ids"] = batch.token_type_ids
+    # DistilBERT has no token types, and RoBERTa's table has one row; XLNet's has no size of its own.
+    types, kind = batch.token_type_ids, cast(Any, type(model))
+    if types is not None and _takes_types(kind) and getattr(model.config, "type_vocab_size", 2) > 1:
+        inputs["token_type_ids"] = types
     return inputs
 
 
 def last_states(encoder: PreTrainedModel, batch: TokenBatch) -> Tensor:
     """Return the last layer's states, shape `[B, L, H]`."""
-    return cast(Tensor, encoder(**encoder_inputs(encoder.config, batch)).last_hidden_state)
+    return cast(Tensor, encoder(**encoder_inputs(encoder, batch)).last_hidden_state)
 
 
 def first_states(encoder: PreTrainedModel, batch: TokenBatch) -> Tensor:
     """Return the last layer's states of the first tokens, shape `[B, H]`; the layer computes no others if it can."""
     with first_token_alone():
         return last_states(encoder, batch)[:, 0]
-
-
-def require_encoder(encoder: PreTrainedModel, where: object) -> None:
-    """Raise UserError for an encoder whose first state does not read the whole text, or reads its padding."""
-    require_reader(lambda batch: last_states(encoder, batch), encoder.config, where)
-
-
-def require_reader(read: Callable[[TokenBatch], Tensor], config: PretrainedConfig, where: object) -> None:
-    """Raise UserError where states `[B, L, H]` or logits `[B, C]` do not depend on whole texts, or on their padding.
-
-    Encoders of families that the tests cover are not tried.
-    """
-    if config.model_type in TESTED:
-        return
-    refused = f"{where} is a {config.model_type}, which cannot be made a ranker"
-    short, long = (torch.arange(5, 5 + length) % config.vocab_size for length in (SHORT, LONG))
-    other = torch.cat([short[:-1], long[-1:]])
-    try:
-        with torch.no_grad():
-            alone, changed = (read(_batch([ids], config)) for ids in (short, other))
-            padded = read(_batch([short, long], config))
-    except Exception as error:  # the code of any architecture there is
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{refused}: it does not read tokens with a mask ({reason})") from error
-    found = padded[:1, :SHORT] if padded.dim() == 3 else padded[:1]
-    noise = NOISE.get(alone.dtype, COARSE_NOISE) * float(alone.abs().max())
-    if float((found - alone).abs().max()) > noise:
-        raise UserError(f"{refused}: the padding of a batch changes what it makes of a text")
-    first = (one[:, 0] if one.dim() == 3 else one for one in (alone, changed))
-    if torch.equal(*first):
-        raise UserError(f"{refused}: its first state does not see the words after it; an encoder is needed")
-
-
-def _batch(texts: list[Tensor], config: PretrainedConfig) -> TokenBatch:
-    lengths = torch.tensor([len(text) for text in texts])
-    mask = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
-    ids = torch.full(mask.shape, getattr(config, "pad_token_id", None) or 0)
-    for row, text in enumerate(texts):
-        ids[row, : len(text)] = text
-    return TokenBatch(ids, mask, torch.zeros_like(ids))

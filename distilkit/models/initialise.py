@@ -18,7 +18,8 @@ from distilkit.models.options import Options
 from distilkit.models.ranker import Ranker
 from distilkit.models.shape import STARTS, Shape, reshaped, set_dropout
 
-LAYER = re.compile(r"(?P<before>(?:^|.*\.)layers?\.)(?P<index>\d+)(?P<after>\..*)")
+# The first number in a name is the layer's; T5 has numbers of its own within one.
+LAYER = re.compile(r"(?P<before>(?:^|.*?\.)(?:layers?|blocks?|h)\.)(?P<index>\d+)(?P<after>\..*)")
 
 
 def student_from(
@@ -82,12 +83,20 @@ class Origin:
 
     def new_encoder(self, source: PreTrainedModel) -> PreTrainedModel:
         """Return an encoder of the wanted shape, drawn at random or with layers of the source's."""
-        config = reshaped(source.config, self.shape or Shape.of(source.config))
+        shape = self.shape or Shape.of(source.config)
+        config = reshaped(source.config, shape, self.taken(source.config, shape.layers))
         config.dtype = "float32"
         set_dropout(config, self.dropout)
         encoder = encoder_of(config)
         self.copy_layers(source, encoder)
         return encoder
+
+    def taken(self, source: PretrainedConfig, layers: int) -> tuple[int, ...]:
+        """Return the layers of the source's that a student of so many has, or is like where it is drawn."""
+        theirs = layer_count(source)
+        if self.start == "every_nth_layer" and layers <= theirs:
+            return tuple(uniform_layer_map(theirs, layers).attention)
+        return tuple(range(layers))
 
     @torch.no_grad()
     def copy_layers(self, source: PreTrainedModel, student: PreTrainedModel) -> None:
@@ -103,17 +112,17 @@ class Origin:
             )
         if ours > theirs:
             raise UserError(f"start = {start!r}: the source has {theirs} layers, not {ours}")
-        chosen: tuple[int, ...] = tuple(range(ours))
-        if start == "every_nth_layer":
-            chosen = uniform_layer_map(theirs, ours).attention
+        chosen = self.taken(source.config, ours)
         weights: dict[str, Tensor] = source.state_dict()
-        names = student.state_dict()
-        drawn = [name for name in names if _source_name(name, chosen) not in weights]
+        # What one layer alone has, as T5's first has the biases of all, keeps its name.
+        names = {
+            name: next((one for one in (_source_name(name, chosen), name) if one in weights), None)
+            for name in student.state_dict()
+        }
+        drawn = [name for name, theirs in names.items() if theirs is None]
         if any(".pooler" not in f".{name}" for name in drawn):
             raise UserError(f"start = {start!r}: the source has no weight {_source_name(drawn[0], chosen)}")
-        student.load_state_dict(
-            {name: weights[_source_name(name, chosen)] for name in names if name not in drawn}, strict=False
-        )
+        student.load_state_dict({name: weights[one] for name, one in names.items() if one is not None}, strict=False)
 
     def require_fit(self, config: PretrainedConfig, vocabulary: int) -> None:
         """Raise UserError where the checkpoint that a student starts from has another shape or vocabulary."""

@@ -3,16 +3,17 @@
 import copy
 import re
 from collections.abc import Collection, Mapping
-from functools import cached_property
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
+from tokenizers.normalizers import Lowercase
+from tokenizers.normalizers import Sequence as Normalizers
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
-    AutoModel,
     AutoTokenizer,
     DistilBertTokenizerFast,
     PretrainedConfig,
@@ -20,141 +21,26 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from distilkit.data.prefixes import Prefixes
 from distilkit.errors import UserError
-from distilkit.files import read_json
 from distilkit.models import STUDENTS, student_options
-from distilkit.models.encoder import bare_encoder, require_encoder
-from distilkit.models.options import Options
+from distilkit.models.agree import require_encoder
+from distilkit.models.checkpoint import ENDLESS, ENTRY, LOCAL, Checkpoint, first_line
+from distilkit.models.encoder import bare_encoder, encoder_class
+from distilkit.models.options import Options, options_of
 from distilkit.models.shape import set_dropout
 from distilkit.models.silence import silent
-from distilkit.models.weights import read_weights, weight_files, weight_shapes
+from distilkit.models.weights import weight_files
 
 if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
 
-LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # What transformers raises for a folder that it cannot load.
 LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
-# What a saved ranker's config.json says about it to us.
-ENTRY = "distilkit"
-# The model types of the Margin-MSE paper's PreTTR, a DistilBERT whose tokenizer was not released with it.
-PRETTR = ("PreTTR", "prettr")
-PRETTR_BASE = "distilbert-base-uncased"
-# What encoders are called where a ranker keeps them beside a head.
-ENCODERS = ("bert_model.", "bert.", "distilbert.", "electra.", "roberta.", "albert.")
 LAYER = re.compile(r"(?:^|\.)layers?\.\d+\.")
+DECODER = re.compile(r"(?:^|\.)decoder\.")
 # Positions are counted, not learned, and old versions of transformers stored them.
 UNREAD = ("position_ids", "token_type_ids")
-
-
-class Checkpoint:
-    """A model folder: its config.json, the names and shapes of its weights, and what sentence-transformers adds."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        """The table in config.json; raises UserError where there is none."""
-        try:
-            values = read_json(self.folder / "config.json")
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.folder / 'config.json'} cannot be read: {error}") from None
-        if not isinstance(values, dict):
-            raise UserError(f"{self.folder / 'config.json'} holds no table")
-        return values
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        """What `save_ranker` wrote about the ranker: architecture, options, lengths; {} where it did not."""
-        return cast(dict[str, Any], self.config.get(ENTRY) or {})
-
-    @property
-    def model_class(self) -> str:
-        """The class that config.json names, '' for none."""
-        return str((self.config.get("architectures") or [""])[0])
-
-    @property
-    def released_base(self) -> str | None:
-        """The language model that a checkpoint of the Margin-MSE paper's was made from; None for any other folder."""
-        try:
-            default = PRETTR_BASE if self.config.get("model_type") in PRETTR else None
-            return cast(str | None, self.config.get("bert_model", default))
-        except UserError:
-            return None
-
-    @cached_property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of the weights by name."""
-        return weight_shapes(self.folder)
-
-    def weights(self, dtype: torch.dtype = torch.float32, names: Collection[str] | None = None) -> dict[str, Tensor]:
-        """Return the weights by name, in a floating-point dtype: all, or those that are named."""
-        weights: dict[str, Tensor] = {}
-        for file in weight_files(self.folder):
-            weights |= {name: weight.to(dtype) for name, weight in read_weights(file, names).items()}
-        return weights
-
-    def ranker_weights(self, heads: Collection[str], dtype: torch.dtype) -> dict[str, Tensor]:
-        """Return the weights under the names of a ranker that keeps its encoder in `encoder` beside some heads.
-
-        Encoders lie under `bert_model.` (ColBERT of the Margin-MSE paper), under their family's name (Stanford's
-        ColBERT, PyLate) or bare (BERT_DOT, PreTTR); a linear map of states is `compressor`, `linear` or the Dense
-        module of sentence-transformers.
-        """
-        found: dict[str, Tensor] = {}
-        dense = {} if self._dense is None else Checkpoint(self._dense).weights(dtype)
-        for name, weight in {**dense, **self.weights(dtype)}.items():
-            head = re.sub(r"^linear\.", "compressor.", name)
-            bare = name.removeprefix(next((prefix for prefix in ENCODERS if name.startswith(prefix)), ""))
-            if head in heads or head.startswith("compressor."):
-                found[head] = weight
-            elif not (bare.startswith("pooler.") or bare == "embeddings.position_ids"):
-                found[f"encoder.{bare}"] = weight
-        return found
-
-    @property
-    def linear_size(self) -> int | None:
-        """The size of the vectors that the linear map of states makes, None without one."""
-        shapes = self.shapes if self._dense is None else {**Checkpoint(self._dense).shapes, **self.shapes}
-        found = next((shapes[name] for name in ("compressor.weight", "linear.weight") if name in shapes), None)
-        return None if found is None else found[0]
-
-    @cached_property
-    def _dense(self) -> Path | None:
-        """The Dense module of sentence-transformers, of which a ranker's map of states is made where it has one."""
-        folder = next(iter(sorted(self.folder.glob("*_Dense"))), None)
-        if folder is not None and not str(read_json(folder / "config.json").get("activation_function")).endswith(
-            "Identity"
-        ):
-            raise UserError(f"{folder} has an activation function: a ranker's map of its states is linear")
-        return folder
-
-    @cached_property
-    def pooling(self) -> str | None:
-        """What vectors a sentence-transformers folder makes: `cls`, another pooling, or `normalised` ones."""
-        modules = self.folder / "modules.json"
-        if not modules.is_file():
-            return None
-        types = {str(module["type"]).rsplit(".", 1)[-1]: self.folder / module["path"] for module in read_json(modules)}
-        if "Normalize" in types:
-            return "normalised"
-        if "Pooling" not in types:
-            return None
-        values = read_json(types["Pooling"] / "config.json")
-        modes = [
-            name.removeprefix("pooling_mode_") for name, on in values.items() if name.startswith("pooling_mode_") and on
-        ]
-        mode = values.get("pooling_mode") or (modes[0] if len(modes) == 1 else "several")
-        return {"cls_token": "cls", "mean_tokens": "mean"}.get(mode, str(mode))
-
-    def encoder_config(self) -> PretrainedConfig:
-        """Return the encoder's configuration as transformers reads it; raises UserError where it cannot."""
-        try:
-            with silent():
-                return cast(PretrainedConfig, AutoConfig.from_pretrained(self.folder, **LOCAL))
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{self.folder / 'config.json'}: {first_line(error)}") from None
 
 
 def architecture_of(folder: Path) -> str | None:
@@ -165,10 +51,40 @@ def architecture_of(folder: Path) -> str | None:
     return next((name for name in STUDENTS if STUDENTS[name].ranker().recognises(checkpoint)), None)
 
 
-def saved_lengths(folder: Path) -> dict[str, int]:
+def saved_lengths(folder: Path, architecture: str | None = None) -> dict[str, int]:
     """Return the lengths in tokens that the ranker in a folder was saved or published with, by the keys of `[data]`."""
-    checkpoint, name = Checkpoint(folder), architecture_of(folder)
+    checkpoint, name = Checkpoint(folder), architecture_of(folder) or architecture
     return {} if name is None else STUDENTS[name].ranker().published_lengths(checkpoint)
+
+
+def saved_prefixes(folder: Path, architecture: str | None = None) -> Prefixes:
+    """Return what the ranker in a folder reads before queries and documents; none for another architecture's."""
+    found = architecture_of(folder)
+    if found is None or found != (architecture or found):
+        return Prefixes()
+    checkpoint = Checkpoint(folder)
+    if checkpoint.declared.is_yes_no:
+        return Prefixes()  # its template has them
+    if checkpoint.declared.settings:
+        return checkpoint.declared.prefixes(found)
+    return Prefixes.of_entry(checkpoint.entry)
+
+
+def saved_options(folder: Path, architecture: str, chosen: Mapping[str, Any] | None = None) -> Options:
+    """Return the options of the ranker in a folder, with some of them chosen anew.
+
+    They are those it was saved or published with; what other libraries' files say counts, where both say something.
+    Raises UserError where nothing computes what these files say.
+    """
+    kind, checkpoint = STUDENTS[architecture].ranker(), Checkpoint(folder)
+    if chosen and not kind.options_build_on_others(chosen):
+        return options_of(kind.options_type, chosen, architecture)
+    if ENTRY in checkpoint.config:
+        own = student_options(architecture, checkpoint.entry.get("options"))
+        found = replace(own, **kind.declared_options(checkpoint))
+    else:
+        found = kind.published_options(checkpoint)
+    return options_of(kind.options_type, {**asdict(found), **chosen}, architecture) if chosen else found
 
 
 def load_ranker(
@@ -196,11 +112,10 @@ def load_ranker(
         raise UserError(f"{folder} does not say which ranker it is: give its architecture, {', '.join(STUDENTS)}")
     if found is not None and found != name:
         raise UserError(f"{folder} holds a {found}, not a {name}")
-    checkpoint = Checkpoint(folder)
-    if options is None and ENTRY in checkpoint.config:
-        options = student_options(name, checkpoint.entry.get("options"))
     STUDENTS[name].require_options(options)
-    return STUDENTS[name].ranker().load(checkpoint, options, dropout, dtype).eval()
+    ranker = STUDENTS[name].ranker().load(Checkpoint(folder), options or saved_options(folder, name), dropout, dtype)
+    ranker.prefixes = ranker.options.wrapped(saved_prefixes(folder, name))
+    return ranker.eval()
 
 
 def load_encoder(folder: Path, dropout: float | None = None) -> PreTrainedModel:
@@ -212,11 +127,11 @@ def load_encoder(folder: Path, dropout: float | None = None) -> PreTrainedModel:
         with silent():
             config = AutoConfig.from_pretrained(folder, **LOCAL)
             set_dropout(config, dropout)
-            encoder, report = from_folder(AutoModel, folder, config, torch.float32)
+            encoder, report = from_folder(encoder_class(config), folder, config, torch.float32)
     except (*LOADING_ERRORS, UserError) as error:
         raise UserError(f"{folder} cannot be loaded as an encoder: {first_line(error)}") from error
     require_whole(folder, report, "")
-    require_known(folder, report)
+    require_known(folder, report, halved=config.is_encoder_decoder)
     encoder = bare_encoder(encoder)
     require_encoder(encoder, folder)
     return encoder
@@ -228,7 +143,7 @@ def from_folder(
     """Return a model that transformers builds of a folder's weights, and its report on their names.
 
     Args:
-        kind: an auto class of transformers
+        kind: a class of transformers
         folder: a model folder
         config: the model's configuration
         dtype: the dtype of the weights
@@ -236,9 +151,10 @@ def from_folder(
     """
     source: dict[str, Any] = {"pretrained_model_name_or_path": folder, "use_safetensors": True}
     if any(file.suffix == ".bin" for file in weight_files(folder)):
-        with torch.device("meta"):
-            # Auto classes take no weights without a folder.
-            kind = type(kind.from_config(copy.deepcopy(config)))
+        if hasattr(kind, "from_config"):
+            with torch.device("meta"):
+                # Auto classes take no weights without a folder.
+                kind = type(kind.from_config(copy.deepcopy(config)))
         source = {"pretrained_model_name_or_path": None, "state_dict": Checkpoint(folder).weights(dtype)}
     model, report = kind.from_pretrained(
         **source, config=config, dtype=dtype, output_loading_info=True, **LOCAL, **options
@@ -253,9 +169,21 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
             tokenizer = _tokenizer(folder, Checkpoint(folder).released_base)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder} holds no tokenizer that can be loaded: {first_line(error)}") from error
+    if Checkpoint(folder).declared.lowercases:
+        _lower_case(tokenizer)
     if tokenizer.pad_token_id is None:
         raise UserError(f"{folder} holds a tokenizer without a padding token, which batches of unequal texts need")
     return tokenizer
+
+
+def _lower_case(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Make a tokenizer lower-case its texts, as sentence-transformers does where a folder says so."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise UserError("do_lower_case = true: its tokenizer has no part that lower-cases; expected false")
+    own = backend.normalizer
+    if own is None or not re.search(r"Lowercase\(|lowercase=True", str(own)):
+        backend.normalizer = Normalizers([Lowercase(), *([own] if own is not None else [])])
 
 
 def _tokenizer(folder: Path, base: str | None) -> PreTrainedTokenizerFast:
@@ -271,29 +199,71 @@ def _tokenizer(folder: Path, base: str | None) -> PreTrainedTokenizerFast:
 def require_fit(tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig, folder: Path) -> None:
     """Raise UserError for a tokenizer that makes token ids which the model has no embeddings for."""
     # Words that were added and are not special may never come up.
-    largest = max(
-        [*tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).values(), *tokenizer.all_special_ids]
-    )
-    if largest >= config.vocab_size:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        known = [row for word, row in tokenizer.get_vocab().items() if word not in tokenizer.added_tokens_encoder]
+    else:
+        known = [*backend.get_vocab(with_added_tokens=False).values()]
+    largest = max([*known, *tokenizer.all_special_ids])
+    # CANINE hashes characters, and has no vocabulary.
+    if largest >= getattr(config, "vocab_size", ENDLESS):
         raise UserError(
             f"{folder}: its tokenizer and its model are of different vocabularies: a token has the number {largest}, "
             f"and the model has embeddings of {config.vocab_size}"
         )
 
 
+def encoder_from(
+    config: PretrainedConfig, weights: Mapping[str, Tensor], where: object, dtype: torch.dtype
+) -> tuple[PreTrainedModel, set[str]]:
+    """Return an encoder of some weights, and the names of those that it has no use for.
+
+    transformers finds out which weight is which, by whatever names its versions and others have saved them under.
+    Raises UserError where one is missing or of another shape.
+    """
+    kind = encoder_class(config)
+    with silent():
+        encoder, report = kind.from_pretrained(
+            None,
+            config=config,
+            state_dict=dict(weights),
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    for entry in sorted(report["mismatched_keys"]):
+        name, found, expected = entry
+        raise UserError(f"{where}: the weight {name} has the shape {list(found)}, not {list(expected)}")
+    absent = [name for name in report["missing_keys"] if not _is_unread(name)]
+    if absent:
+        raise UserError(f"{where}: the weight {min(absent)} is missing{_more(absent)}")
+    return bare_encoder(encoder), {name for name in report["unexpected_keys"] if not _is_unread(name)}
+
+
+def _is_unread(name: str) -> bool:
+    return ".pooler." in f".{name}" or name.endswith(UNREAD)
+
+
 def load_weights(ranker: nn.Module, weights: Mapping[str, Tensor], where: object) -> None:
     """Give a ranker its weights; raises UserError that names the first one missing, unexpected or of another shape."""
-    expected = {name: tensor.shape for name, tensor in ranker.state_dict().items()}
+    require_weights({name: tensor.shape for name, tensor in ranker.state_dict().items()}, weights, where)
+    ranker.load_state_dict(dict(weights))
+
+
+def require_weights(expected: Mapping[str, Any], weights: Mapping[str, Tensor], where: object) -> None:
+    """Raise UserError that names the first weight missing, unexpected or of another shape than is expected."""
     missing, unexpected = expected.keys() - weights.keys(), weights.keys() - expected.keys()
     for names, what in ((missing, "missing"), (unexpected, "unexpected")):
         if names:
-            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise UserError(f"{where}: the weight {min(names).removeprefix('encoder.')} is {what}{more}")
+            raise UserError(f"{where}: the weight {min(names)} is {what}{_more(names)}")
     for name, shape in expected.items():
         if weights[name].shape != shape:
-            found, short = list(weights[name].shape), name.removeprefix("encoder.")
-            raise UserError(f"{where}: the weight {short} has the shape {found}, not {list(shape)}")
-    ranker.load_state_dict(dict(weights))
+            found = list(weights[name].shape)
+            raise UserError(f"{where}: the weight {name} has the shape {found}, not {list(shape)}")
+
+
+def _more(names: Collection[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
 
 
 def require_whole(folder: Path, report: dict[str, Any], encoder: str) -> None:
@@ -306,24 +276,25 @@ def require_whole(folder: Path, report: dict[str, Any], encoder: str) -> None:
         raise UserError(f"{folder} does not hold the weights that its config.json describes: {absent[0]} is missing")
 
 
-def require_known(folder: Path, report: dict[str, Any], known: tuple[str, ...] = ()) -> None:
-    """Raise UserError if a folder holds weights of layers, or under one of some prefixes, that the model has not."""
+def require_known(folder: Path, report: dict[str, Any], known: tuple[str, ...] = (), halved: bool = False) -> None:
+    """Raise UserError if a folder holds weights of layers, or under one of some prefixes, that the model has not.
+
+    Of a model of two halves, `halved`, the decoder is not asked for.
+    """
     strange = sorted(
         name
         for name in report["unexpected_keys"]
-        if (LAYER.search(name) or name.startswith(known)) and not (name.endswith(UNREAD) or ".pooler." in f".{name}")
+        if not (halved and DECODER.search(name))
+        and (LAYER.search(name) or name.startswith(known))
+        and not _is_unread(name)
     )
     if strange:
-        more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
-        raise UserError(f"{folder}: the weight {strange[0]} is unexpected{more}: its config.json describes no such one")
+        raise UserError(
+            f"{folder}: the weight {strange[0]} is unexpected{_more(strange)}: its config.json describes no such one"
+        )
 
 
 def drawn_weights(report: dict[str, Any]) -> list[str]:
     """Return the names of the weights that loading drew at random, absent or of another size."""
     mismatched = [entry[0] if isinstance(entry, tuple) else entry for entry in report["mismatched_keys"]]
     return sorted([*report["missing_keys"], *mismatched])
-
-
-def first_line(error: Exception) -> str:
-    """Return an error's first line, or its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -10,7 +10,7 @@ from transformers import PretrainedConfig
 from transformers.activations import ACT2FN
 
 from distilkit.errors import UserError
-from distilkit.models.load import Checkpoint
+from distilkit.models.checkpoint import Checkpoint
 
 
 class Names(NamedTuple):

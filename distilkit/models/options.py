@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
+from distilkit.data.prefixes import Prefixes
 from distilkit.data.side_tokens import PairFormat, SideFormat, TextFormat
 from distilkit.errors import UserError, nearest
 
@@ -16,6 +17,10 @@ class Options:
     def text_format(self) -> TextFormat:
         """How queries and documents are tokenised: apart, unless an architecture says otherwise."""
         return SideFormat()
+
+    def wrapped(self, prefixes: Prefixes) -> Prefixes:
+        """Return what stands around texts: the prefixes, unless an architecture says otherwise."""
+        return prefixes
 
     def identity(self) -> dict[str, Any]:
         """Return the options as artifact keys hold them; raises UserError for a file that is not there."""

@@ -13,10 +13,10 @@ from distilkit.data.side_tokens import MaskPosition, SideFormat
 from distilkit.errors import UserError
 from distilkit.models.attention import able_to_read_first_token, first_token_alone
 from distilkit.models.batch import TokenBatch
+from distilkit.models.checkpoint import Checkpoint
 from distilkit.models.encoded import Encoded
-from distilkit.models.encoder import first_position, position_room
+from distilkit.models.encoder import first_position
 from distilkit.models.layers import encoder_layers
-from distilkit.models.load import Checkpoint
 from distilkit.models.macs import SideMacs
 from distilkit.models.options import Options
 from distilkit.models.published import HEAD, is_wrapped
@@ -172,7 +172,7 @@ class PreTtr(EncoderRanker):
 
     def _encode(self, batch: TokenBatch, offset: int) -> Encoded:
         length = batch.input_ids.shape[1]
-        room = position_room(self.config)
+        room = self.room
         if room is not None and offset + length > room:
             raise UserError(
                 f"prettr: a document of {length} tokens from position {offset} on needs {offset + length} positions, "

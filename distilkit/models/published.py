@@ -11,7 +11,7 @@ from typing import Any
 from transformers import AutoConfig, BertConfig, DistilBertConfig, PretrainedConfig
 
 from distilkit.errors import UserError
-from distilkit.models.load import PRETTR, Checkpoint
+from distilkit.models.checkpoint import PRETTR, WRAPPED, Checkpoint
 from distilkit.models.silence import silent
 
 # The language models that the released configurations name; of their fields the number of heads is not in the weights.
@@ -21,7 +21,6 @@ KNOWN_BASES = {
     "bert-base-uncased": BertConfig,
 }
 LAYER = re.compile(r"(?:transformer|encoder)\.layer\.(\d+)\.")
-WRAPPED = "bert_model."
 HEAD = "_classification_layer.weight"
 
 

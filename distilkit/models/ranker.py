@@ -13,13 +13,22 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from distilkit.data.arrays import Integers
+from distilkit.data.prefixes import Prefixes
 from distilkit.data.side_tokens import PairFormat
 from distilkit.errors import UserError
+from distilkit.models.agree import require_encoder
 from distilkit.models.batch import Sides, TokenBatch
+from distilkit.models.checkpoint import Checkpoint
 from distilkit.models.encoded import Encoded
-from distilkit.models.encoder import encoder_of, layer_count, position_room, require_encoder
-from distilkit.models.load import Checkpoint, architecture_of, load_encoder, load_ranker, load_weights
-from distilkit.models.macs import SideMacs, encoder_macs
+from distilkit.models.encoder import layer_count, position_room
+from distilkit.models.load import (
+    architecture_of,
+    encoder_from,
+    load_encoder,
+    load_ranker,
+    require_weights,
+)
+from distilkit.models.macs import GATED, SideMacs, counted_macs, encoder_macs
 from distilkit.models.options import Options
 from distilkit.models.published import published_config
 from distilkit.models.references import local_folder
@@ -48,6 +57,7 @@ class Ranker(nn.Module):
         tags: the card's first tags
         targets: the formats of `distilkit export` and how a folder is loaded there, for some of the options at least
         published: hub ids of bare encoders that were published as this architecture
+        prefixes: what is read before queries and documents
     """
 
     architecture: ClassVar[str]
@@ -60,6 +70,7 @@ class Ranker(nn.Module):
 
     options: Any
     encoder: PreTrainedModel
+    prefixes: Prefixes = Prefixes()
 
     @property
     def config(self) -> PretrainedConfig:
@@ -98,18 +109,26 @@ class Ranker(nn.Module):
         return isinstance(self.options.text_format, PairFormat)
 
     @property
+    def room(self) -> int | None:
+        """The most tokens that its encoder has positions for, None where nothing limits them."""
+        return position_room(getattr(self, "encoder", None))
+
+    @property
     def rooms(self) -> dict[str, int]:
         """The most that each length of `[data]` can be, {} where no positions limit them."""
-        room = position_room(self.config)
+        room = self.room
         return {} if room is None else dict.fromkeys(self.options.text_format.length_keys, room)
 
     # Costs
 
     def macs(self, length: int, layers: int | None = None) -> int:
         """Return the multiply-accumulates of one text, or packed pair, through the encoder or some of its layers."""
+        layers, config = self.num_layers if layers is None else layers, self.config
         # DistilBERT has another name for it.
-        inner = getattr(self.config, "hidden_dim", None) or self.config.intermediate_size
-        return encoder_macs(self.num_layers if layers is None else layers, self.hidden_size, inner, length)
+        inner = getattr(config, "hidden_dim", None) or getattr(config, "intermediate_size", None)
+        if inner is None or hasattr(config, "num_key_value_heads") or config.model_type in GATED:
+            return counted_macs(self.encoder, layers, self.num_layers, length)
+        return encoder_macs(layers, self.hidden_size, inner, length)
 
     def side_macs(self, query_length: int, document_length: int) -> SideMacs:
         """Return where the multiply-accumulates fall for a query and a document of so many tokens each."""
@@ -186,10 +205,29 @@ class Ranker(nn.Module):
         raise UserError(f"{checkpoint.folder} is an encoder without the weights of a {cls.architecture}")
 
     @classmethod
+    def options_build_on_others(cls, chosen: Mapping[str, Any]) -> bool:
+        """Tell whether options that are chosen change those of a folder, rather than being all that counts."""
+        return True
+
+    @classmethod
+    def declared_options(cls, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Return the options that files of other libraries state in a folder that we wrote, and others may have since.
+
+        Raises UserError where they state what this architecture does not compute.
+        """
+        return {}
+
+    @classmethod
     def published_lengths(cls, checkpoint: Checkpoint) -> dict[str, int]:
         """Return the lengths that the ranker in a folder was saved or published with, by the keys of `[data]`."""
         keys = ("max_length", "query_length", "document_length")
-        return {key: checkpoint.entry[key] for key in keys if key in checkpoint.entry}
+        return {key: checkpoint.entry[key] for key in keys if key in checkpoint.entry} | cls._declared_lengths(
+            checkpoint
+        )
+
+    @classmethod
+    def _declared_lengths(cls, checkpoint: Checkpoint) -> dict[str, int]:
+        return {}
 
     @classmethod
     def holds_encoder(cls, checkpoint: Checkpoint) -> bool:
@@ -210,6 +248,11 @@ class Ranker(nn.Module):
     def exports(self) -> Mapping[str, str]:
         """Those of `targets` in which a ranker of these options scores as it does here."""
         return self.targets
+
+    @property
+    def why_not(self) -> str:
+        """What is said of a format that `exports` lacks, beside those that it has."""
+        return ""
 
     def card(self, lengths: Mapping[str, int]) -> Card:
         """Return what the model card says about the ranker."""
@@ -306,12 +349,15 @@ class EncoderRanker(SideRanker):
     @classmethod
     def load(cls, checkpoint: Checkpoint, options: Options | None, dropout: float | None, dtype: torch.dtype) -> Self:
         """Return the ranker in a folder, ours or published."""
-        config = published_config(checkpoint)
+        config, chosen = published_config(checkpoint), options or cls.published_options(checkpoint)
         set_dropout(config, dropout)
-        ranker = cls(encoder_of(config), options or cls.published_options(checkpoint))
-        weights = checkpoint.ranker_weights(ranker.head_weights().keys(), dtype)
-        load_weights(ranker.to(dtype), weights, checkpoint.folder)
-        require_encoder(ranker.encoder.eval(), checkpoint.folder)
+        weights, where = checkpoint.named_weights(dtype), checkpoint.folder
+        encoder, rest = encoder_from(config, weights, where, dtype)
+        ranker = cls(encoder, chosen).to(dtype)
+        head = {name: weights[name] for name in rest}
+        require_weights({name: weight.shape for name, weight in ranker.head_weights().items()}, head, where)
+        ranker.load_state_dict(head, strict=False)
+        require_encoder(ranker.encoder.eval(), where)
         return ranker
 
     def head_weights(self) -> dict[str, Tensor]:

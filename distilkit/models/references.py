@@ -7,20 +7,16 @@ from typing import NamedTuple, cast
 
 from distilkit.errors import UserError
 from distilkit.files import content_key, sha256_once
+from distilkit.models.declared import Declared
 from distilkit.models.weights import BIN, BIN_PATTERNS, weight_files
 
 PREFIX = "package:"
-HUB_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model"]
-# What a model's numbers depend on beside its weights: configuration and tokenizer.
-CONTENT_PATTERNS = [
-    "config.json",
-    "tokenizer*.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.*",
-    "merges.txt",
-    "*.model",
-]
+# What is read of a tokenizer, beside its JSON files: vocabularies, the codes of PhoBERT, templates of chats.
+TOKENIZER_FILES = ["vocab.*", "merges.txt", "*.model", "*.codes", "*.jinja", "*.tiktoken"]
+HUB_PATTERNS = ["*.safetensors", "*.json", "*.txt", "artifact.metadata", *TOKENIZER_FILES]
+# What a model's numbers depend on beside its weights and what other libraries say: configuration and tokenizer.
+CONTENT_PATTERNS = ["config.json", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", *TOKENIZER_FILES]
+ADAPTER = "adapter_config.json"
 
 
 class KnownPackage(NamedTuple):
@@ -60,11 +56,10 @@ def local_folder(reference: str) -> Path:
 
 
 def content_hash(reference: str) -> str:
-    """Return the sha256 of what a model's scores depend on: its weights, configuration and tokenizer files."""
+    """Return the sha256 of what a model's scores depend on: all files that are read of it, subfolders included."""
     folder = local_folder(reference)
     files = {file for pattern in CONTENT_PATTERNS for file in folder.glob(pattern) if file.is_file()}
-    for part in (folder, *folder.glob("*_Dense")):
-        files |= {*weight_files(part)}
+    files |= {*weight_files(folder), *Declared(folder).files()}
     return content_key({file.relative_to(folder).as_posix(): sha256_once(file) for file in files})
 
 
@@ -90,6 +85,11 @@ def _package_folder(name: str) -> Path:
 
 
 def _checked_folder(folder: Path) -> Path:
+    if (folder / ADAPTER).is_file():
+        raise UserError(
+            f"{folder} holds an adapter ({ADAPTER}), which is not applied here: merge it into its model first "
+            "(peft: model.merge_and_unload().save_pretrained(FOLDER)) and name that folder"
+        )
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} is no model folder: it has no config.json")
     if not weight_files(folder):

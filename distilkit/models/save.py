@@ -14,7 +14,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.files import atomic_folder, read_json, write_json, write_text
-from distilkit.models.load import ENTRY
+from distilkit.models.checkpoint import ENTRY
 from distilkit.models.silence import silent
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def save_ranker(
     if not lengths:
         raise ValueError(f"a {ranker.architecture} is saved with the max_length of its pairs")
     options = asdict(ranker.options)
-    entry = {"architecture": ranker.architecture, "options": options, **lengths}
+    entry = {"architecture": ranker.architecture, "options": options, **lengths, **ranker.prefixes.entry()}
     card = ranker.card(lengths)
     told = {**(facts or {}), **{f"{ranker.architecture}: {option}": value for option, value in options.items()}}
     with atomic_folder(folder) as temporary, silent():
@@ -104,8 +104,11 @@ def write_weights(weights: Mapping[str, Tensor], folder: Path) -> None:
     save_file(plain, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def write_modules(kinds: list[str], folder: Path, length: int) -> None:
-    """Write the list of modules that sentence-transformers puts together."""
+def write_modules(kinds: list[str], folder: Path, lengths: Mapping[str, int]) -> None:
+    """Write the list of modules that sentence-transformers puts together, and the lengths of the texts.
+
+    Versions of it that know one length alone take that of documents.
+    """
     modules = [
         {
             "idx": index,
@@ -116,7 +119,10 @@ def write_modules(kinds: list[str], folder: Path, length: int) -> None:
         for index, kind in enumerate(kinds)
     ]
     write_json(folder / "modules.json", modules)
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
+    own = {"max_seq_length": lengths["document_length"], "do_lower_case": False}
+    if lengths["query_length"] != lengths["document_length"]:
+        own |= lengths
+    write_json(folder / "sentence_bert_config.json", own)
 
 
 def write_dense(layer: torch.nn.Linear, folder: Path) -> None:

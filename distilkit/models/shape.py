@@ -44,8 +44,17 @@ class Shape:
         return f"L{self.layers}_H{self.hidden}"
 
 
-def reshaped(config: "PretrainedConfig", shape: Shape) -> "PretrainedConfig":
-    """Return a configuration of another shape with the same heads, vocabulary and activations."""
+# The names that families have for the number of layers, the size of states and that of the feed-forward network.
+LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer", "encoder_layers")
+HIDDEN = ("hidden_size", "dim", "d_model", "n_embd")
+INNER = ("intermediate_size", "hidden_dim", "d_ff", "d_inner", "n_inner", "encoder_ffn_dim", "ffn_dim")
+
+
+def reshaped(config: "PretrainedConfig", shape: Shape, taken: tuple[int, ...] | None = None) -> "PretrainedConfig":
+    """Return a configuration of another shape with the same heads, vocabulary and activations.
+
+    What it says layer by layer, such as which of them see a window alone, follows the layers that are taken.
+    """
     if shape.hidden % config.num_attention_heads:
         raise UserError(
             f"the hidden size of {shape} is not a multiple of the {config.num_attention_heads} attention heads "
@@ -53,12 +62,20 @@ def reshaped(config: "PretrainedConfig", shape: Shape) -> "PretrainedConfig":
         )
     config = copy.deepcopy(config)
     if shape.hidden != config.hidden_size:
-        name = "hidden_dim" if hasattr(config, "hidden_dim") else "intermediate_size"
+        name = next((name for name in INNER if hasattr(config, name)), "intermediate_size")
         setattr(config, name, INTERMEDIATE_SIZES.get((shape.layers, shape.hidden), 4 * shape.hidden))
-    config.hidden_size = shape.hidden
-    config.num_hidden_layers = shape.layers
-    if getattr(config, "layer_types", None) is not None:
-        config.layer_types = config.layer_types[: shape.layers]
+    before, taken = config.num_hidden_layers, taken or tuple(range(shape.layers))
+    try:
+        config.hidden_size = shape.hidden
+        config.num_hidden_layers = shape.layers
+        for name in ("num_decoder_layers", "decoder_layers"):
+            if config.is_encoder_decoder and hasattr(config, name):
+                setattr(config, name, shape.layers)
+    except NotImplementedError:
+        raise UserError(f"a {config.model_type} cannot be made of another shape: take another family") from None
+    for name, values in config.to_dict().items():
+        if "layer" in name and isinstance(values, list) and len(values) == before:
+            setattr(config, name, [values[layer % before] for layer in taken])
     return config
 
 
@@ -98,12 +115,15 @@ def encoder_size(folder: Path) -> tuple[int, int, int]:
     config = read_json(folder / "config.json")
     if "bert_model" in config:
         return _size_of_weights(folder)
-    hidden = config.get("hidden_size", config.get("dim"))
-    return (
-        config.get("num_hidden_layers", config.get("n_layers")),
-        hidden,
-        config.get("intermediate_size", config.get("hidden_dim", 4 * hidden)),
+    layers, hidden, inner = (
+        next((config[name] for name in names if config.get(name)), None) for names in (LAYERS, HIDDEN, INNER)
     )
+    if layers is None and config.get("block_sizes"):
+        layers = sum(config["block_sizes"])
+    if layers is None or hidden is None:
+        missing = "number of layers" if layers is None else "size of its states"
+        raise UserError(f"{folder / 'config.json'} says nothing of the {missing}")
+    return layers, hidden, inner or 4 * hidden
 
 
 def _size_of_weights(folder: Path) -> tuple[int, int, int]:

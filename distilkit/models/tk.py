@@ -13,8 +13,9 @@ from distilkit.data.side_tokens import SideFormat
 from distilkit.errors import UserError
 from distilkit.files import sha256_once
 from distilkit.models.batch import TokenBatch
+from distilkit.models.checkpoint import ENTRY, Checkpoint
 from distilkit.models.encoded import Encoded
-from distilkit.models.load import ENTRY, Checkpoint, load_ranker, load_weights
+from distilkit.models.load import load_ranker, load_weights
 from distilkit.models.macs import SideMacs
 from distilkit.models.options import Options
 from distilkit.models.ranker import SideRanker, wide

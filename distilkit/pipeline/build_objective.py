@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distilkit.data.prefixes import NONE, Prefixes
 from distilkit.errors import UserError
 from distilkit.models.weights import read_weights, weight_files
 from distilkit.pipeline.models import Start
@@ -29,15 +30,24 @@ def build_objective(node: "TrainedStage", workspace: Workspace, half: bool, untr
     """
     import torch
 
-    from distilkit.training.objective import Objective
-
-    stage, device = node.stage, workspace.processes.device
-    torch.manual_seed(stage.seed)
+    torch.manual_seed(node.stage.seed)
     first = node.before is None or untrained
     student = start_student(node.start, workspace.value(node.tokenizer)) if first else _student(node, workspace)
     if not node.asks_teacher:
+        return objective_of(node, student, None, workspace)
+    teacher = (_untrained_teacher if untrained else _teacher)(node, workspace, half)
+    return objective_of(node, student, teacher.to(workspace.processes.device), workspace)
+
+
+def objective_of(
+    node: "TrainedStage", student: "Ranker", teacher: "Ranker | None", workspace: Workspace
+) -> "Objective":
+    """Return the objective of a stage for a student and the teacher that takes part in its steps."""
+    from distilkit.training.objective import Objective
+
+    stage = node.stage
+    if teacher is None:
         return Objective(stage, student, None, None, None)
-    teacher = (_untrained_teacher if untrained else _teacher)(node, workspace, half).to(device)
     heads = _lm_heads(node, student, workspace)
     if not stage.uses_internals:
         return Objective(stage, student, teacher, None, None, heads)
@@ -70,24 +80,42 @@ def start_student(start: Start, tokenizer: Path) -> "Ranker":
 
 
 def save_result(
-    objective: "Objective", folder: Path, tokenizer: "PreTrainedTokenizerFast", data: DataSettings, name: str
+    objective: "Objective",
+    folder: Path,
+    tokenizer: "PreTrainedTokenizerFast",
+    data: DataSettings,
+    name: str,
+    prefixes: Prefixes = NONE,
 ) -> None:
     """Write what a stage leaves behind: the student, and the projections that the next stage goes on with."""
     from safetensors.torch import save_file
 
+    save_student(objective.student, folder / "model", tokenizer, data, name, prefixes)
+    if objective.projections is not None and (parameters := dict(objective.projections.named_parameters())):
+        save_file({name: value.detach().cpu() for name, value in parameters.items()}, folder / PROJECTIONS)
+
+
+def save_student(
+    student: "Ranker",
+    folder: Path,
+    tokenizer: "PreTrainedTokenizerFast",
+    data: DataSettings,
+    name: str,
+    prefixes: Prefixes,
+) -> None:
+    """Write a student with the lengths that it was trained at, and what it reads before texts."""
     from distilkit.models.save import save_ranker
 
+    student.prefixes = prefixes
     save_ranker(
-        objective.student,
+        student,
         tokenizer,
-        folder / "model",
+        folder,
         max_length=data.max_length,
         query_length=data.query_length,
         document_length=data.document_length,
         name=name,
     )
-    if objective.projections is not None and (parameters := dict(objective.projections.named_parameters())):
-        save_file({name: value.detach().cpu() for name, value in parameters.items()}, folder / PROJECTIONS)
 
 
 def _student(node: "TrainedStage", workspace: Workspace) -> "Ranker":

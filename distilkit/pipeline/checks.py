@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS
 from distilkit.pipeline.data import Data
+from distilkit.pipeline.first_steps import try_first_steps
 from distilkit.pipeline.graph import every
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.trackers import require_trackers
@@ -31,6 +32,9 @@ def check(pipeline: Pipeline) -> None:
         for start in starts:
             if workspace.knows(start) and start.start.settings is not None:
                 _check_positions(pipeline, workspace.value(start), "the student")
+        try_first_steps(pipeline.stages(), workspace)
+        if (twin := pipeline.twin()) is not None:
+            try_first_steps(Pipeline(twin, workspace, twin_of=pipeline.recipe.name).stages(), workspace)
     finally:
         for start in starts:
             workspace.forget(start)
@@ -38,10 +42,10 @@ def check(pipeline: Pipeline) -> None:
 
 def _check_teachers(pipeline: Pipeline) -> None:
     for settings, base, chain in zip(pipeline.members, pipeline.bases, pipeline.teacher_chains, strict=True):
-        if not STUDENTS[settings.architecture].ranker().shows_internals:
+        if chain and not STUDENTS[settings.architecture].ranker().shows_internals:
             raise UserError(
-                f"[teacher] architecture = {settings.architecture!r}: only a bert_cat teaches in a run; the scores "
-                "of any other ranker can be written by `distilkit score` and named by [teacher] scores"
+                f"[teacher] architecture = {settings.architecture!r}: only a bert_cat is fine-tuned as a teacher; "
+                "expected no fine_tune"
             )
         if settings.shape is not None and not chain:
             raise UserError(
@@ -55,9 +59,7 @@ def _check_teachers(pipeline: Pipeline) -> None:
 
 
 def _check_positions(pipeline: Pipeline, ranker: "Ranker", name: str) -> None:
-    from distilkit.models.encoder import position_room
-
-    most = position_room(ranker.config)
+    most = ranker.room
     for one in pipeline.sets:
         for key in ranker.options.text_format.length_keys:
             length = getattr(one.data.settings, key)

@@ -14,6 +14,7 @@ from distilkit.data.analysis import Analyser, analyser_of
 from distilkit.data.collection import Collection, Qrels, open_collection
 from distilkit.data.leaks import HeldOut, MeasuredQueries
 from distilkit.data.own_documents import own_documents
+from distilkit.data.prefixes import NONE, Prefixes
 from distilkit.data.sources import SOURCES, Source
 from distilkit.errors import UserError
 from distilkit.models import student_options
@@ -73,7 +74,7 @@ class Data:
     settings: DataSettings
     collection: Collection
     measured: tuple[MeasuredQueries, ...] = ()
-    _tokenizers: dict[Path, FolderTokenizer] = field(default_factory=dict, repr=False, compare=False)
+    _tokenizers: dict[tuple[Path, Prefixes], FolderTokenizer] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, settings: DataSettings, workspace: Workspace) -> "Data":
@@ -188,9 +189,9 @@ class Data:
         """How BM25 reads the texts; raises UserError for a language or a stemmer that is not known."""
         return analyser_of(self.settings.language, self.settings.stemmer, self.collection.passages)
 
-    def tokenizer(self, folder: Path) -> FolderTokenizer:
-        """Return the tokenizer of a model's folder, whose content is hashed once."""
-        return self._tokenizers.setdefault(folder, FolderTokenizer(folder))
+    def tokenizer(self, folder: Path, prefixes: Prefixes = NONE) -> FolderTokenizer:
+        """Return the tokenizer of a model's folder, whose content is hashed once, with what it reads before texts."""
+        return self._tokenizers.setdefault((folder, prefixes), FolderTokenizer(folder, prefixes))
 
     def words(self) -> WordTokenizer:
         """Return the tokenizer of the collection's own words."""

@@ -2,11 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from distilkit.data.prefixes import NONE, Prefixes
+from distilkit.errors import UserError
 from distilkit.files import content_key
 from distilkit.models import STUDENTS, student_options
 from distilkit.models.macs import encoder_macs
@@ -15,20 +17,30 @@ from distilkit.models.shape import cut_size, encoder_size
 from distilkit.pipeline.graph import Node
 from distilkit.pipeline.tokens import FolderTokenizer, Tokenizer
 from distilkit.pipeline.workspace import Workspace
-from distilkit.settings import StudentSettings
+from distilkit.settings import StudentSettings, TeacherSettings
 
 if TYPE_CHECKING:
+    from distilkit.models.options import Options
     from distilkit.models.ranker import Ranker
     from distilkit.pipeline.teacher_scores import ScoreFile
     from distilkit.pipeline.tokens import Reader, TextReader
 
 Size = tuple[int, int, int]
+# What a teacher that is asked has of its own.
+ASKED = ("template", "instruction", "yes", "no")
+Reads = StudentSettings | TeacherSettings
 
 
 class ModelNode(Node[Path]):
     """Weights of a ranker, whose value is their folder; there may be none yet, where they are still to be trained."""
 
     tokenizer: Tokenizer
+    architecture: str
+
+    @property
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """What is chosen of its architecture, which says how its texts are read."""
 
     @property
     @abstractmethod
@@ -50,18 +62,27 @@ class ModelNode(Node[Path]):
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint(ModelNode):
-    """Weights that are there: those of a model reference."""
+    """Weights that are there: those of a model reference, and which ranker they are read as."""
 
     folder: Path
     sha256: str
     tokenizer: FolderTokenizer
     reference: str
+    architecture: str = "bert_cat"
+    own_options: "Options | None" = None
 
     kind: ClassVar[str] = "checkpoint"
 
     def identity(self) -> dict[str, Any]:
-        """Return the hash of weights, configuration and tokenizer."""
-        return {"sha256": self.sha256}
+        """Return the hash of weights, configuration and tokenizer, and what ranker is made of them."""
+        if self.own_options is None:
+            return {"sha256": self.sha256}
+        return {"sha256": self.sha256, "architecture": self.architecture, "options": self.own_options.identity()}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the ranker."""
+        return {} if self.own_options is None else asdict(self.own_options)
 
     @property
     def reads(self) -> dict[str, str]:
@@ -74,16 +95,21 @@ class Checkpoint(ModelNode):
         return encoder_size(self.folder)
 
     def load(self, workspace: Workspace) -> "Ranker":
-        """Return the cross-encoder; raises UserError for one without a head that scores."""
-        from distilkit.models.cat import load_cat
+        """Return the ranker; raises UserError for a cross-encoder without a head that scores."""
+        return self.opened(needs_head=True)
 
-        return load_cat(self.folder, require_head=True)
+    def opened(self, needs_head: bool) -> "Ranker":
+        """Return the ranker, a cross-encoder with or without a head that scores."""
+        from distilkit.models.cat import load_cat
+        from distilkit.models.load import load_ranker
+
+        if self.own_options is None:
+            return load_cat(self.folder, require_head=needs_head)
+        return load_ranker(self.folder, self.architecture, options=self.own_options)
 
     def untrained(self, workspace: Workspace, needs_head: bool) -> "Ranker":
-        """Return the cross-encoder; a language model that scores nothing needs no head."""
-        from distilkit.models.cat import load_cat
-
-        return load_cat(self.folder, require_head=needs_head)
+        """Return the ranker; a language model that scores nothing needs no head."""
+        return self.opened(needs_head)
 
     def value(self, workspace: Workspace) -> Path:
         """Return the folder."""
@@ -139,10 +165,19 @@ class Start:
             "options": student_options(settings.architecture, self.options).identity(),
         }
 
-    @property
+    @cached_property
     def options(self) -> dict[str, Any]:
-        """What the recipe chooses of the student's architecture."""
-        return {} if self.settings is None else chosen_options(self.settings)
+        """The options of the student's architecture: what the recipe chooses, on those of the ranker it starts from."""
+        if self.settings is None:
+            return {}
+        chosen, architecture = chosen_options(self.settings), STUDENTS.resolve(self.settings.architecture)
+        if self.own is None:
+            return chosen
+        from distilkit.models.load import architecture_of, saved_options
+
+        if architecture_of(self.own.folder) != architecture:
+            return chosen
+        return asdict(saved_options(self.own.folder, architecture, chosen))
 
     @property
     def size(self) -> Size:
@@ -152,10 +187,41 @@ class Start:
         return cut_size(self.source.folder, self.settings.shape if self.settings else None)
 
 
-def checkpoint(reference: str, tokenizer: Callable[[Path], FolderTokenizer]) -> Checkpoint:
-    """Return the weights of a model reference with the tokenizer of their folder; raises UserError without weights."""
-    folder = local_folder(reference)
-    return Checkpoint(folder, content_hash(reference), tokenizer(folder), reference)
+def checkpoint(
+    reference: str, tokenizer: Callable[[Path, Prefixes], FolderTokenizer], ranker: Reads | None = None
+) -> Checkpoint:
+    """Return the weights of a model reference with the tokenizer of their folder; raises UserError without weights.
+
+    `ranker` are the settings of the ranker that they are, or start: what it reads before texts is what these say, or
+    what the folder's own ranker of that architecture does.
+    """
+    folder, name, options = local_folder(reference), "bert_cat", None
+    prefixes = NONE
+    if ranker is not None:
+        from distilkit.models.load import saved_prefixes
+
+        name = STUDENTS.resolve(ranker.architecture)
+        prefixes = saved_prefixes(folder, name).changed(ranker.query_prefix, ranker.document_prefix)
+        if isinstance(ranker, TeacherSettings):
+            options = teacher_options(ranker, name, folder)
+            prefixes = prefixes if options is None else options.wrapped(prefixes)
+    return Checkpoint(folder, content_hash(reference), tokenizer(folder, prefixes), reference, name, options)
+
+
+def teacher_options(settings: TeacherSettings, name: str, folder: Path) -> "Options | None":
+    """Return the options of a teacher that is no cross-encoder, None for one that is.
+
+    Raises UserError for a key that its architecture has not.
+    """
+    from distilkit.models.load import saved_options
+
+    given = {key: value for key in ASKED if (value := getattr(settings, key)) is not None}
+    if given and name != "yes_no":
+        key, value = next(iter(given.items()))
+        raise UserError(
+            f'[teacher] {key} = {value!r}: a {name} is not asked; expected architecture = "yes_no", or no {key}'
+        )
+    return None if name == "bert_cat" else saved_options(folder, name, given)
 
 
 def chosen_options(student: StudentSettings) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from distilkit.data.prefixes import NONE
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import canonical_all
 from distilkit.models import STUDENTS
@@ -16,7 +17,7 @@ from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Cost, EvaluationSet, Ranking, Scorer, TeacherRanking
 from distilkit.pipeline.examples import Countable, DrawnLists, TaskExamples, TextExamples, TriplesFile, WindowPairs
 from distilkit.pipeline.graph import Node
-from distilkit.pipeline.models import Checkpoint, Start, Teacher, checkpoint
+from distilkit.pipeline.models import Checkpoint, ModelNode, Start, Teacher, checkpoint
 from distilkit.pipeline.teacher_scores import (
     FileScores,
     ModelScores,
@@ -94,7 +95,7 @@ class Pipeline:
     def bases(self) -> list[Checkpoint]:
         """Their checkpoints, before any fine-tuning."""
         try:
-            return [self._checkpoint(settings.model) for settings in self.members]
+            return [self._checkpoint(settings.model, settings) for settings in self.members]
         except UserError as error:
             if not self.recipe.teacher.models or not self.recipe.teachers:
                 raise
@@ -107,8 +108,8 @@ class Pipeline:
         found = [*self.bases, *(one for start in starts for one in (start.source, start.own) if one is not None)]
         return list({one.folder: one for one in found}.values())
 
-    def _checkpoint(self, reference: str) -> Checkpoint:
-        return checkpoint(reference, self.data.tokenizer)
+    def _checkpoint(self, reference: str, ranker: StudentSettings | TeacherSettings | None = None) -> Checkpoint:
+        return checkpoint(reference, self.data.tokenizer, ranker)
 
     @cached_property
     def score_file(self) -> ScoreFile | None:
@@ -127,7 +128,7 @@ class Pipeline:
         if settings.model_fields_set & {"model", "models"}:
             length = self.recipe.data.max_length
             made_by = {"teachers": [{"weights": base.sha256, "max_length": length} for base in self.bases]}
-        return ScoreFile(path, hash_of_scores(path), self.data, where, made_by)
+        return ScoreFile(path, hash_of_scores(path), self.data, where, made_by, settings.targets)
 
     @property
     def has_ranker(self) -> bool:
@@ -191,9 +192,15 @@ class Pipeline:
     def _student_chain(self, recipe: Recipe) -> list[TrainedStage]:
         student = recipe.student
         source = self.bases[0] if student.source is None else self._checkpoint(student.source)
-        own = None if student.start in STARTS else self._checkpoint(student.start)
+        own = None if student.start in STARTS else self._checkpoint(student.start, student)
         start = Start(source, student, student.dropout, own)
         tokenizer: Tokenizer = (own or source).tokenizer
+        if own is None:
+            # A student of the teacher's kind reads what the teacher reads, one of another kind its own.
+            alike = student.source is None and self.members[0].architecture == student.architecture
+            before = source.tokenizer.prefixes if alike else NONE
+            before = before.changed(student.query_prefix, student.document_prefix)
+            tokenizer = self.data.tokenizer(source.folder, before)
         if own is None and start.options.get("vocabulary") == "word":
             tokenizer = self.data.words()
         architecture = STUDENTS.resolve(student.architecture)
@@ -245,7 +252,7 @@ class Pipeline:
         """Return the tokens of a teacher that is asked in every step; None where it reads what the student reads."""
         if teacher is None or teacher.file is not None:
             return None
-        theirs = self.data.reader(teacher.model.tokenizer)
+        theirs = self._reader_of(teacher.model)
         return None if theirs == reader else theirs
 
     def _examples(self, stage: Stage, chain: StageChain, scoring: Teacher | None) -> TaskExamples | ScoredExamples:
@@ -269,13 +276,19 @@ class Pipeline:
         examples = TaskExamples(stage.examples, self.data, source, windows, keep, selector, train.negatives)
         if scoring is None:
             return examples
-        needs_scores = tuple(term.name for term in stage.terms if term.uses_teacher and not term.margins_suffice)
+        taught = [term for term in stage.terms if term.uses_teacher]
+        needs_scores = tuple(term.name for term in taught if not term.margins_suffice)
+        needs_more = tuple(term.name for term in taught if not term.order_suffices)
         if scoring.file is not None:
-            return ScoredExamples(examples, FileScores(scoring.file, scoring.combine, examples), needs_scores)
-        return ScoredExamples(examples, self._scores_of(scoring, examples), needs_scores)
+            found = FileScores(scoring.file, scoring.combine, examples)
+            return ScoredExamples(examples, found, needs_scores, needs_more)
+        return ScoredExamples(examples, self._scores_of(scoring, examples), needs_scores, needs_more)
+
+    def _reader_of(self, model: ModelNode) -> Reader:
+        return self.data.reader(model.tokenizer, model.architecture, model.options)
 
     def _scores_of(self, teacher: Teacher, pairs: TaskExamples | WindowPairs) -> RankerScores:
-        scores = (ModelScores(one, pairs, self.data.reader(one.tokenizer), self.scorer) for one in teacher.members)
+        scores = (ModelScores(one, pairs, self._reader_of(one), self.scorer) for one in teacher.members)
         return RankerScores(tuple(scores), teacher.combine)
 
     # Evaluation.

@@ -1,6 +1,7 @@
 """The scores that a stage learns from: a ranker's, an ensemble's or a file's; found once for all runs."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from distilkit.data.arrays import Integers
 from distilkit.data.teacher_scores import combine, read_provenance, require_match
-from distilkit.data.teacher_scores.formats import sniff
+from distilkit.data.teacher_scores.formats import FORMATS, ORDERED, RANKED, sniff
 from distilkit.errors import UserError
 from distilkit.files import content_key, sha256_once
 from distilkit.pipeline.data import Data
@@ -140,13 +141,31 @@ class ScoreFile(Artifact["TeacherScores"]):
     data: Data
     where: str
     made_by: dict[str, Any] | None = None
+    targets: str = "scores"
 
     kind: ClassVar[str] = "score_file"
+
+    @cached_property
+    def format(self) -> str:
+        """The file's format; raises UserError where it has none, or has no ranks that were asked for."""
+        found = sniff(self.path)
+        if self.targets == "scores" or found in ORDERED:
+            return found
+        if found not in RANKED:
+            shape = FORMATS[found].shape
+            raise UserError(f'[teacher] targets = "ranks": {self.path} is {shape}; expected a TREC run or permutations')
+        return RANKED[found]
+
+    @property
+    def is_order(self) -> bool:
+        """Whether it says in which order documents come, and no more."""
+        return self.format in ORDERED
 
     def identity(self) -> dict[str, Any]:
         """Return the file's content, the collection, and what becomes of unknown texts."""
         collection, on_missing = self.data.collection.fingerprint, self.data.settings.on_missing
-        return {"file": self.sha256, "collection": collection, "on_missing": on_missing}
+        identity = {"file": self.sha256, "collection": collection, "on_missing": on_missing}
+        return {**identity, "targets": self.targets} if self.targets != "scores" else identity
 
     @property
     def reads(self) -> dict[str, str]:
@@ -155,7 +174,7 @@ class ScoreFile(Artifact["TeacherScores"]):
 
     def check(self, workspace: Workspace) -> None:
         """Refuse a file of no known format, and one that other rankers made than the recipe asks for."""
-        sniff(self.path)
+        _ = self.format
         provenance = read_provenance(self.path)
         if self.made_by is not None and provenance is not None and "teachers" in provenance:
             require_match(provenance, self.made_by, self.where)
@@ -166,7 +185,9 @@ class ScoreFile(Artifact["TeacherScores"]):
 
         workspace.progress.say(f"teacher scores: reading {self.path}")
         collection, on_missing = self.data.collection, self.data.settings.on_missing
-        found = TeacherScores.open(self.path, collection=collection, on_unknown=on_missing, folder=folder / "content")
+        found = TeacherScores.open(
+            self.path, format=self.format, collection=collection, on_unknown=on_missing, folder=folder / "content"
+        )
         if found.provenance and "texts" in found.provenance:
             texts = found.text_fingerprint(collection)
             if texts != found.provenance["texts"]:
@@ -228,14 +249,24 @@ class FileScores(Artifact[Floats]):
 class ScoredExamples(Countable["TrainingSet"]):
     """A stage's examples with the teacher's scores, less those that a file has no score for.
 
-    `needs_scores` are the names of the stage's losses to which margins without scores do not suffice.
+    `needs_scores` are the names of the stage's losses to which margins without scores do not suffice, `needs_more` of
+    those to which the order of the scores does not.
     """
 
     examples: TaskExamples
     scores: RankerScores | FileScores
     needs_scores: tuple[str, ...]
+    needs_more: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "scored_examples"
+
+    def check(self, workspace: Workspace) -> None:
+        """Refuse a file of ranks for losses that read more than the order of scores."""
+        if isinstance(self.scores, FileScores) and self.scores.file.is_order and self.needs_more:
+            known = " or ".join(name for name in TERMS if TERMS[name].order_suffices)
+            raise UserError(
+                f"{self.scores.file.where}: holds ranks, and {self.needs_more[0]} reads scores; expected {known}"
+            )
 
     @property
     def inputs(self) -> tuple[Node[Any], ...]:

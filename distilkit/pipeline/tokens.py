@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilkit.data.collection import Collection
 from distilkit.data.passages import Windows, write_windows
+from distilkit.data.prefixes import NONE, Prefixes
 from distilkit.files import content_key
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.workspace import Workspace
@@ -23,9 +24,10 @@ CUT = WORDS = 2
 
 @dataclass(frozen=True, eq=False)
 class FolderTokenizer(Node[Path]):
-    """The tokenizer in a model's folder."""
+    """The tokenizer in a model's folder, and what is written before each text that it reads."""
 
     folder: Path
+    prefixes: Prefixes = NONE
 
     kind: ClassVar[str] = "tokenizer"
 
@@ -34,7 +36,7 @@ class FolderTokenizer(Node[Path]):
         from distilkit.data.tokens import tokenizer_identity
         from distilkit.models.load import load_tokenizer
 
-        return {"tokenizer": tokenizer_identity(load_tokenizer(self.folder))}
+        return {"tokenizer": tokenizer_identity(load_tokenizer(self.folder)), **self.prefixes.identity()}
 
     def value(self, workspace: Workspace) -> Path:
         """Return the folder."""
@@ -46,6 +48,7 @@ class WordTokenizer(Artifact[Path]):
     """A tokenizer of the whole words of a collection."""
 
     collection: Collection
+    prefixes: ClassVar[Prefixes] = NONE
 
     kind: ClassVar[str] = "words"
 
@@ -146,10 +149,11 @@ class TokenStores(Artifact["tuple[TokenStore, TokenStore]"]):
 
         tokenizer = load_tokenizer(workspace.value(self.tokenizer))
         passages = self.collection.passages if self.windows is None else workspace.value(self.windows).texts
-        for name, table in (("queries", self.collection.queries), ("passages", passages)):
+        tables = {"queries": self.collection.queries, "passages": passages}
+        for (name, table), around in zip(tables.items(), self.tokenizer.prefixes.sides, strict=True):
             (folder / name).mkdir()
             with workspace.progress.phase(f"tokenise {name}", len(table)) as phase:
-                write_token_store(folder / name, table, tokenizer, self.length, phase.reach)
+                write_token_store(folder / name, table, tokenizer, self.length, phase.reach, around)
 
     def open(self, folder: Path, workspace: Workspace) -> "tuple[TokenStore, TokenStore]":
         """Map both stores."""
@@ -175,10 +179,11 @@ class Reader(Node["PairTokens | SideTokens"]):
 
     def identity(self) -> dict[str, Any]:
         """Return the stored tokens, the form and the lengths that it has."""
-        return {"tokens": self.stores.key, "form": vars(self.form), **self._lengths}
+        return {"tokens": self.stores.key, "form": vars(self.form), **self.named_lengths}
 
     @property
-    def _lengths(self) -> dict[str, int]:
+    def named_lengths(self) -> dict[str, int]:
+        """The most tokens of its texts, by the keys of `[data]`."""
         return {key: getattr(self.settings, key) for key in self.form.length_keys}
 
     @property
@@ -189,7 +194,7 @@ class Reader(Node["PairTokens | SideTokens"]):
     @property
     def lengths(self) -> tuple[int, ...]:
         """The most tokens of what is encoded for a pair: of the pair, or of query and passage."""
-        return tuple(self._lengths.values())
+        return tuple(self.named_lengths.values())
 
     @property
     def aggregation(self) -> str | None:
@@ -206,7 +211,7 @@ class Reader(Node["PairTokens | SideTokens"]):
         documents, windows, settings = None, self.stores.windows, self.settings.passages
         if windows is not None and settings is not None:
             documents = Documents(workspace.value(windows), settings.aggregate)
-        return self.form.tokens(tokenizer, queries, passages, self._lengths, documents)
+        return self.form.tokens(tokenizer, queries, passages, self.named_lengths, documents)
 
 
 @dataclass(frozen=True, eq=False)

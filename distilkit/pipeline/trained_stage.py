@@ -122,6 +122,11 @@ class TrainedStage(ModelNode, Artifact[Path]):
             identity["validation"] = self.validation.identity(self.reader)
         return identity
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the student's architecture."""
+        return self.start.options
+
     # Sizes.
 
     @property
@@ -184,6 +189,9 @@ class TrainedStage(ModelNode, Artifact[Path]):
         examples = workspace.value(self.examples)
         for said in self.examples.left_out(workspace):
             progress.say(said)
+        pairs = examples.queries.ravel(), examples.passages.ravel()
+        if isinstance(reader, Reader) and (cut := workspace.value(reader).cut(*pairs)).texts:
+            progress.say(f"{stage.name}: {cut}")
         trainer = Trainer(
             stage=stage,
             objective=objective,
@@ -203,7 +211,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
             state = trainer.train()
         if processes.is_main:
             tokenizer = load_tokenizer(workspace.value(self.tokenizer))
-            save_result(objective, folder, tokenizer, self.data.settings, stage.name)
+            save_result(objective, folder, tokenizer, self.data.settings, stage.name, self.tokenizer.prefixes)
         facts = {
             "seconds": round(state.seconds, 3),
             "steps": state.step,
@@ -288,9 +296,13 @@ class TrainedStage(ModelNode, Artifact[Path]):
     def _check_teaching(self) -> None:
         """Refuse a stage that wants more of its teacher than there is."""
         teacher, stage = self.teacher, self.stage
-        if teacher is None or not stage.uses_teacher or (teacher.file is None and len(teacher.members) == 1):
+        if teacher is None or not stage.uses_teacher:
             return
         what = "a file of scores" if teacher.file else "an ensemble"
+        if teacher.file is None and len(teacher.members) == 1:
+            what = f"a {teacher.model.architecture}"
+            if STUDENTS[teacher.model.architecture].ranker().shows_internals:
+                return
         if not stage.uses_scores_alone:
             raise UserError(f"the stage {stage.name} reads more than scores of its teacher; {what} has nothing else")
         if not self.scored_ahead:
@@ -336,10 +348,9 @@ class TrainedStage(ModelNode, Artifact[Path]):
         """Refuse text that the student cannot read, and masked words that nothing can be learned from."""
         if not isinstance(self.reader, TextReader):
             return
-        from distilkit.models.encoder import position_room
         from distilkit.models.masked_lm import has_lm_head
 
-        general, most = self.reader.sequences.settings, position_room(student.config)
+        general, most = self.reader.sequences.settings, student.room
         if most is not None and general.max_length > most:
             raise UserError(f"[general] max_length = {general.max_length}: the student has positions for {most} tokens")
         if not self.stage.reads("masked_lm"):

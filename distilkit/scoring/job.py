@@ -191,7 +191,10 @@ class ScoreJob:
         missing = [shard for shard in shards if not workspace.is_done(shard)]
         if missing:
             done = pairs - sum(shard.size for shard in missing)
-            work = opened.ranker.pair_macs(opened.tokens(*workspace.value(tokens)))
+            read = opened.tokens(*workspace.value(tokens))
+            if (cut := read.cut(*workspace.value(texts).pairs)).texts:
+                workspace.progress.say(f"{name}: {cut}")
+            work = opened.ranker.pair_macs(read)
             phase_of = workspace.progress.phase(f"score with {name}", pairs, done=done, work=work)
             with opened.on(workspace.processes.device), phase_of as phase:
                 for shard in missing:

@@ -62,16 +62,18 @@ class TextTokens(Artifact["tuple[TokenStore, TokenStore]"]):
     def identity(self) -> dict[str, Any]:
         """Return the texts, the tokenizer, and how much of a text is kept."""
         tokenizer = tokenizer_identity(self.opened.tokenizer)
-        return {"texts": self.texts.key, "tokenizer": tokenizer, "length": self.opened.stored_length}
+        length, prefixes = self.opened.stored_length, self.opened.prefixes.identity()
+        return {"texts": self.texts.key, "tokenizer": tokenizer, "length": length, **prefixes}
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Tokenise every text once."""
         material = workspace.value(self.texts)
-        for table in TABLES:
+        tokenizer, length = self.opened.tokenizer, self.opened.stored_length
+        for table, around in zip(TABLES, self.opened.prefixes.sides, strict=True):
             (folder / table).mkdir()
             texts = getattr(material, table)
             with workspace.progress.phase(f"tokenise {table} for {self.name}", len(texts)) as phase:
-                write_token_store(folder / table, texts, self.opened.tokenizer, self.opened.stored_length, phase.reach)
+                write_token_store(folder / table, texts, tokenizer, length, phase.reach, around)
 
     def open(self, folder: Path, workspace: Workspace) -> tuple[TokenStore, TokenStore]:
         """Map the stores of queries and passages."""

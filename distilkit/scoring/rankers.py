@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from distilkit.data.arrays import Integers
+from distilkit.data.prefixes import Prefixes
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.data.sources import SOURCES
 from distilkit.data.sources.tables import find_file
@@ -46,7 +47,7 @@ class Named(NamedTuple):
 class OpenRanker:
     """A ranker in evaluation mode, with its tokenizer and the lengths that it reads queries, documents or pairs to.
 
-    The lengths are those it was saved with, else the papers', or fewer where it has no positions for them.
+    The lengths are those it was saved or published with, else the papers', or fewer where it has no positions for them.
     """
 
     ranker: Ranker
@@ -101,6 +102,16 @@ class OpenRanker:
                 raise UserError(f"{option} {given[name]}: {self.folder} has positions for {most} tokens")
         return replace(self, **given)
 
+    def with_prefixes(self, query: str | None, document: str | None) -> "OpenRanker":
+        """Return the ranker with other texts before queries and documents, where they are given."""
+        self.ranker.prefixes = self.prefixes.changed(query, document)
+        return self
+
+    @property
+    def prefixes(self) -> Prefixes:
+        """What it reads before queries and documents."""
+        return self.ranker.prefixes
+
     @contextmanager
     def on(self, device: torch.device) -> Iterator[Ranker]:
         """Yield the ranker on a device, which it leaves after the block to make room for the next one."""
@@ -120,8 +131,8 @@ class OpenRanker:
 
     def collection_tokens(self, data: Data, workspace: Workspace) -> Tokens:
         """Return a collection's tokens in the form that the ranker reads; they are kept for the next time."""
-        options = asdict(self.ranker.options)
-        return workspace.value(data.reader(data.tokenizer(self.folder), self.ranker.architecture, options))
+        options, tokenizer = asdict(self.ranker.options), data.tokenizer(self.folder, self.prefixes)
+        return workspace.value(data.reader(tokenizer, self.ranker.architecture, options))
 
     def identity(self) -> dict[str, Any]:
         """Return what the ranker's scores depend on, for their provenance."""
@@ -129,6 +140,7 @@ class OpenRanker:
             "architecture": self.ranker.architecture,
             "weights": self.weights,
             "tokenizer": tokenizer_identity(self.tokenizer),
+            **self.prefixes.identity(),
             **self.lengths,
         }
         if self.reads_pairs:
@@ -158,7 +170,7 @@ def open_ranker(
     require_fit(tokenizer, ranker.config, folder)
     if note := bin_note(folder):
         say(note)
-    return OpenRanker.of(ranker, tokenizer, folder, content_hash(str(folder)), saved_lengths(folder))
+    return OpenRanker.of(ranker, tokenizer, folder, content_hash(str(folder)), saved_lengths(folder, architecture))
 
 
 def open_all(
@@ -167,8 +179,11 @@ def open_all(
     lengths: Sequence[int | None] = (None, None, None),
     say: Callable[[str], object] = lambda _: None,
     runs_dir: Path = Path("runs"),
+    prefixes: Sequence[str | None] = (None, None),
 ) -> dict[str, OpenRanker]:
     """Return several rankers by name, all with those lengths of queries, documents and pairs that are given.
+
+    So it is with what is read before queries and documents.
 
     The architecture is for those of several that do not say which ranker they are. Raises UserError as `open_ranker`.
     """
@@ -176,7 +191,7 @@ def open_all(
     for one in models:
         says = len(models) > 1 and architecture_of(model_folder(one.reference, runs_dir)) is not None
         found = open_ranker(one.reference, None if says else architecture, say, runs_dir)
-        opened[one.name] = found.with_lengths(*lengths)
+        opened[one.name] = found.with_lengths(*lengths).with_prefixes(*prefixes)
     return opened
 
 
@@ -210,6 +225,8 @@ def score_each(
     scores = np.empty((len(queries), len(rankers)))
     for column, (name, opened) in enumerate(rankers.items()):
         read = tokens(opened)
+        if (cut := read.cut(queries, passages)).texts:
+            reporter.say(f"{name}: {cut}")
         with opened.on(processes.device) as ranker, reporter.phase(f"re-rank with {name}", len(queries)) as phase:
             scores[:, column] = score_pairs(
                 ranker,

@@ -38,7 +38,8 @@ class Term:
 
     Class attributes: `function` names the loss in `distilkit.losses`; `examples` are the forms of examples that it can
     be computed on; `uses_teacher` tells whether it compares with a teacher; `internal` is what it reads of the inside
-    of the models; `margins_suffice` tells whether differences of the teacher's scores are all that it reads of it.
+    of the models; `margins_suffice` tells whether differences of the teacher's scores are all that it reads of it, and
+    `order_suffices` whether their order is.
     """
 
     __pydantic_config__ = STRICT
@@ -47,6 +48,7 @@ class Term:
     uses_teacher: ClassVar[bool] = True
     internal: ClassVar[Internal | None] = None
     margins_suffice: ClassVar[bool] = False
+    order_suffices: ClassVar[bool] = False
 
     weight: Weight = 1.0
 
@@ -277,6 +279,7 @@ class ListMleTerm(ScoredListTerm):
     """ListMLE: likelihood of the teacher's order of a query's list."""
 
     function = "list_mle"
+    order_suffices = True
 
 
 @TERMS.register("lambda_rank")
@@ -285,6 +288,7 @@ class LambdaRankTerm(ScoredListTerm):
     """LambdaRank: RankNet over a query's list, weighted by the change of nDCG."""
 
     function = "lambda_rank"
+    order_suffices = True
 
     sigma: Positive = 1.0
 
@@ -295,6 +299,7 @@ class AdrMseTerm(ScoredListTerm):
     """ADR-MSE: discounted squared error of smooth ranks in a query's list."""
 
     function = "adr_mse"
+    order_suffices = True
 
     temperature: Positive = 1.0
 

@@ -124,7 +124,18 @@ def test_a_new_ranker_around_an_encoder(cli: Cli, tiny_checkpoint: Path, tmp_pat
         load_encoder(tiny_checkpoint).save_pretrained(tmp_path / "encoder")
     load_tokenizer(tiny_checkpoint).save_pretrained(tmp_path / "encoder")
     call = ("bench", tmp_path / "encoder", "--depth", 2, "--tokenisation", "out", "--json", *FAST)
-    options = ("--architecture", "colbert", "--option", "dim=4", "--shape", "L1_H16", "--query-length", 9)
+    options = (
+        "--architecture",
+        "colbert",
+        "--option",
+        "form=papers",
+        "--option",
+        "dim=4",
+        "--shape",
+        "L1_H16",
+        "--query-length",
+        9,
+    )
     outcome = cli(*call, *options, "--document-length", 12)
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)

@@ -72,7 +72,7 @@ def columns(form: SideFormat, query: str, document: str, limits: tuple[int, int]
     ],
 )
 def test_masks_of_the_papers_form(position: str, expected: str) -> None:
-    form = ColBertOptions(query_masks=3, mask_position=position).text_format  # type: ignore[arg-type]
+    form = ColBertOptions("papers", query_masks=3, mask_position=position).text_format  # type: ignore[arg-type]
     tokens, batch, words, _ = columns(form, "w1 w2", "w3")
     assert " ".join(words["query"]) == expected
     assert batch["query"]["attention_mask"].tolist() == [[1] * 7, [1] * 6 + [0]]
@@ -120,9 +120,9 @@ def test_repeated_queries_are_there_once() -> None:
 def test_what_the_tokenizer_lacks() -> None:
     plain, texts = TOKENIZERS["bert"], (["w1"], ["w2"])
     with pytest.raises(UserError, match="the tokenizer has no mask token"):
-        tokens_of(plain, *texts, ColBertOptions().text_format)
+        tokens_of(plain, *texts, ColBertOptions("papers").text_format)
     with pytest.raises(UserError, match=r"markers: the tokenizer's vocabulary has no \[unused0\]"):
-        tokens_of(plain, *texts, ColBertOptions(markers=True, query_masks=0).text_format)
+        tokens_of(plain, *texts, ColBertOptions("papers", markers=True, query_masks=0).text_format)
     with pytest.raises(UserError, match="query_length = 2 leaves no room for text"):
         tokens_of(plain, *texts, SideFormat(), (2, 8))
 

@@ -77,7 +77,12 @@ def test_a_runs_cost_and_the_bytes_of_a_document(architecture: str, tiny_checkpo
 
 
 def test_scores_come_in_the_order_of_the_passages(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    save_tiny(tmp_path / "model", tiny_checkpoint, "colbert", {"dim": 8, "query_masks": 2, "skip_punctuation": True})
+    save_tiny(
+        tmp_path / "model",
+        tiny_checkpoint,
+        "colbert",
+        {"form": "papers", "dim": 8, "query_masks": 2, "skip_punctuation": True},
+    )
     opened = open_ranker(str(tmp_path / "model"))
     tokens = tokens_of(opened)
     with torch.no_grad():

@@ -31,7 +31,7 @@ CONFIGS = {
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("bert_dot", {}),
     ("bert_dot", {"dim": 8}),
-    ("colbert", {}),
+    ("colbert", {"form": "papers"}),
     ("colbert", {"form": "stanford", "dim": 8}),
     ("prettr", {"document_offset": 10}),
     ("prettr", {"document_offset": 10, "join_layer": 0}),

@@ -71,7 +71,7 @@ def test_a_dense_module_of_sentence_transformers(tmp_path: Path) -> None:
     torch.manual_seed(3)
     BertModel(tiny_config("bert"), add_pooling_layer=False).save_pretrained(tmp_path)
     write_dense(torch.nn.Linear(16, 8), tmp_path / "1_Dense")
-    write_modules(["Transformer", "Dense"], tmp_path, 32)
+    write_modules(["Transformer", "Dense"], tmp_path, {"query_length": 32, "document_length": 32})
     expected = load_ranker(tmp_path, "bert_dot").state_dict()
     as_bin(tmp_path)
     as_bin(tmp_path / "1_Dense")

@@ -26,7 +26,7 @@ BATCH = tiny_batch([7, 4, 6])
 def test_names_are_known_without_torch() -> None:
     code = "import sys, distilkit.models as m; print(*m.STUDENTS, *({'torch', 'transformers'} & {*sys.modules}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["bert_cat", "bert_dot", "colbert", "prettr", "tk"]
+    assert run.stdout.split() == ["bert_cat", "bert_dot", "colbert", "prettr", "tk", "yes_no"]
     assert STUDENTS["cross_encoder"].ranker() is BertCat
     assert STUDENTS.resolve("cross_encoder") == "bert_cat"
 

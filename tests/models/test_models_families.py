@@ -1,4 +1,4 @@
-"""Encoders of other families are made rankers where that works, and refused where it does not."""
+"""Encoders that can be split into lower and upper layers, and weights that a configuration does not describe."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from distilkit.errors import UserError
 from distilkit.models import student_options
+from distilkit.models.agree import require_encoder
 from distilkit.models.cat import load_cat
-from distilkit.models.encoder import TESTED, encoder_of, last_states, require_encoder
+from distilkit.models.encoder import encoder_of, last_states
 from distilkit.models.load import load_encoder
 from distilkit.models.prettr import SPLITTABLE, PreTtr, PreTtrOptions
 
@@ -62,48 +63,8 @@ def save(folder: Path, family: str, kind: Any = AutoModel) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("family", sorted(TESTED))
-def test_what_is_not_tried_would_pass(family: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("distilkit.models.encoder.TESTED", frozenset())
-    encoder: Any = load_encoder(save(tmp_path / "encoder", family))
-    batch = tiny_batch([4, 7, 1])
-    theirs = AutoModel.from_pretrained(tmp_path / "encoder", attn_implementation="eager")
-    mask = batch.attention_mask
-    expected = theirs(input_ids=batch.input_ids, attention_mask=mask).last_hidden_state
-    ours = last_states(encoder, tiny_batch_without_types(batch))
-    torch.testing.assert_close(ours[mask.bool()], expected[mask.bool()], rtol=1e-5, atol=1e-5)
-
-
 def tiny_batch_without_types(batch: Any) -> Any:
     return type(batch)(batch.input_ids, batch.attention_mask)
-
-
-@pytest.mark.parametrize("family", ["deberta-v2", "mpnet"])
-def test_others_are_tried(family: str, tmp_path: Path) -> None:
-    load_encoder(save(tmp_path / "encoder", family))
-    cat = save(tmp_path / "cat", family, AutoModelForSequenceClassification)
-    for dtype in (torch.float32, torch.bfloat16):
-        assert load_cat(cat, dtype=dtype, require_head=True).score(tiny_batch([3])).isfinite().all()
-
-
-@pytest.mark.parametrize(
-    ("family", "message"),
-    [
-        ("convbert", "is a convbert, which cannot be made a ranker: the padding of a batch changes"),
-        ("gpt2", "is a gpt2, which cannot be made a ranker: its first state does not see the words after it"),
-        ("t5", "is a t5, which cannot be made a ranker: it does not read tokens with a mask"),
-    ],
-)
-def test_what_is_no_encoder_is_refused(family: str, message: str, tmp_path: Path) -> None:
-    folder = save(tmp_path / "model", family)
-    with pytest.raises(UserError, match=message):
-        load_encoder(folder)
-
-
-def test_a_classifier_that_reads_padding_is_refused(tmp_path: Path) -> None:
-    folder = save(tmp_path / "model", "convbert", AutoModelForSequenceClassification)
-    with pytest.raises(UserError, match="the padding of a batch changes what it makes of a text"):
-        load_cat(folder, require_head=True)
 
 
 @pytest.mark.parametrize("family", SPLITTABLE)

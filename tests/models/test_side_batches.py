@@ -37,7 +37,7 @@ def test_columns_become_batches(tokenizer: Any) -> None:
     assert batch.query_index is None
     assert batch.query.scored is None
     stores = (store_of(tokenizer, ["the cat"]), store_of(tokenizer, ["a mat", "red ball"]))
-    tokens = SideTokens.of(tokenizer, *stores, ColBertOptions().text_format)
+    tokens = SideTokens.of(tokenizer, *stores, ColBertOptions("papers").text_format)
     repeated = batch_of(tokens.batch(np.array([0, 0]), np.array([0, 1])))
     assert isinstance(repeated, SideBatch)
     assert repeated.query_index is not None

@@ -114,7 +114,7 @@ def test_dot() -> None:
 
 
 def test_colbert() -> None:
-    ranker = ColBert(distilbert(), ColBertOptions()).double()
+    ranker = ColBert(distilbert(), ColBertOptions("papers")).double()
     fill(ranker.compressor, 0.6, "compressor.")
     assert_scores(ranker, SideBatch(QUERY, DOCUMENT), [9.053157733879267, 12.997607386228307])
     # The numbers tell masks apart: this is what everything would score with padding taken for tokens.

@@ -77,7 +77,9 @@ def test_layouts_name_themselves(tmp_path: Path) -> None:
 def test_options_are_those_of_the_cards(tmp_path: Path) -> None:
     write_colbert(tmp_path / "colbert")
     write_prettr(tmp_path / "prettr")
-    assert load_ranker(tmp_path / "colbert").options == ColBertOptions(dim=8, query_masks=8, mask_position="after_sep")
+    assert load_ranker(tmp_path / "colbert").options == ColBertOptions(
+        "papers", dim=8, query_masks=8, mask_position="after_sep"
+    )
     prettr = load_ranker(tmp_path / "prettr").options
     assert prettr == PreTtrOptions(join_layer=3, query_masks=8, mask_position="after_sep")
     assert prettr.document_offset == 30

@@ -16,10 +16,11 @@ from transformers import AutoModel, PreTrainedTokenizerFast
 
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS, student_options
+from distilkit.models.checkpoint import Checkpoint
 from distilkit.models.colbert import ColBertOptions
 from distilkit.models.dot import DotOptions
 from distilkit.models.encoder import encoder_of
-from distilkit.models.load import Checkpoint, architecture_of, load_encoder, load_ranker, load_tokenizer
+from distilkit.models.load import architecture_of, load_encoder, load_ranker, load_tokenizer
 from distilkit.models.save import save_ranker
 
 QUERIES = ["where did the cat go", "my dog", "red ball"]
@@ -100,19 +101,6 @@ def test_sentence_transformers_scores_a_bert_dot_alike(kind: str, family: str, t
     torch.testing.assert_close(again.score(batch), ranker.score(batch), rtol=0, atol=1e-5)
 
 
-def test_other_poolings_are_no_bert_dot(tmp_path: Path, tokenizer: Any) -> None:
-    save_ranker(ranker_of("dot"), tokenizer, tmp_path / "model")
-    pooling = tmp_path / "model/1_Pooling/config.json"
-    values = json.loads(pooling.read_text())
-    pooling.write_text(json.dumps({**values, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}))
-    config = json.loads((tmp_path / "model/config.json").read_text())
-    del config["distilkit"]
-    (tmp_path / "model/config.json").write_text(json.dumps(config))
-    assert architecture_of(tmp_path / "model") is None
-    with pytest.raises(UserError, match="has mean vectors: a bert_dot's are the first states as they are"):
-        load_ranker(tmp_path / "model", "bert_dot")
-
-
 @pytest.fixture
 def markers() -> Any:
     """Return a tokenizer of BERT's conventions with the tokens that ColBERT's markers are."""
@@ -150,7 +138,9 @@ def test_pylates_layout_scores_a_stanford_colbert_alike(family: str, tmp_path: P
 def test_the_papers_colbert_claims_no_foreign_layout(tmp_path: Path, tokenizer: Any) -> None:
     save_ranker(ranker_of("colbert"), tokenizer, tmp_path / "model")
     assert not (tmp_path / "model/modules.json").exists()
-    assert "It loads in distilkit" in (tmp_path / "model/README.md").read_text()
+    assert Checkpoint(tmp_path / "model").model_class == "DistilkitColBERT"
+    assert "linear.weight" not in Checkpoint(tmp_path / "model").shapes
+    assert "PyLate and sentence-transformers do not compute this form" in (tmp_path / "model/README.md").read_text()
 
 
 def test_a_bert_cat_is_saved_as_before(saved: Any, tmp_path: Path, tokenizer: Any) -> None:

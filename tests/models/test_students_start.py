@@ -22,7 +22,7 @@ from distilkit.models.tk import Tk, TkOptions
 
 OPTIONS: dict[str, Any] = {
     "bert_dot": DotOptions(dim=4),
-    "colbert": ColBertOptions(dim=4),
+    "colbert": ColBertOptions("papers", dim=4),
     "prettr": PreTtrOptions(join_layer=1, document_offset=10),
     "tk": TkOptions(feed_forward=12),
 }
@@ -151,7 +151,7 @@ def test_names_and_options() -> None:
     stanford = ColBertOptions(form="stanford", dim=64)
     assert (stanford.dim, stanford.bias, stanford.query_masks, stanford.normalise) == (64, False, "fill", True)
     assert student_options("colbert", asdict(stanford)) == stanford
-    assert ColBertOptions(markers=True).query_masks == 8
+    assert ColBertOptions("papers", markers=True).query_masks == 8
 
 
 @pytest.mark.parametrize(

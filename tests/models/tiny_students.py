@@ -14,7 +14,7 @@ from distilkit.models.tk import Tk
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "dot": ("bert_dot", {}),
     "dot-8": ("bert_dot", {"dim": 8}),
-    "colbert": ("colbert", {}),
+    "colbert": ("colbert", {"form": "papers"}),
     "colbert-stanford": ("colbert", {"form": "stanford", "dim": 8}),
     "prettr": ("prettr", {"document_offset": 10}),
     "prettr-0": ("prettr", {"document_offset": 10, "join_layer": 0}),

@@ -15,7 +15,7 @@ TWIN = 'twin.strategy="fine_tune(cross_entropy=0.0, ranknet=1.0)"'
 OPTIONS = {
     "bert_cat": "{}",
     "bert_dot": "{dim = 8}",
-    "colbert": "{dim = 8, query_masks = 2}",
+    "colbert": "{form = 'papers', dim = 8, query_masks = 2}",
     "prettr": "{join_layer = 1, document_offset = 8}",
     "tk": "{layers = 1, heads = 2, feed_forward = 8}",
 }

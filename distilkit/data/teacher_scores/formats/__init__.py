@@ -11,7 +11,7 @@ from distilkit.data.teacher_scores.head import Head
 from distilkit.errors import UserError
 from distilkit.registry import Registry
 
-__all__ = ["FORMATS", "Format", "sniff"]
+__all__ = ["FORMATS", "ORDERED", "RANKED", "Format", "sniff"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ for _name, _format in {
         "Parquet: query_id, positive_id, negative_id, score (a margin)", parquet.is_margins, parquet.margins
     ),
     "hub_scores": Format("Parquet: a query id, a document id, score", parquet.is_scores, parquet.scores),
+    "permutations": Format(
+        "JSON lines of an order: {query_id, ranking: [passage ids, the best first]}, or RankLLM's {query, candidates}",
+        jsonl.is_permutations,
+        jsonl.permutations,
+    ),
     "pylate": Format("a table of query_id, document_ids, scores", jsonl.is_pylate, jsonl.pylate),
     "sbert_hard_negatives": Format(
         "JSON lines: {qid, pos: [{pid, ce-score}], neg: {system: [{pid, ce-score}]}}",
@@ -69,6 +74,7 @@ for _name, _format in {
         jsonl.tevatron,
     ),
     "trec": Format("a TREC run: query_id Q0 doc_id rank score tag", text.is_trec, text.trec),
+    "trec_ranks": Format("the ranks of a TREC run", lambda head: False, text.trec_ranks),
     "tsv_ids": Format(
         "five tabbed columns: pos_score neg_score query_id pos_passage_id neg_passage_id",
         text.is_five_ids,
@@ -89,12 +95,16 @@ for _name, _format in {
 }.items():
     FORMATS.register(_name)(_format)
 
+# Formats whose scores say an order alone, and which format reads the ranks of another.
+ORDERED = ("permutations", "trec_ranks")
+RANKED = {"trec": "trec_ranks"}
+
 
 def sniff(path: Path) -> str:
     """Return the name of a file's format; raises UserError where it looks like none."""
     head = Head.of(path)
     found = next((name for name in FORMATS if FORMATS[name].matches(head)), None)
     if found is None:
-        shapes = "; ".join(f"{name}: {FORMATS[name].shape}" for name in FORMATS)
+        shapes = "; ".join(f"{name}: {FORMATS[name].shape}" for name in FORMATS if name not in RANKED.values())
         raise UserError(f"{path}: looks like no format of teacher scores; known: {shapes}")
     return found

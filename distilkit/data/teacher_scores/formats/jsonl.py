@@ -12,6 +12,7 @@ from distilkit.data.teacher_scores.head import Head, batches, parquet_files
 FLAGEMBEDDING = ("query", "pos", "neg", "pos_scores", "neg_scores")
 PYLATE = ("query_id", "document_ids", "scores")
 TEVATRON = ("positive_passages", "negative_passages")
+QUERY_IDS, ORDERS = ("query_id", "qid"), ("ranking", "permutation")
 LABELS = ("label", "labels", "score", "scores")
 
 
@@ -110,6 +111,32 @@ def flagembedding(path: Path) -> Iterator[Row]:
         query = entry.id(entry.value.get("query"))
         for side in ("pos", "neg"):
             yield from entry.scored(query, side, f"{side}_scores")
+
+
+def is_permutations(head: Head) -> bool:
+    """Return whether the first line is an object that says an order of passages, or RankLLM's of its candidates."""
+    if _has_keys(head, ("query", "candidates")):
+        return isinstance(head.value["query"], dict)
+    return any(_has_keys(head, (query, order)) for query in QUERY_IDS for order in ORDERS)
+
+
+@in_blocks
+def permutations(path: Path) -> Iterator[Row]:
+    """Read orders of passages, `{query_id, ranking: []}` or `{query: {qid}, candidates: [{docid}]}`, the best first."""
+    for entry in entries(path, dict):
+        value = entry.value
+        if "candidates" in value:
+            query, found = value.get("query"), entry.values("candidates")
+            if not isinstance(query, dict) or not all(isinstance(one, dict) for one in found):
+                entry.refuse("expected {query: {qid}, candidates: [{docid}, ...]}")
+            name, passages = query.get("qid"), [one.get("docid") for one in found]
+        else:
+            key = next((one for one in ORDERS if one in value), ORDERS[0])
+            name = next((value[one] for one in QUERY_IDS if one in value), None)
+            passages = entry.values(key)
+        query_id = entry.id(name)
+        for rank, passage in enumerate(passages, 1):
+            yield Row(entry.place, (query_id, entry.id(passage)), float(-rank))
 
 
 def is_pylate(head: Head) -> bool:

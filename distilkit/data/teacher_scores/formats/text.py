@@ -51,6 +51,16 @@ def trec(path: Path) -> Iterator[Block]:
         yield Block(places, ids, {"score": parse_scores(path, places, scores)})
 
 
+def trec_ranks(path: Path) -> Iterator[Block]:
+    """Yield a row for each line of a TREC run, with its rank from behind: the first has the highest score."""
+    for places, (queries, _, documents, ranks, _, _) in _batches(trec_fields(path), ROWS):
+        ids = pa.array(queries, pa.string()), pa.array(documents, pa.string())
+        for place, rank in zip(places, ranks, strict=True):
+            if not rank.lstrip("+").isdecimal():
+                refuse(path, int(place), f"expected the rank to be a whole number, got {rank!r:.40}")
+        yield Block(places, ids, {"score": -parse_scores(path, places, ranks)})
+
+
 def five_columns(path: Path) -> Iterator[Block]:
     """Yield the pairs of `pos_score neg_score query positive negative`."""
     return _pairs(path, 5, FIVE, FIVE_IDS)

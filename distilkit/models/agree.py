@@ -1,0 +1,130 @@
+"""Whether a model scores here as it does in transformers: tried on a few texts when it is loaded."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from distilkit.errors import UserError
+from distilkit.files import content_key
+from distilkit.models.attention import use_our_attention
+from distilkit.models.batch import TokenBatch, on_device
+from distilkit.models.encoder import encoder_inputs, first_states, last_states, position_room
+from distilkit.models.silence import silent
+
+# Tokens of the short texts, which are padded together; the long one is as long as positions allow, up to so many.
+SHORT, LIMIT = (5, 8, 11), 512
+# A long text costs no more multiply-accumulates than this: a second on one core.
+MOST_MACS = 2e10
+# Of the largest value, with 24 bits and with fewer.
+NOISE = {torch.float32: 1e-4, torch.float64: 1e-4}
+COARSE_NOISE = 5e-2
+
+# A model is tried once a process: of one configuration all do the same.
+_tried: set[str] = set()
+
+Read = Callable[[TokenBatch], Tensor]
+
+
+def require_encoder(encoder: PreTrainedModel, where: object) -> None:
+    """Raise UserError for an encoder whose states are not those that it makes of each text in transformers."""
+
+    def ours(batch: TokenBatch) -> Tensor:
+        return torch.cat([first_states(encoder, batch)[:, None], last_states(encoder, batch)], dim=1)
+
+    def theirs(batch: TokenBatch) -> Tensor:
+        states: Tensor = encoder(**encoder_inputs(encoder, batch)).last_hidden_state
+        return torch.cat([states[:, :1], states], dim=1)
+
+    require_alike(encoder, ours, theirs, where)
+
+
+def require_alike(model: PreTrainedModel, ours: Read, theirs: Read, where: object) -> None:
+    """Raise UserError where what is computed here of padded texts is not what transformers makes of each text alone.
+
+    Args:
+        model: a model that runs on our attention
+        ours: returns values `[B, ...]` of a padded batch, or states `[B, 1 + L, H]`
+        theirs: returns the same of a batch of one text, while the model runs on its own attention
+        where: the model, for the message
+    """
+    key = content_key([type(model).__name__, str(model.dtype), model.config.to_json_string()])
+    if key in _tried:
+        return
+    config, refused = model.config, f"{where} is a {model.config.model_type}, which cannot be made a ranker"
+    short, long = _texts(config, SHORT), _texts(config, [_limit(model)])
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            found = [*_rows(ours(_batch(short, config)), short), *_rows(ours(_batch(long, config)), long)]
+            with silent():
+                model.set_attn_implementation("eager")
+            expected = [row for text in (*short, *long) for row in _rows(theirs(_batch([text], config)), [text])]
+    except UserError:
+        raise
+    except Exception as error:  # the code of any architecture there is
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{refused}: it does not read tokens with a mask ({reason})") from error
+    finally:
+        use_our_attention(model)
+        model.train(training)
+    noise = NOISE.get(expected[0].dtype, COARSE_NOISE) * max(float(one.abs().max()) for one in expected)
+    gap = max(float((one - other).abs().max()) for one, other in zip(found, expected, strict=True))
+    if not gap <= noise:
+        raise UserError(
+            f"{refused}: what it makes of texts that are padded differs by {gap:.2g} from what it makes of each in "
+            "transformers"
+        )
+    _tried.add(key)
+
+
+def reads_ahead(encoder: PreTrainedModel) -> bool:
+    """Tell whether the first state depends on the tokens after it, as an encoder's does and a decoder's does not."""
+    config = encoder.config
+    text = _texts(config, [SHORT[1]])[0]
+    other = torch.cat([text[:1], text[1:].flip(0)])
+    training = encoder.training
+    encoder.eval()
+    with torch.no_grad():
+        states = [last_states(encoder, on_device(_batch([ids], config), encoder.device))[:, 0] for ids in (text, other)]
+    encoder.train(training)
+    return not torch.equal(*states)
+
+
+def _limit(model: PreTrainedModel) -> int:
+    tables = {one.weight for one in model.modules() if isinstance(one, nn.Embedding)}
+    weights = sum(one.numel() for one in model.parameters()) - sum(one.numel() for one in tables)
+    room = position_room(model)
+    return int(max(SHORT[-1], min(LIMIT, room or LIMIT, MOST_MACS / max(1, weights))))
+
+
+def _texts(config: PretrainedConfig, lengths: Any) -> list[Tensor]:
+    """Return token ids, none of them special; a model with a decoder needs an end of each text."""
+    known: Any = config.to_dict()
+    special = {value for name, value in known.items() if name.endswith("_token_id") and isinstance(value, int)}
+    usual = [one for one in range(getattr(config, "vocab_size", 1000)) if one not in special]
+    usual = (usual[5:] or usual)[:1000]
+    texts = [torch.tensor([usual[(7 * at + at * at // 3) % len(usual)] for at in range(length)]) for length in lengths]
+    if config.is_encoder_decoder and config.eos_token_id is not None:
+        for text in texts:
+            text[-1] = config.eos_token_id
+    return texts
+
+
+def _rows(values: Tensor, texts: list[Tensor]) -> list[Tensor]:
+    """Return each text's values, without those of its padding."""
+    if values.dim() < 3:
+        return list(values)
+    return [row[: 1 + len(text)] for row, text in zip(values, texts, strict=True)]
+
+
+def _batch(texts: list[Tensor], config: PretrainedConfig) -> TokenBatch:
+    lengths = torch.tensor([len(text) for text in texts])
+    mask = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
+    ids = torch.full(mask.shape, getattr(config, "pad_token_id", None) or 0)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)] = text
+    return TokenBatch(ids, mask, torch.zeros_like(ids))
