@@ -112,7 +112,7 @@ class Compare(Printed):
         str | None,
         Option(
             "--format",
-            metavar="text|markdown|latex|html|json|csv",
+            metavar="text|markdown|latex|longtable|html|json|csv",
             help="The report's format; by default what the suffix of --output names, else text.",
         ),
     ] = None

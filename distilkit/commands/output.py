@@ -30,4 +30,4 @@ def screen(terminal: bool) -> Screen:
     """Return what is printed on: bold and its own width on a terminal, plain and 120 columns elsewhere."""
     if not terminal:
         return Screen(width=120)
-    return Screen(max(80, shutil.get_terminal_size().columns), styled="NO_COLOR" not in os.environ)
+    return Screen(max(60, shutil.get_terminal_size().columns), styled="NO_COLOR" not in os.environ)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from distilkit.comparison import paired_tests, pairing, resampling
+from distilkit.comparison import paired_tests, pairing, recommend, resampling
 from distilkit.comparison.content import notes_on_candidates, refuse_other_judgements
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
@@ -52,6 +52,7 @@ def compare(
         asked |= {name: None for name in names if name not in asked}
     letters = assign(asked)
     means: list[tuple[Values, SystemMean]] = []
+    first: tuple[Values, dict[SystemMeasure, Vector]] | None = None
     found: list[Comparison] = []
     policies = {}
     for name, members in groups.items():
@@ -61,6 +62,7 @@ def compare(
         policies[name] = policy(members, names_of_measures, ids, queries)
         values = pairing.values_of(name, members, names_of_measures, ids)
         drawn = pairing.drawn_means(values) if options.hierarchical else {}
+        first = first or (values, drawn)
         found += pairing.comparisons(values, list(asked), options, drawn)
         means += [(values, one) for one in _means(values, options, drawn)]
     found = _corrected(found, correction)
@@ -69,7 +71,7 @@ def compare(
         replace(one, superscripts=superscripts(one.name, (one.set, one.measure), adjusted, letters, options.alpha))
         for _, one in sorted(means, key=lambda pair: names.index(pair[1].name))
     ]
-    return ComparisonResult(
+    result = ComparisonResult(
         baselines=tuple(asked),
         test=options.test,
         correction=options.correction,
@@ -92,6 +94,18 @@ def compare(
         sets={str(name): one for name, one in policies.items()} if len(groups) > 1 else {},
         sources=tuple(systems),
     )
+    return (
+        result
+        if first is None
+        else with_answer(result, first[0], recommend.not_separable_from_best(result, first[0], options, first[1]))
+    )
+
+
+def with_answer(result: ComparisonResult, values: Values, not_separable: Sequence[str]) -> ComparisonResult:
+    """Return a result with its answer, from the values of its first query set."""
+    measure = result.columns[0][1]
+    means = {name: values.means[name, measure] for name in values.names}
+    return replace(result, answer=recommend.answer(result, means, not_separable))
 
 
 def _by_set(systems: Sequence[System], eval_set: str | None) -> dict[str | None, list[System]]:

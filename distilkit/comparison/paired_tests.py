@@ -34,14 +34,14 @@ class TTest:
 
 def t_test(differences: Vector, level: float = 0.95) -> TTest:
     """Return the two-tailed paired t-test with the interval of the mean difference at a level of confidence."""
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtr
 
     n = len(differences)
     mean, error = float(np.mean(differences)), standard_error(differences)
     if error is None:
         return TTest(df=n - 1)
     t = mean / error
-    reach = float(stdtrit(n - 1, (1 + level) / 2)) * error
+    reach = quantile(n - 1, (1 + level) / 2) * error
     return TTest(
         df=n - 1,
         t=t,
@@ -54,9 +54,14 @@ def t_test(differences: Vector, level: float = 0.95) -> TTest:
 
 def widened(df: int, level: float, to: float) -> float:
     """Return how many times wider the t-test's interval at the level `to` is than that at `level`."""
+    return quantile(df, (1 + to) / 2) / quantile(df, (1 + level) / 2)
+
+
+def quantile(df: int, level: float) -> float:
+    """Return a quantile of Student's distribution."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(df, (1 + to) / 2) / stdtrit(df, (1 + level) / 2))
+    return float(stdtrit(df, level))
 
 
 def wins_ties_losses(differences: Vector) -> tuple[int, int, int]:

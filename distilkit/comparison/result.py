@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, TypedDict
 
+from distilkit.comparison.answer import BETTER, INCONCLUSIVE, WORSE, Answer
 from distilkit.comparison.paired_tests import MarginKind
 from distilkit.comparison.systems import System
 from distilkit.comparison.table import ResultTable
+from distilkit.runs.names import short_names
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class ComparisonResult:
     small letter that marks differences from it; `notes` are sentences on what was left out. `eval_set` is the query
     set's name where there is one, and `policy` its policy; `sets` holds the policy of each where there are several.
     `tables` are those asked for beside the means, `sources` the systems as they were read, for what goes deeper.
+    `answer` is what it comes to on the first measure.
     """
 
     baselines: tuple[str, ...]
@@ -120,6 +123,18 @@ class ComparisonResult:
     sets: dict[str, Policy] = field(default_factory=dict)
     tables: tuple[ResultTable, ...] = ()
     sources: tuple[System, ...] = field(default=(), repr=False, compare=False)
+    answer: Answer | None = field(default=None, repr=False)
+
+    @cached_property
+    def short(self) -> dict[str, str]:
+        """The systems' names as reports show them: without what all share."""
+        return short_names(self.names)
+
+    @property
+    def ranking(self) -> tuple[str, ...]:
+        """The systems' names by the first measure, the best first."""
+        first = self.answer.ranking if self.answer is not None else ()
+        return (*first, *(name for name in self.names if name not in first))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -140,6 +155,17 @@ class ComparisonResult:
     def level(self) -> float:
         """The intervals' level of confidence: 1 - the larger alpha."""
         return 1 - max(self.alpha)
+
+    @property
+    def intervals_corrected(self) -> bool:
+        """Whether intervals and p are of one test, the t-test, so that both can be corrected alike."""
+        return self.test == "t-test" and self.seeds == "mean"
+
+    def outcome(self, one: Comparison) -> str:
+        """Return `better`, `worse` or `inconclusive`, at the larger alpha after the correction."""
+        if one.p_adjusted is None or one.p_adjusted >= max(self.alpha):
+            return INCONCLUSIVE
+        return BETTER if one.mean_difference > 0 else WORSE
 
     def policies(self) -> dict[str | None, Policy]:
         """Return each set's policy."""
@@ -199,7 +225,10 @@ class ComparisonResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain value that `distilkit compare --format json` prints."""
-        value = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("sources", "tables")}
+        value = {
+            one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("sources", "tables", "answer")
+        }
+        value["answer"] = self.answer.to_json() if self.answer is not None else None
         value["systems"] = [asdict(one) for one in self.systems]
         dropped = () if self.equivalence else _EQUIVALENCE
         value["comparisons"] = [

@@ -18,8 +18,9 @@ _SCORES = ("positive_score", "negative_score")
 
 
 def of_set(result: ComparisonResult, eval_set: str | None) -> dict[str, System]:
-    """Return the systems of a query set by name."""
-    return {one.name: one for one in result.sources if not result.sets or one.eval_set == eval_set}
+    """Return the systems of a query set by name, the best by the first measure first."""
+    there = {one.name: one for one in result.sources if not result.sets or one.eval_set == eval_set}
+    return {name: there[name] for name in result.ranking if name in there}
 
 
 def first_set(result: ComparisonResult) -> dict[str, System]:

@@ -1,9 +1,10 @@
 """The sentences of a report: verdicts, legend, explanation of columns, evaluation policy."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from distilkit.comparison import pairing, wording
+from distilkit.comparison.answer import BETTER, WORSE
 from distilkit.comparison.result import Comparison, ComparisonResult, JudgedShares, Policy
 from distilkit.comparison.wording import Show, visible
 
@@ -25,33 +26,30 @@ def verdicts(result: ComparisonResult, show: Show = visible, rest: str = "") -> 
     for one in result.comparisons:
         pairs.setdefault((one.system, one.baseline), []).append(one)
     kinds = {system.name: system.kind for system in result.sources}
-    order = sorted(pairs, key=lambda pair: _ORDER.get(kinds.get(pair[0], "file"), 0))
+    rank = {name: place for place, name in enumerate(result.ranking)}
+
+    def importance(pair: tuple[str, str]) -> tuple[int, bool, int]:
+        system, baseline = pair
+        return _ORDER.get(kinds.get(system, "file"), 0), baseline != result.reference, rank[system]
+
+    order = sorted(pairs, key=importance)
     told = [_sentence(result, *pair, pairs[pair], show) for pair in order[:SENTENCES]]
     others = [one for pair in order[SENTENCES:] for one in pairs[pair]]
     return told + ([_counted(result, others, rest)] if others else [])
 
 
 def verdict(result: ComparisonResult, one: Comparison) -> str:
-    """Return what one comparison shows: better, worse, not shown to differ; non-inferior, equivalent."""
+    """Return what one comparison shows: better, worse, non-inferior or inconclusive, and whether equivalent."""
     if one.p is None:
         if one.wins == one.losses == 0:
             return "equal on every query"
         return f"{'higher' if one.mean_difference > 0 else 'lower'} by the same on every query, which cannot be tested"
-    said, margin = outcome(result, one), wording.amount(result)
-    if said == "worse" and one.non_inferior:
-        said += f", yet non-inferior at {margin}"
-    elif said == "not shown to differ" and one.non_inferior is not None:
-        said += f", {'' if one.non_inferior else 'nor to be '}non-inferior at {margin}"
+    said, margin = result.outcome(one), wording.margin(result)
+    if one.non_inferior and said != BETTER:
+        said = f"{WORSE}, yet {margin}" if said == WORSE else margin
     if one.equivalent is not None:
-        said += f", {'' if one.equivalent else 'not shown to be '}equivalent within {margin}"
+        said += f", {'' if one.equivalent else 'not shown to be '}{wording.within(result)}"
     return said
-
-
-def outcome(result: ComparisonResult, one: Comparison) -> str:
-    """Return `better`, `worse` or `not shown to differ`, at the larger alpha after the correction."""
-    if one.p_adjusted is None or one.p_adjusted >= max(result.alpha):
-        return "not shown to differ"
-    return "better" if one.mean_difference > 0 else "worse"
 
 
 def _sentence(result: ComparisonResult, system: str, baseline: str, rows: Sequence[Comparison], show: Show) -> str:
@@ -64,21 +62,16 @@ def _sentence(result: ComparisonResult, system: str, baseline: str, rows: Sequen
             figures = f"{measure} {difference} {_interval(result, one)}, p {_short(one.p_adjusted)}"
         told.setdefault(verdict(result, one), []).append(figures)
     parts = [f"{said} ({'; '.join(figures)})" for said, figures in told.items()]
-    return f"{show(system)} against {show(baseline)}: {'; '.join(parts)}."
+    return f"{show(result.short[system])} against {show(result.short[baseline])}: {'; '.join(parts)}."
 
 
 def _interval(result: ComparisonResult, one: Comparison) -> str:
     """Return the interval that goes with a comparison's corrected p; one that does not is called uncorrected."""
     if result.correction == "none":
         return wording.interval(one)
-    if not _agree(result):
+    if not result.intervals_corrected:
         return f"{wording.interval(one)} uncorrected"
     return wording.interval(pairing.corrected_interval(one, max(result.alpha), result.family))
-
-
-def _agree(result: ComparisonResult) -> bool:
-    """Return whether intervals and p are of one test, the t-test, so that both can be corrected alike."""
-    return result.test == "t-test" and result.seeds == "mean"
 
 
 def _short(p: float) -> str:
@@ -86,7 +79,7 @@ def _short(p: float) -> str:
 
 
 def _counted(result: ComparisonResult, others: Sequence[Comparison], rest: str) -> str:
-    counts = Counter(outcome(result, one) for one in others)
+    counts = Counter(result.outcome(one) for one in others)
     parts = [f"{count} {name}" for name, count in counts.most_common()]
     return f"{len(others)} further comparisons: {', '.join(parts)}{f' ({rest})' if rest else ''}."
 
@@ -104,33 +97,44 @@ def columns(result: ComparisonResult) -> list[str]:
         f"Difference: system - baseline over the same queries, with its {wording.level(result)} interval (not "
         "corrected); dz: Cohen's, the mean difference over its deviation; W/T/L: queries won, tied, lost; queries "
         "needed: for a difference this large to be found with power 0.8 at 0.05; "
-        f"{wording.NOTHING}: cannot be tested, the difference does not vary.",
+        f"{wording.NOTHING}: cannot be tested, since the difference does not vary.",
         *_margins(result),
     ]
 
 
-def policy(result: ComparisonResult, show: Show = visible) -> list[str]:
-    """Return the sentences on queries, order, files and what was left out; `show` writes names."""
+def policy(result: ComparisonResult, show: Show = visible, files: int | None = None) -> list[str]:
+    """Return the sentences on queries, order, files and what was left out; `show` writes names.
+
+    Of more than `files` systems the files are left out.
+    """
     orders = {(facts["order"], facts["scores"]) for facts in result.policies().values()}
     return [
-        *(line for name, facts in result.policies().items() for line in _of_set(name, facts, show)),
+        *(
+            line
+            for name, facts in result.policies().items()
+            for line in _of_set(name, facts, show, result.short, files)
+        ),
         *(f"Order of results: {order}. Scores: {scores}." for order, scores in orders),
         *(show(note) for note in result.notes),
     ]
 
 
-def _of_set(name: str | None, facts: Policy, show: Show) -> list[str]:
+def _of_set(name: str | None, facts: Policy, show_text: Show, short: Mapping[str, str], files: int | None) -> list[str]:
+
+    def show(name: str) -> str:
+        return show_text(short.get(name, name))
+
     judged = facts["queries"] == "judged"
     mode = "every judged query counts" if judged else f"those that every system answered; {facts['left_out']} left out"
     missing = "Judged queries without results" + (", scored 0" if judged else "")
-    of_set = f" of the set {show(name)}" if name else ""
+    of_set = f" of the set {show_text(name)}" if name else ""
     return [
         f"Queries: {facts['n']}{of_set} ({mode}).",
         *_counts(missing, facts["missing"], show),
         *_counts("Queries with results but no judgements, ignored", facts["unjudged"], show),
         *_counts("Queries that are documents themselves, left out of their own results", facts["own"], show),
         *_judged(facts["judged"], show),
-        *_files(facts, show),
+        *(_files(facts, show) if files is None or len(facts["runs"]) <= files else ()),
     ]
 
 
@@ -163,23 +167,25 @@ def family(result: ComparisonResult, what: str = "p") -> str:
 
 def _letters(result: ComparisonResult, show: Show) -> str:
     """Return the line that says what the letters mean."""
-    small, capital = f"p < {max(result.alpha):g}", f"p < {min(result.alpha):g}"
+    two = len(result.alpha) > 1
     pairs = [
-        f"{letter.upper()}/{letter} {show(name)}" if len(result.alpha) > 1 else f"{letter} {show(name)}"
-        for name, letter in result.letters.items()
+        f"{letter.upper() if two else letter} ({show(result.short[name])})" for name, letter in result.letters.items()
     ]
-    what = "p and intervals in sentences" if _agree(result) else "p"
-    strength = f"capital: {capital}, small: {small}" if len(result.alpha) > 1 else small
+    strength = f"p < {max(result.alpha):g}"
+    if two:
+        strength = f"capital p < {min(result.alpha):g}, small {strength}"
+    what = "p and intervals in sentences" if result.intervals_corrected else "p"
     return (
-        f"A letter after a mean: better or worse than this system beyond chance ({', '.join(pairs)}; {strength}; "
-        f"{wording.test_name(result)}, {family(result, what)})."
+        f"Superscripts: significantly different from {', '.join(pairs)}; {strength} "
+        f"({wording.test_name(result)}, {family(result, what)})."
     )
 
 
 def _star(result: ComparisonResult, show: Show) -> list[str]:
     if not any(one.baseline == result.reference for one in result.comparisons):
         return []
-    return [f"*: non-inferior to {show(result.reference)} at {wording.amount(result)} (one-sided t-test, {_LEVEL})."]
+    what = f"non-inferior to {show(result.short[result.reference])} ({wording.amount(result)}"
+    return [f"*: {what}; one-sided t-test, {_LEVEL})."]
 
 
 def _seeds(result: ComparisonResult) -> list[str]:
@@ -191,12 +197,12 @@ def _seeds(result: ComparisonResult) -> list[str]:
 
 def _margins(result: ComparisonResult) -> list[str]:
     relative = result.margin_kind == "relative"
-    bound = f"above {100 * (1 - result.margin):.4g}%" if relative else f"above the baseline - {result.margin:.4g}"
+    bound = f"above {100 * (1 - result.margin):.4g} %" if relative else f"above the baseline - {result.margin:.4g}"
     of = " of the baseline" if relative else ""
-    lines = [f"'{wording.margin(result)}' (non-inferior): one-sided t-test that the system is {bound}{of}, {_LEVEL}."]
+    lines = [f"{wording.margin(result)}: one-sided t-test that the system is {bound}{of}, {_LEVEL}."]
     if result.equivalence:
         lines.append(
-            f"'{wording.within(result)}' (equivalent): two one-sided t-tests that the system is neither worse nor "
+            f"{wording.within(result)}: two one-sided t-tests that the system is neither worse nor "
             f"better than the baseline by the margin, {_LEVEL}."
         )
     return lines

@@ -47,9 +47,9 @@ class ResultTable:
         }
 
 
-def label(text: str) -> Cell:
-    """Return the cell of a row's label."""
-    return Cell(text, text)
+def label(name: str, short: str = "") -> Cell:
+    """Return the cell of a row's label, which shows a short name where there is one."""
+    return Cell(name, short or name)
 
 
 EMPTY = Cell(None, "-")

@@ -1,7 +1,7 @@
 """Names and figures as tables and sentences write them."""
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from distilkit.comparison.result import Comparison, ComparisonResult
 
@@ -25,35 +25,6 @@ def visible(text: str) -> str:
         one if not unicodedata.category(one).startswith("C") and one not in "\u2028\u2029" else ascii(one)[1:-1]
         for one in text
     )
-
-
-def labels(names: Iterable[str]) -> dict[str, str]:
-    """Return each run's name without the suite's name and without the last words that all runs of the suite share.
-
-    `table/tinybert-bert_cat-seed1` and `table/fine_tune-bert_cat-seed1` are `tinybert…` and `fine_tune…`. Names that
-    stand alone, or would not be told apart, stay as they are.
-    """
-    found = {name: name for name in names}
-    suites: dict[str, list[str]] = {}
-    for name in found:
-        suite, slash, _ = name.rpartition("/")
-        if slash:
-            suites.setdefault(suite, []).append(name)
-    for suite, members in suites.items():
-        if len(members) > 1:
-            own = {name: name.removeprefix(f"{suite}/") for name in members}
-            shared = _shared_end(list(own.values()))
-            found |= {name: f"{tail.removesuffix(shared)}…" if shared else tail for name, tail in own.items()}
-    return found if len(set(found.values())) == len(found) else {name: name for name in found}
-
-
-def _shared_end(texts: list[str]) -> str:
-    """Return the words, each behind a hyphen, that all texts end with; each keeps a word of its own."""
-    words = [text.split("-") for text in texts]
-    count = 0
-    while all(len(one) > count + 1 for one in words) and len({one[-count - 1] for one in words}) == 1:
-        count += 1
-    return "".join(f"-{word}" for word in words[0][len(words[0]) - count :])
 
 
 def number(value: float | None) -> str:
@@ -86,18 +57,18 @@ def answer(value: bool | None) -> str:
 
 
 def amount(result: ComparisonResult) -> str:
-    """Return the margin: `3%`, or `0.01` where it is absolute."""
-    return f"{100 * result.margin:.4g}%" if result.margin_kind == "relative" else f"{result.margin:.4g}"
+    """Return the margin: `3 %`, or `0.01` where it is absolute."""
+    return f"{100 * result.margin:.4g} %" if result.margin_kind == "relative" else f"{result.margin:.4g}"
 
 
 def margin(result: ComparisonResult) -> str:
-    """Return non-inferiority as a column's head: `not 3% worse`."""
-    return f"not {amount(result)} worse"
+    """Return non-inferiority as a verdict and a column's head: `non-inferior (3 %)`."""
+    return f"non-inferior ({amount(result)})"
 
 
 def within(result: ComparisonResult) -> str:
-    """Return equivalence as a column's head: `within 3%`."""
-    return f"within {amount(result)}"
+    """Return equivalence as a verdict and a column's head: `equivalent (±3 %)`."""
+    return f"equivalent (±{amount(result)})"
 
 
 def test_name(result: ComparisonResult) -> str:
@@ -111,5 +82,5 @@ def correction_name(result: ComparisonResult) -> str:
 
 
 def level(result: ComparisonResult) -> str:
-    """Return the intervals' level of confidence: `95%`."""
-    return f"{100 * result.level:.4g}%"
+    """Return the intervals' level of confidence: `95 %`."""
+    return f"{100 * result.level:.4g} %"

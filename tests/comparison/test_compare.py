@@ -39,7 +39,7 @@ def test_the_json_has_the_stated_keys():
     value = compare(table()).to_json()
     assert list(value) == [
         "baselines", "test", "correction", "family", "alpha", "margin", "policy", "systems", "comparisons",
-        "margin_kind", "pairs", "eval_set", "letters", "notes", "seeds", "equivalence", "sets",
+        "margin_kind", "pairs", "eval_set", "letters", "notes", "seeds", "equivalence", "sets", "answer",
     ]  # fmt: skip
     assert list(value["systems"][0]) == [
         "name", "measure", "n", "mean", "ci_low", "ci_high", "seeds", "superscripts", "set"
@@ -284,4 +284,4 @@ def test_the_star_is_about_the_teacher_where_it_is_a_baseline(names, kinds, base
     result = compare(systems, baselines=baselines)
     assert result.reference == about
     assert result.starred("student", (None, "nDCG@10")) == (about == "bm25")
-    assert any(line.startswith(f"*: non-inferior to {about} at 3%") for line in legend(result))
+    assert any(line.startswith(f"*: non-inferior to {about.replace('bm25', 'BM25')} (3 %; ") for line in legend(result))

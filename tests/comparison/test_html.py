@@ -9,7 +9,8 @@ from finished_runs import finished_runs
 
 from distilkit.comparison.compare import compare
 from distilkit.comparison.render import render
-from distilkit.comparison.render.html import RESULTS, differing, drill
+from distilkit.comparison.render.drill import RESULTS, drill
+from distilkit.comparison.render.html import differing
 from distilkit.comparison.systems import System, read_systems
 
 NASTY = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> & {{ 7*7 }} \x1b[31m"
@@ -55,11 +56,13 @@ def page(result):
 
 
 def test_the_page_has_all_parts(page):
-    for id_ in ("means", "tables", "plots", "comparisons", "queries", "configuration", "policy", "data"):
+    for id_ in ("answer", "means", "tables", "plots", "comparisons", "queries", "configuration", "policy", "data"):
         assert id_ in page.ids
     text = " ".join(page.text.split())
     for words in (
         "5 systems on test",
+        "Query set test (16 queries) Baseline teacher Margin 3 %",
+        "Difference to teacher in nDCG@10",
         "Effectiveness and cost",
         "nDCG@10 by re-ranking depth",
         "Training time",
@@ -71,7 +74,8 @@ def test_the_page_has_all_parts(page):
         "distilkit 0.0.9",
     ):
         assert words in text, words
-    assert page.tags.count("svg") == 7
+    # A plot each, and a line of the forest plot for each system.
+    assert page.tags.count("svg") == 7 + 5
 
 
 def test_it_needs_no_network(page):
@@ -89,24 +93,24 @@ def test_ids_are_of_one_element_each(page):
 
 def test_the_drill_down_has_both_rankings_with_grades(page, result):
     (data,) = json.loads(page.scripts[0])
-    assert data["systems"] == ["bm25", "teacher", "s-label_only", "s", "other"]
+    assert data["systems"] == ["s", "teacher", "other", "s-label_only", "bm25"]
+    assert data["short"][3:] == ["s · label-only", "BM25"]
+    assert data["systems"][data["baseline"]] == "teacher"
     assert data["measures"] == ["nDCG@10", "RR@10"]
     assert len(data["queries"]) == data["total"] == 16
     query = data["queries"][0]
-    assert query["values"][0][3] == round(result.sources[3].per_query["nDCG@10"][query["id"]], 4)
+    assert query["values"][0][0] == round(result.sources[3].per_query["nDCG@10"][query["id"]], 4)
     assert {len(ranking) for ranking in query["rankings"]} == {20}
-    grades = dict(query["documents"])
+    grades = {data["documents"][int(place)]: grade for place, grade in query["grades"].items()}
     assert (grades.get("d0"), grades.get("d3"), grades.get("d1")) == (2, 1, None)
-    scores = [score for _, score in query["rankings"][3]]
+    scores = [score for _, score in query["rankings"][0]]
     assert scores == sorted(scores, reverse=True)
     spreads = [max(one["values"][0]) - min(one["values"][0]) for one in data["queries"]]
     assert spreads == sorted(spreads, reverse=True)
 
 
 def test_the_configuration_shows_what_differs_alone(result):
-    names, rows = differing(result)
-    assert names == ["s-label_only", "s", "other"]
-    assert rows == [("strategy.name", ["fine_tune", "prediction", "prediction"])]
+    assert differing(result) == [("strategy.name", [("prediction", "s, other"), ("fine_tune", "s · label-only")])]
 
 
 def test_no_name_becomes_markup():
@@ -119,7 +123,7 @@ def test_no_name_becomes_markup():
     assert "{{ 7*7 }}" in page.text
     assert "\x1b" not in text
     (data,) = json.loads(page.scripts[0])
-    assert data["systems"][1] == NASTY
+    assert NASTY in data["systems"]
     assert {one["id"] for one in data["queries"]} == set(queries)
 
 

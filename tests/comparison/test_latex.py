@@ -33,17 +33,17 @@ def systems(names, measures=MEASURES[:2], spread=0.1, eval_set=None):
 
 
 def test_the_paper_s_marks():
-    text = render(compare(systems(["BERT", "TinyBERT", "x"]), baselines=["BERT:B", "TinyBERT:T"]), "latex")
+    text = render(compare(systems(["BERT", "TinyBERT", "x"]), baselines=["BERT:B", "TinyBERT:T"]), "longtable")
     row = next(line for line in text.splitlines() if line.startswith("x &"))
     assert row.count(r"\textbf{") == 2
     assert row.count(r"}\textsuperscript{*BT}") == 2
     assert r"\toprule" in text
-    assert "B/b BERT, T/t TinyBERT" in text
+    assert "significantly different from B (BERT), T (TinyBERT)" in text
 
 
 def test_sets_share_a_head():
     found = compare([*systems(["a", "b"], eval_set="dev_1"), *systems(["a", "b"], eval_set="dl19")])
-    text = render(found, "latex")
+    text = render(found, "longtable")
     assert r"\multicolumn{2}{c}{dev\_1 (40 queries)} & \multicolumn{2}{c}{dl19 (40 queries)}" in text
     assert r"\cmidrule(lr){2-3}\cmidrule(lr){4-5}" in text
 
@@ -60,6 +60,41 @@ def test_special_characters(text, source):
     assert escaped(text) == source
 
 
+CLASSES = {"article": r"\documentclass[twocolumn]{article}", "acmart": r"\documentclass[sigconf,nonacm]{acmart}"}
+
+
+@pytest.mark.parametrize("document", CLASSES)
+@pytest.mark.parametrize(
+    "names", [["base", NASTY], [f"system-{number}" for number in range(60)]], ids=["any name", "60"]
+)
+def test_the_tables_fit_papers_of_two_columns(tmp_path, document, names):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("needs pdflatex")
+    if subprocess.run(["kpsewhich", f"{document}.cls"], capture_output=True).returncode:
+        pytest.skip(f"needs {document}")
+    (tmp_path / "tables.tex").write_text(render(compare(systems(names, MEASURES, spread=0.3)), "latex"))
+    begin = f"{CLASSES[document]}\n\\usepackage{{array,booktabs,xcolor}}\n\\begin{{document}}\n"
+    if document == "acmart":
+        begin += "\\title{T}\\author{A}\\affiliation{\\country{C}}\\maketitle\n"
+    (tmp_path / "paper.tex").write_text(f"{begin}Table \\ref{{tab:means}}.\n\\input{{tables}}\n\\end{{document}}\n")
+    for _ in range(2):
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+        log = (tmp_path / "paper.log").read_text(errors="replace")
+        assert done.returncode == 0, log[-2000:]
+    said = [line for line in log.splitlines() if line.startswith("LaTeX Warning") or "Overfull" in line]
+    assert said == []
+
+
+def test_the_tables_are_floats_over_both_columns_with_the_forest_plot():
+    text = render(compare(systems(["base", "x", "y"])), "latex")
+    assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 2
+    assert text.count(r"\begin{picture}") == 3
+    assert r"\toprule" in text
+    assert r"\begin{longtable}" not in text
+    assert "documentclass" not in text
+
+
 @pytest.mark.parametrize(
     ("found", "pages"),
     [
@@ -73,7 +108,7 @@ def test_special_characters(text, source):
 def test_it_compiles_without_a_warning(tmp_path, found, pages):
     if shutil.which("pdflatex") is None:
         pytest.skip("needs pdflatex")
-    (tmp_path / "table.tex").write_text(render(found, "latex"))
+    (tmp_path / "table.tex").write_text(render(found, "longtable"))
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True)
     log = (tmp_path / "table.log").read_text(errors="replace")

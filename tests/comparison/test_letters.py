@@ -5,7 +5,6 @@ import itertools
 import pytest
 
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
-from distilkit.comparison.wording import labels
 from distilkit.errors import UserError
 
 NAMES = ["bm25", "teacher", "x:t", "student"]
@@ -94,8 +93,3 @@ def test_superscripts_are_capital_for_the_smaller_alpha_and_in_the_baselines_ord
     # Two baselines mark each other.
     both = {("RR@10", frozenset(("teacher", "bm25"))): 0.02}
     assert [superscripts(name, "RR@10", both, letters, (0.05, 0.01)) for name in letters] == ["b", "t"]
-
-
-def test_short_names_keep_a_word_of_their_own():
-    assert labels(["s/a", "s/b-a"]) == {"s/a": "a", "s/b-a": "b-a"}
-    assert labels(["s/x-a", "s/b-a"]) == {"s/x-a": "x…", "s/b-a": "b…"}

@@ -108,11 +108,11 @@ def test_plots_without_data_are_not_made_and_names_break_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         files = plots.save(compare(systems), tmp_path)
-    assert {one.stem for one in files} == {"waterfall"}
+    assert {one.stem for one in files} == {"forest", "waterfall"}
     text = (tmp_path / "waterfall.svg").read_text()
     assert "$x_{1}$ &lt;b&gt; \\x1b[31m" in text
     assert "\x1b" not in text
-    (again,) = plots.inline(compare(systems))
+    (again,) = plots.inline(compare(systems), without=("forest",))
     assert again[0] == "Differences by query"
     assert again[1].startswith("<svg")
     assert "<?xml" not in again[1]
@@ -121,7 +121,7 @@ def test_plots_without_data_are_not_made_and_names_break_nothing(tmp_path):
 def test_equal_results_are_equal_files(tmp_path):
     systems = [System(name, {"RR@10": {"q": one, "p": 0.5}}) for name, one in (("a", 0.1), ("b", 0.3))]
     first, second = (plots.save(compare(systems), tmp_path / name) for name in "ab")
-    assert len(first) == 3
+    assert len(first) == 6
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
 
 

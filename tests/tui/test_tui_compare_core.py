@@ -13,7 +13,6 @@ import pytest
 from comparing_runs import change, results
 
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.wording import labels
 from distilkit.data.sources import BeirSource
 from distilkit.errors import UserError
 from distilkit_tui.core.comparing import CORRECTIONS, Question, answer, caveat, points, read, with_margin
@@ -107,8 +106,8 @@ def test_differences_add_up_to_the_comparison(result: ComparisonResult) -> None:
 
 def test_two_rankings_with_judgements_texts_and_places(result: ComparisonResult, runs: Path) -> None:
     query = "q26"
-    assert query_texts(result, COLUMN, [query, "nope"], runs) == {query: "what planet cold"}
-    one, other = sides(result, COLUMN, ("bm25", "one_layer"), query, runs)
+    assert query_texts(result, COLUMN, [query, "nope"]) == {query: "what planet cold"}
+    one, other = sides(result, COLUMN, ("bm25", "one_layer"), query)
     assert one.hits is not None
     assert other.hits is not None
     assert [hit.rank for hit in one.hits] == list(range(1, 11))
@@ -131,20 +130,20 @@ def test_texts_come_from_the_collection_of_the_run_alone(result: ComparisonResul
     other = artifacts / "4567" / "content"
     other.mkdir(parents=True)
     BeirSource(copy).write(other)
-    _, side = sides(result, COLUMN, ("bm25", "one_layer"), "q26", runs)
+    _, side = sides(result, COLUMN, ("bm25", "one_layer"), "q26")
     assert "the deep planet of cold planet" in {hit.text for hit in side.hits or ()}
     # A set with data of its own says not which collection it is: with two that fit there are no texts.
     record = json.loads((runs / "distilled" / "run.json").read_text())
     record["resolved"]["evaluate"]["sets"] = {"test": {"data": {"path": "elsewhere"}}}
     change(runs / "distilled" / "run.json", **record)
     again = answer(read(["distilled"], runs), Question())
-    assert query_texts(again, COLUMN, ["q26"], runs) == {}
+    assert query_texts(again, COLUMN, ["q26"]) == {}
     shutil.rmtree(artifacts / "4567")
-    assert query_texts(again, COLUMN, ["q26"], runs) == {"q26": "what planet cold"}
+    assert query_texts(again, COLUMN, ["q26"]) == {"q26": "what planet cold"}
     (artifacts / "0123" / "content" / "manifest.json").write_text("{")
-    assert query_texts(again, COLUMN, ["q26"], runs) == {"q26": "what planet cold"}  # opened before
+    assert query_texts(again, COLUMN, ["q26"]) == {"q26": "what planet cold"}  # opened before
     shutil.rmtree(artifacts)
-    assert query_texts(again, COLUMN, ["q26"], runs) == {}
+    assert query_texts(again, COLUMN, ["q26"]) == {}
 
 
 def test_the_frontier_and_who_dominates(result: ComparisonResult) -> None:
@@ -181,14 +180,6 @@ def test_configurations_side_by_side(runs: Path) -> None:
     assert set(changed) < set(every)
     assert side_by_side(three[:1], only_changed=True).keys() == side_by_side(three[:1], only_changed=False).keys()
     assert side_by_side([], only_changed=True) == {}
-
-
-def test_names_of_a_suite_are_told_apart_by_what_is_their_own() -> None:
-    names = ["bm25", *(f"table/{own}-bert_cat_L3-teacher-seed1" for own in ("tinybert", "tinybert+hard", "kd")), "a/b"]
-    assert list(labels(names).values()) == ["bm25", "tinybert…", "tinybert+hard…", "kd…", "a/b"]
-    assert labels(["t/x-seed1", "t/x-seed2"]) == {"t/x-seed1": "x-seed1", "t/x-seed2": "x-seed2"}
-    assert labels(["t/x", "u/x", "t/y", "u/y"])["t/x"] == "t/x", "what is no longer told apart stays whole"
-    assert labels([]) == {}
 
 
 def test_every_key_does_something_and_the_screens_do_without_torch() -> None:

@@ -128,7 +128,7 @@ KEYS: dict[str, tuple[str, tuple[Key, ...]]] = {
             Key("y", "pane('log_y')", "loss on a logarithmic axis"),
             Key("e", "export", "write it as Markdown, LaTeX, HTML, JSON", "export"),
             Key("Y", "copy", "copy the command line that prints the same", shown="Y"),
-            Key("escape", "back", "back to the means, then to all runs", "back"),
+            Key("escape", "back", "back to the answer, then to all runs", "back"),
         ),
     ),
 }

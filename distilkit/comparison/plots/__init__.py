@@ -3,12 +3,12 @@
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilkit.comparison.plots import curves, distributions, effectiveness, style
+from distilkit.comparison.plots import curves, distributions, effectiveness, forest, style
 from distilkit.comparison.result import ComparisonResult
 from distilkit.errors import UserError
 from distilkit.files import atomic_path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 
 PLOTS: dict[str, tuple[str, Callable[[ComparisonResult], "Figure | None"]]] = {
+    "forest": ("Differences to the baseline", forest.draw_forest),
     "frontier": ("Effectiveness against cost", effectiveness.draw_frontier),
     "waterfall": ("Differences by query", effectiveness.draw_waterfall),
     "learning-curves": ("Learning curves", curves.draw_validation),
@@ -48,9 +49,9 @@ def save(result: ComparisonResult, folder: Path) -> list[Path]:
     return written
 
 
-def inline(result: ComparisonResult) -> Iterator[tuple[str, str]]:
-    """Yield title and SVG element of each plot that there are data for, to be put into an HTML page."""
-    for name, drawn in _drawn(result):
+def inline(result: ComparisonResult, without: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """Yield title and SVG element of each plot that there are data for, but for some, to be put into a page."""
+    for name, drawn in _drawn(result, without):
         yield PLOTS[name][0], _element(_bytes(drawn, "svg").decode())
 
 
@@ -61,8 +62,10 @@ def _element(text: str) -> str:
     return re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
 
 
-def _drawn(result: ComparisonResult) -> "Iterator[tuple[str, Figure]]":
+def _drawn(result: ComparisonResult, without: Collection[str] = ()) -> "Iterator[tuple[str, Figure]]":
     for name, (_, draw) in PLOTS.items():
+        if name in without:
+            continue
         with style.look(name), _any_letter():
             drawn = draw(result)
             if drawn is not None:

@@ -31,13 +31,16 @@ def draw_training_scores(result: ComparisonResult) -> "Figure | None":
         return None
     figure = style.figure(7.2, 3.6)
     axes = figure.subplots()
-    for place, (name, (positive, negative)) in enumerate(found.items()):
+    names = style.chosen(result, found)
+    for place, name in enumerate(names):
+        positive, negative = found[name]
         colour = style.of(place)["color"]
-        axes.plot(*zip(*positive, strict=True), label=style.named(name, found), linewidth=1.3, color=colour)
+        axes.plot(*zip(*positive, strict=True), label=style.named(result.short[name]), linewidth=1.3, color=colour)
         axes.plot(*zip(*negative, strict=True), linewidth=1.0, linestyle="--", color=colour)
     axes.set_xlabel("training step")
     axes.set_ylabel("mean score (dashed: negatives)")
-    style.legend(axes, len(found))
+    style.legend(axes, len(names))
+    style.left_out(figure, len(names), len(found))
     return figure
 
 
@@ -51,13 +54,22 @@ def _draw(
         return None
     figure = style.figure(7.2, 3.6)
     axes = figure.subplots()
-    for place, (name, line) in enumerate(lines.items()):
+    names = style.chosen(result, lines)
+    for name, line in lines.items():
+        if name not in names:
+            axes.plot(*zip(*line, strict=True), color=style.REST, linewidth=0.8)
+    for place, name in enumerate(names):
         axes.plot(
-            *zip(*line, strict=True), label=style.named(name, lines), markersize=4, linewidth=1.3, **style.of(place)
+            *zip(*lines[name], strict=True),
+            label=style.named(result.short[name]),
+            markersize=4,
+            linewidth=1.3,
+            **style.of(place),
         )
     if log:
         style.logarithmic(axes)
     axes.set_xlabel(across)
     axes.set_ylabel(f"{measure} on validation queries")
-    style.legend(axes, len(lines))
+    style.legend(axes, len(names))
+    style.left_out(figure, len(names), len(lines), "grey lines")
     return figure

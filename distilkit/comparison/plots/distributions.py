@@ -62,18 +62,19 @@ def scores_by_relevance(system: System) -> list[tuple[Vector, Vector]]:
 def _draw(
     result: ComparisonResult, fill: Callable[["Axes", list[tuple[Vector, Vector]]], None], across: str
 ) -> "Figure | None":
-    systems = list(run_files.first_set(result).items())[-style.PANELS :]
-    found = {name: scores for name, system in systems if (scores := scores_by_relevance(system))}
+    systems = run_files.first_set(result)
+    found = {name: scores for name in style.chosen(result, systems) if (scores := scores_by_relevance(systems[name]))}
     if not found:
         return None
     figure, axes = style.panels(len(found))
     for panel, (name, per_query) in zip(axes, found.items(), strict=True):
         fill(panel, per_query)
-        panel.set_title(style.named(name, found), fontsize=8)
+        panel.set_title(style.named(result.short[name]), fontsize=8)
         panel.set_xlabel(across)
         panel.set_yticks([])
         panel.locator_params(axis="x", nbins=4)
         panel.legend(fontsize=7, handlelength=1.4)
+    style.left_out(figure, len(found), len(systems))
     return figure
 
 

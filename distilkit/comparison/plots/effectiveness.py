@@ -21,25 +21,32 @@ def draw_frontier(result: ComparisonResult) -> "Figure | None":
         return None
     figure = style.figure(7.2, 4.0)
     axes = figure.subplots()
-    for place, (x, one) in enumerate(points):
+    best = frontier([(x, one.mean) for x, one in points])
+    names = style.chosen(
+        result, (one.name for _, one in points), [one.name for x, one in points if (x, one.mean) in best]
+    )
+    for x, one in points:
+        if one.name not in names:
+            axes.plot(x, one.mean, "o", color=style.REST, markersize=5)
+    for place, (x, one) in enumerate(point for point in points if point[1].name in names):
         look = {**style.of(place), "linestyle": "none"}
         error = (
             None if one.ci_low is None or one.ci_high is None else [[one.mean - one.ci_low], [one.ci_high - one.mean]]
         )
         axes.errorbar(
-            x, one.mean, yerror(error), capsize=3, markersize=7, label=style.named(one.name, result.names), **look
+            x, one.mean, yerror(error), capsize=3, markersize=7, label=style.named(result.short[one.name]), **look
         )
-    best = frontier([(x, one.mean) for x, one in points])
     best.append((max(x for x, _ in points), best[-1][1]))
     axes.step(*zip(*best, strict=True), where="post", color=style.BLACK, linewidth=1, linestyle=":", label="frontier")
     for one in result.systems:
         free = one.name == "bm25" and (one.set, one.measure) == result.columns[0]
         if free and one.name not in {point.name for _, point in points}:
-            axes.axhline(one.mean, color="#777777", linewidth=1, linestyle="--", label="bm25, re-ranking nothing")
+            axes.axhline(one.mean, color="#777777", linewidth=1, linestyle="--", label="BM25 (no re-ranking)")
     style.logarithmic(axes)
     axes.set_xlabel(axis)
-    axes.set_ylabel(f"{result.label(result.columns[0])}, {100 * result.level:.4g}% interval")
-    style.legend(axes, len(points) + 2)
+    axes.set_ylabel(f"{result.label(result.columns[0])}, {100 * result.level:.4g} % interval")
+    style.legend(axes, len(names) + 2)
+    style.left_out(figure, len(names), len(points), "grey points")
     return figure
 
 
@@ -77,17 +84,19 @@ def _points(found: dict[str, float | None], means: dict[str, SystemMean]) -> lis
 
 
 def draw_waterfall(result: ComparisonResult) -> "Figure | None":
-    """Return the sorted differences by query from the first baseline on the first measure, a panel per system."""
-    column, baseline = result.columns[0], result.baselines[0]
-    rows = [one for one in result.comparisons if (one.set, one.measure) == column and one.baseline == baseline][
-        : style.PANELS
-    ]
+    """Return the sorted differences by query from the answer's baseline on the first measure, a panel per system."""
+    column, baseline = result.columns[0], result.reference
+    rows = {
+        one.system: one for one in result.comparisons if (one.set, one.measure) == column and one.baseline == baseline
+    }
     systems = run_files.first_set(result)
     if not rows or baseline not in systems:
         return None
+    count = len(rows)
+    rows = {name: rows[name] for name in style.chosen(result, rows)}
     figure, axes = style.panels(len(rows))
     there = systems[baseline].per_query[column[1]]
-    for panel, one in zip(axes, rows, strict=True):
+    for panel, one in zip(axes, rows.values(), strict=True):
         values = systems[one.system].per_query[column[1]]
         differences = np.sort([values[query] - there[query] for query in values.keys() & there.keys()])[::-1]
         edges = np.arange(len(differences) + 1)
@@ -95,9 +104,10 @@ def draw_waterfall(result: ComparisonResult) -> "Figure | None":
         panel.stairs(np.minimum(differences, 0), edges, fill=True, color=style.RED)
         panel.axhline(0, color=style.BLACK, linewidth=0.6)
         panel.set_title(
-            f"{style.named(one.system, result.names)}\n{one.wins} won, {one.ties} tied, {one.losses} lost", fontsize=8
+            f"{style.named(result.short[one.system])}\n{one.wins} won, {one.ties} tied, {one.losses} lost", fontsize=8
         )
         panel.set_xticks([])
     figure.supxlabel("queries, sorted", fontsize=8)
-    figure.supylabel(f"{result.label(column)} - {style.named(baseline, result.names)}", fontsize=8)
+    figure.supylabel(f"{result.label(column)} - {style.named(result.short[baseline])}", fontsize=8)
+    style.left_out(figure, len(rows), count)
     return figure

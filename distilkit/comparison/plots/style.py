@@ -1,10 +1,12 @@
 """How all plots look: colours of Okabe and Ito, with a marker and a line of each system's own, readable in print."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from distilkit.comparison.wording import labels, visible
+from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.wording import visible
+from distilkit.runs.names import fitted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,9 +19,10 @@ COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, BLACK)
 """All but the yellow, which paper hardly shows."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
 LINES = ("-", "--", "-.", ":")
-PANELS = 12
-"""Small multiples of more systems than this show the first ones alone."""
-NAME = 34
+SHOWN = 12
+"""Of more systems than this, plots name those that matter."""
+REST = "#bbbbbb"
+NAME = 48
 
 _LOOK: dict[str, Any] = {
     "axes.grid": True,
@@ -31,6 +34,7 @@ _LOOK: dict[str, Any] = {
     "legend.fontsize": 8,
     "legend.frameon": False,
     "pdf.fonttype": 42,
+    "savefig.bbox": "tight",
     "savefig.dpi": 150,
     "svg.fonttype": "none",
     # A name is a name, whatever dollar signs it holds.
@@ -67,11 +71,11 @@ def figure(width: float = 6.4, height: float = 4.0) -> "Figure":
 
 
 def panels(count: int, height: float = 1.7) -> "tuple[Figure, list[Axes]]":
-    """Return a figure with a panel for each of some systems, up to three in a row."""
+    """Return a figure with a panel for each of some systems, up to three in a row, all on one scale up."""
     columns = min(3, count)
     rows = -(-count // columns)
     made = figure(3.2 * columns, height * rows + 0.3)
-    grid = made.subplots(rows, columns, squeeze=False)
+    grid = made.subplots(rows, columns, squeeze=False, sharey=True)
     axes = list(grid.flat)
     for spare in axes[count:]:
         spare.set_visible(False)
@@ -87,10 +91,30 @@ def of(place: int) -> dict[str, Any]:
     }
 
 
-def named(text: str, among: Iterable[str] = ()) -> str:
-    """Return a system's name as a label: less what it shares with the others of its suite, short where it is long."""
-    text = visible(labels(among).get(text, text))
-    return text if len(text) <= NAME else f"{text[: NAME // 2]}…{text[-(NAME // 2) :]}"
+def chosen(result: ComparisonResult, names: Iterable[str], first: Sequence[str] = ()) -> list[str]:
+    """Return, the best first, those of some systems that a plot names.
+
+    They are the baselines, the best, the recommended one, then `first`, and of the others as many as there is room for.
+    """
+    given = set(names)
+    there = [name for name in result.ranking if name in given]
+    answer = result.answer
+    told = [*result.baselines[:3], *([answer.best, answer.recommended] if answer is not None else [])]
+    kept = [name for name in dict.fromkeys([*told, *first, *there]) if name in there][:SHOWN]
+    return [name for name in there if name in kept]
+
+
+def left_out(figure: "Figure", shown: int, count: int, how: str = "not shown") -> None:
+    """Write below a figure how many systems it leaves out, or does not name."""
+    if shown < count:
+        text = f"The baselines and the best of {count} systems; the other {count - shown} are {how}."
+        figure.text(0.01, -0.01, text, fontsize=7, color="#555555", va="top")
+
+
+def named(text: str) -> str:
+    """Return a system's short name as a label; the middle of one that is still long is left out."""
+    text = visible(text)
+    return fitted([text], NAME)[text]
 
 
 def logarithmic(axes: "Axes") -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from distilkit.comparison.render.data import render_csv, render_json
 from distilkit.comparison.render.html import render_html
 from distilkit.comparison.render.latex import render_latex
+from distilkit.comparison.render.longtable import render_longtable
 from distilkit.comparison.render.markdown import render_markdown
 from distilkit.comparison.render.text import Screen, render_text
 from distilkit.comparison.result import ComparisonResult
@@ -20,6 +21,7 @@ formats.register("csv")(render_csv)
 formats.register("html")(render_html)
 formats.register("json")(render_json)
 formats.register("latex", "tex")(render_latex)
+formats.register("longtable")(render_longtable)
 formats.register("markdown", "md")(render_markdown)
 formats.register("text")(render_text)
 

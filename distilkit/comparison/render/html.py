@@ -1,23 +1,21 @@
-"""The result as one HTML page that needs no network: tables, plots, single queries, configurations, policy."""
+"""The result as one HTML page that needs no network: answer, tables, plots, single queries, settings, policy."""
 
 import json
+import time
 from collections.abc import Sequence
 from importlib import resources
 from itertools import groupby
 from typing import Any
 
-from distilkit.comparison import run_files, sentences, wording
+from distilkit.comparison import answer_words, forest, run_files, sentences, wording
+from distilkit.comparison.render.drill import drill
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.systems import System
 from distilkit.comparison.table import ColumnHead
 from distilkit.runs.folder import versions as current_versions
-from distilkit.runs.record import flat
+from distilkit.runs.record import flat, text
 
-TOP = 20
-"""Ranks of a system that are shown."""
-RESULTS = 150_000
-"""Results in all that a page may hold; beyond, the queries on which systems differ most have theirs."""
-VALUES = 600_000
+_DRAWN_HERE = ("forest",)
+"""The plots that the page draws itself."""
 
 
 def render_html(result: ComparisonResult) -> str:
@@ -39,11 +37,15 @@ def render_html(result: ComparisonResult) -> str:
     environment.filters["visible"] = wording.visible
     environment.filters["grouped"] = _grouped
     page = resources.files("distilkit.comparison.render") / "templates"
-    runs, changed = differing(result) if result.sources else ([], [])
     template = environment.get_template("report.html")
     return (
         template.render(
             title=_title(result),
+            facts=_facts(result),
+            answer=answer_words.answer(result),
+            forest=forest_rows(result),
+            forest_title=answer_words.plot_title(result, result.answer) if result.answer is not None else "",
+            forest_legend=answer_words.plot_legend(result),
             style=Markup((page / "report.css").read_text(encoding="utf-8")),
             script=Markup((page / "report.js").read_text(encoding="utf-8")),
             means=means(result),
@@ -53,10 +55,9 @@ def render_html(result: ComparisonResult) -> str:
             policy=sentences.policy(result),
             comparisons=list(comparisons(result, full=True)),
             tables=result.tables or (available(result) if result.sources else []),
-            plots=[(name, Markup(svg)) for name, svg in plots.inline(result)] if result.sources else [],
+            plots=[(name, Markup(svg)) for name, svg in plots.inline(result, _DRAWN_HERE)] if result.sources else [],
             drill=Markup(_json(drill(result) if result.sources else [])),
-            runs=runs,
-            changed=changed,
+            changed=differing(result) if result.sources else [],
             versions=versions(result) if result.sources else [],
         )
         + "\n"
@@ -69,35 +70,87 @@ def _grouped(heads: Sequence[ColumnHead]) -> list[tuple[str, int]]:
 
 
 def _title(result: ComparisonResult) -> str:
-    names = result.names
+    names = [result.short[name] for name in result.names]
     systems = f"{len(names)} systems" if len(names) > 3 else ", ".join(names)
-    sets = ", ".join(str(name) for name in result.policies() if name)
-    return f"{systems} on {sets}" if sets else systems
+    on = _data_sets(result) or [str(name) for name in result.policies() if name]
+    return f"{systems} on {', '.join(on)}" if on else systems
+
+
+def _data_sets(result: ComparisonResult) -> list[str]:
+    """Return the names of the collections that the runs were measured on."""
+    runs = [run for system in result.sources if (run := run_files.stored(system)) is not None]
+    return list(dict.fromkeys(name for run in runs if (name := text(run.record.data.get("name")))))
+
+
+def _facts(result: ComparisonResult) -> list[tuple[str, str]]:
+    """Return what stands below the title: query sets, queries, baselines, test, date."""
+    policies = result.policies()
+    sets = ", ".join(f"{name} ({facts['n']} queries)" for name, facts in policies.items() if name)
+    found = [("Query set", sets)] if sets else [("Queries", str(result.policy["n"]))]
+    if result.comparisons:
+        found += [
+            ("Baseline", ", ".join(result.short[name] for name in result.baselines)),
+            ("Margin", wording.amount(result)),
+            ("Test", f"{wording.test_name(result)}, {sentences.family(result)}"),
+        ]
+    return [*found, ("Date", time.strftime("%Y-%m-%d"))]
+
+
+def forest_rows(result: ComparisonResult) -> list[dict[str, Any]]:
+    """Return the lines of the forest plot, places as shares of its width in percent; empty for a single system."""
+    answer = result.answer
+    if answer is None or len(answer.ranking) < 2:
+        return []
+    within = forest.scale(answer)
+
+    def at(value: float) -> float:
+        return round(100 * within.share(value), 2)
+
+    def span(low: float | None, high: float | None) -> tuple[float, float] | None:
+        return None if low is None or high is None else (at(low), max(0.1, round(at(high) - at(low), 2)))
+
+    return [
+        {
+            "short": result.short[line.name],
+            "mean": wording.number(line.mean),
+            "difference": wording.signed(line.difference),
+            "verdict": answer_words.verdict(result, line),
+            "kind": line.verdict,
+            "baseline": line.name == answer.baseline,
+            "band": span(answer.margin_low, 0.0),
+            "zero": at(0.0),
+            "interval": span(line.ci_low, line.ci_high),
+            "decides": span(line.margin_low, line.margin_high),
+            "point": at(line.difference) if within.low <= line.difference <= within.high else None,
+            "edges": [f"{value:+.2g}" for value in (within.low, within.high)],
+        }
+        for line in answer.forest
+    ]
 
 
 def _json(value: object) -> str:
     """Return JSON that may stand inside a script element, whatever names it holds."""
-    text = json.dumps(value, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    found = json.dumps(value, separators=(",", ":"))
+    return found.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def drill(result: ComparisonResult) -> list[dict[str, Any]]:
-    """Return, per query set, each query's values and each system's first results with their grades."""
-    names = list(dict.fromkeys(name for name, _ in result.columns))
-    return [_of_set(result, name, RESULTS // len(names), VALUES // len(names)) for name in names]
-
-
-def differing(result: ComparisonResult) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Return the trained systems and, for each configuration key that they differ in, its value in each."""
+def differing(result: ComparisonResult) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return each configuration key that trained systems differ in, with each of its values and who has it."""
     runs = {name: run_files.stored(one) for name, one in run_files.first_set(result).items()}
     configured = {name: flat(run.record.resolved) for name, run in runs.items() if run is not None}
-    texts = [
-        {key: value if isinstance(value, str) else json.dumps(value) for key, value in one.items()}
-        for one in configured.values()
-    ]
-    keys = dict.fromkeys(key for one in texts for key in one if key not in ("name", "description"))
-    rows = [(key, [one.get(key, "") for one in texts]) for key in keys]
-    return list(configured), [(key, values) for key, values in rows if len(set(values)) > 1]
+    texts = {
+        name: {key: value if isinstance(value, str) else json.dumps(value) for key, value in one.items()}
+        for name, one in configured.items()
+    }
+    keys = dict.fromkeys(key for one in texts.values() for key in one if key not in ("name", "description"))
+    found = []
+    for key in keys:
+        values: dict[str, list[str]] = {}
+        for name, one in texts.items():
+            values.setdefault(one.get(key, "(not set)"), []).append(result.short[name])
+        if len(values) > 1:
+            found.append((key, [(value, ", ".join(names)) for value, names in values.items()]))
+    return found
 
 
 def versions(result: ComparisonResult) -> list[tuple[str, str]]:
@@ -105,55 +158,9 @@ def versions(result: ComparisonResult) -> list[tuple[str, str]]:
     found = {_listed(current_versions()): ["this report"]}
     for name, system in run_files.first_set(result).items():
         if (run := run_files.stored(system)) is not None:
-            found.setdefault(_listed(run.record.versions), []).append(name)
-    return [(", ".join(names), text) for text, names in found.items()]
+            found.setdefault(_listed(run.record.versions), []).append(result.short[name])
+    return [(", ".join(names), packages) for packages, names in found.items()]
 
 
 def _listed(packages: dict[str, Any]) -> str:
     return ", ".join(f"{package} {version}" for package, version in packages.items())
-
-
-def _of_set(result: ComparisonResult, eval_set: str | None, results: int, values: int) -> dict[str, Any]:
-    systems = list(run_files.of_set(result, eval_set).values())
-    measures = [measure for name, measure in result.columns if name == eval_set]
-    queries = sorted(set.intersection(*(set(one.per_query[measures[0]]) for one in systems)))
-    queries.sort(key=lambda query: -_spread(systems, measures[0], query))
-    shown = queries[: max(1, values // (len(systems) * len(measures)))]
-    ranked = shown[: max(1, results // (len(systems) * TOP))]
-    return {
-        "set": eval_set,
-        "measures": measures,
-        "systems": [one.name for one in systems],
-        "total": len(queries),
-        "queries": [
-            {
-                "id": query,
-                "values": [[round(one.per_query[measure][query], 4) for one in systems] for measure in measures],
-                **(_rankings(systems, query) if place < len(ranked) else {}),
-            }
-            for place, query in enumerate(shown)
-        ],
-    }
-
-
-def _spread(systems: Sequence[System], measure: str, query: str) -> float:
-    values = [one.per_query[measure][query] for one in systems]
-    return max(values) - min(values)
-
-
-def _rankings(systems: Sequence[System], query: str) -> dict[str, Any]:
-    """Return the documents that any system has among its first, with grades, and each system's places in them."""
-    places: dict[str, int] = {}
-    rankings: list[list[list[Any]] | None] = []
-    for system in systems:
-        run = run_files.ranking(system)
-        if run is None:
-            rankings.append(None)
-            continue
-        found = run.get(query, [])[:TOP]
-        rankings.append(
-            [[places.setdefault(document, len(places)), float(f"{score:.5g}")] for document, score in found]
-        )
-    qrels = run_files.judgements(systems[0]) or {}
-    grades = qrels.get(query, {})
-    return {"documents": [[document, grades.get(document)] for document in places], "rankings": rankings}

@@ -3,15 +3,23 @@
 import re
 from collections.abc import Iterator
 
-from distilkit.comparison import sentences, wording
+from distilkit.comparison import answer_words, sentences, wording
+from distilkit.comparison.render.text import forest_plot
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import Cell, ResultTable
 from distilkit.comparison.tables.means import comparisons, means
 
+_WIDTH = 100
+"""The columns of the forest plot."""
+
 
 def render_markdown(result: ComparisonResult) -> str:
-    """Return the means (best bold, letters as superscripts), the comparisons and what both mean."""
-    lines = [*_table(means(result)), ""]
+    """Return the answer, the means (best bold, letters as superscripts), the comparisons and what they mean."""
+    lines = [f"- **{lead}**: {text}" for lead, text in answer_words.answer(result, escaped)]
+    if lines:
+        plot = "\n".join(line.plain.rstrip() for line in forest_plot(result, _WIDTH))
+        lines += ["", "```text", plot.replace("`", "'"), "```", ""]
+    lines += [*_table(means(result)), ""]
     lines += [f"- {line}" for line in sentences.verdicts(result, escaped)]
     for table in (*comparisons(result), *result.tables):
         lines += ["", f"**{escaped(table.title)}**", "", *_table(table)]

@@ -10,13 +10,20 @@ from rich.console import Console, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
-from distilkit.comparison import sentences, wording
+from distilkit.comparison import answer_words, forest, sentences, wording
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import Cell, ColumnHead, ResultTable
 from distilkit.comparison.tables.cost import in_words
 from distilkit.comparison.tables.means import comparisons, means
+from distilkit.runs.names import fitted
 
 _NAME_WIDTH = 40
+_FILES = 6
+"""Of more systems than this, the sums of the files are a detail."""
+_PLOT, _PLOT_WIDEST, _WIDE = 18, 72, 80
+"""The columns of the forest plot: those that names leave it, the most, and the screen that has figures beside it."""
+ROLE_STYLES = {"decides": "cyan", "point": "bold", "band": "dim", "zero": "dim", "interval": ""}
+VERDICT_STYLES = {"better": "green", "worse": "red"}
 _GAP = 2
 
 
@@ -56,6 +63,7 @@ def render_text(result: ComparisonResult, screen: Screen | None = None) -> str:
 
 
 def _parts(result: ComparisonResult, screen: Screen) -> Iterator[RenderableType]:
+    yield from _answer(result, screen.width)
     yield from _grids(means(result), screen.width)
     yield ""
     hint = "" if screen.details else "--details lists them"
@@ -68,8 +76,60 @@ def _parts(result: ComparisonResult, screen: Screen) -> Iterator[RenderableType]
         yield from (Text(wording.visible(note)) for note in table.notes)
     yield ""
     explained = sentences.columns(result) if screen.details and result.comparisons else []
-    for line in (*sentences.legend(result), *explained, *sentences.policy(result)):
+    for line in (
+        *sentences.legend(result),
+        *explained,
+        *sentences.policy(result, files=None if screen.details else _FILES),
+    ):
         yield Text(line)
+
+
+def _answer(result: ComparisonResult, width: int) -> Iterator[RenderableType]:
+    """Yield the answer and its forest plot; nothing for a single system."""
+    lines = answer_words.answer(result)
+    for lead, text in lines:
+        yield Text.assemble((f"{lead}: ", "bold"), text)
+    if lines:
+        yield ""
+        yield from forest_plot(result, width)
+        yield ""
+
+
+def forest_plot(result: ComparisonResult, width: int) -> Iterator[Text]:
+    """Yield the lines of the forest plot of a result that has an answer, in at most `width` columns."""
+    answer = result.answer
+    if answer is None:
+        return
+    verdicts = {line.name: answer_words.verdict(result, line) for line in answer.forest}
+    if width < _WIDE:  # the margin is in the legend
+        verdicts = {name: said.replace(f" ({wording.amount(result)})", "") for name, said in verdicts.items()}
+    last, figures = max(map(len, verdicts.values())), 16 if width >= _WIDE else 0
+    names = fitted(
+        [wording.visible(result.short[line.name]) for line in answer.forest],
+        max(_NAME_WIDTH // 3, min(_NAME_WIDTH, width - last - figures - _PLOT - 3)),
+    )
+    first = max(map(cell_len, names.values()))
+    plot = max(_PLOT // 2, min(_PLOT_WIDEST, width - first - last - figures - 3))
+    within = forest.scale(answer)
+    yield Text(answer_words.plot_title(result, answer), "bold")
+    if figures:
+        yield Text(f"{'system':<{first}}   mean   diff.", "dim")
+    for line in answer.forest:
+        name = names[wording.visible(result.short[line.name])]
+        numbers = wording.signed(line.difference) if line.name != answer.baseline else ""
+        numbers = f"{wording.number(line.mean)} {numbers:>7}" if figures else ""
+        text = Text(
+            f"{name}{' ' * (first - cell_len(name))} {numbers:<{figures}}"
+            if figures
+            else f"{name}{' ' * (first - cell_len(name))} "
+        )
+        for piece, role in forest.segments(forest.drawn(answer, line, within, plot)):
+            text.append(piece, ROLE_STYLES.get(role, ""))
+        yield text.append(f" {verdicts[line.name]}", VERDICT_STYLES.get(verdicts[line.name].partition(",")[0], ""))
+    yield Text(f"{' ' * (first + figures + 1)}{forest.axis(answer, within, plot)}", "dim")
+    signs = {role: sign for sign, role in forest.ROLES.items()}
+    for role, text_ in answer_words.plot_legend(result):
+        yield Text.assemble((signs[role] * 2, ROLE_STYLES.get(role, "")), f" {text_}", style="dim")
 
 
 def _grids(table: ResultTable, width: int) -> Iterator[Grid]:

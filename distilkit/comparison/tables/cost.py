@@ -40,7 +40,11 @@ def cost(result: ComparisonResult) -> ResultTable | None:
         "Effectiveness and cost",
         (ColumnHead("System"), *(ColumnHead(measure) for _, measure in columns), *(head for head, _ in shown)),
         tuple(
-            (label(name), *(mean_cell(result, name, one) for one in columns), *(cells[name] for _, cells in shown))
+            (
+                label(name, result.short[name]),
+                *(mean_cell(result, name, one) for one in columns),
+                *(cells[name] for _, cells in shown),
+            )
             for name in systems
         ),
         tuple(_notes(systems)),
@@ -63,7 +67,7 @@ def in_words(result: ComparisonResult) -> list[str]:
                 show = _milliseconds if "ms" in unit else amount
                 ratio = f"{other / own:.3g}x less" if own <= other else f"{own / other:.3g}x more"
                 parts.append(f"{show(own)} {unit} ({ratio} than the teacher's {show(other)})")
-        told.append(f"{name} costs {', '.join(parts)}.")
+        told.append(f"{result.short[name]} costs {', '.join(parts)}.")
     return told
 
 
@@ -138,7 +142,7 @@ def training(result: ComparisonResult) -> ResultTable | None:
     rows: list[Row] = []
     for name, times in spent.items():
         ratio = totals[name] / fastest if fastest else None
-        row = [label(name), *(_time(times.get(stage)) for stage in stages), _time(totals[name])]
+        row = [label(name, result.short[name]), *(_time(times.get(stage)) for stage in stages), _time(totals[name])]
         row.append(EMPTY if ratio is None else Cell(ratio, f"{ratio:.2f}x"))
         rows.append((*row, *((_time(teachers[name]),) if with_teacher else ())))
     heads += [ColumnHead("teacher")] if with_teacher else []
@@ -173,7 +177,10 @@ def curve(result: ComparisonResult) -> ResultTable | None:
         return None
     examples = sorted({count for line in lines.values() for count in line})
     rows = [
-        (label(name), *(Cell(line[one], number(line[one])) if one in line else EMPTY for one in examples))
+        (
+            label(name, result.short[name]),
+            *(Cell(line[one], number(line[one])) if one in line else EMPTY for one in examples),
+        )
         for name, line in lines.items()
     ]
     heads = (ColumnHead("System"), *(ColumnHead(amount(one), "training examples") for one in examples))

@@ -7,7 +7,7 @@ from distilkit.comparison import run_files
 from distilkit.comparison.compare import compare
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System, mean_per_query
-from distilkit.comparison.table import Cell, ColumnHead, ResultTable
+from distilkit.comparison.table import ColumnHead, ResultTable, label
 from distilkit.comparison.tables.means import mean_cell
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
@@ -18,7 +18,7 @@ FIRST_STAGE = "bm25"
 
 
 def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[ResultTable]:
-    """Return a table per measure of the first set: a row per depth, a column per re-ranking system.
+    """Return a table per measure of the first set: a row per re-ranking system, a column per depth.
 
     A re-ranker at depth d sees the first stage's first d results. All depths' comparisons with the report's baselines
     are one family of their own. Empty where there is no first stage called bm25, nothing that re-ranks its results, or,
@@ -45,7 +45,7 @@ def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[R
         queries=result.policy["queries"],
     )
     left = [name for name in systems if name not in reranked and name != FIRST_STAGE]
-    letters = ", ".join(f"{letter} {name}" for name, letter in found.letters.items())
+    letters = ", ".join(f"{letter} {found.short[name]}" for name, letter in found.letters.items())
     notes = [
         f"Depth d: the {FIRST_STAGE} results down to d, in the system's order. Letters ({letters}) and stars (against "
         f"{found.baselines[0]}) as among the means, p corrected over the {found.family} comparisons of the depths."
@@ -60,10 +60,10 @@ def _table(
     return ResultTable(
         "depth",
         f"{measure} by re-ranking depth",
-        (ColumnHead("Depth"), *(ColumnHead(name) for name in names)),
+        (ColumnHead("System"), *(ColumnHead(str(depth), "depth") for depth in depths)),
         tuple(
-            (Cell(depth, str(depth)), *(mean_cell(found, name, (str(depth), measure)) for name in names))
-            for depth in depths
+            (label(name, found.short[name]), *(mean_cell(found, name, (str(depth), measure)) for depth in depths))
+            for name in names
         ),
         notes,
     )

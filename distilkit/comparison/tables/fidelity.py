@@ -32,7 +32,9 @@ def fidelity(result: ComparisonResult) -> ResultTable | None:
             _mean(system, measures.rank_biased_overlap, teacher, ".4f"),
             _mean(system, measures.margin_error, teacher, ".4g"),
         ]
-        rows.append((label(name), *taken, *(_gap(result, name, floors[name], column) for column in columns)))
+        rows.append(
+            (label(name, result.short[name]), *taken, *(_gap(result, name, floors[name], column) for column in columns))
+        )
     used = sorted({floor for floor in floors.values() if floor})
     notes = (
         "Means over queries, against the teacher's results: Kendall's tau and rank-biased overlap of the rankings, "

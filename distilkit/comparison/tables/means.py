@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from distilkit.comparison import wording
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
-from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable
+from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
 
 _Show = Callable[[Comparison], Cell]
 
@@ -20,7 +20,7 @@ def means(result: ComparisonResult) -> ResultTable:
         "Means",
         (ColumnHead("System"), *(ColumnHead(measure, groups[name]) for name, measure in result.columns)),
         tuple(
-            (_name(result, name), *(mean_cell(result, name, one) for one in result.columns)) for name in result.names
+            (_name(result, name), *(mean_cell(result, name, one) for one in result.columns)) for name in result.ranking
         ),
     )
 
@@ -41,19 +41,23 @@ def mean_cell(result: ComparisonResult, name: str, column: Column) -> Cell:
 
 def comparisons(result: ComparisonResult, full: bool = False) -> Iterator[ResultTable]:
     """Yield a table per measure and baseline; `full` has every figure of the JSON."""
-    for label, baseline, rows in result.groups():
+    for title, baseline, rows in result.groups():
         columns = list(_columns(result, full))
         yield ResultTable(
             "comparisons",
-            f"{label} against {baseline} ({wording.test_name(result)})",
+            f"{title} against {result.short[baseline]} ({wording.test_name(result)})",
             (ColumnHead("System"), *(ColumnHead(name) for name, _ in columns)),
-            tuple((Cell(one.system, one.system), *(cell(one) for _, cell in columns)) for one in rows),
+            tuple(
+                (label(one.system, result.short[one.system]), *(cell(one) for _, cell in columns))
+                for one in sorted(rows, key=lambda one: result.ranking.index(one.system))
+            ),
         )
 
 
 def _name(result: ComparisonResult, name: str) -> Cell:
     seeds = max(one.seeds for one in result.systems if one.name == name)
-    return Cell(name, f"{name} ({seeds} seeds)" if seeds > 1 else name)
+    short = result.short[name]
+    return label(name, f"{short} ({seeds} seeds)" if seeds > 1 else short)
 
 
 def _columns(result: ComparisonResult, full: bool) -> Iterator[tuple[str, _Show]]:

@@ -21,6 +21,7 @@ from distilkit_tui.core.store import Snapshot
 from distilkit_tui.core.text import safe
 from distilkit_tui.keys import bindings
 from distilkit_tui.screens.base import BaseScreen
+from distilkit_tui.screens.compare_answer import AnswerPane
 from distilkit_tui.screens.compare_curves import ConfigurationPane, CurvesPane
 from distilkit_tui.screens.compare_frontier import FrontierPane
 from distilkit_tui.screens.compare_means import MeansPane
@@ -30,6 +31,7 @@ from distilkit_tui.screens.export import Export
 from distilkit_tui.widgets.table import VirtualTable
 
 TABS: dict[str, Callable[[], Pane]] = {
+    "answer": AnswerPane,
     "means": MeansPane,
     "queries": QueriesPane,
     "frontier": FrontierPane,
@@ -59,14 +61,14 @@ class CompareScreen(BaseScreen):
     def body(self) -> ComposeResult:
         """What is asked, and the tabs."""
         yield Static("", id="asked", markup=False)
-        with TabbedContent(initial="means"):
+        with TabbedContent(initial="answer"):
             for name, make in TABS.items():
                 with TabPane(name.capitalize(), id=name):
                     yield make()
 
     def on_mount(self) -> None:
-        """Give the keys to the table of means."""
-        self.query_one(MeansPane).table.focus()
+        """Give the keys to the answer."""
+        self.query_one(AnswerPane).table.focus()
 
     @property
     def tab(self) -> str:
@@ -127,7 +129,7 @@ class CompareScreen(BaseScreen):
             self._problem, self._based_on = "", baselines
             self._question = replace(question, baselines=result.baselines)
             if self._view is None:
-                self._view = ComparisonView(result, self.main.store.runs_dir)
+                self._view = ComparisonView(result)
             else:
                 self._view = replace(self._view, result=result)
         self._waiting = False
@@ -164,7 +166,11 @@ class CompareScreen(BaseScreen):
             return "comparing …"
         result = view.result
         family = f"{wording.correction_name(result)} over {result.family}"
-        against = "all with all" if result.pairs == "all" else f"against {', '.join(result.baselines)}"
+        against = (
+            "all with all"
+            if result.pairs == "all"
+            else f"against {', '.join(result.short[name] for name in result.baselines)}"
+        )
         both = ", equivalence too" if result.equivalence else ""
         kind = "relative" if result.margin_kind == "relative" else "absolute"
         return f"{against} · {wording.test_name(result)} · {family} · margin {wording.amount(result)} {kind}{both}"
@@ -190,7 +196,7 @@ class CompareScreen(BaseScreen):
     def _opened(self, event: Pane.Opened) -> None:
         if self._view is None:
             return
-        if self.tab == "means":
+        if self.tab in ("answer", "means"):
             self._view = replace(self._view, chosen=event.name)
             self.query_one(TabbedContent).active = "queries"
         elif isinstance(pane := self.pane, QueriesPane):
@@ -217,7 +223,7 @@ class CompareScreen(BaseScreen):
         if self._view is None:
             return
         name, named = self._view.system, list(self._question.baselines)
-        if self.tab == "means" and (key := self.query_one(MeansPane).table.cursor_key):
+        if self.tab in ("answer", "means") and (key := self.pane.table.cursor_key):
             name = key
         named.remove(name) if name in named else named.append(name)
         if named:
@@ -292,9 +298,9 @@ class CompareScreen(BaseScreen):
             self.copy(self._question.command(self._reading.runs, self.main.store.runs_dir))
 
     async def action_back(self) -> None:
-        """Go back to the means, then to all runs."""
+        """Go back to the answer, then to all runs."""
         tabs = self.query_one(TabbedContent)
-        if tabs.active != "means":
-            tabs.active = "means"
+        if tabs.active != "answer":
+            tabs.active = "answer"
         else:
             await self.main.action_mode("runs")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from distilkit.comparison.wording import labels
+from distilkit.runs.names import short_names
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.facts import side_by_side
 from distilkit_tui.core.text import safe, short
@@ -35,7 +35,7 @@ class CurvesPane(CurveActions, Pane):
 
     def draw(self) -> None:
         """Draw the curves as `view` says."""
-        names = labels(entry.key for entry in self._entries)
+        names = short_names(entry.key for entry in self._entries)
         first = self._entries[0].measure if self._entries else ""
         self.query_one(RunCurves).draw({entry.key: names[entry.key] for entry in self._entries}, self.view, first)
 
@@ -66,7 +66,7 @@ class ConfigurationPane(Pane):
         changed = self._only_changed and len(entries) > 1
         what = f"{len(rows)} of {every} keys differ (u: all)" if changed else f"all {every} keys (u: what differs)"
         self.query_one(Static).update(safe(what))
-        names = labels(entry.key for entry in entries)
+        names = short_names(entry.key for entry in entries)
         # The first runs keep their columns where there is no room for all.
         self.table.columns = (
             Column("key", 24, grow=1),

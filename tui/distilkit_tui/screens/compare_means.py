@@ -1,7 +1,6 @@
 """The tab of means: the table with its letters, every figure against one baseline, and what it comes to in words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -17,10 +16,10 @@ from distilkit.comparison.table import ColumnHead, ResultTable
 from distilkit.comparison.tables.means import comparisons
 from distilkit.comparison.tables.means import means as means_table
 from distilkit_tui.core.text import safe, short
+from distilkit_tui.screens.compare_answer import VERDICTS
 from distilkit_tui.screens.compare_view import ComparisonView, Pane
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
-VERDICTS = {"better": ("▲", "success"), "worse": ("▼", "error"), "not shown to differ": ("?", "text-muted")}
 # Which columns of the comparisons go first where the screen is narrow; the others stay.
 RANKS = {
     "t": 1, "p Wilcoxon": 1, "p permutation": 1, "detectable difference": 2, "queries needed": 2, "dz": 3, "p": 4,
@@ -38,17 +37,13 @@ class ReportTable(VirtualTable):
     def show_table(
         self,
         table: ResultTable,
-        names: Mapping[str, str],
         ranks: Mapping[str, int],
         first: Mapping[str, Cell],
         selected: str = "",
         empty: str = "",
     ) -> None:
-        """Show a table with its rows under their short `names`.
-
-        `ranks` says which columns go first where it is narrow, `first` has a cell before each row.
-        """
-        rows = {str(row[0].value): _under(row, names) for row in table.rows}
+        """Show a table; `ranks` says which columns go first where it is narrow, `first` has a cell before each row."""
+        rows = {str(row[0].value): row for row in table.rows}
         heads = [f"{head.group} {head.name}".strip() for head in table.heads]
         widest = NAMES[self.app.size.width >= NARROW]
         widths = [
@@ -84,7 +79,7 @@ class MeansPane(Pane):
         marks: dict[str, Cell] = {name: Styled("◆", "accent") for name in result.baselines}
         ranks = {_head(result, number): max(2, 8 - number) for number in range(len(result.columns))}
         ranks |= {view.label: 9, _level(result): INTERVAL}
-        self.query_one("#means", ReportTable).show_table(_means(view), view.names, ranks, marks, view.label)
+        self.query_one("#means", ReportTable).show_table(_means(view), ranks, marks, view.label)
         self.table.go_to(view.system)
         self._compare(view)
         self.query_one("#verdicts", Static).update(words(view))
@@ -98,13 +93,10 @@ class MeansPane(Pane):
         names = {(label, baseline): rows for label, baseline, rows in result.groups()}
         tables = dict(zip(names, comparisons(result, full=True), strict=True))
         found = tables.get((view.label, view.baseline))
-        signs: dict[str, Cell] = {
-            one.system: Styled(*VERDICTS[sentences.outcome(result, one)]) for one in view.comparisons
-        }
+        signs: dict[str, Cell] = {one.system: Styled(*VERDICTS[result.outcome(one)]) for one in view.comparisons}
         empty = ResultTable("comparisons", "", (ColumnHead("System"),), ())
         self.query_one("#comparisons", ReportTable).show_table(
             found or empty,
-            view.names,
             {**RANKS, f"{wording.level(result)} interval": 8},
             signs,
             empty="there is nothing to compare",
@@ -123,14 +115,10 @@ class MeansPane(Pane):
 def words(view: ComparisonView) -> Text:
     """Return what the comparison comes to, how to read it, and by which policy it was made."""
     text, result = Text(), view.result
-
-    def show(name: str) -> str:
-        return safe(view.names.get(name, name))
-
-    for line in sentences.verdicts(result, show):
+    for line in sentences.verdicts(result, safe):
         text.append(f"{line}\n")
-    rest = [*sentences.legend(result, show), *(sentences.columns(result) if result.comparisons else [])]
-    for line in (*rest, *sentences.policy(result, show)):
+    rest = [*sentences.legend(result, safe), *(sentences.columns(result) if result.comparisons else [])]
+    for line in (*rest, *sentences.policy(result, safe)):
         text.append(f"{line}\n", style="dim")
     return text
 
@@ -173,13 +161,6 @@ def _cells(row: Sequence[ReportCell], width: int) -> list[Cell]:
         else:
             found.append(Styled(text, bold=True) if cell.bold else text)
     return found
-
-
-def _under(row: Sequence[ReportCell], names: Mapping[str, str]) -> tuple[ReportCell, ...]:
-    """Return a row under its short name; what the text says behind the name (its seeds) stays."""
-    name = str(row[0].value)
-    text = names.get(name, name) + row[0].text.removeprefix(name)
-    return (replace(row[0], text=text), *row[1:])
 
 
 def _text(cell: ReportCell) -> str:

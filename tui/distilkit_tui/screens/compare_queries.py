@@ -108,7 +108,7 @@ class QueriesPane(Pane):
     async def _look_up(self, view: ComparisonView) -> None:
         """Read the queries' texts in a thread, and show them."""
         with suppress(UserError):
-            about = (view.result, view.column, self.queries, view.runs_dir)
+            about = (view.result, view.column, self.queries)
             self._texts = await asyncio.to_thread(query_texts, *about)
             self._fill()
 
@@ -165,8 +165,8 @@ class Rankings(ModalScreen[None]):
         view, query = self._view, self._queries[self._place]
         head = Text(f"{self._place + 1} of {len(self._queries)}  {safe(query)}  ", style="bold")
         try:
-            texts = await asyncio.to_thread(query_texts, view.result, view.column, [query], view.runs_dir)
-            found = await asyncio.to_thread(sides, view.result, view.column, view.pair, query, view.runs_dir)
+            texts = await asyncio.to_thread(query_texts, view.result, view.column, [query])
+            found = await asyncio.to_thread(sides, view.result, view.column, view.pair, query)
         except UserError as error:
             self.query_one("#query", Static).update(head)
             self._hits = [{}, {}]

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
 
 from textual.containers import Vertical
 from textual.message import Message
 
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
-from distilkit.comparison.wording import labels
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.widgets.table import VirtualTable
 
@@ -19,7 +16,6 @@ class ComparisonView:
     """A result, and what of it is looked at: the numbers of a column and a baseline, and a system's name."""
 
     result: ComparisonResult
-    runs_dir: Path
     column_number: int = 0
     baseline_number: int = 0
     chosen: str = ""
@@ -35,10 +31,10 @@ class ComparisonView:
         """The measure in words."""
         return self.result.label(self.column)
 
-    @cached_property
+    @property
     def names(self) -> dict[str, str]:
-        """The systems' names, as short as they can be told apart."""
-        return labels(self.result.names)
+        """The systems' short names."""
+        return self.result.short
 
     @property
     def baseline(self) -> str:
@@ -49,19 +45,22 @@ class ComparisonView:
 
     @property
     def others(self) -> list[str]:
-        """The systems but the baseline."""
-        return [name for name in self.result.names if name != self.baseline]
+        """The systems but the baseline, the best first."""
+        return [name for name in self.result.ranking if name != self.baseline]
 
     @property
     def system(self) -> str:
-        """The system that is looked at: the chosen one, else the last that is no baseline."""
-        names = self.result.names
-        return self.chosen if self.chosen in names else (self.others or names)[-1]
+        """The system that is looked at: the chosen one, else the recommended or best one that is no baseline."""
+        names, answer = self.result.names, self.result.answer
+        if self.chosen in names:
+            return self.chosen
+        recommended = answer.recommended if answer is not None else None
+        return recommended if recommended in self.others else (self.others or names)[0]
 
     @property
     def pair(self) -> tuple[str, str]:
         """The system and the baseline; the baseline itself is held against another system."""
-        system = (self.others or [self.baseline])[-1] if self.system == self.baseline else self.system
+        system = (self.others or [self.baseline])[0] if self.system == self.baseline else self.system
         return system, self.baseline
 
     @property

@@ -27,7 +27,8 @@ class Styled:
     bold: bool = False
 
 
-Cell = str | Styled
+Cell = str | Styled | Callable[[int], Sequence[Styled]]
+"""A text, one in a colour, or what draws a cell of a width out of pieces."""
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,11 @@ class VirtualTable(ScrollView, can_focus=True):
         segments = [Segment(" " * GAP, style)]
         for number, width in self._layout:
             cell = cells[number]
-            text, own = (cell, style) if isinstance(cell, str) else (cell.text, style + self._style(cell, plain))
-            segments.append(Segment(fit(safe(text), width, self._columns[number].align), own))
+            if callable(cell):
+                segments += [Segment(one.text, style + self._style(one, plain)) for one in cell(width)]
+            else:
+                text, own = (cell, style) if isinstance(cell, str) else (cell.text, style + self._style(cell, plain))
+                segments.append(Segment(fit(safe(text), width, self._columns[number].align), own))
             segments.append(Segment(" " * GAP, style))
         return Strip(segments).adjust_cell_length(self.size.width, style)
 
@@ -179,7 +183,7 @@ class VirtualTable(ScrollView, can_focus=True):
     def _arrange(self) -> None:
         """Choose the columns that fit and share out what is left over."""
         chosen = dict(enumerate(self._columns))
-        left = self.size.width - GAP - sum(column.width + GAP for column in chosen.values())
+        left = self.scrollable_content_region.width - GAP - sum(column.width + GAP for column in chosen.values())
         for number, column in sorted(chosen.items(), key=lambda item: (item[1].rank, -item[0])):
             if left < 0 and column.rank < 9:
                 del chosen[number]

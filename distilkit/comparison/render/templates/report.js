@@ -47,7 +47,7 @@ const shown = (value) => (value > 0 ? "+" : "") + value.toFixed(4);
 
 function rankingOf(data, query, place) {
   const box = element("div", "");
-  box.append(element("h3", `${data.systems[place]}`));
+  box.append(element("h3", data.short[place]));
   const ranking = query.rankings?.[place];
   if (!ranking) {
     box.append(element("p", "Not kept in this report.", "note"));
@@ -55,14 +55,20 @@ function rankingOf(data, query, place) {
   }
   const table = element("table", "");
   const head = table.createTHead().insertRow();
-  for (const name of ["", "document", "grade", "score"]) head.append(element("th", name));
+  for (const name of ["", "grade", "passage", "score"]) head.append(element("th", name));
   const body = table.createTBody();
   ranking.forEach(([document_, score], rank) => {
-    const [id, grade] = query.documents[document_];
+    const grade = query.grades[document_];
     const row = body.insertRow();
-    row.append(element("td", rank + 1, "number"), element("th", id));
+    row.append(element("td", rank + 1, "number"));
+    row.insertCell().append(element("span", grade ?? "?", grade > 0 ? "grade relevant" : "grade"));
     const cell = row.insertCell();
-    cell.append(element("span", grade ?? "?", grade > 0 ? "grade relevant" : "grade"));
+    cell.append(element("b", data.documents[document_]));
+    if (data.texts[document_]) {
+      const passage = element("div", data.texts[document_], "text");
+      passage.addEventListener("click", () => passage.classList.toggle("open"));
+      cell.append(passage);
+    }
     row.append(element("td", score, "number"));
   });
   const scroll = element("div", "", "scroll");
@@ -82,14 +88,13 @@ function list() {
   rows.sort((one, other) => Math.abs(other.difference) - Math.abs(one.difference));
   const choose = (row, { query, mine, theirs }) => {
     for (const other of byId("list").tBodies[0].rows) other.className = other === row ? "chosen" : "";
-    const head = element("p", `Query ${query.id}: ${mine.toFixed(4)} against ${theirs.toFixed(4)}`);
-    head.style.gridColumn = "1 / -1";
+    const head = element("p", `${query.text ? `“${query.text}” ` : ""}(query ${query.id}): ${mine.toFixed(4)} against ${theirs.toFixed(4)}`, "asked");
     byId("rankings").replaceChildren(head, rankingOf(data, query, left), rankingOf(data, query, right));
   };
   const made = rows.map((one) => {
     const row = document.createElement("tr");
     row.tabIndex = 0;
-    row.append(element("th", one.query.id));
+    row.append(element("th", one.query.text ?? one.query.id));
     for (const [value, text] of [[one.mine, one.mine.toFixed(4)], [one.theirs, one.theirs.toFixed(4)], [one.difference, shown(one.difference)]]) {
       const cell = element("td", text, "number");
       cell.dataset.value = value;
@@ -103,16 +108,26 @@ function list() {
   const ranked = data.queries.filter((query) => query.rankings).length;
   byId("shown").textContent =
     (data.queries.length < data.total ? `The ${data.queries.length} queries of ${data.total} on which systems differ most. ` : "") +
-    `First 20 results, with rankings of ${ranked} queries; grade ?: not judged. Choose a query to see both rankings.`;
+    `First 20 results, with rankings of ${ranked} queries; grade ?: not judged. Choose a query to see both rankings; click a passage to read all of it that is kept.`;
   if (made.length) choose(made[0], rows[0]);
 }
 
 function choices() {
   const data = sets[byId("set").value];
-  fill(byId("left"), data.systems, data.systems.length - 1);
-  fill(byId("right"), data.systems, Math.max(0, data.systems.indexOf("teacher")));
+  fill(byId("left"), data.short, data.baseline === 0 ? Math.min(1, data.short.length - 1) : 0);
+  fill(byId("right"), data.short, data.baseline);
   fill(byId("measure"), data.measures, 0);
   list();
+}
+
+for (const line of document.querySelectorAll(".forest [data-place]")) {
+  const show = () => {
+    byId("left").value = line.dataset.place;
+    list();
+    byId("queries").scrollIntoView({ behavior: "smooth" });
+  };
+  line.addEventListener("click", show);
+  line.addEventListener("keydown", (event) => event.key === "Enter" && show());
 }
 
 if (sets.length) {
@@ -123,3 +138,7 @@ if (sets.length) {
 } else {
   byId("queries").hidden = true;
 }
+
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details")) part.open = true;
+});
