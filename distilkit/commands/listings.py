@@ -1,6 +1,7 @@
 """`distilkit runs`, `show`, `strategies`, `recipes` and `tui`: what there is to see. None of them needs torch."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distilkit import options
@@ -8,23 +9,30 @@ from distilkit.tables import size, table
 
 if TYPE_CHECKING:
     from distilkit.runs.listing import Summary
+    from distilkit.runs.suites import Suite
 
 
 def runs(asked: options.Runs) -> str:
-    """Return a row a run: state, strategy, student, step and measures."""
+    """Return a row a run: state, strategy, student, step and measures; a suite is a row before those of its runs."""
     from distilkit.runs.disk import taken
     from distilkit.runs.listing import find_runs, summary
+    from distilkit.runs.suites import find_suites
 
     rows = [summary(run, asked.runs_dir) for run in find_runs(asked.runs_dir)]
+    suites = {suite.path.name: suite for suite in find_suites(asked.runs_dir)}
     if asked.json_:
-        return json.dumps(rows, indent=2)
-    if not rows:
+        return json.dumps([*(suite.to_json() for suite in suites.values()), *rows], indent=2)
+    if not rows and not suites:
         return f"no runs in {asked.runs_dir}"
     names = list(dict.fromkeys(name for row in rows for name in row["measures"]))
     header = ["run", "state", "strategy", "student", "step", "disk", *names]
+    shown = [_run_row(row, names) for row in rows if row["name"].partition("/")[0] not in suites]
+    for name, suite in suites.items():
+        shown.append([f"{name} (suite)", suite.state, "", "", suite.progress(), "", *("" for _ in names)])
+        shown += _rows_of_suite(suite, {row["name"]: row for row in rows}, names)
     shared = size(taken(asked.runs_dir / ".artifacts").size)
     ending = f"{shared} of artifacts are shared by runs; distilkit clean lists them"
-    return f"{table(header, [_run_row(row, names) for row in rows])}\n{ending}"
+    return f"{table(header, shown)}\n{ending}"
 
 
 def _run_row(row: "Summary", names: list[str]) -> list[str]:
@@ -33,11 +41,32 @@ def _run_row(row: "Summary", names: list[str]) -> list[str]:
     return [row["name"], row["state"], row["strategy"], row["student"], step, size(row["bytes"]), *values]
 
 
+def _rows_of_suite(suite: "Suite", rows: "dict[str, Summary]", names: list[str]) -> list[list[str]]:
+    """Return the rows of a suite's runs, planned ones too, under their short names."""
+    from distilkit.runs.names import short_names
+
+    keys = {member.name: f"{suite.path.name}/{Path(member.name).name}" for member in suite.members}
+    others = [key for key in rows if key.startswith(f"{suite.path.name}/") and key not in keys.values()]
+    short = short_names([*keys.values(), *others])
+    found = []
+    for member in suite.members:
+        key = keys[member.name]
+        row = rows.get(key)
+        cells = [member.state, member.strategy, member.student, "", "", *("" for _ in names)]
+        found.append([f"  {short[key]}", *(_run_row(row, names)[1:] if row is not None else cells)])
+    return [*found, *([f"  {short[key]}", *_run_row(rows[key], names)[1:]] for key in others)]
+
+
 def show(asked: options.Show) -> str:
-    """Return what one run's folder says."""
+    """Return what the folder of one run, or of a suite, says."""
+    from distilkit.runs import suites
     from distilkit.runs.listing import locate
     from distilkit.runs.show import describe, to_text
 
+    for folder in (asked.runs_dir / asked.name, Path(asked.name)):
+        if suites.is_suite(folder):
+            suite = suites.read(folder)
+            return json.dumps(suite.to_json(), indent=2) if asked.json_ else suites.to_text(suite)
     run = locate(asked.name, asked.runs_dir)
     return json.dumps(describe(run), indent=2) if asked.json_ else to_text(run)
 

@@ -20,9 +20,9 @@ from rich.text import Text
 
 from distilkit.errors import Stopped
 from distilkit.pipeline.trackers import Trackers
-from distilkit.pipeline.whole import Whole, duration
+from distilkit.pipeline.whole import Whole
 from distilkit.runs.folder import RunFolder, process_start
-from distilkit.tables import plain
+from distilkit.tables import duration, plain
 
 # status.json is replaced no more often than this, and a reader worries after three times what it was told to expect.
 STATUS_EVERY = 1.0

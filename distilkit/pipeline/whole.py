@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from distilkit.tables import duration
+
 TRUST = 0.005
 """The forecast before the run counts like this share of it when it is corrected by what was seen."""
 
@@ -62,11 +64,3 @@ class Whole:
         if left is None:
             return {}
         return {"share": round(self.share, 4), "spent_s": round(self.seconds_spent, 1), "left_s": round(left, 1)}
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them: `50 s`, `4 min`, `2 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"

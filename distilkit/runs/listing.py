@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from distilkit.errors import UserError, nearest
 from distilkit.runs.disk import taken
+from distilkit.runs.names import short_names
 from distilkit.runs.read import StoredRun, is_run
 
 
@@ -35,12 +36,28 @@ def _is_hidden(path: Path) -> bool:
 
 
 def locate(name: str, runs_dir: Path) -> StoredRun:
-    """Return the run of a name or folder; raises UserError that names the nearest right one."""
+    """Return the run of a name or folder, or of the short name that `runs` has for one of a suite's runs.
+
+    Raises UserError that names the nearest right one.
+    """
     for path in (runs_dir / name, Path(name)):
         if is_run(path):
             return StoredRun(path)
     known = [str(run.path.relative_to(runs_dir)) for run in find_runs(runs_dir)]
+    if meant := [key for key in known if name == _short(key, known)]:
+        return StoredRun(runs_dir / meant[0])
     raise UserError(f"no run is called {name!r} in {runs_dir}{nearest(name, known)}")
+
+
+def _short(key: str, known: list[str]) -> str:
+    """Return the short name of a suite's run, empty where several suites have such a one."""
+    suite = key.partition("/")[0]
+    short = short_names(one for one in known if one.startswith(f"{suite}/")).get(key, "")
+    alone = sum(
+        short in short_names(one for one in known if one.startswith(f"{other}/")).values()
+        for other in {one.partition("/")[0] for one in known if "/" in one}
+    )
+    return short if alone == 1 else ""
 
 
 def summary(run: StoredRun, runs_dir: Path) -> Summary:

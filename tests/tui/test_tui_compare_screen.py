@@ -31,12 +31,14 @@ def screen_of(pilot: Pilot[Any]) -> CompareScreen:
     return screen
 
 
-async def compare(pilot: Pilot[Any], *marks: str) -> CompareScreen:
-    """Mark runs and go to the comparison."""
+async def compare(pilot: Pilot[Any], *marks: str, tab: str = "means") -> CompareScreen:
+    """Mark runs and go to a tab of the comparison."""
     app = app_of(pilot)
     app.marks = list(marks)
     await pilot.press("4")
     await until(pilot, lambda: isinstance(app.screen_stack[0], CompareScreen) and screen_of(pilot).result)
+    screen_of(pilot).query_one(TabbedContent).active = tab
+    await until(pilot, lambda: screen_of(pilot).pane.table.has_focus)
     await pilot.pause()
     return screen_of(pilot)
 
@@ -50,6 +52,10 @@ def test_tabs(runs: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
         app_of(pilot).animation_level = "none"  # the line below the tabs slides otherwise
         await compare(pilot, "one_layer", "distilled")
         await shows(pilot, "nDCG@10", "one_layer against teacher")
+        screen_of(pilot).query_one(TabbedContent).active = "answer"
+        await shows(pilot, "Best: ", "verdict")
+        await check(pilot, f"compare-answer-{name}")
+        screen_of(pilot).query_one(TabbedContent).active = "means"
         # The words below are those of the renderers, whose tests they have: the tables alone are held here.
         screen_of(pilot).query_one("#verdicts", Static).display = False
         await pilot.pause()
@@ -77,12 +83,13 @@ def test_marks_baselines_margin_test_and_correction(runs: Path) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         app = app_of(pilot)
         await pilot.press("space", "down", "b", "c")  # one_layer, and distilled as the baseline
-        await shows(pilot, "2 runs · against distilled", "Holm over 8", "margin 3% relative", "◆ distilled")
+        await shows(pilot, "2 runs · against distilled", "Holm over 8", "margin 3 % relative", "◆ distilled")
         screen = screen_of(pilot)
+        screen.query_one(TabbedContent).active = "means"
         assert screen.result is not None
         family = screen.result.family
-        await pilot.press("plus", "plus")
-        await shows(pilot, "margin 4% relative", "not 4% worse")
+        await pilot.press("plus")
+        await shows(pilot, "margin 4 % relative", "non-inferior (4 %)")
         await pilot.press("percent_sign")
         await shows(pilot, "margin 0.04 absolute")
         await pilot.press("C")
@@ -90,7 +97,7 @@ def test_marks_baselines_margin_test_and_correction(runs: Path) -> None:
         await pilot.press("T")
         await shows(pilot, "Wilcoxon signed-rank test")
         await pilot.press("E")
-        await shows(pilot, "equivalence too", "within 0.04")
+        await shows(pilot, "equivalence too", "equivalent (±0.04)")
         await pilot.press("A")
         await shows(pilot, "all with all")
         assert screen.result is not None
@@ -208,13 +215,14 @@ def test_export_in_every_format(runs: Path, tmp_path: Path, monkeypatch: pytest.
         await pilot.press("escape")
 
     drive(runs, steps)
-    written = {path.suffix: path.read_text() for path in folder.iterdir()}
+    written = {path.name.removeprefix("comparison"): path.read_text() for path in folder.iterdir()}
     assert {".md", ".tex", ".json", ".csv", ".txt"} <= written.keys()
     assert all(path.suffix.removeprefix(".") for path in folder.iterdir())
     assert len(written) == len(list(formats))
     assert json.loads(written[".json"])["family"] == 8
     assert "| teacher |" in written[".md"]
-    assert r"\begin{longtable}" in written[".tex"]
+    assert r"\begin{table*}" in (folder / "comparison.tex").read_text()
+    assert r"\begin{longtable}" in (folder / "comparison.long.tex").read_text()
 
 
 def test_hostile_names_queries_and_passages(runs: Path, tmp_path: Path, tiny_beir: Path) -> None:
@@ -293,5 +301,27 @@ def test_results_that_come_while_one_looks(runs: Path, tmp_path: Path) -> None:
         put_away.rename(runs / "one_layer" / "eval")
         await until(pilot, lambda: screen.result is not None and "one_layer" in screen.result.names)
         assert screen.query_one(TabbedContent).active == "means"
+
+    drive(runs, steps)
+
+
+def test_the_answer_follows_a_margin_that_is_typed(runs: Path) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        screen = await compare(pilot, "one_layer", "distilled", tab="answer")
+        await shows(pilot, "Take: ", "Difference to teacher in", "◆ teacher")
+        await pilot.press("M")
+        await shows(pilot, "Margin of non-inferiority")
+        await pilot.press(*["backspace"] * 5, *"much", "enter")
+        await shows(pilot, "expected a margin such as 3 %")
+        await pilot.press(*["backspace"] * 5, *"95%", "enter")
+        await shows(pilot, "margin 95 % relative", "non-inferior (95 %)")
+        assert screen.result is not None
+        assert screen.result.answer is not None
+        assert screen.result.answer.margin == 0.95
+        assert screen.result.answer.non_inferior
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.tab == "queries")
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.tab == "answer")
 
     drive(runs, steps)

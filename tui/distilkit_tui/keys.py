@@ -118,6 +118,7 @@ KEYS: dict[str, tuple[str, tuple[Key, ...]]] = {
             Key("N", "system(-1)", "the system before", shown="N"),
             Key("plus,equals_sign", "margin(1)", "a wider margin of non-inferiority", "margin", shown="+"),
             Key("minus", "margin(-1)", "a narrower margin of non-inferiority", shown="-"),
+            Key("M", "type_margin", "type the margin", shown="M"),
             Key("percent_sign", "margin_kind", "the margin as a share of the baseline, or absolute", shown="%"),
             Key("E", "equivalence", "test equivalence at the margin, too", shown="E"),
             Key("T", "test", "next test: t-test, Wilcoxon, permutation, bootstrap", shown="T"),

@@ -1,5 +1,6 @@
 """Runs compared: what is asked, the systems as they were read, the command line's own result, the frontier."""
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from distilkit.errors import UserError
 from distilkit.runs.read import StoredRun
 
 CORRECTIONS = ("holm", "none", "bonferroni", "bh")
-STEP, WIDEST = 0.005, 0.5
+STEP, WIDEST = 0.01, 0.5
 # Cost -> its name on an axis, and where cost.json states it.
 AXES = {"ms": "ms/query", "macs": "MACs/pair"}
 KEYS = {"ms": "ms_per_query", "macs": "macs_per_pair"}
@@ -37,6 +38,21 @@ class Question:
     def wider(self, by: int) -> "Question":
         """Return the question with a wider or narrower margin."""
         return replace(self, margin=round(min(max(self.margin + by * STEP, 0.0), WIDEST), 4))
+
+    def with_margin(self, text: str) -> "Question":
+        """Return the question with a margin as one types it: `2.5 %` or `2.5%` relative, `0.01` of the kind at hand.
+
+        Raises UserError for anything else.
+        """
+        number, percent, rest = text.strip().partition("%")
+        try:
+            value = float(number) / (100 if percent else 1)
+        except ValueError:
+            value = -1.0
+        kind: MarginKind = "relative" if percent else self.margin_kind
+        if rest or not 0 <= value < (1 if kind == "relative" else math.inf):
+            raise UserError(f"{text!r}: expected a margin such as 3 %, or 0.02 where it is absolute")
+        return replace(self, margin=round(value, 6), margin_kind=kind)
 
     def other_kind(self) -> "Question":
         """Return the question with a margin of the other kind."""

@@ -27,6 +27,7 @@ from distilkit_tui.screens.compare_frontier import FrontierPane
 from distilkit_tui.screens.compare_means import MeansPane
 from distilkit_tui.screens.compare_queries import QueriesPane, Rankings
 from distilkit_tui.screens.compare_view import ComparisonView, Pane
+from distilkit_tui.screens.dialogs import Ask
 from distilkit_tui.screens.export import Export
 from distilkit_tui.widgets.table import VirtualTable
 
@@ -261,6 +262,23 @@ class CompareScreen(BaseScreen):
     def action_margin_kind(self) -> None:
         """Take the margin as a share of the baseline, or as it is."""
         self._margin(self._question.other_kind())
+
+    @work
+    async def action_type_margin(self) -> None:
+        """Ask for the margin."""
+
+        def problem(text: str) -> str:
+            try:
+                self._question.with_margin(text)
+            except UserError as error:
+                return str(error)
+            return ""
+
+        relative = self._question.margin_kind == "relative"
+        now = f"{100 * self._question.margin:g} %" if relative else f"{self._question.margin:g}"
+        text = await self.app.push_screen_wait(Ask("Margin of non-inferiority", now, problem))
+        if text is not None:
+            self._margin(self._question.with_margin(text))
 
     def _margin(self, question: Question) -> None:
         """Take another margin, without a new comparison where there is one already."""

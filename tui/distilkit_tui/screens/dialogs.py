@@ -1,6 +1,6 @@
 """The dialogs that lie over a screen: a question before what cannot be undone, a choice of a few things, the keys."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
 from rich.text import Text
@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Button, Label, Static
+from textual.widgets import Button, Input, Label, Static
 
 from distilkit_tui.core import filters
 from distilkit_tui.core.text import safe
@@ -80,6 +80,29 @@ class Pick(Dialog[str]):
     @on(VirtualTable.Selected)
     def _selected(self, event: VirtualTable.Selected) -> None:
         self.dismiss(event.key)
+
+
+class Ask(Dialog[str]):
+    """Asks for a text; `check` returns what is wrong with it, nothing where it will do."""
+
+    def __init__(self, title: str, now: str, check: Callable[[str], str]) -> None:
+        super().__init__()
+        self._title, self._now, self._check = title, now, check
+
+    def compose(self) -> ComposeResult:
+        """A title, the text, and what is wrong with it."""
+        with Vertical():
+            yield Label(safe(self._title), markup=False)
+            yield Input(self._now)
+            yield Static("enter takes it   esc leaves", markup=False)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        problem = self._check(event.value)
+        if problem:
+            self.query_one(Static).update(Text(f"✗ {safe(problem)}", self.app.theme_variables["error"]))
+        else:
+            self.dismiss(event.value)
 
 
 class Help(Dialog[None]):

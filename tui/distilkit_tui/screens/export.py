@@ -18,7 +18,7 @@ from distilkit_tui.screens.dialogs import Dialog
 from distilkit_tui.widgets.table import Column, VirtualTable
 
 # What the files of a format end in where that is not the format's name; the formats that come first; how wide text is.
-SUFFIXES = {"markdown": ".md", "latex": ".tex", "text": ".txt"}
+SUFFIXES = {"markdown": ".md", "latex": ".tex", "longtable": ".long.tex", "text": ".txt"}
 FIRST = ("markdown", "latex", "html", "json")
 WIDTH = 120
 
@@ -54,7 +54,8 @@ class Export(Dialog[Path]):
     def _moved(self, event: VirtualTable.Highlighted) -> None:
         box = self.query_one(Input)
         path = Path(box.value or str(self._folder / "comparison"))
-        box.value = str(path.with_suffix(SUFFIXES.get(event.key, f".{event.key}")))
+        stem = path.name.partition(".")[0] or "comparison"
+        box.value = str(path.with_name(f"{stem}{SUFFIXES.get(event.key, f'.{event.key}')}"))
 
     @on(VirtualTable.Selected)
     @on(Input.Submitted)
