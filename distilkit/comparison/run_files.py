@@ -1,6 +1,8 @@
 """The files behind a system's values, read when a table, a plot or a list of single queries asks for them."""
 
 import math
+import statistics
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from distilkit.comparison.systems import System
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
 from distilkit.runs.read import StoredRun
-from distilkit.runs.record import Cost, Event, JsonObject
+from distilkit.runs.record import Cost, Event, JsonObject, number
 
 Line = list[tuple[float, float]]
 """The points (x, y) of a curve."""
@@ -48,6 +50,32 @@ def costs(system: System) -> list[Cost]:
 def cost(system: System, name: str) -> float | None:
     """Return one figure of a system's cost (a field of `Cost`), its mean over the seeds; None where none states it."""
     return mean([getattr(one, name) for one in costs(system)])
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How many times faster than its teacher a system is: the median of rounds by turns, the least and the most."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+    @property
+    def differs(self) -> bool:
+        """Whether all rounds agree on which of the two is faster."""
+        return self.low > 1 or self.high < 1
+
+
+def speed(system: System) -> Speed | None:
+    """Return a system's speed beside its teacher's, over the rounds of all its seeds; None where none was measured."""
+    ratios = []
+    for one in costs(system):
+        own, other = (one.latency.get(key) for key in ("own_ms", "beside_ms"))
+        if isinstance(own, list) and isinstance(other, list):
+            pairs = ((number(mine), number(theirs)) for mine, theirs in zip(own, other, strict=False))
+            ratios += [theirs / mine for mine, theirs in pairs if mine and theirs]
+    return Speed(statistics.median(ratios), min(ratios), max(ratios), len(ratios)) if len(ratios) > 1 else None
 
 
 def seconds_by_stage(system: System) -> dict[str, float]:

@@ -1,13 +1,15 @@
 """What a ranker costs: parameters, multiply-accumulates, milliseconds a query, peak memory, storage."""
 
+import math
 import resource
+import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,8 @@ from distilkit.training.precision import Precision
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 WARM_UP = 3
 QUERIES = 20
+ROUNDS = 5
+"""Rounds in which rankers take turns on the same queries, so that what else the machine does slows all alike."""
 # Of more documents than twice these the mean size is that of a sample.
 DOCUMENTS = 10_000
 
@@ -34,17 +38,25 @@ def measure_cost(
     depth: int,
     batch_size: int,
     precision: Precision,
+    beside: Callable[[], Sequence["Timed"]] | None = None,
 ) -> dict[str, Any]:
     """Return a run's cost.json, but for what training took.
 
     What is timed is the re-ranking of single queries with nothing kept: padding and token look-up included,
-    tokenisation not. `bytes_per_document` is on the mean over the candidates, None where documents cannot be kept.
+    tokenisation not. `beside` loads rankers that are timed by turns with this one (together, as an ensemble's members
+    are): `latency` has the medians of each round then. `bytes_per_document` is on the mean over the candidates, None
+    where documents cannot be kept.
     """
     device = next(ranker.parameters()).device
     ranker.eval()
     reset_peak(device)
     with torch.no_grad(), computing(precision, device):
         seconds = timed(_works(ranker, tokens, candidates, batch_size, device), WARM_UP, device)
+    peak = peak_memory(device)
+    latency = {}
+    if beside is not None:
+        own = list(_works(ranker, tokens, candidates, batch_size, device))
+        latency = {"latency": _by_turns(own, beside(), candidates, precision, device)}
     return {
         "parameters": ranker.parameter_count,
         "macs_per_pair": ranker.pair_macs(tokens),
@@ -52,9 +64,42 @@ def measure_cost(
         "ms_per_query": milliseconds(seconds),
         "depth": depth,
         "batch_size": batch_size,
-        "peak_memory_bytes": peak_memory(device),
+        "peak_memory_bytes": peak,
         "bytes_per_document": ranker.bytes_per_document(tokens, _documents(candidates)),
+        **latency,
     }
+
+
+class Timed(NamedTuple):
+    """A ranker to be timed: its tokens, and how many pairs a forward pass takes."""
+
+    ranker: Ranker
+    tokens: Tokens
+    batch_size: int
+
+
+def _by_turns(
+    own: Sequence[Callable[[], object]],
+    others: Sequence[Timed],
+    candidates: Candidates,
+    precision: Precision,
+    device: torch.device,
+) -> dict[str, list[float]]:
+    """Return the medians of each round in milliseconds: a ranker's own, and those of the others added up."""
+    works = [list(_works(one.ranker.eval(), one.tokens, candidates, one.batch_size, device)) for one in others]
+    found: dict[str, list[float]] = {"own_ms": [], "beside_ms": []}
+    with torch.no_grad(), computing(precision, device):
+        for one in works:
+            timed(one[:WARM_UP], WARM_UP, device)
+        for turn in range(min(ROUNDS, len(own))):
+            chosen = range(turn, len(own), ROUNDS)
+            seconds: dict[str, list[float]] = {"own_ms": [], "beside_ms": []}
+            for query in chosen:
+                seconds["own_ms"].append(seconds_of(own[query], device))
+                seconds["beside_ms"].append(math.fsum(seconds_of(one[query], device) for one in works))
+            for name, values in seconds.items():
+                found[name].append(round(1000 * statistics.median(values), 3))
+    return found
 
 
 def _works(

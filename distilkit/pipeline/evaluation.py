@@ -1,5 +1,6 @@
 """Re-ranked query sets and what they cost: computed once for every run that shows them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -202,32 +203,48 @@ class Ranking(Artifact[Run]):
 
 @dataclass(frozen=True, eq=False)
 class Cost(Artifact[dict[str, Any]]):
-    """What a ranker costs on this machine: parameters, operations, latency, memory and storage."""
+    """What a ranker costs on this machine: parameters, operations, latency, memory and storage.
+
+    Its latency is measured by turns with those that it is held against, the teacher's members.
+    """
 
     ranking: Ranking
+    beside: tuple[Ranking, ...] = ()
 
     kind: ClassVar[str] = "cost"
 
+    @classmethod
+    def of(cls, ranking: Ranking, teacher: "TeacherRanking | None") -> "Cost":
+        """Return what a student costs, its latency beside that of the teacher if there is one."""
+        return cls(ranking, teacher.rankings if teacher is not None else ())
+
     @property
     def inputs(self) -> tuple[Node[Any], ...]:
-        """The ranker, the candidates and the tokens."""
-        return self.ranking.inputs
+        """The rankers, the candidates and the tokens."""
+        return tuple(dict.fromkeys(node for one in (self.ranking, *self.beside) for node in one.inputs))
 
     def identity(self) -> dict[str, Any]:
         """Return what is re-ranked and how many pairs a forward pass takes, which latency depends on."""
-        return {"ranking": self.ranking.key, "batch_size": self.ranking.scorer.batch_size}
+        own = {"ranking": self.ranking.key, "batch_size": self.ranking.scorer.batch_size}
+        return {**own, "beside": [one.key for one in self.beside]} if self.beside else own
 
     def work(self, workspace: Workspace) -> float:
         """Return the seconds of timing single queries."""
         from distilkit.evaluation.cost import QUERIES, WARM_UP
 
-        ranking = self.ranking
-        queries = min(QUERIES + WARM_UP, len(ranking.queries.qrels))
-        return queries * ranking.queries.candidates.depth * workspace.rates.seconds(ranking.shape, ranking.pair_macs)
+        queries = min(QUERIES + WARM_UP, len(self.ranking.queries.qrels))
+        # Timed alone, then by turns with the others.
+        works = [self.ranking, *((self.ranking, *self.beside) if self.beside else ())]
+        pairs = queries * self.ranking.queries.candidates.depth
+        return math.fsum(pairs * workspace.rates.seconds(one.shape, one.pair_macs) for one in works)
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Time single queries."""
-        from distilkit.evaluation.cost import measure_cost
+        from distilkit.evaluation.cost import Timed, measure_cost
+
+        def timed(one: Ranking) -> Timed:
+            loaded = one.model.load(workspace).to(workspace.processes.device)
+            return Timed(loaded, workspace.value(one.reader), one.scorer.batch_size)
 
         ranking = self.ranking
         ranker = ranking.model.load(workspace).to(workspace.processes.device)
@@ -240,6 +257,7 @@ class Cost(Artifact[dict[str, Any]]):
                 candidates.passages.shape[1],
                 scorer.batch_size,
                 scorer.precision,
+                (lambda: [timed(one) for one in self.beside]) if self.beside else None,
             )
             phase.advance()
         write_json(folder / "cost.json", {**cost, "machine": machine()})

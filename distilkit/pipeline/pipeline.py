@@ -367,10 +367,11 @@ class Pipeline:
         found: list[Node[Any]] = [*self.stages(), *chosen.stages]
         for one in self.sets:
             found.append(one.queries.candidates)
-            if self.twin_of is None and (teacher := self.teacher_ranking(one)) is not None:
+            teacher = self.teacher_ranking(one)
+            if self.twin_of is None and teacher is not None:
                 found += [*teacher.rankings, *teacher.costs]
             ranking = self.student_ranking(chosen, one)
-            found += [ranking, Cost(ranking)]
+            found += [ranking, Cost.of(ranking, teacher)]
         return found
 
     def to_count(self) -> list[Node[Any]]:

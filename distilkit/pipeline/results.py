@@ -85,7 +85,7 @@ def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, poin
         if workspace.processes.is_main:
             _show(pipeline, one, pipeline.recipe.name, results)
         return
-    run, cost = workspace.value(ranking), workspace.value(Cost(ranking))
+    run, cost = workspace.value(ranking), workspace.value(Cost.of(ranking, pipeline.teacher_ranking(one)))
 
     def write() -> None:
         evaluation = one.measure(run)

@@ -160,7 +160,8 @@ def parse_event(line: str | bytes) -> Event | None:
 class Cost:
     """cost.json: what a system costs; None for what it does not state. `raw` is the whole object.
 
-    `ms_per_query` is the median, `training_seconds` those of each stage.
+    `ms_per_query` is the median, `training_seconds` those of each stage. `latency` has the medians of rounds in which
+    the ranker and its teacher were timed by turns, `own_ms` and `beside_ms`.
     """
 
     parameters: float | None = None
@@ -173,6 +174,7 @@ class Cost:
     training_seconds: dict[str, float] = field(default_factory=dict)
     teacher_seconds: float | None = None
     machine: JsonObject = field(default_factory=dict)
+    latency: JsonObject = field(default_factory=dict)
     raw: JsonObject = field(default_factory=dict, repr=False)
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any
 from distilkit.errors import UserError
 from distilkit.runs.names import SEPARATOR, short_names
 from distilkit.runs.read import StoredRun, read_suite
-from distilkit.runs.record import as_table, text
+from distilkit.runs.record import RunStatus, as_table, text
 from distilkit.tables import duration, table
 
 PLANNED = "planned"
@@ -191,18 +191,20 @@ def read(folder: Path) -> Suite:
 
 
 def _member(folder: Path, told: dict[str, Any]) -> Member:
-    name = text(told.get("name"))
-    words = {key: text(told.get(key)) for key in ("strategy", "student", "teacher")}
-    seed = told.get("seed")
+    name, seed = text(told.get("name")), told.get("seed")
+    strategy, student, teacher = (text(told.get(key)) for key in ("strategy", "student", "teacher"))
     number = seed if isinstance(seed, int) else None
+
+    def member(state: str, status: RunStatus | None = None, measures: dict[str, float] | None = None) -> Member:
+        whole = status.whole if status is not None else {}
+        times = whole.get("spent_s"), whole.get("left_s")
+        return Member(name, strategy, student, teacher, number, state, measures or {}, *times)
+
     run = StoredRun(folder / Path(name).name)
     if not run.exists():
-        return Member(name, **words, seed=number, state=PLANNED)
+        return member(PLANNED)
     try:
         status, found = run.status(), run.results().measures()
-        state = run.state(status)
+        return member(run.state(status), status, found.measures if found is not None else None)
     except UserError:
-        return Member(name, **words, seed=number, state="damaged")
-    measures = found.measures if found is not None else {}
-    spent, left = status.whole.get("spent_s"), status.whole.get("left_s")
-    return Member(name, **words, seed=number, state=state, measures=measures, spent=spent, left=left)
+        return member("damaged")

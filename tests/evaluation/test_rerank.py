@@ -1,6 +1,7 @@
 """Scores of pairs: independent of how they are batched, and those of the libraries that load the finished model."""
 
 import json
+import statistics
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from distilkit.data.candidates import Candidates
 from distilkit.data.collection import open_collection, write_collection
 from distilkit.data.tokens import PairTokens, Template, TokenStore, write_token_store
 from distilkit.errors import RunFailed
-from distilkit.evaluation.cost import measure_cost
+from distilkit.evaluation.cost import ROUNDS, Timed, measure_cost
 from distilkit.evaluation.rerank import score_batch, score_pairs
 from distilkit.evaluation.trec import read_run
 from distilkit.models.cat import BertCat, load_cat
@@ -180,6 +181,23 @@ def test_cost_has_its_keys(ranker: BertCat, tokens: PairTokens, candidates: Cand
     assert 0 < cost["ms_per_query"]["p50"] <= cost["ms_per_query"]["p95"] <= cost["ms_per_query"]["p99"]
     assert 1e7 < cost["peak_memory_bytes"] < 1e11
     json.dumps(cost, allow_nan=False)
+
+
+def test_rankers_are_timed_by_turns(ranker: BertCat, tokens: PairTokens, candidates: Candidates) -> None:
+    loaded: list[int] = []
+
+    def beside() -> list[Timed]:
+        loaded.append(1)
+        return [Timed(ranker, tokens, 4), Timed(ranker, tokens, 4)]
+
+    cost = measure_cost(ranker, tokens, candidates, 10, 4, "fp32", beside)
+    assert loaded == [1]
+    rounds = cost["latency"]
+    assert rounds.keys() == {"own_ms", "beside_ms"}
+    assert len(rounds["own_ms"]) == len(rounds["beside_ms"]) == min(ROUNDS, len(candidates.queries))
+    # Two of the same ranker take longer than one, whatever else the machine does.
+    ratios = [other / own for own, other in zip(rounds["own_ms"], rounds["beside_ms"], strict=True)]
+    assert statistics.median(ratios) > 1
 
 
 def test_cost_without_a_query_to_time(ranker: BertCat, tokens: PairTokens, candidates: Candidates) -> None:

@@ -19,7 +19,8 @@ _BYTES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 def cost(result: ComparisonResult) -> ResultTable | None:
     """Return the first set's means beside each system's cost; None where no system states any.
 
-    Speed-ups are relative to the teacher, else to the slowest system.
+    MACs speed-ups are relative to the teacher, else to the system with the most. A latency's is that of rounds in which
+    the system and its teacher were timed by turns; it is left out where their spread covers 1.
     """
     systems = {name: system for name, system in run_files.first_set(result).items() if run_files.first_cost(system).raw}
     if not systems:
@@ -30,7 +31,7 @@ def cost(result: ComparisonResult) -> ResultTable | None:
         (ColumnHead("MACs"), _column(systems, amount, "macs_per_pair")),
         (ColumnHead("MACs speed-up"), _speedup(systems, "macs_per_pair")),
         (ColumnHead("ms/query"), _column(systems, _milliseconds, "ms_per_query")),
-        (ColumnHead("speed-up"), _speedup(systems, "ms_per_query")),
+        (ColumnHead("times faster"), {name: _faster(run_files.speed(system)) for name, system in systems.items()}),
         (ColumnHead("peak memory"), _column(systems, size, "peak_memory_bytes")),
         (ColumnHead("bytes/document"), _column(systems, size, "bytes_per_document")),
     ]
@@ -61,14 +62,32 @@ def in_words(result: ComparisonResult) -> list[str]:
         if teacher is None or system.kind != "run" or parameters is None:
             continue
         parts = [f"{amount(parameters)} parameters"]
-        for key, unit in (("ms_per_query", "ms per query"), ("macs_per_pair", "MACs per pair")):
-            own, other = run_files.cost(system, key), run_files.cost(teacher, key)
-            if own and other:
-                show = _milliseconds if "ms" in unit else amount
-                ratio = f"{other / own:.3g}x less" if own <= other else f"{own / other:.3g}x more"
-                parts.append(f"{show(own)} {unit} ({ratio} than the teacher's {show(other)})")
+        own, other = (run_files.cost(one, "macs_per_pair") for one in (system, teacher))
+        if own and other:
+            ratio = f"{other / own:.3g} times fewer" if own <= other else f"{own / other:.3g} times more"
+            parts.append(f"{amount(own)} multiply-accumulates per pair ({ratio} than the teacher's {amount(other)})")
+        if milliseconds := run_files.cost(system, "ms_per_query"):
+            parts.append(f"{_milliseconds(milliseconds)} ms per query{_beside(run_files.speed(system))}")
         told.append(f"{result.short[name]} costs {', '.join(parts)}.")
     return told
+
+
+def _beside(speed: run_files.Speed | None) -> str:
+    """Return a latency beside the teacher's in words, with the spread over the rounds that both were timed in."""
+    if speed is None:
+        return ""
+    spread = f"{speed.low:.3g} to {speed.high:.3g} in {speed.rounds} rounds by turns"
+    if not speed.differs:
+        return f" (not told apart from the teacher: its time is {spread} of this)"
+    if speed.median > 1:
+        return f" ({speed.median:.3g} times faster than the teacher, {spread})"
+    return f" ({1 / speed.median:.3g} times slower than the teacher, {spread} times as fast)"
+
+
+def _faster(speed: run_files.Speed | None) -> Cell:
+    if speed is None or not speed.differs:
+        return EMPTY
+    return Cell(speed.median, f"{speed.median:.3g}x ({speed.low:.3g}-{speed.high:.3g})")
 
 
 def amount(value: float) -> str:
@@ -113,11 +132,18 @@ def _notes(systems: dict[str, System]) -> list[str]:
     depths, lengths = {one.depth for one in costs if one.depth}, {one.length for one in costs if one.length}
     parts = [f"MACs: multiply-accumulates of a pair at length {_listed(lengths)}"] if lengths else []
     parts += [f"ms/query: median of re-ranking {_listed(depths)} candidates on {_listed(machines)}"] if depths else []
-    parts += ["speed-ups: relative to the teacher" if "teacher" in systems else "speed-ups: relative to the slowest"]
+    reference = "the teacher" if "teacher" in systems else "the system with the most"
+    parts += [f"MACs speed-up: relative to {reference}"]
+    if any(run_files.speed(system) for system in systems.values()):
+        parts += [
+            "times faster: than the teacher, the median of rounds in which both were timed by turns, and its least and "
+            "most; left out where these lie on both sides of 1"
+        ]
     warning = (
         ["Latencies of different machines or depths cannot be compared."] if len(machines) * len(depths) > 1 else []
     )
-    return ["; ".join(parts) + ".", *warning]
+    measured = ["Latencies of two systems were measured at different times."] if len(machines) else []
+    return ["; ".join(parts) + ".", *warning, *measured]
 
 
 def _listed(values: set[int] | set[str]) -> str:

@@ -18,6 +18,7 @@ STATES = {
     "crashed": ("✗", "error"),
     "lost": ("?", "error"),
     "damaged": ("!", "error"),
+    "planned": ("·", "text-muted"),
 }
 
 

@@ -15,6 +15,7 @@ from distilkit.runs.record import RunStatus
 from distilkit.runs.state import derive
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.history import History
+from distilkit_tui.core.suites import Suite, plan_of, suites_of
 from distilkit_tui.core.tail import Log
 
 # Seconds between two searches for new, vanished and resumed runs.
@@ -31,11 +32,12 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The runs at one moment, by key; `problem` says why there are none; the version grows with every change."""
+    """The runs and suites at one moment, by key; `problem` says why there are none; the version grows with changes."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
     problem: str = ""
     version: int = 0
+    suites: dict[str, Suite] = field(default_factory=dict)
 
     @property
     def live(self) -> int:
@@ -56,6 +58,7 @@ class RunStore:
         self._steps: dict[str, deque[tuple[float, float]]] = {}
         self._histories: dict[str, History] = {}
         self._scanned = -SCAN_EVERY
+        self._plans: dict[str, tuple[Stamp, Path, tuple[str, ...]]] = {}
 
     def watch(self, keys: Iterable[str], log: str | None = None) -> None:
         """Say whose events are wanted, and whose log; any thread may."""
@@ -86,14 +89,32 @@ class RunStore:
         scan = time.monotonic() - self._scanned >= SCAN_EVERY
         entries, problem = self._scan() if scan else (before.entries, before.problem)
         renewed = {key: self._renewed(entry, scan) for key, entry in entries.items()}
-        changed = problem != before.problem or renewed.keys() != before.entries.keys()
+        plans = self._plans
+        if scan:
+            self._plans = self._planned()
+        changed = problem != before.problem or renewed.keys() != before.entries.keys() or plans != self._plans
         changed = changed or any(entry is not before.entries.get(key) for key, entry in renewed.items())
         grown = self._read_events(renewed)
         if followed := self._log:
             grown = followed[1].read() or grown
         version = before.version + (changed or grown)
-        self._snapshot = Snapshot(renewed if changed else before.entries, problem, version)
+        if changed:
+            found = {name: (folder, keys) for name, (_, folder, keys) in self._plans.items()}
+            self._snapshot = Snapshot(renewed, problem, version, suites_of(renewed, found))
+        else:
+            self._snapshot = replace(before, version=version)
         return self._snapshot
+
+    def _planned(self) -> dict[str, tuple[Stamp, Path, tuple[str, ...]]]:
+        """Return the folder and the runs' keys of each suite; a suite.json is read where it has changed."""
+        found = {}
+        for path in sorted(self.runs_dir.glob("*/suite.json")):
+            name, stamp = path.parent.name, _stamp(path)
+            if name.startswith("."):
+                continue
+            known = self._plans.get(name)
+            found[name] = known if known and known[0] == stamp else (stamp, path.parent, plan_of(path.parent))
+        return found
 
     def _scan(self) -> tuple[dict[str, Entry], str]:
         """Return the runs that there are, those known already as they were, and why there are none."""

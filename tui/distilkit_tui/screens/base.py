@@ -18,6 +18,7 @@ from distilkit.errors import UserError
 from distilkit_tui.core.control import delete, kill, request_stop
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.store import Snapshot
+from distilkit_tui.core.suites import Suite
 from distilkit_tui.core.text import safe, short
 from distilkit_tui.plots import Shown, View, single_loss_plot, validation_plot
 from distilkit_tui.screens.dialogs import Confirm
@@ -177,6 +178,20 @@ class RunActions(CurveActions, BaseScreen):
         """That run as it is now."""
         return self.main.snapshot.entries.get(self.key) if self.key is not None else None
 
+    @property
+    def suite(self) -> Suite | None:
+        """The suite that the screen is about, where it is about one."""
+        return None
+
+    async def stop_suite(self, suite: Suite) -> None:
+        """Ask the runs of a suite to stop."""
+
+    async def resume_suite(self, suite: Suite) -> None:
+        """Go on with a suite."""
+
+    async def delete_suite(self, suite: Suite) -> None:
+        """Delete a suite and its runs."""
+
     def action_copy(self) -> None:
         """Copy the run's name."""
         if self.key is not None:
@@ -185,6 +200,9 @@ class RunActions(CurveActions, BaseScreen):
     @work
     async def action_stop(self) -> None:
         """Ask the run to stop; asked again, kill it after a question."""
+        if (suite := self.suite) is not None:
+            await self.stop_suite(suite)
+            return
         entry = self.entry
         if entry is None:
             return
@@ -192,23 +210,29 @@ class RunActions(CurveActions, BaseScreen):
             self.warn(f"{entry.key} is {entry.state}; there is nothing to stop")
         elif entry.key not in self.main.stopping:
             twin = self.main.snapshot.entries.get(str(entry.record.twin))
-            if await self._attempt(lambda: request_stop(entry, twin), f"{entry.key} stops after a checkpoint"):
+            if await self.attempt(lambda: request_stop(entry, twin), f"{entry.key} stops after a checkpoint"):
                 self.main.stopping.add(entry.key)
         elif await self.app.push_screen_wait(
             Confirm(f"{entry.key} has been asked to stop. Kill it now, back to its last checkpoint?", "Kill")
         ):
-            await self._attempt(lambda: kill(entry))
+            await self.attempt(lambda: kill(entry))
 
     @work
     async def action_resume(self) -> None:
         """Go on with the run."""
+        if (suite := self.suite) is not None:
+            await self.resume_suite(suite)
+            return
         if (entry := self.entry) is not None:
             said = f"{entry.key} goes on in a process of its own"
-            await self._attempt(lambda: self.main.launcher.resume(entry), said)
+            await self.attempt(lambda: self.main.launcher.resume(entry), said)
 
     @work
     async def action_delete(self) -> None:
         """Delete the run's folder, after a question."""
+        if (suite := self.suite) is not None:
+            await self.delete_suite(suite)
+            return
         entry = self.entry
         if entry is None:
             return
@@ -217,9 +241,9 @@ class RunActions(CurveActions, BaseScreen):
             return
         question = Confirm(f"Delete {entry.folder.path} and all that is in it?", "Delete")
         if await self.app.push_screen_wait(question):
-            await self._attempt(lambda: delete(entry.folder), f"{entry.key} is deleted")
+            await self.attempt(lambda: delete(entry.folder), f"{entry.key} is deleted")
 
-    async def _attempt(self, act: Callable[[], object], said: str = "") -> bool:
+    async def attempt(self, act: Callable[[], object], said: str = "") -> bool:
         """Do something in a thread, since a disk may be slow, and say that it is done, or why it is refused."""
         try:
             await asyncio.to_thread(act)

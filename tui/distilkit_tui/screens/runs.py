@@ -13,18 +13,20 @@ from distilkit.tables import size
 from distilkit_tui.core.entry import DESCENDING, ORDERS, STATES, Entry, ordered
 from distilkit_tui.core.filters import compile_filter
 from distilkit_tui.core.store import Snapshot
+from distilkit_tui.core.suites import MARK, Suite, is_open, remove, resume, rows, stop
 from distilkit_tui.core.text import duration, figure, optional, rate, safe
 from distilkit_tui.keys import bindings
 from distilkit_tui.screens.base import RunActions, RunCurves
+from distilkit_tui.screens.dialogs import Confirm
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 # Order -> its column; the marks have none.
 COLUMNS: dict[str, Column] = {
     "mark": Column("", 2),
-    "name": Column("run", 16, grow=3),
+    "name": Column("run", 16, grow=3, middle=True),
     "state": Column("state", 9),
-    "strategy": Column("strategy", 12, grow=2, rank=4),
-    "student": Column("student", 16, grow=1, rank=2),
+    "strategy": Column("strategy", 12, grow=2, rank=4, middle=True),
+    "student": Column("student", 16, grow=1, rank=2, middle=True),
     "step": Column("step", 11, align="right", rank=7),
     "loss": Column("loss", 8, align="right", rank=6),
     "validation": Column("valid.", 7, align="right", rank=8),
@@ -44,6 +46,7 @@ class RunsScreen(RunActions):
     def __init__(self) -> None:
         super().__init__()
         self._filter, self._order, self._reverse = "", "started", False
+        self._opened: dict[str, bool] = {}
 
     def body(self) -> ComposeResult:
         """Table, filter, curves."""
@@ -73,11 +76,12 @@ class RunsScreen(RunActions):
             passes = compile_filter(self._filter)
         except UserError as error:
             problem, passes = str(error), lambda entry: True
-        chosen = [entry for entry in snapshot.entries.values() if passes(entry)]
-        keys = [entry.key for entry in ordered(chosen, self._order, self._reverse)]
+        chosen = ordered((entry for entry in snapshot.entries.values() if passes(entry)), self._order, self._reverse)
+        # A filter looks for runs: they are shown as they are found, under their whole names.
+        keys = [entry.key for entry in chosen] if self._filter else rows(chosen, snapshot.suites, self._opened)
         self.table.columns = self._columns()
-        self.table.show(keys, lambda key: self._cells(snapshot.entries[key]), self._empty(snapshot))
-        self._tell(len(keys), len(snapshot.entries), problem)
+        self.table.show(keys, lambda key: self._row(snapshot, key), self._empty(snapshot))
+        self._tell(len(chosen), len(snapshot.entries), problem)
         self.draw()
 
     def _columns(self) -> list[Column]:
@@ -86,6 +90,28 @@ class RunsScreen(RunActions):
             replace(column, title=f"{column.title}{'▼' if down else '▲'}") if order == self._order else column
             for order, column in COLUMNS.items()
         ]
+
+    def _row(self, snapshot: Snapshot, key: str) -> list[Cell]:
+        """Return the cells of a suite, or of a run, which stands indented under its suite."""
+        if key in snapshot.suites:
+            return self._suite_cells(snapshot.suites[key])
+        suite = None if self._filter else snapshot.suites.get(f"{key.partition('/')[0]}{MARK}")
+        if key not in snapshot.entries:
+            name = suite.names[key] if suite is not None else key
+            return ["", f"└ {name}", Styled("· planned", "text-muted"), *("" for _ in range(len(COLUMNS) - 3))]
+        cells = self._cells(snapshot.entries[key])
+        return [cells[0], f"└ {suite.names[key]}", *cells[2:]] if suite is not None and "/" in key else cells
+
+    def _suite_cells(self, suite: Suite) -> list[Cell]:
+        glyph, colour = STATES.get(suite.state, ("·", ""))
+        sign = "▾" if is_open(suite, self._opened) else "▸"
+        found = dict.fromkeys(COLUMNS, "") | {"name": f"{sign} {suite.folder.name}", "strategy": suite.progress}
+        cells: list[Cell] = list(found.values())
+        cells[1] = Styled(found["name"], bold=True)
+        cells[2] = Styled(f"{glyph} {suite.state}", colour)
+        cells[list(COLUMNS).index("eta")] = duration(suite.left)
+        cells[list(COLUMNS).index("disk")] = size(sum(entry.bytes for entry in suite.entries))
+        return cells
 
     def _cells(self, entry: Entry) -> list[Cell]:
         glyph, colour = STATES.get(entry.state, ("·", ""))
@@ -127,7 +153,8 @@ class RunsScreen(RunActions):
 
     def draw(self) -> None:
         """Draw the curves of the run under the cursor and of the marked ones, the former on top."""
-        keys = [*(key for key in self.main.marks if key != self.key), *([self.key] if self.key else [])]
+        own = [entry.key for entry in self.suite.entries] if self.suite else [self.entry.key] if self.entry else []
+        keys = [*(key for key in self.main.marks if key not in own), *own]
         first = self.entry.measure if self.entry is not None else ""
         self.query_one(RunCurves).draw({key: key for key in keys}, self.view, first)
 
@@ -135,8 +162,20 @@ class RunsScreen(RunActions):
     def _highlighted(self) -> None:
         self.draw()
 
+    @property
+    def suite(self) -> Suite | None:
+        """The suite under the cursor."""
+        return self.main.snapshot.suites.get(self.key or "")
+
     @on(VirtualTable.Selected)
     async def _selected(self, event: VirtualTable.Selected) -> None:
+        if (suite := self.suite) is not None:
+            self._opened[suite.key] = not is_open(suite, self._opened)
+            self.runs_changed(self.main.snapshot)
+            return
+        if event.key not in self.main.snapshot.entries:
+            self.warn(f"{event.key} is planned: it was not started yet")
+            return
         self.main.current = event.key
         await self.main.action_mode("run")
 
@@ -189,14 +228,37 @@ class RunsScreen(RunActions):
 
     def action_mark(self) -> None:
         """Mark the run under the cursor and go on to the next."""
-        if self.key is not None:
-            self.main.toggle_mark(self.key)
-            self.table.action_move(1)
+        if (suite := self.suite) is not None:
+            keys = [entry.key for entry in suite.entries if not entry.record.twin_of]
+            wanted = any(key not in self.main.marks for key in keys)
+            for key in keys:
+                if (key in self.main.marks) != wanted:
+                    self.main.toggle_mark(key)
+        elif self.entry is not None:
+            self.main.toggle_mark(self.entry.key)
+        self.table.action_move(1)
 
     def action_baseline(self) -> None:
         """Make the run under the cursor a baseline."""
-        if self.key is not None:
-            self.main.toggle_baseline(self.key)
+        if self.entry is not None:
+            self.main.toggle_baseline(self.entry.key)
+        elif self.key is not None:
+            self.warn("a run is made a baseline; open the suite with enter")
+
+    async def stop_suite(self, suite: Suite) -> None:
+        """Ask the runs of a suite to stop."""
+        await self.attempt(lambda: stop(suite), f"{suite.folder.name} stops after a checkpoint")
+
+    async def resume_suite(self, suite: Suite) -> None:
+        """Go on with a suite."""
+        said = f"{suite.folder.name} goes on in a process of its own"
+        await self.attempt(lambda: resume(suite, self.main.launcher), said)
+
+    async def delete_suite(self, suite: Suite) -> None:
+        """Delete a suite and its runs, after a question."""
+        question = Confirm(f"Delete {suite.folder} and its {len(suite.entries)} runs?", "Delete")
+        if await self.app.push_screen_wait(question):
+            await self.attempt(lambda: remove(suite), f"{suite.folder.name} is deleted")
 
     def action_unmark(self) -> None:
         """Take all marks away."""

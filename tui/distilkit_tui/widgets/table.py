@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from distilkit_tui.core.text import fit, safe
+from distilkit_tui.core.text import fit, safe, short
 
 GAP = 1
 
@@ -35,6 +35,8 @@ Cell = str | Styled | Callable[[int], Sequence[Styled]]
 class Column:
     """A column: its title, its width in cells, its share of what is left over (`grow`).
 
+    Of texts that are too long the end is left out, or the `middle`, for names that differ at their ends.
+
     Where the table is too narrow, columns with the least `rank` go first; those of rank 9 stay.
     """
 
@@ -43,6 +45,7 @@ class Column:
     align: str = "left"
     grow: int = 0
     rank: int = 9
+    middle: bool = False
 
 
 class VirtualTable(ScrollView, can_focus=True):
@@ -170,7 +173,9 @@ class VirtualTable(ScrollView, can_focus=True):
                 segments += [Segment(one.text, style + self._style(one, plain)) for one in cell(width)]
             else:
                 text, own = (cell, style) if isinstance(cell, str) else (cell.text, style + self._style(cell, plain))
-                segments.append(Segment(fit(safe(text), width, self._columns[number].align), own))
+                column, text = self._columns[number], safe(text)
+                text = short(text, width) if column.middle else text
+                segments.append(Segment(fit(text, width, column.align), own))
             segments.append(Segment(" " * GAP, style))
         return Strip(segments).adjust_cell_length(self.size.width, style)
 
