@@ -64,7 +64,7 @@ def test_tabs(runs: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
         await shows(pilot, "what planet cold", "nDCG@10")
         await check(pilot, f"compare-queries-{name}")
         await pilot.press("enter")
-        await shows(pilot, "1 of 8", "esc back", "● relevant 1  d28")
+        await shows(pilot, "1 of 8", "esc back", "● relevant 1  d30")
         await check(pilot, f"compare-rankings-{name}")
         await pilot.press("escape", "right_square_bracket", "t")
         await shows(pilot, "MACs", "on the frontier")
