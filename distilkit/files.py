@@ -122,6 +122,16 @@ def remove_folder(path: Path) -> None:
     shutil.rmtree(passing)
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file or folder, so that it is in nobody's way; return its new path, `NAME.damaged`."""
+    aside = path.with_name(f"{path.name}.damaged")
+    if aside.is_dir():
+        remove_folder(aside)
+    path.replace(aside)
+    _sync_unless_unfinished(path.parent)
+    return aside
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove what a killed process left of writing or removing a path; nobody else may be at it."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):

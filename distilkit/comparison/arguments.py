@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distilkit.errors import UserError, nearest
+from distilkit.manifest import refuse_damage
 from distilkit.runs.read import StoredRun, is_run, suite_members
 from distilkit.runs.results import StoredResults
 
@@ -104,6 +105,8 @@ def _run(run: StoredRun, name: str | None, eval_set: str) -> Iterator[StoredSyst
     record, own = run.record, run.record.name or run.path.name
     renamed, name = name not in (None, own), name or own
     results = _evaluated(run, eval_set)
+    for part in (results, *results.references().values()):
+        refuse_damage(part.path)
     references = {name: found for name, found in results.references().items() if found.exist()}
     _refuse_mixed(run, {name: references.get(name, results) for name in (own, *references)})
     for reference in REFERENCES:
@@ -114,6 +117,7 @@ def _run(run: StoredRun, name: str | None, eval_set: str) -> Iterator[StoredSyst
         twin = run.twin()
         found = twin.results(eval_set) if twin is not None else None
         if found is not None and found.exist():
+            refuse_damage(found.path)
             label = record.twin if name == own else f"{name}-label_only"
             yield StoredSystem(label, "twin", found.path, found, name, (), twin, renamed)
         else:

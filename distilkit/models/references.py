@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 
 from distilkit.errors import UserError
 from distilkit.files import content_key, sha256_once
+from distilkit.manifest import read_manifest, refuse_damage
 from distilkit.models.declared import Declared
 from distilkit.models.weights import BIN, BIN_PATTERNS, weight_files
 
@@ -85,6 +86,7 @@ def _package_folder(name: str) -> Path:
 
 
 def _checked_folder(folder: Path) -> Path:
+    _refuse_damage(folder)
     if (folder / ADAPTER).is_file():
         raise UserError(
             f"{folder} holds an adapter ({ADAPTER}), which is not applied here: merge it into its model first "
@@ -96,6 +98,12 @@ def _checked_folder(folder: Path) -> Path:
         other = ", only other formats" if any(folder.glob("*.bin")) else ""
         raise UserError(f"{folder} has no *.safetensors{other}: weights are read from those, or from {BIN}")
     return folder
+
+
+def _refuse_damage(folder: Path) -> None:
+    """Refuse a damaged model of a run; the manifests of others say other things."""
+    if (folder.parent / "run.json").is_file() or read_manifest(folder).keys() >= {"key", "made_of", "files"}:
+        refuse_damage(folder)
 
 
 def _fetch(hub_id: str) -> Path:

@@ -22,6 +22,7 @@ from distilkit.errors import Stopped
 from distilkit.pipeline.trackers import Trackers
 from distilkit.pipeline.whole import Whole
 from distilkit.runs.folder import RunFolder, process_start
+from distilkit.runs.record import parse_event
 from distilkit.tables import duration, plain
 
 # status.json is replaced no more often than this, and a reader worries after three times what it was told to expect.
@@ -304,11 +305,9 @@ class Reporter:
         if self.folder is None or not self.folder.events.exists():
             return []
         found = []
-        for line in self.folder.events.read_text().splitlines():
-            try:
+        for line in self.folder.events.read_text(errors="replace").split("\n"):
+            if parse_event(line) is not None:  # else damaged
                 found.append(json.loads(line))
-            except ValueError:  # torn by a kill
-                continue
         return found
 
     def status(self, state: str, **fields: object) -> None:

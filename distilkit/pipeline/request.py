@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from distilkit.errors import UserError
 from distilkit.recipe import Source
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.record import as_table, read_object_if_any
@@ -33,7 +34,10 @@ class Request:
         """Return what `bf16 = "auto"` came to when this run, or else its suite, was started; None where none was."""
         path = self.folder.path
         for file in (path / "run.json", path / "suite.json", path.parent / "suite.json"):
-            recorded = as_table(read_object_if_any(file).get("precision"))
+            try:
+                recorded = as_table(read_object_if_any(file).get("precision"))
+            except UserError:  # damaged, and made anew
+                continue
             if (found := AutoPrecision.read(recorded.get("auto"))) is not None:
                 return found
         return None

@@ -9,7 +9,7 @@ from distilkit.data.collection import Run
 from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import write_qrels
 from distilkit.files import atomic_folder, content_key, link_weights, read_json, write_json
-from distilkit.manifest import MANIFEST, is_made_of, write_made_of
+from distilkit.manifest import MANIFEST, damage, is_made_of, write_made_of
 from distilkit.pipeline.content import content_of_set
 from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
@@ -24,7 +24,7 @@ def keep_model(student: TrainedStage, workspace: Workspace, folder: RunFolder) -
     source, made_of = workspace.value(student), {"stage": student.key}
 
     def copy() -> None:
-        if is_made_of(folder.model, made_of):
+        if _is_whole(folder.model, made_of, workspace):
             return
         with atomic_folder(folder.model) as temporary:
             shutil.copytree(source, temporary, copy_function=link_weights, dirs_exist_ok=True)
@@ -59,14 +59,15 @@ def _keep_reference(
     cost: dict[str, Any],
     rankings: Sequence[str],
 ) -> None:
-    results = StoredResults(folder.eval / one.name / "references" / name, folder.eval / one.name / "qrels.tsv")
+    results, made_of = _results(folder, one).reference(name), _made_of(pipeline, one, rankings)
 
     def write() -> None:
         write_evaluation(results.path, one.name, run, one.measure(run), name)
         write_json(results.cost_json, cost)
 
     if pipeline.workspace.processes.is_main:
-        _keep(results.path, _made_of(pipeline, one, rankings), write, results.files[:-1])
+        if not _is_whole(results.path, made_of, pipeline.workspace):
+            _write(results.path, made_of, write, results.files[:-1])
         _show(pipeline, one, name, results)
 
 
@@ -79,9 +80,8 @@ def _show(pipeline: Pipeline, one: EvaluationSet, system: str, results: StoredRe
 def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, point: GridPoint) -> None:
     """Measure the student on a query set, and what it costs."""
     workspace, ranking = pipeline.workspace, pipeline.student_ranking(point, one)
-    results = StoredResults(folder.eval / one.name, folder.eval / one.name / "qrels.tsv")
-    made_of = _made_of(pipeline, one, [ranking.key])
-    if workspace.processes.broadcast(is_made_of(results.path, made_of)):
+    results, made_of = _results(folder, one), _made_of(pipeline, one, [ranking.key])
+    if workspace.processes.on_main(lambda: _is_whole(results.path, made_of, workspace)):
         if workspace.processes.is_main:
             _show(pipeline, one, pipeline.recipe.name, results)
         return
@@ -96,8 +96,12 @@ def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, poin
         write_json(results.cost_json, {**cost, **_spent(pipeline, point)})
 
     if workspace.processes.is_main:
-        _keep(results.path, made_of, write, results.files)
+        _write(results.path, made_of, write, results.files)
         _show(pipeline, one, pipeline.recipe.name, results)
+
+
+def _results(folder: RunFolder, one: EvaluationSet) -> StoredResults:
+    return StoredResults(folder.eval / one.name, folder.eval / one.name / "qrels.tsv")
 
 
 def _made_of(pipeline: Pipeline, one: EvaluationSet, rankings: Sequence[str]) -> dict[str, Any]:
@@ -111,10 +115,16 @@ def _made_of(pipeline: Pipeline, one: EvaluationSet, rankings: Sequence[str]) ->
     }
 
 
-def _keep(folder: Path, made_of: dict[str, Any], write: Callable[[], None], files: Sequence[Path]) -> None:
-    """Write results that are not there yet, or are of something else; those half written have no manifest."""
-    if is_made_of(folder, made_of):
-        return
+def _is_whole(folder: Path, made_of: dict[str, Any], workspace: Workspace) -> bool:
+    """Return whether results are there, whole and made of this; what is not whole is named."""
+    found = damage(folder)
+    if found is not None and folder.exists():
+        workspace.progress.say(f"{folder} is not whole: {found}; it is made again")
+    return found is None and is_made_of(folder, made_of)
+
+
+def _write(folder: Path, made_of: dict[str, Any], write: Callable[[], None], files: Sequence[Path]) -> None:
+    """Write results and then their manifest, without which they are not whole."""
     (folder / MANIFEST).unlink(missing_ok=True)
     write()
     write_made_of(folder, made_of, [path.name for path in files])

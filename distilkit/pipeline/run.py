@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 
 from distilkit.errors import Busy, RunFailed, Stopped, UserError
 from distilkit.files import remove_folder, write_json
+from distilkit.manifest import sealed
 from distilkit.models.weights import bin_note
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
@@ -220,7 +221,7 @@ def _search(pipeline: Pipeline, folder: RunFolder, reporter: Reporter, points: l
     best = max(tried, key=lambda one: one["validation"][metric])
     if pipeline.workspace.processes.is_main:
         record = {"measure": metric, "fraction": pipeline.recipe.grid_fraction, "tried": tried}
-        write_json(folder.path / "grid.json", {**record, "chosen": best["values"]})
+        write_json(folder.grid, sealed({**record, "chosen": best["values"]}))
     chosen: dict[str, Any] = best["values"]
     return chosen
 
@@ -241,7 +242,7 @@ def _keep_curve(pipeline: Pipeline, folder: RunFolder, point: GridPoint) -> None
     near = math.inf if level is None else (1 - CLOSE) * level
     close = next((found for found in points if found[metric] >= near), None)
     record = {"measure": metric, "teacher": level, "within": CLOSE, "first_within": close, "points": points}
-    workspace.processes.on_main(lambda: write_json(folder.path / "curve.json", record))
+    workspace.processes.on_main(lambda: write_json(folder.curve, sealed(record)))
 
 
 def _file_problem(error: Exception) -> bool:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.errors import Busy, Stopped, UserError
-from distilkit.files import remove_leftovers, write_json
+from distilkit.files import remove_leftovers, set_aside, write_json
+from distilkit.manifest import sealed
 from distilkit.pipeline.graph import Artifact, Node, every
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.recipe import Source, resolved
 from distilkit.runs.folder import RunFolder, provenance
-from distilkit.runs.lock import Lock
+from distilkit.runs.lock import Lock, is_held
 from distilkit.runs.read import StoredRun
 from distilkit.runs.record import flat
 from distilkit.settings import Recipe
@@ -37,13 +38,16 @@ def working(pipeline: Pipeline, folder: RunFolder, reporter: Reporter, source: S
     lock, precision, content = Lock(folder.lock), _precision(pipeline), pipeline.content
 
     def claim() -> bool:
+        new = not folder.path.exists()
         folder.refuse_links()
         if not lock.acquire():
             raise Busy(f"{folder.path} is being worked on by another process")
         folder.stop.unlink(missing_ok=True)
         for path in (folder.model, folder.checkpoints, folder.status_json):
             remove_leftovers(path)
-        if new := not folder.exists():
+        if lost := folder.mend_events():
+            folder.append_log(f"{folder.events}: the last {lost} bytes are no whole events, and are dropped")
+        if not folder.exists():
             folder.create({**_record(pipeline, source), "precision": precision, "content": content})
         state_needs(pipeline, folder)
         return new
@@ -68,9 +72,12 @@ def state_needs(pipeline: Pipeline, folder: RunFolder, more: Sequence[Node[Any]]
     """Name the artifacts that a run is made of in its folder, for `distilkit clean`; those named before stay."""
     nodes = every([*pipeline.targets(), *pipeline.to_count(), *more])
     found = {node.address for node in nodes if isinstance(node, Artifact)}
-    before = StoredRun(folder.path).needs() or frozenset()
+    try:
+        before = StoredRun(folder.path).needs() or frozenset()
+    except UserError:  # damaged, and written anew
+        before = frozenset()
     if not (all_of := found | pipeline.workspace.used) <= before:
-        write_json(folder.artifacts, {"artifacts": sorted(all_of | before)})
+        write_json(folder.artifacts, sealed({"artifacts": sorted(all_of | before)}))
 
 
 def _record(pipeline: Pipeline, source: Source) -> dict[str, Any]:
@@ -139,8 +146,12 @@ def twin_name(recipe: Recipe) -> str | None:
 
 
 def is_done(folder: RunFolder) -> bool:
-    """Return whether a run, its twin included, is finished."""
-    return StoredRun(folder.path).status().state == "done"
+    """Return whether a run, its twin included, is finished, and all that it left is whole."""
+    run = StoredRun(folder.path)
+    if run.status().state != "done" or run.damage() is not None:
+        return False
+    twin = run.twin()
+    return twin is None or twin.damage() is None
 
 
 def refuse_clash(request: Request) -> None:
@@ -151,7 +162,19 @@ def refuse_clash(request: Request) -> None:
         return
     if not request.resume:
         raise UserError(f"{folder.path} exists; continue it with --resume auto, or choose another name with --name")
-    refuse_change(folder, request.recipe)
+    _set_damaged_record_aside(folder)
+    if folder.exists():
+        refuse_change(folder, request.recipe)
+
+
+def _set_damaged_record_aside(folder: RunFolder) -> None:
+    """Make room for a new record where run.json is damaged: results say for themselves what they were made of."""
+    try:
+        _ = StoredRun(folder.path).record
+    except UserError as error:
+        if is_held(folder.lock):
+            raise
+        folder.append_log(f"{error}; it is set aside as {set_aside(folder.run_json).name}")
 
 
 def refuse_outside(folder: RunFolder, runs_dir: Path) -> None:
@@ -167,6 +190,10 @@ def refuse_foreign_twin(request: Request) -> None:
     name = twin_name(request.recipe)
     if name is None or not (folder := RunFolder(request.runs_dir / name)).exists():
         return
+    if request.resume and request.folder.path.exists():
+        _set_damaged_record_aside(folder)
+        if not folder.exists():
+            return
     if StoredRun(folder.path).record.twin_of != request.recipe.name:
         raise UserError(
             f"{folder.path} exists and is not the twin of {request.recipe.name}; choose another name with --name"

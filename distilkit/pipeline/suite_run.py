@@ -10,6 +10,7 @@ from typing import Any
 
 from distilkit.errors import Busy, RunFailed, UserError
 from distilkit.files import write_json
+from distilkit.manifest import sealed
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
 from distilkit.pipeline.disk import DiskNeed
@@ -50,7 +51,7 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
         if todo:
             said = f"suite {folder.path.name}: {len(todo)} runs to train; {need.require_free(request.runs_dir)}"
             Reporter(quiet=quiet).say(said, log=False)
-        write_json(folder.path / "suite.json", _record(request, found, auto))
+        write_json(folder.path / "suite.json", sealed(_record(request, found, auto)))
     failed: list[str] = []
     with _workers(request, len(todo), worker):
         _train_all(todo, request, quiet or worker, failed)

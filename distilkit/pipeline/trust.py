@@ -44,7 +44,10 @@ def _refuse_changed(folder: Path, plugins: Sequence[Plugin]) -> None:
     record = next((file for name in ("run.json", "suite.json") if (file := folder / name).is_file()), None)
     if record is None:
         return
-    started = read_object_if_any(record).get("plugins")
+    try:
+        started = read_object_if_any(record).get("plugins")
+    except UserError as error:
+        raise UserError(f"{error}, and there is no telling which plug-ins it was started with") from None
     known = [one.get("sha256") for one in started if isinstance(one, dict)] if isinstance(started, list) else []
     for place, one in enumerate(plugins):
         if known[place : place + 1] != [one.sha256]:

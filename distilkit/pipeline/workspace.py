@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from distilkit.files import atomic_folder, read_json, remove_leftovers
-from distilkit.manifest import MANIFEST, write_manifest
+from distilkit.files import atomic_folder, read_json, remove_leftovers, set_aside
+from distilkit.manifest import MANIFEST, damage, write_manifest
 from distilkit.pipeline.graph import FORMAT, Artifact, Node, walk
 from distilkit.pipeline.precision import measured_once
 from distilkit.pipeline.rates import Rates
@@ -60,8 +60,8 @@ class Workspace:
         return self.root / node.address
 
     def has(self, node: Artifact[Any]) -> bool:
-        """Return whether an artifact is complete."""
-        return (self.path(node) / MANIFEST).exists()
+        """Return whether an artifact is complete, by the sizes of its files."""
+        return damage(self.path(node), content=False) is None
 
     def facts(self, node: Artifact[Any]) -> dict[str, Any]:
         """Return the manifest of a complete artifact, with the facts that its builder left."""
@@ -134,11 +134,11 @@ class Workspace:
         return node.key in self._built
 
     def _finds(self, node: Artifact[Any]) -> bool:
-        """Return whether an artifact is complete, and keep it from being removed from now on."""
+        """Return whether an artifact is whole, byte for byte, and keep it from being removed from now on."""
         if self._uses is None:
             self._uses = Uses(self.root)
         self._uses.state(node.address)
-        return self.has(node)
+        return damage(self.path(node)) is None
 
     def _build(self, node: Artifact[Any]) -> None:
         """Build an artifact in a temporary folder, which then takes its name; wait for another run that builds it."""
@@ -166,11 +166,16 @@ class Workspace:
                 self.progress.heartbeat(expect_next=60)
                 self.progress.raise_if_stopped()
                 time.sleep(0.2)
-        if self.has(node):
+        path = self.path(node)
+        found = damage(path)
+        if found is None:
             lock.path.unlink(missing_ok=True)
             return True
         # Left by a build that was killed; no other can be under way, since the lock is ours.
-        remove_leftovers(self.path(node))
+        remove_leftovers(path)
+        if path.exists():
+            aside = set_aside(path)
+            self.progress.say(f"{path} is damaged: {found}; it is set aside as {aside.name} and made again")
         return False
 
     def _finish(self, node: Artifact[Any], folder: Path, facts: dict[str, Any], stack: ExitStack, lock: Lock) -> None:

@@ -19,7 +19,7 @@ from distilkit.runs.record import as_table
 from distilkit.runs.uses import in_use, turn
 
 _KEY = re.compile(r"([0-9a-f]{64})")
-_UNFINISHED = re.compile(r"\.([0-9a-f]{64})\.[a-z0-9_]{8}")
+_UNFINISHED = re.compile(r"\.([0-9a-f]{64})\.[a-z0-9_]{8}|([0-9a-f]{64})\.damaged")
 _TEMPORARY = re.compile(
     r"\.(?:(?:run|status|suite|artifacts|grid|curve|measures|cost|trainer_state|manifest)\.json|per_query\.csv|run\.trec"
     r"|qrels\.tsv|model|checkpoints|(?:stage|teacher)-[0-9a-f]{16}|checkpoint-\d+|deleted-[0-9a-f]{8})"
@@ -101,8 +101,8 @@ def take_inventory(runs_dir: Path, finished_too: bool = False) -> Inventory:
         if _KEY.fullmatch(path.name) and (path / MANIFEST).is_file():
             runs = tuple(needs.get(f"{path.parent.name}/{path.name}", ()))
             artifacts.append(StoredArtifact(path, (path / MANIFEST).stat().st_mtime, taken(path), runs))
-        elif (key := _KEY.fullmatch(path.name) or _UNFINISHED.fullmatch(path.name)) is not None:
-            leftovers.append(Leftover(path, path.with_name(f"{key[1]}.lock"), taken(path)))
+        elif (key := _UNFINISHED.fullmatch(path.name) or _KEY.fullmatch(path.name)) is not None:
+            leftovers.append(Leftover(path, path.with_name(f"{key[1] or key[2]}.lock"), taken(path)))
     return Inventory(artifacts, [one for one in leftovers if not is_held(one.lock)], unstated)
 
 

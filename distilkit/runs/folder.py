@@ -13,7 +13,10 @@ from typing import Any
 from distilkit import __version__
 from distilkit.errors import UserError
 from distilkit.files import sync, write_json
+from distilkit.manifest import sealed
 from distilkit.runs.commit import commit
+from distilkit.runs.record import parse_event
+from distilkit.untrusted import open_regular
 
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "ir-measures", "bm25s", "numpy", "scipy")
 
@@ -55,7 +58,7 @@ class RunFolder:
 
     def create(self, record: dict[str, Any]) -> None:
         """Make the folder and its immutable run.json."""
-        write_json(self.run_json, record)
+        write_json(self.run_json, sealed(record))
 
     def write_status(self, status: dict[str, Any], durable: bool = True) -> None:
         """Replace status.json in one step; one that is not durable may be lost with the power."""
@@ -65,6 +68,21 @@ class RunFolder:
         """Append one event in one write, so that a reader sees whole lines only."""
         line = json.dumps({"v": 1, "t": round(time.time(), 3), **event}, ensure_ascii=False) + "\n"
         self._append(self.events, line)
+
+    def mend_events(self) -> int:
+        """Drop what lost power or a kill left of a last line of the events; return how many bytes that were."""
+        try:
+            with open_regular(self.events, links=False) as file:
+                data = file.read()
+        except FileNotFoundError:
+            return 0
+        lines = data.splitlines(keepends=True)
+        while lines and not (lines[-1].endswith(b"\n") and parse_event(lines[-1])):
+            lines.pop()
+        whole = sum(map(len, lines))
+        if whole < len(data):
+            os.truncate(self.events, whole)
+        return len(data) - whole
 
     def sync_events(self) -> None:
         """Write the events through to the disk."""

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from distilkit.errors import UserError
+from distilkit.manifest import damage
 from distilkit.runs.folder import RunFolder, refuse_links
 from distilkit.runs.record import (
     Event,
@@ -81,6 +82,25 @@ class StoredRun:
         """Return the artifacts that the run needs, as `KIND/KEY`; None where that was never stated."""
         named = read_object_if_any(self.folder.artifacts).get("artifacts")
         return frozenset(map(str, named)) if isinstance(named, list) else None
+
+    def damage(self) -> str | None:
+        """Return in words what is damaged of a finished run, None where all is whole.
+
+        A run of an earlier version does not list its files.
+        """
+        try:
+            record = self.record
+            _ = self.grid(), self.curve()
+        except UserError as error:
+            return str(error)
+        folders = [self.folder.model]
+        for name in as_table(record.content.get("sets")):
+            results = self.results(name)
+            teacher = as_table(as_table(record.content.get("references")).get(name)).get("teacher")
+            references = () if record.twin_of else ("bm25", "teacher") if teacher else ("bm25",)
+            folders += [results.path, *(results.reference(one).path for one in references)]
+        found = {folder: damage(folder) for folder in folders} if record.content else {}
+        return next((f"{folder} is damaged: {one}" for folder, one in found.items() if one is not None), None)
 
     def grid(self) -> JsonObject:
         """Return what was tried and chosen on the validation queries, empty without a grid."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from distilkit.errors import UserError
 from distilkit.files import read_json
+from distilkit.manifest import REMEDY, SEAL, is_sealed
 from distilkit.untrusted import parse_json
 
 JsonObject = dict[str, Any]
@@ -260,4 +261,6 @@ def _read(path: Path) -> object:
         found: object = read_json(path, links=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON: {error}") from None
+    if isinstance(found, dict) and SEAL in found and not is_sealed(found):
+        raise UserError(f"{path} is damaged: it is not what was written; {REMEDY}")
     return found

@@ -91,7 +91,11 @@ class StoredResults:
         """Return the first stage and the teacher, as far as the set has their folders."""
         place = self.path / "references"
         folders = [] if place.is_symlink() else [one for one in sorted(place.glob("*")) if not one.is_symlink()]
-        return {folder.name: StoredResults(folder, self.qrels) for folder in folders}
+        return {folder.name: self.reference(folder.name) for folder in folders}
+
+    def reference(self, name: str) -> "StoredResults":
+        """Return the results of the first stage or the teacher on the same set."""
+        return StoredResults(self.path / "references" / name, self.qrels)
 
 
 def write_per_query(path: Path, per_query: PerQuery) -> None:

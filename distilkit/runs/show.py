@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from distilkit.manifest import refuse_damage
 from distilkit.runs.read import StoredRun
 from distilkit.runs.results import StoredResults
 from distilkit.tables import plain
@@ -11,7 +12,7 @@ from distilkit.tables import plain
 def describe(run: StoredRun) -> dict[str, Any]:
     """Return what is known of a run: its record, state, choices, and measures and cost by query set."""
     status = run.status()
-    measured = {name: (results.measures(), results.cost()) for name, results in run.all_results().items()}
+    measured = {name: (results.measures(), results.cost()) for name, results in whole_results(run).items()}
     sets = {name: {**asdict(means), "cost": cost.raw or None} for name, (means, cost) in measured.items() if means}
     return {
         "path": str(run.path),
@@ -40,11 +41,19 @@ def to_text(run: StoredRun) -> str:
     lines += [f"  ended       {status.error}"] if status.error else []
     if grid := run.grid():
         lines.append(f"  chosen      {grid['chosen']} by {grid['measure']} on validation")
-    for name, results in run.all_results().items():
+    for name, results in whole_results(run).items():
         lines += _set(name, results)
     if record.overrides:
         lines += ["  overrides", *(f"    {line}" for line in record.overrides)]
     return "\n".join(plain(line) for line in lines)
+
+
+def whole_results(run: StoredRun) -> dict[str, StoredResults]:
+    """Return the student's results by query set; raises UserError where any are damaged."""
+    found = run.all_results()
+    for results in found.values():
+        refuse_damage(results.path)
+    return found
 
 
 def _set(name: str, results: StoredResults) -> list[str]:

@@ -1,6 +1,8 @@
 """What a resumed stage needs: weights, optimiser state and step, as safetensors and JSON, written in one step."""
 
+import re
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from distilkit.files import atomic_folder, read_json, remove_folder, write_json
+from distilkit.files import atomic_folder, read_json, remove_folder, set_aside, write_json
+from distilkit.manifest import damage, write_manifest
+
+KEPT = 2
+"""How many checkpoints are kept: where the last one is damaged, training goes on from the one before."""
+_NAME = re.compile(r"checkpoint-(\d+)")
 
 
 @dataclass
@@ -31,7 +38,7 @@ class TrainerState:
 def save_checkpoint(
     folder: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, state: TrainerState, best: Path | None
 ) -> Path:
-    """Write `checkpoint-STEP` into a folder, then remove the ones before it."""
+    """Write `checkpoint-STEP` into a folder, then remove all but it and the one before it."""
     target = folder / f"checkpoint-{state.step}"
     with atomic_folder(target) as temporary:
         save_file(weights(module), temporary / "weights.safetensors")
@@ -39,16 +46,25 @@ def save_checkpoint(
         if best is not None and best.exists():
             shutil.copy2(best, temporary / "best.safetensors")
         write_json(temporary / "trainer_state.json", asdict(state))
-    for other in folder.glob("checkpoint-*"):
-        if other != target:
-            remove_folder(other)
+        write_manifest(temporary, {"step": state.step})
+    for other in checkpoints(folder)[:-KEPT]:
+        remove_folder(other)
     return target
 
 
-def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the checkpoint with the highest step, None where there is none."""
-    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+def checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder by their steps."""
+    steps = {path: match for path in folder.glob("checkpoint-*") if (match := _NAME.fullmatch(path.name))}
+    return sorted(steps, key=lambda path: int(steps[path][1]))
+
+
+def latest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
+    """Return the last checkpoint that is whole, None without any; damaged ones are set aside, and that is said."""
+    for path in reversed(checkpoints(folder)):
+        if (found := damage(path)) is None:
+            return path
+        say(f"{path} is damaged: {found}; it is set aside as {set_aside(path).name}")
+    return None
 
 
 def load_checkpoint(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> TrainerState:

@@ -39,6 +39,8 @@ from distilkit.training.step_loader import TOKEN_BUDGET, Prefetcher, StepBatch, 
 
 Validate = Callable[[Any], dict[str, float]]
 
+LOWER = "lower the learning rate, or train in fp32 (--set train.bf16=false)"
+
 
 @dataclass
 class Trainer:
@@ -107,6 +109,7 @@ class Trainer:
                     self._save()
                 if stop:
                     self.reporter.stop()
+            self._refuse_diverged()
             # Inside the phase, where a request to stop waits: these steps have no checkpoint of their own.
             if not self.state.best_step and self.stage.trains_scores:
                 self.state.validation = self.validate(self.objective.student)
@@ -151,7 +154,7 @@ class Trainer:
         accelerator = Accelerator(mixed_precision=precision, cpu=self._on_cpu, kwargs_handlers=[unused])
         self._tables = SparseTables(self.objective) if self._on_cpu and self.processes.count == 1 else None
         optimizer = build_optimizer(self.objective, train)
-        if checkpoint := latest_checkpoint(self.checkpoints):
+        if checkpoint := self.processes.on_main(lambda: latest_checkpoint(self.checkpoints, self.reporter.say)):
             self.state = load_checkpoint(checkpoint, self.objective, optimizer)
             if (checkpoint / "best.safetensors").exists() and self.processes.is_main:
                 self._best.write_bytes((checkpoint / "best.safetensors").read_bytes())
@@ -233,7 +236,7 @@ class Trainer:
             shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
             raise RunFailed(
                 f"stage {self.stage.name}, step {self.state.step + 1} of {self.total}: a loss is not finite ({shown}); "
-                "lower the learning rate, or train in fp32 (--set train.bf16=false)"
+                f"{LOWER}"
             )
         return values
 
@@ -257,6 +260,7 @@ class Trainer:
             self._keep_best(values)
 
     def _keep_best(self, values: dict[str, float]) -> None:
+        self._refuse_diverged()
         self.reporter.event("validation", self.stage.name, self.state.step, values)
         value = values[self.metric]
         self.state.worse += 1
@@ -273,7 +277,17 @@ class Trainer:
         patience = self.stage.train.early_stopping_patience
         return patience is not None and self.state.worse >= patience
 
+    def _refuse_diverged(self) -> None:
+        """Raise RunFailed where weights are not finite, which a loss shows in the next step only."""
+        for name, value in self.objective.named_parameters():
+            if not bool(torch.isfinite(value).all()):
+                raise RunFailed(
+                    f"stage {self.stage.name}, step {self.state.step} of {self.total}: the weights {name} are not "
+                    f"finite; {LOWER}"
+                )
+
     def _save(self) -> None:
+        self._refuse_diverged()
         if self._accelerator.scaler is not None:
             self.state.loss_scale = self._accelerator.scaler.state_dict()
         if self.processes.is_main:

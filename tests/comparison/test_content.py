@@ -12,7 +12,7 @@ from distilkit.evaluation.measures import evaluate
 from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import Qrels, qrels_hash, read_qrels, write_qrels
 from distilkit.files import sha256_file, write_json
-from distilkit.manifest import write_made_of
+from distilkit.manifest import sealed, write_made_of
 
 QRELS: Qrels = {f"q{i}": {"a": 1, "b": 0} for i in range(6)}
 OTHER: Qrels = {**QRELS, "q3": {"a": 0, "b": 1}}
@@ -37,7 +37,8 @@ def run_folder(path: Path, qrels: Qrels = QRELS, **made_of: str) -> Path:
 def made_of(folder: Path, **changed: str) -> None:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({**manifest, "made_of": {**manifest["made_of"], **changed}}))
+    del manifest["hash"]
+    write_json(path, sealed({**manifest, "made_of": {**manifest["made_of"], **changed}}))
 
 
 def names(*folders: Path) -> list[str]:
