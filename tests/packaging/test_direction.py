@@ -31,7 +31,7 @@ LEVELS = [
     ["training", "evaluation", "comparison"],
     ["pipeline"],
     ["scoring", "bench"],
-    ["api"],
+    ["api", "pyterrier"],
     ["commands"],
     ["cli", "__main__"],
 ]
