@@ -21,6 +21,7 @@ from distilkit.data.teacher_scores.provenance import read_provenance, require_ma
 from distilkit.data.teacher_scores.write import write_parquet, write_tsv
 from distilkit.errors import Stopped, UserError, nearest
 from distilkit.files import read_json, sha256_file, write_json
+from distilkit.manifest import SEAL, is_sealed, sealed
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressPhase
@@ -174,10 +175,10 @@ class ScoreJob:
             corpus = self.source.corpus.sizes() if self.source.corpus else []
             asked = {**key, "batch_size": self.batch_size, "shard": SHARD, "corpus": corpus}
             path = self.parts / "plan.json"
-            if path.exists():
-                require_match(read_json(path), asked, f"{self.parts} was started otherwise")
+            if (started := _plan(path)) is not None:
+                require_match(started, asked, f"{self.parts} was started otherwise")
             else:
-                write_json(path, asked)
+                write_json(path, sealed(asked))
             yield
         finally:
             lock.release()
@@ -204,6 +205,17 @@ class ScoreJob:
 
     def _remove_parts(self) -> None:
         shutil.rmtree(self.parts)
+
+
+def _plan(path: Path) -> dict[str, Any] | None:
+    """Return what a scoring was started for, None where nothing whole says it; its parts have keys of their own."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or (SEAL in found and not is_sealed(found)):
+        return None
+    return {name: value for name, value in found.items() if name != SEAL}
 
 
 def _from(phase: ProgressPhase, before: int) -> Progress:

@@ -76,7 +76,7 @@ def test_the_record_of_a_run(finished: Any, tiny_recipe: Path) -> None:
     record = read(finished.run / "run.json")
     assert set(record) == {
         "name", "strategy", "student", "seed", "twin", "twin_of", "overrides", "recipe", "resolved", "data", "argv",
-        "created", "versions", "git", "host", "boot_id", "precision", "content",
+        "created", "versions", "git", "host", "boot_id", "precision", "content", "hash",
     }  # fmt: skip
     expected = {"name": "tiny", "strategy": "simplified_tinybert", "student": "bert_cat:L2_H16", "seed": 1}
     assert {key: record[key] for key in expected} == expected

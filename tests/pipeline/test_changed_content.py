@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from distilkit.errors import Stopped
+from distilkit.manifest import write_manifest
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
@@ -127,7 +128,7 @@ def forget_content(world: World) -> None:
     """Leave the record that an earlier version wrote."""
     path = world.run / "run.json"
     record = json.loads(path.read_text())
-    del record["content"]
+    del record["content"], record["hash"]
     path.write_text(json.dumps(record))
 
 
@@ -214,12 +215,12 @@ def test_results_of_something_else_are_made_anew(world: World, run: Run, monkeyp
     whole = world.files()
     status = world.run / "status.json"
     status.write_text(json.dumps({**json.loads(status.read_text()), "state": "stopped"}))
-    for path in [*world.run.rglob("manifest.json")]:
-        manifest = json.loads(path.read_text())
-        path.write_text(json.dumps({**manifest, "key": "0" * 64}))
     for path in [*world.run.rglob("measures.json"), *world.run.rglob("per_query.csv")]:
         path.write_text("of something else")
+    (world.run / "model" / "config.json").unlink()  # which shares its place on disk with that of the artifact
     (world.run / "model" / "config.json").write_text("of something else")
+    for path in [*world.run.rglob("manifest.json")]:
+        write_manifest(path.parent, {"key": "0" * 64}, json.loads(path.read_text())["files"])
     assert run("--resume", "auto").code == 0
     assert world.files() == whole
     assert json.loads((world.run / "model" / "config.json").read_text())
