@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from distilkit import __version__, options
-from distilkit.errors import RunFailed, Stopped, UserError
+from distilkit.errors import RunFailed, Stopped, UserError, is_out_of_memory, out_of_memory
 from distilkit.tables import plain, printable
 
 app = typer.Typer(
@@ -65,6 +65,10 @@ def main() -> None:
         _leave_reader()
     except OSError as error:
         _leave(error, 1)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        _leave(out_of_memory(error), 1)
     except SystemExit as done:
         if done.code == 130:
             _leave("stopped at once; go on from the last checkpoint with --resume auto", 130)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from distilkit.errors import RunFailed, Stopped, UserError
+from distilkit.errors import RunFailed, Stopped, UserError, lowering
 from distilkit.options import Printed
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.session import exit_code
@@ -19,7 +19,8 @@ def launched(asked: Printed, stopped: str | None = None) -> Iterator[tuple[Proce
     processes = Processes()
     main = processes.is_main
     try:
-        yield processes, Reporter(quiet=asked.json_ or not main, leads=main)
+        with lowering("--batch-size or the lengths"):
+            yield processes, Reporter(quiet=asked.json_ or not main, leads=main)
     except (UserError, RunFailed, Stopped, KeyboardInterrupt) as error:
         if main and stopped is not None and isinstance(error, Stopped):
             raise Stopped(stopped) from None

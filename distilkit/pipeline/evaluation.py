@@ -14,6 +14,7 @@ from distilkit.data.arrays import Integers
 from distilkit.data.collection import Run
 from distilkit.data.passages import aggregate
 from distilkit.data.teacher_scores import combine
+from distilkit.errors import lowering
 from distilkit.evaluation.measures import Evaluation, canonical_all, evaluate
 from distilkit.evaluation.trec import read_run, write_run
 from distilkit.files import content_key, read_json, write_json
@@ -67,7 +68,8 @@ class Scorer:
 
         # The longest come first, and take longer than the others.
         lengths = np.sort(tokens.lengths(queries, passages))[::-1].cumsum() if len(passages) else np.ones(1)
-        with workspace.progress.phase(label, len(passages), work=work) as phase:
+        key = f"[evaluate] per_device_eval_batch_size, or --batch-size ({self.batch_size} pairs a forward pass now)"
+        with lowering(key), workspace.progress.phase(label, len(passages), work=work) as phase:
             return score_pairs(
                 ranker,
                 tokens,

@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from distilkit.errors import Busy, RunFailed, Stopped, UserError
+from distilkit.errors import Busy, RunFailed, Stopped, UserError, is_out_of_memory, out_of_memory
 from distilkit.files import remove_folder, write_json
 from distilkit.manifest import sealed
 from distilkit.models.weights import bin_note
@@ -59,6 +59,8 @@ def execute(request: Request, quiet: bool = False) -> RunFolder | None:
             raise
         raise SystemExit(exit_code(error)) from None  # all processes fail alike, and one of them says it
     except Exception as error:
+        if is_out_of_memory(error):
+            raise RunFailed(out_of_memory(error)) from error
         if _file_problem(error):
             raise RunFailed(f"{error}; nothing that was finished is lost: go on with --resume auto") from error
         if processes.count > 1 and "gloo" in str(error):

@@ -1,5 +1,6 @@
 """A run's folder while it is worked on: its lock, its record, its life signs, and how it ended."""
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,10 +24,12 @@ from distilkit.strategies import strategy_from_table, strategy_name
 from distilkit.strategies.stage import WITHOUT_EFFECT
 
 # Keys that may differ when a run is resumed, as no result depends on them.
+CUTS = ("per_device_train_batch_size", "gradient_accumulation_steps")
 COSMETIC = {
     "description",
     "report.note",
     "report_to",
+    "evaluate.per_device_eval_batch_size",
     *(f"{section}.{key}" for section in ("train", "teacher.train") for key in WITHOUT_EFFECT),
 }
 
@@ -200,9 +203,21 @@ def refuse_foreign_twin(request: Request) -> None:
         )
 
 
+def _compared(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a resolved recipe flat, with effective batches in place of the cuts that they are made of."""
+    found = flat(table)
+    for section in ("train", "teacher.train"):
+        cuts = [found.get(f"{section}.{key}") for key in CUTS]
+        if all(isinstance(cut, int) for cut in cuts):
+            for key in CUTS:
+                del found[f"{section}.{key}"]
+            found[f"{section}.{' * '.join(CUTS)}"] = math.prod(cuts)
+    return found
+
+
 def refuse_change(folder: RunFolder, recipe: Recipe) -> None:
     """Refuse to go on with another recipe than the run was started with."""
-    stored, asked = flat(StoredRun(folder.path).record.resolved), flat(resolved(recipe))
+    stored, asked = _compared(StoredRun(folder.path).record.resolved), _compared(resolved(recipe))
     changed = sorted(key for key in {*stored, *asked} if stored.get(key) != asked.get(key) and key not in COSMETIC)
     if changed:
         key = changed[0]

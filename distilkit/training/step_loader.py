@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # Tokens of a forward and backward pass on a GPU: many, so that it is filled, yet of bounded memory. Unmeasured so far.
 TOKEN_BUDGET = 16_384
+# Where memory runs out passes become smaller, to this many tokens: less than one long pair has.
+LEAST_TOKENS = 64
 
 PREFETCH_THREAD = "distilkit-prefetch"
 
@@ -144,6 +146,7 @@ class StepLoader:
         self.batch_size = self.stage.train.batch_size(self.processes)
         self._lengths = PairLengths(self.tokens, self.examples.queries, self.examples.passages)
         self._schedule = Schedule(self._lengths, self.batch_size, self.stage.seed)
+        self._budget, self._size = self.token_budget, self.stage.train.per_device_train_batch_size
         self._epoch = -1
         self._batches: Sequence[Integers] = ()
 
@@ -176,8 +179,24 @@ class StepLoader:
     def _micro_batches(self, mine: Integers) -> list[slice]:
         """Cut this process's share of a batch into passes forward and backward."""
         if self._by_tokens:
-            return micro_batches_of_tokens(self._lengths[mine], self.token_budget, self.packed)
-        return micro_batches_of_examples(len(mine), self.stage.train.per_device_train_batch_size)
+            return micro_batches_of_tokens(self._lengths[mine], self._budget, self.packed)
+        return micro_batches_of_examples(len(mine), self._size)
+
+    def shrink(self) -> bool:
+        """Halve the micro-batches from now on, which changes no effective batch; return whether they could be."""
+        left = self._budget // 2 if self._by_tokens else self._size // 2
+        if left < (LEAST_TOKENS if self._by_tokens else 1):
+            return False
+        if self._by_tokens:
+            self._budget = left
+        else:
+            self._size = left
+        return True
+
+    @property
+    def micro_batch(self) -> str:
+        """How much of a batch one pass forward and backward reads at most."""
+        return f"{self._budget} tokens" if self._by_tokens else f"{self._size} examples"
 
     def _buckets(self, part: Integers) -> list[LengthBucket]:
         """Return the forward passes of a micro-batch."""
@@ -284,6 +303,12 @@ class Prefetcher(Generic[T]):
         if step + 1 < self._end:
             self._made = (step + 1, self._thread.submit(self._make, step + 1))
         return found
+
+    def forget(self) -> None:
+        """Throw away what was made ahead, since it would be made otherwise now."""
+        if self._made is not None:
+            self._made[1].cancel()
+            self._made = None
 
     def __enter__(self) -> Self:
         return self

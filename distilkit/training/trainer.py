@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from distilkit.data.batches import total_steps
-from distilkit.errors import RunFailed
+from distilkit.errors import RunFailed, is_out_of_memory, lowering, said_of_memory
 from distilkit.files import make_folder
 from distilkit.models.batch import on_device
 from distilkit.packed.encoder import compiles
@@ -129,8 +129,9 @@ class Trainer:
         self._prefetcher = Prefetcher(self.loader, self.total) if self._prefetches else None
 
         def take_step() -> dict[str, float]:
-            started = time.monotonic()
-            with denormals_flushed():
+            started, size = time.monotonic(), self.stage.train.per_device_train_batch_size
+            key = f"per_device_train_batch_size of the stage {self.stage.name} ({size} now)"
+            with lowering(f"{key}, and raise gradient_accumulation_steps by as much"), denormals_flushed():
                 values = self._step(module, optimizer, accelerator)
             self.state.step += 1
             self.state.seconds += time.monotonic() - started
@@ -184,21 +185,46 @@ class Trainer:
 
     def _step(self, module: nn.Module, optimizer: torch.optim.Optimizer, accelerator: Accelerator) -> dict[str, float]:
         train, step = self.stage.train, self.state.step
-        # Seeding each step makes dropout a function of seed and step, which resuming then repeats exactly.
-        torch.manual_seed(np.random.SeedSequence([self.stage.seed, 4, step, self.processes.rank]).generate_state(1)[0])
         warmup = warmup_steps(train.warmup_ratio, self.total)
         factor = learning_rate_factor(train.lr_scheduler_type, step, warmup, self.total)
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        batch = (self._prefetcher or self.loader)(step)
-        module.train()
-        sums = self._backward(module, accelerator, batch)
+        sums = self._gradients(module, optimizer, accelerator)
         self._clip(accelerator)
         optimizer.step()
         optimizer.zero_grad()
         # Read last: a GPU is waited for here, and has all of the step's work by now.
         values = self._finite(sums)
         return {**values, "learning_rate": train.learning_rate * factor}
+
+    def _gradients(
+        self, module: nn.Module, optimizer: torch.optim.Optimizer, accelerator: Accelerator
+    ) -> dict[str, Tensor]:
+        """Make the step's gradients and return its losses; where memory runs out, in smaller micro-batches.
+
+        These cut the effective batch and change neither it nor its gradient. Processes that train together do not:
+        the others would wait for a pass that was given up.
+        """
+        step = self.state.step
+        while True:
+            # Seeding each step makes dropout a function of seed and step, which resuming then repeats exactly.
+            seed = np.random.SeedSequence([self.stage.seed, 4, step, self.processes.rank])
+            torch.manual_seed(seed.generate_state(1)[0])
+            module.train()
+            try:
+                return self._backward(module, accelerator, (self._prefetcher or self.loader)(step))
+            except Exception as error:
+                if not is_out_of_memory(error) or self.processes.count > 1 or not self.loader.shrink():
+                    raise
+                said = said_of_memory(error)
+            # Outside of the block above, where the error holds on to the tensors of the pass that was given up.
+            optimizer.zero_grad()
+            if self._prefetcher is not None:
+                self._prefetcher.forget()
+            if self.processes.device.type == "cuda":
+                torch.cuda.empty_cache()
+            left = f"micro-batches of {self.loader.micro_batch} from here on, {self.loader.batch_size} examples a step"
+            self.reporter.say(f"{self.label}: step {step + 1}: {said}; {left} as before")
 
     def _backward(self, module: nn.Module, accelerator: Accelerator, batch: StepBatch) -> dict[str, Tensor]:
         """Add up the gradients of this process's micro-batches, and return its share of the losses."""

@@ -9,11 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.campaign import changed, damage, kills
+from tests.campaign import changed, damage, fuzz, kills, power, soak
 from tests.campaign.place import Place
 
 Trial = Callable[[Place, Random, Path], str]
-KINDS: dict[str, Trial] = {"kills": kills.trial, "damage": damage.trial, "changed": changed.trial}
+KINDS: dict[str, Trial] = {
+    "kills": kills.trial,
+    "power": power.trial,
+    "damage": damage.trial,
+    "changed": changed.trial,
+    "fuzz": fuzz.trial,
+    "soak": soak.trial,
+}
 
 
 def main() -> int:

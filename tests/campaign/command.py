@@ -5,11 +5,12 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli_processes import run_cli, started
+from cli_processes import Started, run_cli, started
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 OPERATIONS = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.chmod", "os.truncate", "shutil.copyfile")
@@ -47,6 +48,16 @@ def run(words: list[str], place: Path, kill: Kill | None = None) -> Ended:
     counted.unlink(missing_ok=True)
     said = process.stderr if code else process.stderr + process.stdout
     return Ended(code, said, operations, time.monotonic() - begun)
+
+
+@contextmanager
+def starting(commands: Mapping[str, tuple[list[str], Kill | None]], place: Path) -> Iterator[dict[str, Started]]:
+    """Start several commands at once, each by its name, none of which outlives the block."""
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(started(_be, words, place, kill, folder=place / "said" / name))
+            for name, (words, kill) in commands.items()
+        }
 
 
 def _be(words: list[str], place: Path, kill: Kill | None) -> None:
