@@ -3,6 +3,7 @@
 A server imports everything once and every process is forked from it.
 """
 
+import atexit
 import json
 import multiprocessing
 import os
@@ -159,4 +160,7 @@ def events(run: Path, kind: str, stage: str) -> list[dict[str, Any]]:
 def _inside(target: Callable[..., object], arguments: tuple[Any, ...], outputs: tuple[Path, Path]) -> None:
     for descriptor, path in zip((1, 2), outputs, strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    target(*arguments)
+    try:
+        target(*arguments)
+    finally:
+        atexit._run_exitfuncs()  # which a forked process leaves without
