@@ -60,7 +60,7 @@ class Ranking(Printed):
 class Run(Printed):
     """Train, evaluate and compare what a recipe names.
 
-    Example: distilkit run recipes/simplified_tinybert.toml --set train.learning_rate=1e-4 --name first
+    Example: distilkit run quickstart --set train.learning_rate=1e-4 --name first
     """
 
     recipe: Annotated[str, Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")]

@@ -96,7 +96,7 @@ def step_seconds(stage: TrainedStage, workspace: Workspace) -> float:
         take_step = trainer.prepared()
         first = min(STEPS, trainer.total - 1)
         counts = [trainer.loader(step).counts.tokens for step in range(first + 1)]
-        seconds = [_seconds(take_step) for _ in counts]
+        seconds = [_seconds(take_step, workspace.processes.device.type == "cpu") for _ in counts]
     own = slice(1, None) if first else slice(None)
     mean = float(tokens.lengths(examples.queries[:SAMPLE].ravel(), examples.passages[:SAMPLE].ravel()).mean())
     return sum(seconds[own]) / max(1, sum(counts[own])) * mean * stage.pairs_per_step
@@ -129,7 +129,7 @@ def pair_seconds(ranking: Ranking, workspace: Workspace) -> float:
         on_host(launch_batch(ranker, tokens, of[batch], passages[batch], device))
 
     with torch.no_grad(), computing(ranking.scorer.precision, device):
-        seconds = [_seconds(partial(score, batch)) for batch in chosen]
+        seconds = [_seconds(partial(score, batch), device.type == "cpu") for batch in chosen]
     counted = sum(int(lengths[batch].sum()) for batch in chosen[1:])
     # Documents that are cut are scored window by window.
     windows = len(of) / max(1, ranking.pairs)
@@ -156,7 +156,14 @@ def _spread(count: int, wanted: int) -> list[int]:
     return [math.floor((2 * place + 1) * count / (2 * wanted)) for place in range(min(count, wanted))]
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.monotonic()
+def _seconds(work: Callable[[], object], on_cpu: bool) -> float:
+    """Return how long some work takes; on a CPU by the time of its threads, whatever else the machine does.
+
+    How much slower a busy machine is shows as the run goes on, and is the same for all shapes.
+    """
+    import torch
+
+    clock, shared = (time.process_time, torch.get_num_threads()) if on_cpu else (time.monotonic, 1)
+    started = clock()
     work()
-    return time.monotonic() - started
+    return (clock() - started) / shared
