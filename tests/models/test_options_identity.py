@@ -17,7 +17,7 @@ from distilkit.settings import StudentSettings
 
 def identity(tmp_path: Path, embeddings: object) -> str:
     settings = StudentSettings(architecture="tk", options={"embeddings": str(embeddings), "dim": 4})
-    source = Checkpoint(tmp_path, "of the source", FolderTokenizer(tmp_path))
+    source = Checkpoint(tmp_path, "of the source", FolderTokenizer(tmp_path), "source")
     return json.dumps(Start(source, settings, None).identity(), sort_keys=True)
 
 

@@ -109,7 +109,7 @@ def test_a_bare_encoder_is_told_what_it_is(
 def test_the_published_dot_needs_no_telling(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from distilkit.scoring import rankers
 
-    monkeypatch.setattr(rankers, "model_folder", lambda reference: bare)
+    monkeypatch.setattr(rankers, "model_folder", lambda reference, runs_dir: bare)
     opened = open_ranker("sebastian-hofstaetter/distilbert-dot-margin_mse-T2-msmarco")
     assert opened.ranker.architecture == "bert_dot"
     assert opened.lengths == {"query_length": 30, "document_length": 64}
