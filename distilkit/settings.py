@@ -141,7 +141,7 @@ class DataSettings(Section):
     validation: ValidationSettings = ValidationSettings()  # type: ignore[call-arg]
     """Taken from train where there is no `dev` split."""
     validation_queries: Count | None = None
-    """Read no more than this many validation queries (the first by sha256 of their id)."""
+    """Read no more than this many validation queries, a fixed random subset."""
     max_length: Annotated[int, Field(ge=8)] = 256
     """Tokens of query and passage together, special tokens included; the longer side is cut first."""
     query_length: Annotated[int, Field(ge=3)] = 30
@@ -367,7 +367,7 @@ class EvaluateSettings(Section):
     split: str = "test"
     """The split of the set `test`."""
     queries: Count | None = None
-    """Read no more than this many queries (the first by sha256 of their id)."""
+    """Read no more than this many queries, a fixed random subset."""
     per_device_eval_batch_size: Count = 64
     """Pairs a forward pass; of long pairs fewer on a CPU, of short ones more on a GPU."""
     bf16: Toggle = "auto"

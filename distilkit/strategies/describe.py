@@ -1,6 +1,9 @@
 """Strategies as `distilkit strategies` shows them, driven by the registry."""
 
+import ast
 import inspect
+import textwrap
+from itertools import pairwise
 from typing import Any
 
 from distilkit.problems import to_toml
@@ -37,8 +40,38 @@ def explain(name: str) -> str:
         lines += ["", "Losses for `losses` (a list of tables: name, weight, options) and `mix` (name = weight)"]
         lines += [f"  {name}{_term(TERMS[name])}" for name in TERMS]
     lines += ["", "Keys of [strategy]"]
-    lines += [f"  {key} = {to_toml(value)}" for key, value in strategy_table(strategy).items()]
+    help_of = key_help(kind)
+    for key, value in strategy_table(strategy).items():
+        lines += [f"  {key} = {to_toml(value)}", *([f"      {help_of[key]}"] if key in help_of else [])]
     return "\n".join(lines)
+
+
+def key_help(kind: type[Any]) -> dict[str, str]:
+    """Return what is said of each key of a strategy: the text below its field, in the class or in one it builds on.
+
+    Empty where the source cannot be read, and without the keys that have no such text.
+    """
+    found: dict[str, str] = {}
+    for one in reversed(kind.__mro__):
+        if "__dataclass_fields__" not in one.__dict__:
+            continue
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
+        except (OSError, TypeError, SyntaxError):
+            continue
+        statements = body.body if isinstance(body, ast.ClassDef) else []
+        for field, text in pairwise(statements):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(text):
+                found[field.target.id] = inspect.cleandoc(ast.literal_eval(text.value))  # type: ignore[attr-defined]
+    return found
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _term(kind: type[Term]) -> str:

@@ -28,8 +28,11 @@ class FineTune:
     paper: ClassVar[str] = "Simplified TinyBERT; Understanding BERT Rankers Under Distillation"
 
     cross_entropy: Weight = 1.0
+    """The weight of the cross-entropy of each pair's label."""
     listwise: Weight = 0.0
+    """The weight of the cross-entropy over a query's list of passages; above 0 training reads lists."""
     ranknet: Weight = 0.0
+    """The weight of RankNet's loss, that a positive scores above a negative; above 0 training reads triples."""
 
     def __post_init__(self) -> None:
         if not self.cross_entropy and not self.listwise and not self.ranknet:

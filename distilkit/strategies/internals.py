@@ -26,8 +26,11 @@ class InternalWeights:
     __pydantic_config__ = STRICT
 
     attention: Weight = 1.0
+    """The weight of the squared error of attention scores."""
     hidden: Weight = 1.0
+    """The weight of the squared error of hidden states."""
     embedding: Weight = 1.0
+    """The weight of the squared error of embeddings."""
 
     def __post_init__(self) -> None:
         if not any(vars(self).values()):
@@ -39,6 +42,7 @@ class TeacherWeights(InternalWeights):
     """The weight of each loss against a ranker."""
 
     soft: Weight = 1.0
+    """The weight of the cross-entropy against the teacher's predictions."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Weights(TeacherWeights):
     """The weight of each loss, that of the labels included."""
 
     hard: Weight = 1.0
+    """The weight of the cross-entropy against the labels."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,13 @@ class InternalsStrategy:
     paper: ClassVar[str] = "Simplified TinyBERT"
 
     projection: Projection = "shared"
+    """What maps states to the teacher's width: one matrix for all layers, one for each, or nothing."""
     layer_map: LayerMapping = "uniform"
+    """Which teacher layer each student layer learns from."""
     teacher_mode: Mode = "eval"
+    """Whether the teacher computes without dropout (eval) or with it (train)."""
     variant: Variant = "paper"
+    """The equations as the paper writes them, or as its released code computes them."""
 
     def _stage(self, name: str, terms: tuple[Term, ...], train: TrainSettings, seed: int, text: bool = False) -> Stage:
         """Return a stage on pairs, or on text, with the terms that have a weight."""

@@ -29,8 +29,11 @@ class RankerDistill(InternalsStrategy):
     paper: ClassVar[str] = PAPER
 
     one_step: bool = True
+    """Whether insides and predictions are distilled in one step, instead of one after the other."""
     temperature: Positive = 1.0
+    """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: TeacherWeights = field(default_factory=TeacherWeights)
+    """The weight of each loss."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the task distillation."""
@@ -43,6 +46,7 @@ class LmWeights(InternalWeights):
     """The weight of each loss of general distillation."""
 
     masked_lm: Weight = 1.0
+    """The weight of the cross-entropy against the teacher's predictions of masked words."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class LmRankerWeights(TeacherWeights):
     """The weight of each loss, those of general distillation included."""
 
     masked_lm: Weight = 1.0
+    """The weight of the cross-entropy against the teacher's predictions of masked words."""
 
 
 @STRATEGIES.register("lm_distill_fine_tune")
@@ -69,8 +74,11 @@ class LmDistillFineTune(InternalsStrategy):
     paper: ClassVar[str] = PAPER
 
     cross_entropy: Weight = 1.0
+    """The weight of the cross-entropy of each pair's label."""
     listwise: Weight = 0.0
+    """The weight of the cross-entropy over a query's list of passages; above 0 training reads lists."""
     weights: LmWeights = field(default_factory=LmWeights)
+    """The weight of each loss."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return general distillation and fine-tuning."""
@@ -93,8 +101,11 @@ class LmDistillRankerDistill(InternalsStrategy):
     paper: ClassVar[str] = PAPER
 
     one_step: bool = True
+    """Whether insides and predictions are distilled in one step, instead of one after the other."""
     temperature: Positive = 1.0
+    """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: LmRankerWeights = field(default_factory=LmRankerWeights)
+    """The weight of each loss."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return general distillation and the task distillation."""

@@ -58,9 +58,13 @@ class ScoreStrategy:
     own: ClassVar[str]
 
     losses: Losses = ()
+    """The losses that take the place of the strategy's own: tables with name, weight and options."""
     mix: Mix = field(default_factory=dict)
+    """Losses that are added to the strategy's own: name = weight."""
     student_temperature: Positive = 1.0
+    """The temperature that the student's scores are divided by."""
     teacher_temperature: Positive = 1.0
+    """The temperature that the teacher's scores are divided by."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one stage. Raises ValueError where no loss has a weight, or losses have no examples in common."""
@@ -111,6 +115,7 @@ class PointwiseMse(ScoreStrategy):
     own = "pointwise_mse"
 
     variant: Variant = "paper"
+    """The equations as the paper writes them, or as its released code computes them."""
 
 
 @STRATEGIES.register("weighted_ranknet")
@@ -128,6 +133,7 @@ class WeightedRankNet(ScoreStrategy):
     own = "weighted_ranknet"
 
     variant: Variant = "paper"
+    """The equations as the paper writes them, or as its released code computes them."""
 
 
 @STRATEGIES.register("distil")
@@ -146,6 +152,10 @@ class Distil(ScoreStrategy):
     own = "kl_divergence"
 
     projection: Projection = "shared"
+    """What maps states to the teacher's width: one matrix for all layers, one for each, or nothing."""
     layer_map: LayerMapping = "uniform"
+    """Which teacher layer each student layer learns from."""
     teacher_mode: Mode = "eval"
+    """Whether the teacher computes without dropout (eval) or with it (train)."""
     variant: Variant = "paper"
+    """The equations as the paper writes them, or as its released code computes them."""

@@ -29,12 +29,19 @@ class StandardKd(InternalsStrategy):
     """
 
     temperature: Positive = 1.0
+    """The temperature that the logits of student and teacher are divided by before the softmax."""
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The share of the loss against the teacher; that of the labels has the rest."""
     soft: Literal["ce", "kl", "logit_mse"] = "ce"
+    """The loss against the teacher: cross-entropy, KL divergence, or squared error of logits."""
     reduction: Literal["batchmean", "mean"] = "batchmean"
+    """Whether the loss against the teacher is averaged over the batch alone, or over the classes too."""
     t_squared: bool = False
+    """Whether the loss against the teacher is multiplied by the squared temperature."""
     general: bool = False
+    """Whether general distillation on plain text comes first."""
     weights: InternalWeights = field(default_factory=InternalWeights)
+    """The weights of general distillation, where it comes first."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one step, general distillation before it if asked for."""

@@ -29,10 +29,15 @@ class TinyBert(InternalsStrategy):
     paper: ClassVar[str] = "Simplified TinyBERT; TinyBERT"
 
     hard_label: bool = False
+    """Whether the last step learns from the labels, too."""
     one_step: bool = False
+    """Whether insides and predictions are distilled in one step, instead of one after the other."""
     temperature: Positive = 1.0
+    """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: Weights = field(default_factory=Weights)
+    """The weight of each loss."""
     general: bool = True
+    """Whether general distillation on plain text comes first."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return general distillation, the intermediate step and the prediction step, or the last two as one."""
@@ -62,8 +67,11 @@ class SimplifiedTinyBert(InternalsStrategy):
     """
 
     temperature: Positive = 1.0
+    """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: Weights = field(default_factory=Weights)
+    """The weight of each loss."""
     general: bool = False
+    """Whether general distillation on plain text comes first."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one step, general distillation before it if asked for."""

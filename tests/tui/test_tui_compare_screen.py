@@ -164,11 +164,11 @@ def test_the_two_rankings_of_each_query(runs: Path) -> None:
         screen = await compare(pilot, "one_layer", "distilled")
         screen.query_one(MeansPane).table.go_to("bm25")
         await pilot.press("enter")
-        await shows(pilot, "bm25 − teacher", "8 won ▲, 0 tied =, 0 lost ▼ of 8")
+        await shows(pilot, "BM25 − teacher", "8 won ▲, 0 tied =, 0 lost ▼ of 8")
         await pilot.press("n")
         await shows(pilot, "one_layer − teacher")
         await pilot.press("N")
-        await shows(pilot, "bm25 − teacher")
+        await shows(pilot, "BM25 − teacher")
         table = screen.query_one(QueriesPane).table
         table.focus()
         table.go_to("q26")
@@ -186,7 +186,7 @@ def test_the_two_rankings_of_each_query(runs: Path) -> None:
         await pilot.press("right_square_bracket")
         await shows(pilot, "expected six fields")
         await pilot.press("escape", "escape")
-        await shows(pilot, "against teacher: paired t-test")
+        await shows(pilot, "Difference to teacher in RR@10")
 
     drive(runs, steps)
 
@@ -280,7 +280,7 @@ def test_no_colour_is_needed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def steps(pilot: Pilot[Any]) -> None:
         await compare(pilot, "one_layer", "distilled")
-        await shows(pilot, "▲ bm25", "? one_layer", "✓ yes", "✗ no", "◆ teacher")
+        await shows(pilot, "▲ BM25", "? one_layer", "✓ yes", "✗ no", "◆ teacher")
         await pilot.press("right_square_bracket")
         await shows(pilot, "▌ won", "▌ lost", "▲ q", "▼ q")
         await pilot.press("right_square_bracket")

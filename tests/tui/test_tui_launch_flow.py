@@ -52,6 +52,37 @@ async def change(pilot: Pilot[Any], key: str, value: str) -> None:
     await pilot.press("enter")
 
 
+def test_what_was_changed_of_a_recipe_stays_while_another_is_looked_at(place: Path) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        screen = await launch(pilot)
+        await change(pilot, "strategy.temperature", "3")
+        await shows(pilot, "--set strategy.temperature=3 ")
+        screen.recipes.go_to("quickstart")
+        await shows(pilot, "$ distilkit run quickstart")
+        screen.recipes.go_to("tiny.toml")
+        await shows(pilot, "--set strategy.temperature=3 ")
+
+    drive(place / "runs", steps)
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("lr", "train.learning_rate"), ("learning rate", "train.learning_rate"),
+        ("temperature", "strategy.temperature"), ("peak", "train.learning_rate"),
+        ("rerank depth", "evaluate.rerank_depth"),
+    ],
+)  # fmt: skip
+def test_find_lands_on_the_key_that_is_called_so(place: Path, words: str, key: str) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        screen = await launch(pilot)
+        await pilot.press("slash")
+        screen.form.query_one("#find", Input).value = words
+        await until(pilot, lambda: screen.form.table.cursor_key == key)
+
+    drive(place / "runs", steps)
+
+
 @pytest.mark.slow
 def test_launch_follow_compare(place: Path) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
@@ -72,7 +103,9 @@ def test_launch_follow_compare(place: Path) -> None:
         await shows(pilot, "✓ done  tiny", "finished")
         await until(pilot, lambda: not list((place / "runs" / ".launch").glob("*")))  # what it said while it ran
         await pilot.press("4")
-        await shows(pilot, "the latest finished run: tiny", "◆ teacher", "tiny-label_only", "RR@10 against teacher")
+        await shows(
+            pilot, "the latest finished run: tiny", "◆ teacher", "tiny · label-only", "Difference to teacher in RR@10"
+        )
         screen = app.screen
         assert isinstance(screen, CompareScreen)
         assert screen.result is not None

@@ -12,7 +12,7 @@ from distilkit.recipe import load_recipe, resolved, shipped_recipes
 from distilkit.strategies import STRATEGIES
 from distilkit_tui.core.fields import Field, form
 from distilkit_tui.core.planning import DryRun, view
-from distilkit_tui.core.recipes import BROKEN, Choice, Draft, choices
+from distilkit_tui.core.recipes import BROKEN, SUITES, Choice, Draft, choices
 
 
 def write(path: Path, text: str) -> Path:
@@ -37,13 +37,14 @@ def test_recipes_are_grouped_by_paper_and_files_beside_are_among_them(tmp_path: 
     write(tmp_path / "pyproject.toml", '[project]\nname = "no recipe"\n')
     found = {choice.path.name: choice for choice in choices(tmp_path) if choice.path.is_relative_to(tmp_path)}
     assert sorted(found) == ["labels.toml", "own.toml", "suite.toml", "torn.toml", "wrong.toml"]
-    assert found["own.toml"].group == found["suite.toml"].group == "Simplified TinyBERT"
+    assert (found["own.toml"].group, found["suite.toml"].group) == ("Simplified TinyBERT", SUITES)
     assert [name for name, choice in found.items() if choice.suite] == ["suite.toml"]
     assert found["torn.toml"].group == found["wrong.toml"].group == BROKEN
     assert "wrong.toml:3" in found["wrong.toml"].problem
     assert "did you mean 'fine_tune'?" in found["wrong.toml"].problem
     every = choices(tmp_path)
     assert set(shipped_recipes()) <= {choice.name for choice in every}
+    assert [choice.name for choice in every[:2]] == ["quickstart", "simplified_tinybert"]
     groups = [choice.group for choice in every]
     assert groups == sorted(groups, key=groups.index), "a group is in two places"
 
@@ -83,7 +84,7 @@ def test_the_form_has_types_defaults_and_choices() -> None:
 def test_a_draft_says_what_is_wrong_in_the_words_of_the_command_line(choice: Choice, cli: Any) -> None:
     draft = Draft(choice)
     assert draft.problem == ""
-    assert (draft.values["train.max_steps"], draft.values["data.max_length"]) == ("7", "80")
+    assert (draft.values["train.max_steps"], draft.values["data.max_length"]) == ("7", "48")
     assert "train.max_steps" in draft.given
     assert "train.weight_decay" not in draft.given
     for key, value in [("train.learning_rate", "fast"), ("data.k1", "-1"), ("student.shape", "L3"), ("nope", "1")]:
@@ -165,7 +166,7 @@ def test_a_suites_plan_names_its_runs_and_counts_what_they_share_once(choice: Ch
 
 
 def test_a_dry_run_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    program = write(tmp_path / "program", '#!/bin/sh\necho "distilkit: no such recipe: $4" >&2\nexit 2\n')
+    program = write(tmp_path / "program", '#!/bin/sh\necho "distilkit: no such recipe: $5" >&2\nexit 2\n')
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     with pytest.raises(UserError, match=r"^no such recipe: nope$"):

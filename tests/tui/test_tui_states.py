@@ -111,7 +111,10 @@ def test_the_store_sees_runs_come_change_and_go(recorded: Path) -> None:
     shutil.rmtree(recorded)
     store.hurry()
     gone = store.poll()
-    assert (gone.entries, gone.problem) == ({}, f"there is no folder {recorded}")
+    assert (gone.entries, gone.problem) == (
+        {},
+        f"there is no folder {recorded} yet; press n to start a run, which makes it",
+    )
     copy_recorded(recorded)
     store.hurry()
     assert set(store.poll().entries) == set(first.entries)

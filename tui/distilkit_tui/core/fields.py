@@ -14,6 +14,7 @@ from distilkit.models import STUDENTS
 from distilkit.registry import Registry
 from distilkit.settings import Recipe, Section
 from distilkit.strategies import STRATEGIES
+from distilkit.strategies.describe import key_help
 from distilkit_tui.core.text import shown
 
 NAMES: dict[object, str] = {
@@ -90,7 +91,7 @@ def _of_strategy(name: str) -> Iterator[Field]:
 
 
 def _of_dataclass(kind: type[Any], prefix: str, about: str) -> Iterator[Field]:
-    hints = get_type_hints(kind, include_extras=True)
+    hints, own = get_type_hints(kind, include_extras=True), key_help(kind)
     # What several strategies share stands behind what is a strategy's own.
     for field in sorted(fields(kind), key=lambda field: field.name not in inspect.get_annotations(kind)):
         default = field.default_factory() if field.default_factory is not MISSING else field.default
@@ -98,7 +99,7 @@ def _of_dataclass(kind: type[Any], prefix: str, about: str) -> Iterator[Field]:
             yield from _of_dataclass(type(default), f"{prefix}{field.name}.", about)
         else:
             found, choices = _kind(hints[field.name])
-            yield Field(f"{prefix}{field.name}", found, shown(_plain(default)), about, choices)
+            yield Field(f"{prefix}{field.name}", found, shown(_plain(default)), own.get(field.name, about), choices)
 
 
 def _section(annotation: object) -> type[Section] | None:

@@ -4,7 +4,7 @@ import json
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from distilkit.errors import UserError
 from distilkit.recipe import grid_of, load_recipe, load_with_source, resolved, searched_keys, shipped_recipes
 from distilkit.settings import Recipe
-from distilkit.strategies import STRATEGIES, parse_strategy
+from distilkit.strategies import STRATEGIES
 from distilkit_tui.core.fields import Field, form
 from distilkit_tui.core.text import recipe_toml, shown
 
@@ -22,6 +22,10 @@ PATTERNS = ("*.toml", "recipes/**/*.toml")
 MOST = 500
 BROKEN = "cannot be read"
 OWN = "other strategies"
+SUITES = "suites: tables of the papers"
+START = "to start with"
+FIRST = ("quickstart", "simplified_tinybert")
+"""The recipes that the README begins with."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +41,20 @@ class Choice:
 
 
 def choices(beside: Path) -> list[Choice]:
-    """Return the recipes by paper, shipped ones first; those that cannot be read come last, with the reason."""
+    """Return the recipes: those to start with, the others by paper, shipped ones first, and suites apart.
+
+    Those that cannot be read come last, with the reason.
+    """
     shipped = shipped_recipes()
     known = {path.resolve() for path in shipped.values()}
     files = [path for pattern in PATTERNS for path in sorted(beside.glob(pattern)) if path.resolve() not in known]
     found = [_choice(name, path) for name, path in shipped.items()]
     found += [_choice(_argument(path, beside), path) for path in list(dict.fromkeys(files))[:MOST] if _is_recipe(path)]
+    found = [replace(choice, group=START) if choice.name in FIRST else choice for choice in found]
     groups = list(dict.fromkeys(choice.group for choice in found))
-    groups.sort(key=lambda group: (group == BROKEN, group == OWN))
-    return [choice for group in groups for choice in found if choice.group == group]
+    groups.sort(key=lambda group: (group != START, group == BROKEN, group == SUITES, group == OWN))
+    listed = [choice for group in groups for choice in found if choice.group == group]
+    return sorted(listed, key=lambda choice: FIRST.index(choice.name) if choice.name in FIRST else len(FIRST))
 
 
 def paper(strategy: str) -> str:
@@ -66,11 +75,8 @@ def _choice(name: str, path: Path) -> Choice:
 
 
 def _group(recipe: Recipe) -> str:
-    """Return the paper of a recipe's strategy, that of most strategies of a suite."""
-    if recipe.matrix is None:
-        return paper(recipe.strategy["name"])
-    papers = [_paper(parse_strategy(text)) for text in recipe.matrix.strategies]
-    return max(dict.fromkeys(papers), key=papers.count)
+    """Return the paper of a recipe's strategy; suites stand apart."""
+    return SUITES if recipe.matrix is not None else paper(recipe.strategy["name"])
 
 
 def _argument(path: Path, beside: Path) -> str:

@@ -39,6 +39,8 @@ class LaunchScreen(BaseScreen):
         self._pane = "recipes"
         self._choices: dict[str, Choice] = {}
         self._draft: Draft | None = None
+        # What was changed of each recipe stays while another one is looked at.
+        self._drafts: dict[str, Draft] = {}
         self._planned: Draft | None = None
         self._run: DryRun | None = None
         self._started: tuple[Draft, Child] | None = None
@@ -137,11 +139,12 @@ class LaunchScreen(BaseScreen):
         choice = self._choices.get(self.recipes.cursor_key or "")
         if choice is None or (self._draft is not None and self._draft.choice == choice):
             return
-        self._take(Draft(choice).named_freely(self.runs_dir))
+        kept = self._drafts.get(choice.name)
+        self._take(kept if kept is not None and kept.choice == choice else Draft(choice).named_freely(self.runs_dir))
 
     def _take(self, draft: Draft) -> None:
         """Show another draft."""
-        self._draft = draft
+        self._draft = self._drafts[draft.choice.name] = draft
         self.form.show(draft.fields if draft.values else [], draft.values, draft.set_by)
         self.plan.stale(draft != self._planned)
         self._tell()

@@ -143,9 +143,9 @@ class RunScreen(RunActions):
         found += [f"test {entry.measure} {test:.4f}"] if test is not None else []
         if entry.live:
             held = memory(entry)
-            found += [f"memory {size(held['now'])}, {size(held['most'])} at most"] if held else []
+            found += [f"memory {size(held['now'])} (peak {size(held['most'])})"] if held else []
             silent = facts.silence(entry)
-            found += [f"last sign {duration(silent)} ago"] if silent is not None else []
+            found += [f"heartbeat {duration(silent)} ago"] if silent is not None else []
             found += [f"pid {entry.status.pid}"]
         if entry.problem:
             found.append(entry.problem)

@@ -139,7 +139,7 @@ class RunsScreen(RunActions):
             return "looking for runs …"
         if snapshot.entries:
             return "no run passes the filter"
-        return f"no runs in {self.main.store.runs_dir} yet; press n to start one"
+        return f"no runs in {self.main.store.runs_dir} yet; press n to start one: quickstart takes a minute"
 
     def _tell(self, shown: int, total: int, problem: str) -> None:
         parts = [f"{shown} of {total}" if self._filter else f"{total} runs"]

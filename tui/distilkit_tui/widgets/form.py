@@ -64,7 +64,7 @@ class Form(Vertical):
 
     def compose(self) -> ComposeResult:
         """Filter, table, help, line to type into, what is wrong with it."""
-        yield Input(placeholder="keys that hold these letters", id="find")
+        yield Input(placeholder="filter keys: words of a key, its help or its value", id="find")
         yield VirtualTable(COLUMNS, "choose a recipe", id="keys")
         yield Static("", id="about", markup=False)
         yield Input(id="value")
@@ -96,7 +96,7 @@ class Form(Vertical):
         self.table.focus()
 
     def action_find(self) -> None:
-        """Ask for letters of a key; it works while they are typed."""
+        """Ask for words of a key, its help or its value; it works while they are typed."""
         box = self.query_one("#find", Input)
         box.add_class("shown")
         box.focus()
@@ -134,16 +134,21 @@ class Form(Vertical):
         keys: list[str] = []
         section = None
         for field in self._fields.values():
-            if self._filter.lower() not in field.key.lower():
+            if not self._matches(field):
                 continue
             if field.section != section:
                 section = field.section
                 keys.append(f"{SECTION} {section}")
             keys.append(field.key)
-        self.table.show(keys, self._cells, "no key holds these letters" if self._fields else "choose a recipe")
+        self.table.show(keys, self._cells, "no key matches the filter" if self._fields else "choose a recipe")
         if self._field is None and len(keys) > 1:
             self.table.go_to(keys[1])
         self._explain()
+
+    def _matches(self, field: Field) -> bool:
+        """Return whether a field has every word of the filter, in its key, help or value; `lr` is `learning_rate`."""
+        text = f"{_called(field.key)} {field.help} {self._values.get(field.key, field.default)}".lower()
+        return all(word in text for word in self._filter.lower().split())
 
     def _cells(self, key: str) -> list[Cell]:
         field = self._fields.get(key)
@@ -202,8 +207,19 @@ class Form(Vertical):
     def _filtered(self, event: Input.Changed) -> None:
         self._filter = event.value
         self._fill()
+        # A key that is called so is meant rather than one whose help speaks of it.
+        words = self._filter.lower().split()
+        named = (key for key in self.table.keys if key in self._fields and all(word in _called(key) for word in words))
+        if words and (best := next(named, None)) is not None:
+            self.table.go_to(best)
 
     @on(Input.Submitted, "#find")
     def _found(self) -> None:
         self.query_one("#find").set_class(bool(self._filter), "shown")
         self.table.focus()
+
+
+def _called(key: str) -> str:
+    """Return a key as one may look for it: with its words apart, and the initials of names of several words."""
+    initials = ("".join(word[:1] for word in part.split("_")) for part in key.split(".") if "_" in part)
+    return f"{key} {key.replace('_', ' ')} {' '.join(initials)}".lower()
