@@ -281,7 +281,7 @@ def test_no_colour_is_needed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     async def steps(pilot: Pilot[Any]) -> None:
         await compare(pilot, "one_layer", "distilled")
         await shows(pilot, "▲ BM25", "? one_layer", "✓ yes", "✗ no", "◆ teacher")
-        await pilot.press("right_square_bracket")
+        await pilot.press("right_square_bracket", "n")  # the system after the best, which loses queries, too
         await shows(pilot, "▌ won", "▌ lost", "▲ q", "▼ q")
         await pilot.press("right_square_bracket")
         await shows(pilot, "○ dominated", "● on the frontier")

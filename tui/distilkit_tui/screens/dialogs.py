@@ -96,6 +96,10 @@ class Ask(Dialog[str]):
             yield Input(self._now)
             yield Static("enter takes it   esc leaves", markup=False)
 
+    def on_mount(self) -> None:
+        """Let one type at once."""
+        self.query_one(Input).focus()
+
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         problem = self._check(event.value)
