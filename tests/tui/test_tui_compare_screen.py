@@ -295,7 +295,7 @@ def test_results_that_come_while_one_looks(runs: Path, tmp_path: Path) -> None:
 
     async def steps(pilot: Pilot[Any]) -> None:
         screen = await compare(pilot, "distilled", "one_layer")
-        await shows(pilot, "without results yet, left out: one_layer")
+        await shows(pilot, "no results yet: one_layer")
         assert screen.result is not None
         assert "one_layer" not in screen.result.names
         put_away.rename(runs / "one_layer" / "eval")

@@ -159,7 +159,7 @@ class CompareScreen(BaseScreen):
             line.append(safe(f" · {self._choices(view)}"))
             if self._reading is not None and self._reading.left_out:
                 left = ", ".join(self._reading.left_out[:3])
-                line.append(safe(f" · without results yet, left out: {left}"), self.app.theme_variables["warning"])
+                line.append(safe(f" · no results yet: {left}"), self.app.theme_variables["warning"])
         self.query_one("#asked", Static).update(line)
 
     def _choices(self, view: ComparisonView | None) -> str:
