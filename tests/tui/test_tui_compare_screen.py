@@ -37,10 +37,17 @@ async def compare(pilot: Pilot[Any], *marks: str, tab: str = "means") -> Compare
     app.marks = list(marks)
     await pilot.press("4")
     await until(pilot, lambda: isinstance(app.screen_stack[0], CompareScreen) and screen_of(pilot).result)
-    screen_of(pilot).query_one(TabbedContent).active = tab
-    await until(pilot, lambda: screen_of(pilot).pane.table.has_focus)
-    await pilot.pause()
-    return screen_of(pilot)
+    screen = screen_of(pilot)
+
+    def there() -> bool:
+        # The tab that a screen begins with may become active after it was asked for another.
+        screen.query_one(TabbedContent).active = tab
+        return screen.tab == tab and screen.pane.table.has_focus
+
+    await until(pilot, there)
+    await pilot.pause(0.2)
+    await until(pilot, there)
+    return screen
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
