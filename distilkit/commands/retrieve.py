@@ -1,7 +1,7 @@
 """`distilkit retrieve`: each query's best documents of a whole collection."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def retrieve(asked: options.Retrieve) -> str | None:
             processes.on_main(lambda: index.claim(_made_of(opened, data.collection, precision)))
             # A query that is a document may find itself, and is left out of its own results.
             depth = asked.depth + bool(len(own))
-            top = _search(asked, opened, tokens, queries, index, depth, processes, reporter)
+            top = _search(asked, opened, tokens, queries, replace(index, say=reporter.say), depth, processes, reporter)
         if not processes.is_main:
             return None
         run = _run(data.collection, queries, index.rows, top, own, asked.depth)

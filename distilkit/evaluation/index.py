@@ -12,7 +12,7 @@ from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import Side
 from distilkit.data.teacher_scores.provenance import require_match
 from distilkit.errors import UserError
-from distilkit.files import make_folder, read_json, write_json
+from distilkit.files import make_folder, read_json, set_aside, write_json
 from distilkit.models.batch import TokenBatch, batch_of, on_device
 from distilkit.models.encoded import Encoded, load_encoded, save_encoded
 from distilkit.models.ranker import SideRanker
@@ -36,6 +36,7 @@ class DocumentIndex:
         device: where the ranker is
         dtype: of the kept vectors, float32 or float16
         folder: where blocks are kept; None keeps none
+        say: told what is damaged
     """
 
     ranker: SideRanker
@@ -45,6 +46,7 @@ class DocumentIndex:
     device: torch.device
     dtype: torch.dtype = torch.float32
     folder: Path | None = None
+    say: Callable[[str], None] = lambda said: None
 
     @property
     def size(self) -> int:
@@ -68,7 +70,9 @@ class DocumentIndex:
         if path.exists():
             require_match(_manifest(path), asked, f"--index {self.folder} was made of something else")
             return
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        # A process that was killed as it began leaves its manifest half written.
+        others = (one for one in self.folder.glob("*") if not one.name.startswith(f".{MANIFEST}."))
+        if self.folder.exists() and (not self.folder.is_dir() or any(others)):
             raise UserError(f"--index {self.folder}: exists, and is no index of documents; choose a new folder")
         make_folder(self.folder)
         write_json(path, asked)
@@ -89,10 +93,14 @@ class DocumentIndex:
         path = self._path(number)
         rows = self.rows[number * self.size : (number + 1) * self.size]
         if path is not None and path.exists():
-            found = load_encoded(path)
-            if len(found) != len(rows):
-                raise UserError(f"{path} holds {len(found)} documents, not {len(rows)}: delete the index")
-            return found
+            try:
+                found = load_encoded(path)
+                if len(found) == len(rows):
+                    return found
+                problem = f"{path} holds {len(found)} documents, not {len(rows)}"
+            except UserError as error:
+                problem = str(error)
+            self.say(f"{problem}; it is set aside as {set_aside(path).name}, and its documents are encoded again")
         encoded = encode_rows(
             self.ranker.encode_document, self.side, rows, batch_size=self.batch_size, device=self.device
         ).to(dtype=self.dtype)

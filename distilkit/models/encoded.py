@@ -1,11 +1,12 @@
 """Encoded queries and documents (their vectors), in memory and on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+import xxhash
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -14,6 +15,7 @@ from distilkit.errors import UserError
 from distilkit.files import atomic_path
 
 STORED = (torch.float16, torch.float32)
+HASH = "hash"
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,25 @@ def save_encoded(path: Path, encoded: Encoded, dtype: torch.dtype = torch.float1
     if encoded.mask is not None:
         tensors["lengths"] = encoded.mask.sum(1).cpu()
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
+        save_file(tensors, temporary, {HASH: _hash(tensors)})
 
 
 def load_encoded(path: Path) -> Encoded:
-    """Read encoded texts; raises UserError where the file holds none."""
+    """Read encoded texts; raises UserError where the file holds none, or others than were written."""
     file = EncodedFile.open(path)
+    with safe_open(path, framework="pt") as opened:
+        told = (opened.metadata() or {}).get(HASH)
+    if told is not None and told != _hash(load_file(path)):
+        raise UserError(f"{path} is damaged: its vectors are not those that were written")
     return file.rows(torch.arange(len(file)))
+
+
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    digest = xxhash.xxh3_128()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

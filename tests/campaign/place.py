@@ -97,7 +97,8 @@ def left(place: Path) -> Left:
         files += [path for path in place.glob(f"runs/*/{kind}/**/*") if path.is_file()]
     files += place.glob("runs/.artifacts/*/*/model/model.safetensors")
     for path in files:
-        if path.name not in ("cost.json", "manifest.json") and not path.name.startswith("."):
+        aside = any(part.endswith(".damaged") for part in path.parts)
+        if path.name not in ("cost.json", "manifest.json") and not path.name.startswith(".") and not aside:
             found[str(path.relative_to(place))] = path.read_bytes()
     return found
 
