@@ -166,8 +166,19 @@ class TrainSettings(Section):
     """Train on this many training queries, drawn by the stage's seed; all where absent."""
     negatives: Count = 3
     """Negatives drawn for each positive."""
+    negatives_from: str | None = None
+    """Whose candidates they are drawn from: bm25, a TREC run of the training queries, or a model (a bert_dot or colbert
+    searches, another re-ranks BM25's candidates); the collection's first stage where absent."""
     negative_depth: Count = 50
-    """They are drawn from this many first candidates of the first stage, judged positives left out."""
+    """They are drawn from this many first candidates, judged positives left out."""
+    negative_range_min: Annotated[int, Field(ge=0)] = 0
+    """Leave out this many first candidates, which are often relevant and not judged."""
+    negative_absolute_margin: float | None = None
+    """Leave out candidates that the teacher scores less than this below the positive."""
+    negative_relative_margin: float | None = None
+    """Leave out candidates that the teacher scores less than this share of the positive's score below it."""
+    negative_max_score: float | None = None
+    """Leave out candidates that the teacher scores above this."""
     learning_rate: Positive = 5e-5
     """Peak learning rate."""
     learning_rates: dict[str, Positive] = {}
@@ -221,6 +232,9 @@ class TrainSettings(Section):
     def _one_precision(self) -> "TrainSettings":
         if self.fp16 and self.bf16 is True:
             raise ValueError("fp16 and bf16 are both on; expected one of them")
+        if self.negative_range_min >= self.negative_depth:
+            most = self.negative_depth - 1
+            raise ValueError(f"negative_range_min = {self.negative_range_min} leaves nothing; expected at most {most}")
         if self.early_stopping_patience is not None and self.eval_steps is None:
             raise ValueError("early_stopping_patience is set without eval_steps; expected both or neither")
         return self

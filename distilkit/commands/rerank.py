@@ -34,6 +34,8 @@ def rerank(asked: options.Rerank) -> str | None:
         rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir, prefixes)
         workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
         data = Data.of(settings, workspace)
+        for said in data.notes:
+            reporter.say(said)
         queries = sorted(data.collection.qrels(asked.split))
         candidates = workspace.value(data.candidates(asked.split, queries, asked.depth))
         each = score_each(

@@ -1,10 +1,12 @@
 """Training examples: judged queries, each positive with negatives of the first stage; the queries of validation."""
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from distilkit.data.arrays import Integers
 from distilkit.data.candidates import Candidates
@@ -14,13 +16,60 @@ from distilkit.errors import UserError
 
 @dataclass(frozen=True)
 class Lists:
-    """Lists of one query: passages [n, 1 + negatives], the positive first; queries [n]."""
+    """Lists of one query: passages [n, 1 + negatives], the positive first; queries [n].
+
+    `said` are sentences on candidates that were no negatives.
+    """
 
     queries: Integers
     passages: Integers
+    said: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.queries)
+
+
+Scores = Callable[[Integers, Integers], npt.NDArray[np.floating]]
+"""Returns the teacher's score of each pair of rows of queries and passages."""
+
+
+@dataclass(frozen=True)
+class NegativeFilters:
+    """Which candidates are no negatives of a positive; they are those of sentence-transformers' `mine_hard_negatives`.
+
+    Attributes:
+        range_min: the first so many candidates
+        absolute_margin: those that score above the positive's score less this
+        relative_margin: those that score above the positive's score less this share of its size
+        max_score: those that score above this
+    """
+
+    range_min: int = 0
+    absolute_margin: float | None = None
+    relative_margin: float | None = None
+    max_score: float | None = None
+
+    @property
+    def by_score(self) -> bool:
+        """Whether scores are asked for."""
+        return (self.absolute_margin, self.relative_margin, self.max_score) != (None, None, None)
+
+    def kept(self, positive: float, scores: npt.NDArray[np.floating], counts: Counter[str]) -> npt.NDArray[np.bool_]:
+        """Return which candidates remain for a positive of a score, and count the others, each by its first reason."""
+        bounds = {
+            "max_score": self.max_score,
+            "absolute_margin": None if self.absolute_margin is None else positive - self.absolute_margin,
+            "relative_margin": None
+            if self.relative_margin is None
+            else positive - self.relative_margin * abs(positive),
+        }
+        kept = np.ones(len(scores), bool)
+        for name, bound in bounds.items():
+            if bound is not None:
+                gone = kept & (scores > bound)
+                counts[name] += int(gone.sum())
+                kept &= ~gone
+        return kept
 
 
 def draw_queries(qrels: Qrels, count: int | None, seed: int) -> list[str]:
@@ -42,32 +91,61 @@ def draw_lists(
     negatives: int,
     seed: int,
     own: Sequence[int] = (),
+    filters: NegativeFilters = NegativeFilters(),
+    scores: Scores | None = None,
 ) -> Lists:
     """Give every relevant passage of the queries `negatives` passages that are not, drawn from the candidates.
 
-    Judged positives are never negatives, nor is the passage that a query is itself (`own`, one for each query). A query
-    whose candidates do not suffice is filled up from the whole corpus. Raises UserError where that is too small.
+    Judged positives are never negatives, nor is the passage that a query is itself (`own`, one for each query), nor
+    what the filters leave out, by `scores` where they ask for some. A query whose candidates do not suffice is filled
+    up from the whole corpus. Raises UserError where that is too small.
     """
-    rng = np.random.default_rng([seed, 2])
+    rng, counts = np.random.default_rng([seed, 2]), Counter[str]()
     queries: list[int] = []
     rows: list[list[int]] = []
     for row, query in enumerate(query_ids):
         positives = {collection.passages.index(passage) for passage, grade in qrels[query].items() if grade > 0}
-        if len(collection.passages) < len(positives) + negatives:
+        barred = positives | ({own[row]} if own and own[row] >= 0 else set())
+        if len(collection.passages) < len(barred) + negatives:
             raise UserError(
                 f"query {query!r} needs {negatives} negatives, but the corpus has {len(collection.passages)} passages, "
                 f"{len(positives)} of them relevant; lower [train] negatives"
             )
-        pool = [int(passage) for passage in candidates.passages[row] if passage >= 0 and int(passage) not in positives]
+        ranked = [int(passage) for passage in candidates.passages[row] if passage >= 0]
+        every = [passage for passage in ranked[filters.range_min :] if passage not in barred]
         for positive in sorted(positives):
+            pool = every
+            counts["candidates"] += len(every) + min(filters.range_min, len(ranked))
+            counts["range_min"] += min(filters.range_min, len(ranked))
+            if scores is not None and every:
+                pair = np.array([positive, *every], np.int64)
+                found = scores(np.full(len(pair), candidates.queries[row]), pair)
+                kept = filters.kept(float(found[0]), found[1:], counts)
+                pool = [passage for passage, stays in zip(every, kept, strict=True) if stays]
             chosen = [pool[index] for index in rng.permutation(len(pool))[:negatives]]
+            counts["filled"] += negatives - len(chosen)
+            # What a filter took out comes back only where the corpus has nothing else.
+            avoided = barred | (set(ranked) - set(pool))
+            if filters == NegativeFilters() or len(collection.passages) < len(avoided) + negatives:
+                avoided = barred
             while len(chosen) < negatives:
                 other = int(rng.integers(len(collection.passages)))
-                if other not in positives and other not in chosen and not (own and other == own[row]):
+                if other not in avoided and other not in chosen:
                     chosen.append(other)
             queries.append(int(candidates.queries[row]))
             rows.append([positive, *chosen])
-    return Lists(np.array(queries, np.int64), np.array(rows, np.int64))
+    return Lists(np.array(queries, np.int64), np.array(rows, np.int64), _said(counts, filters, len(rows) * negatives))
+
+
+def _said(counts: Counter[str], filters: NegativeFilters, negatives: int) -> tuple[str, ...]:
+    """Return what is to be said of the filters of negatives; nothing where there is none."""
+    if filters == NegativeFilters():
+        return ()
+    gone = ", ".join(
+        f"{counts[name]} by {name} = {value}" for name, value in vars(filters).items() if value not in (None, 0)
+    )
+    filled = f"; {counts['filled']} of {negatives} negatives are drawn from the whole corpus instead"
+    return (f"of {counts['candidates']} candidates {gone} are no negatives{filled if counts['filled'] else ''}",)
 
 
 def validation_split(

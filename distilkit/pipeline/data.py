@@ -18,7 +18,7 @@ from distilkit.data.prefixes import NONE, Prefixes
 from distilkit.data.sources import SOURCES, Source
 from distilkit.errors import UserError
 from distilkit.models import student_options
-from distilkit.pipeline.first_stage import Bm25Candidates, Bm25Index, GivenCandidates
+from distilkit.pipeline.first_stage import Bm25Candidates, Bm25Index, FirstStage, GivenCandidates
 from distilkit.pipeline.graph import Artifact
 from distilkit.pipeline.tokens import DocumentWindows, FolderTokenizer, Reader, Tokenizer, TokenStores, WordTokenizer
 from distilkit.pipeline.workspace import Workspace
@@ -61,7 +61,7 @@ class QuerySet:
 
     collection: Collection
     qrels: Qrels
-    candidates: GivenCandidates | Bm25Candidates
+    candidates: FirstStage
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,11 @@ class Data:
         """What is to be said of the collection: which rules were applied to it, and how often."""
         given = self.settings.candidates and {*self.collection.splits} <= {*self.collection.candidate_splits}
         spoken = [] if given or self.analyser.language == "en" else [f"BM25 reads the texts as {self.analyser}"]
-        return [*spoken, *_rules(self.collection)]
+        empty, passages = len(self.empty_texts["passage"]), len(self.collection.passages)
+        blank = (
+            [f"{empty} of {passages} passages are empty: scored as empty texts, and not trained on"] if empty else []
+        )
+        return [*spoken, *_rules(self.collection), *blank]
 
     @cached_property
     def _kept(self) -> tuple[Qrels, list[str]]:
@@ -138,16 +142,14 @@ class Data:
         return any(map(len, self.empty_texts.values()))
 
     def check_texts(self, workspace: Workspace) -> None:
-        """Refuse queries and passages without a text, or say how many are left out of training."""
-        tables = (self.collection.queries, self.collection.passages)
-        for (kind, rows), table in zip(self.empty_texts.items(), tables, strict=True):
-            if not len(rows):
-                continue
-            first = table.id(int(rows[0]))
-            said = f"{len(rows)} of {len(table)} texts are empty, the first is that of the {kind} {first!r}"
-            if self.settings.on_missing == "error":
-                raise UserError(f'{said}; expected a text for each, or [data] on_missing = "skip"')
-            workspace.progress.say(f"{said}; they are not trained on")
+        """Refuse queries without a text, or say how many are left out of training."""
+        rows, table = self.empty_texts["query"], self.collection.queries
+        if not len(rows):
+            return
+        said = f"{len(rows)} of {len(table)} queries have no text, the first is {table.id(int(rows[0]))!r}"
+        if self.settings.on_missing == "error":
+            raise UserError(f'{said}; expected a text for each, or [data] on_missing = "skip"')
+        workspace.progress.say(f"{said}; they are not trained on")
 
     def qrels(self, split: str, limit: int | None, section: str = "[evaluate]") -> Qrels:
         """Return the judgements of a fixed random subset of `limit` queries of a split, less those that validate.
@@ -172,12 +174,17 @@ class Data:
         """Return judged queries with their first `depth` candidates."""
         return QuerySet(self.collection, qrels, self.candidates(split, sorted(qrels), depth))
 
-    def candidates(self, split: str, query_ids: Sequence[str], depth: int) -> GivenCandidates | Bm25Candidates:
+    def candidates(self, split: str, query_ids: Sequence[str], depth: int) -> FirstStage:
         """Return the first stage of some queries: the given one where there is one, else BM25's."""
-        settings, ids, own = self.settings, tuple(query_ids), self.own(query_ids)
-        if settings.candidates and self.collection.candidates(split) is not None:
-            return GivenCandidates(self.collection, split, ids, depth, own)
-        return Bm25Candidates(Bm25Index(self.collection, settings.k1, settings.b, self.analyser), ids, depth, own)
+        ids = tuple(query_ids)
+        if self.settings.candidates and self.collection.candidates(split) is not None:
+            return GivenCandidates(self.collection, split, ids, depth, self.own(ids))
+        return self.bm25(ids, depth)
+
+    def bm25(self, query_ids: Sequence[str], depth: int) -> Bm25Candidates:
+        """Return BM25's candidates of some queries."""
+        index = Bm25Index(self.collection, self.settings.k1, self.settings.b, self.analyser)
+        return Bm25Candidates(index, tuple(query_ids), depth, self.own(query_ids))
 
     def own(self, query_ids: Sequence[str]) -> tuple[int, ...]:
         """Return the row of the passage that each query is itself, -1 for none; nothing where none is one."""

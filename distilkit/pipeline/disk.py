@@ -11,7 +11,7 @@ from typing import Any
 from distilkit.errors import UserError
 from distilkit.files import read_json
 from distilkit.pipeline.evaluation import Ranking
-from distilkit.pipeline.examples import DrawnLists, TaskExamples, TriplesFile
+from distilkit.pipeline.examples import TriplesFile
 from distilkit.pipeline.first_stage import Bm25Candidates
 from distilkit.pipeline.graph import Artifact, Node, walk
 from distilkit.pipeline.pipeline import Pipeline
@@ -103,10 +103,7 @@ def _of_candidates(node: Bm25Candidates) -> float:
 
 @_bytes.register
 def _of_scores(node: ModelScores) -> float:
-    examples = node.pairs if isinstance(node.pairs, TaskExamples) else node.pairs.examples
-    source = examples.source
-    pairs = source.count * (1 + source.negatives) if isinstance(source, DrawnLists) else 0
-    return SMALL + 12.0 * pairs
+    return SMALL + 12.0 * node.known_pairs
 
 
 @_bytes.register

@@ -1,20 +1,20 @@
 """What a stage is trained on: pairs, triples and lists of training queries, triples of a file, or sequences of text."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
 from distilkit.data.arrays import Integers
-from distilkit.data.examples import Lists, draw_lists, draw_queries
+from distilkit.data.examples import Lists, NegativeFilters, draw_lists
 from distilkit.data.passages import best_windows
 from distilkit.errors import UserError
 from distilkit.files import content_key
 from distilkit.pipeline.data import Data
-from distilkit.pipeline.first_stage import Bm25Candidates, GivenCandidates
+from distilkit.pipeline.first_stage import FirstStage
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.tokens import DocumentWindows, TextReader
 from distilkit.pipeline.workspace import Workspace
@@ -95,34 +95,31 @@ class DrawnLists(Node[Lists]):
     """Every relevant passage of the drawn training queries, each with negatives out of the first stage."""
 
     data: Data
-    candidates: GivenCandidates | Bm25Candidates
+    candidates: FirstStage
     negatives: int
     seed: int
     section: str = "[train]"
+    filters: NegativeFilters = NegativeFilters()  # noqa: RUF009
+    scores: "RankerScores | None" = None
 
     kind: ClassVar[str] = "drawn_lists"
 
-    @classmethod
-    def of(
-        cls, data: Data, queries: int | None, negatives: int, depth: int, seed: int, section: str = "[train]"
-    ) -> "DrawnLists":
-        """Draw the queries; raises UserError where none has a relevant passage."""
-        train, _ = data.judgements
-        candidates = data.candidates("train", draw_queries(train, queries, seed), depth)
-        return cls(data, candidates, negatives, seed, section)
-
     @property
     def inputs(self) -> tuple[Node[Any], ...]:
-        """The candidates that negatives are drawn from."""
-        return (self.candidates,)
+        """The candidates that negatives are drawn from, and the scores that filter them."""
+        return (self.candidates,) if self.scores is None else (self.candidates, self.scores)
 
     def identity(self) -> dict[str, Any]:
-        """Return the candidates, the number of negatives and the seed of the draw."""
-        return {"candidates": self.candidates.key, "negatives": self.negatives, "seed": self.seed}
+        """Return the candidates, the number of negatives, the seed of the draw, and what filters them."""
+        parts: dict[str, Any] = {"candidates": self.candidates.key, "negatives": self.negatives, "seed": self.seed}
+        if self.filters != NegativeFilters():
+            parts["filters"] = {**asdict(self.filters), "scores": self.scores.key if self.scores else None}
+        return parts
 
     def check(self, workspace: Workspace) -> None:
         """Refuse more negatives than the collection has passages for."""
         (train, _), passages = self.data.judgements, len(self.data.collection.passages)
+        passages -= bool(self.candidates.own)  # a query that is a document is no negative of itself
         for query in self.candidates.query_ids:
             relevant = sum(grade > 0 for grade in train[query].values())
             if relevant + self.negatives > passages:
@@ -141,7 +138,9 @@ class DrawnLists(Node[Lists]):
         """Draw the negatives."""
         (train, _), ids = self.data.judgements, list(self.candidates.query_ids)
         candidates = workspace.value(self.candidates)
-        return draw_lists(self.data.collection, train, ids, candidates, self.negatives, self.seed, self.candidates.own)
+        scores = None if self.scores is None else partial(self.scores.of, workspace)
+        draw = self.negatives, self.seed, self.candidates.own, self.filters, scores
+        return draw_lists(self.data.collection, train, ids, candidates, *draw)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +274,9 @@ class TaskExamples(Countable["TrainingSet"]):
             return [*left_out(workspace.value(self.source).counts), *([said] if lists is not None and short else [])]
         train, _ = self.data.judgements
         lacking = sum(all(grade <= 0 for grade in passages.values()) for passages in train.values())
-        return [f"{lacking} of {len(train)} training queries have no relevant passage: left out"] if lacking else []
+        found = [f"{lacking} of {len(train)} training queries have no relevant passage: left out"] if lacking else []
+        filtered = self.source.filters != NegativeFilters() and workspace.knows(self.source)
+        return [*found, *(workspace.value(self.source).said if filtered else ())]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,12 +18,20 @@ if TYPE_CHECKING:
     from distilkit.data.bm25 import Bm25
 
 
-@dataclass(frozen=True, eq=False)
-class GivenCandidates(Node[Candidates]):
-    """The first stage that a collection brought for some queries of a split.
+class FirstStage(Node[Candidates]):
+    """The candidates of some queries, whatever they come from.
 
     `own` holds the passage that each query is itself, -1 for none, or nothing where none is one.
     """
+
+    query_ids: tuple[str, ...]
+    depth: int
+    own: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class GivenCandidates(FirstStage):
+    """The first stage that a collection brought for some queries of a split."""
 
     collection: Collection
     split: str
@@ -83,7 +91,7 @@ class Bm25Index(Node["Bm25"]):
 
 
 @dataclass(frozen=True, eq=False)
-class Bm25Candidates(Artifact[Candidates]):
+class Bm25Candidates(FirstStage, Artifact[Candidates]):
     """The first passages of some queries by BM25, without those that the queries are themselves."""
 
     index: Bm25Index

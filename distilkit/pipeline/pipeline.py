@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from distilkit.data.examples import NegativeFilters, draw_queries
 from distilkit.data.prefixes import NONE
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import canonical_all
@@ -17,6 +18,7 @@ from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Cost, EvaluationSet, Ranking, Scorer, TeacherRanking
 from distilkit.pipeline.examples import Countable, DrawnLists, TaskExamples, TextExamples, TriplesFile, WindowPairs
 from distilkit.pipeline.graph import Node
+from distilkit.pipeline.mined import CandidatePairs, mined_from
 from distilkit.pipeline.models import Checkpoint, ModelNode, Start, Teacher, checkpoint
 from distilkit.pipeline.teacher_scores import (
     FileScores,
@@ -260,8 +262,7 @@ class Pipeline:
         train, passages = stage.train, self.recipe.data.passages
         source: DrawnLists | TriplesFile
         if train.triples is None:
-            drawn = train.train_queries, train.negatives, train.negative_depth
-            source = DrawnLists.of(self.data, *drawn, stage.seed, chain.section)
+            source = self._drawn(stage, chain)
         else:
             source = TriplesFile(Path(train.triples).expanduser(), self.data)
         windows, keep, selector = self.data.windows(chain.tokenizer), 1, None
@@ -287,7 +288,27 @@ class Pipeline:
     def _reader_of(self, model: ModelNode) -> Reader:
         return self.data.reader(model.tokenizer, model.architecture, model.options)
 
-    def _scores_of(self, teacher: Teacher, pairs: TaskExamples | WindowPairs) -> RankerScores:
+    def _drawn(self, stage: Stage, chain: StageChain) -> DrawnLists:
+        """Return lists of drawn training queries, with the negatives that [train] asks for."""
+        train, (judged, _) = stage.train, self.data.judgements
+        query_ids, depth = draw_queries(judged, train.train_queries, stage.seed), train.negative_depth
+        if train.negatives_from is None:
+            candidates = self.data.candidates("train", query_ids, depth)
+        else:
+            candidates = mined_from(train.negatives_from, chain.section, self.data, query_ids, depth, self.scorer)
+        margins = train.negative_absolute_margin, train.negative_relative_margin
+        filters = NegativeFilters(train.negative_range_min, *margins, train.negative_max_score)
+        scores = None
+        if filters.by_score:
+            if chain.teacher is None or chain.teacher.file is not None or self.recipe.data.passages is not None:
+                raise UserError(
+                    f"{chain.section} filters negatives by the teacher's score; expected a teacher that ranks whole "
+                    "documents: not its own fine-tuning, a file of scores, or [data.passages]"
+                )
+            scores = self._scores_of(chain.teacher, CandidatePairs(self.data, candidates))
+        return DrawnLists(self.data, candidates, train.negatives, stage.seed, chain.section, filters, scores)
+
+    def _scores_of(self, teacher: Teacher, pairs: TaskExamples | WindowPairs | CandidatePairs) -> RankerScores:
         scores = (ModelScores(one, pairs, self._reader_of(one), self.scorer) for one in teacher.members)
         return RankerScores(tuple(scores), teacher.combine)
 
@@ -343,7 +364,9 @@ class Pipeline:
             for one in self.sets
             if one.own
         ]
-        return list(dict.fromkeys([*self.data.leaks, *(note for one in self.sets for note in one.data.notes), *own]))
+        file = [] if self.score_file is None else self.score_file.notes
+        notes = [*self.data.leaks, *(note for one in self.sets for note in one.data.notes), *own, *file]
+        return list(dict.fromkeys(notes))
 
     # The whole graph.
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from distilkit.data.arrays import Integers
 from distilkit.data.teacher_scores import combine, read_provenance, require_match
+from distilkit.data.teacher_scores.blocks import PROBABILITIES, looks_like_probabilities
 from distilkit.data.teacher_scores.formats import FORMATS, ORDERED, RANKED, sniff
 from distilkit.errors import UserError
 from distilkit.files import content_key, sha256_once
@@ -17,6 +18,7 @@ from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Scorer, scoring_shape
 from distilkit.pipeline.examples import Countable, DrawnLists, TaskExamples, WindowPairs
 from distilkit.pipeline.graph import Artifact, Node
+from distilkit.pipeline.mined import CandidatePairs
 from distilkit.pipeline.models import ModelNode
 from distilkit.pipeline.tokens import Reader
 from distilkit.pipeline.workspace import Workspace
@@ -49,7 +51,7 @@ class ModelScores(Artifact[PairScores]):
     """One ranker's raw score of every pair of some examples."""
 
     model: ModelNode
-    pairs: TaskExamples | WindowPairs
+    pairs: TaskExamples | WindowPairs | CandidatePairs
     reader: Reader
     scorer: Scorer
 
@@ -68,10 +70,16 @@ class ModelScores(Artifact[PairScores]):
 
     def work(self, workspace: Workspace) -> float:
         """Return the seconds of scoring the pairs, as far as their number is known."""
+        return self.known_pairs * self._pair_seconds(workspace)
+
+    @property
+    def known_pairs(self) -> int:
+        """How many pairs there are, 0 where only reading would tell."""
+        if isinstance(self.pairs, CandidatePairs):
+            return len(self.pairs.candidates.query_ids) * (1 + self.pairs.candidates.depth)
         examples = self.pairs.examples if isinstance(self.pairs, WindowPairs) else self.pairs
         source = examples.source
-        pairs = source.count * (1 + source.negatives) if isinstance(source, DrawnLists) else 0
-        return pairs * self._pair_seconds(workspace)
+        return source.count * (1 + source.negatives) if isinstance(source, DrawnLists) else 0
 
     def _pair_seconds(self, workspace: Workspace) -> float:
         shape = scoring_shape(self.model, self.reader, self.scorer)
@@ -171,6 +179,13 @@ class ScoreFile(Artifact["TeacherScores"]):
     def reads(self) -> dict[str, str]:
         """The file."""
         return {f"the scores {self.path}": self.sha256}
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is to be said of its scores, as far as its beginning shows it."""
+        block = None if self.format in ORDERED else next(FORMATS[self.format].read(self.path), None)
+        odd = block is not None and any(looks_like_probabilities(values) for values in block.scores.values())
+        return [f"{self.where}: {PROBABILITIES}"] if odd else []
 
     def check(self, workspace: Workspace) -> None:
         """Refuse a file of no known format, and one that other rankers made than the recipe asks for."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from distilkit.comparison.plots.style import only
 from distilkit.data.arrays import Integers
+from distilkit.data.teacher_scores.blocks import looks_like_probabilities
 from distilkit.files import atomic_path
 from distilkit.tables import table
 
@@ -34,6 +35,7 @@ class SystemAudit:
         margins: mean, deviation and quantiles of positive less negative; None without triples
         accuracy: the share of triples whose positive scores higher; ties count as wrong
         equal: the share of triples whose passages score alike
+        false_negatives: the triples whose negative scores higher than the positive: it may well be relevant
     """
 
     name: str
@@ -49,6 +51,7 @@ class SystemAudit:
     margins: dict[str, float] | None = None
     accuracy: float | None = None
     equal: float | None = None
+    false_negatives: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,6 @@ def audit(scores: Mapping[str, Floats], triples: Integers | None) -> Audit:
     return Audit(count, 0 if triples is None else triples.shape[1], systems, warnings)
 
 
-def looks_like_probabilities(scores: Floats) -> bool:
-    """Return whether all scores lie between 0 and 1, as those of a sigmoid or softmax do and logits hardly ever."""
-    return bool(len(scores) > 1 and scores.min() >= 0 and scores.max() <= 1)
-
-
 def _audit(name: str, scores: Floats, triples: Integers | None) -> SystemAudit:
     wide = scores.astype(np.float64)
     _, counts = np.unique(scores, return_counts=True)
@@ -113,6 +111,7 @@ def _audit(name: str, scores: Floats, triples: Integers | None) -> SystemAudit:
             "margins": {"mean": float(margins.mean()), "deviation": float(margins.std()), "5%": low, "95%": high},
             "accuracy": float((margins > 0).mean()),
             "equal": float((margins == 0).mean()),
+            "false_negatives": int((margins < 0).sum()),
         }
         sides["margins"] = {key: float(value) for key, value in sides["margins"].items()}
     return SystemAudit(
@@ -139,6 +138,11 @@ def _warnings(one: SystemAudit, scores: Floats) -> list[str]:
         found.append(
             f"{one.ties:.0%} of the pairs share their exact score with another one in {one.name}: "
             "a saturated scale, or few digits (bfloat16 has three)"
+        )
+    if one.false_negatives:
+        found.append(
+            f"{one.false_negatives} negatives score above their positive in {one.name}, and may be false ones: "
+            "[train] negative_absolute_margin = 0 leaves such out of drawn negatives"
         )
     if one.accuracy is not None and one.accuracy < 0.5:
         found.append(f"{one.name} scores the positive higher in {one.accuracy:.0%} of the triples only")

@@ -37,7 +37,8 @@ class ScoredTexts(Artifact[Material]):
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Gather them; raises UserError, with file and line, for a broken file and for an id without a text."""
-        prepare(folder, self.source)
+        if empty := prepare(folder, self.source):
+            workspace.progress.say(f"{empty} passages are empty: scored as empty texts")
 
     def open(self, folder: Path, workspace: Workspace) -> Material:
         """Map them."""

@@ -109,8 +109,8 @@ def files_of(collection: Sequence[Path], queries: Sequence[Path]) -> Corpus:
     return Corpus(files(queries), files(collection))
 
 
-def prepare(folder: Path, source: Source) -> None:
-    """Read what is to be scored and the texts that it needs into a folder.
+def prepare(folder: Path, source: Source) -> int:
+    """Read what is to be scored and the texts that it needs into a folder; return how many passages are empty.
 
     Raises UserError, with file and line, for a broken file and for an id without a text.
     """
@@ -129,6 +129,7 @@ def prepare(folder: Path, source: Source) -> None:
         "texts": text_fingerprint(queries, passages, wanted.query_ids, wanted.passage_ids),
     }
     write_json(folder / FACTS, facts)
+    return len(passages.empty())
 
 
 def _write_texts(target: Path, source: Source, wanted: Wanted, column: int) -> Integers:
@@ -138,7 +139,7 @@ def _write_texts(target: Path, source: Source, wanted: Wanted, column: int) -> I
         write_texts(target, ((text, text) for text in ids.to_pylist()))
         return np.arange(len(ids))
     files = (source.corpus.queries, source.corpus.passages)[column]
-    unknown = _gather(files, ids, target)
+    unknown = _gather(files, ids, target, may_be_empty=column == 1)
     if unknown is not None:
         what = ("query", "passage")[column]
         place = f"{source.path}:{first_line(source.path, source.kind, column, unknown)}"
@@ -147,27 +148,29 @@ def _write_texts(target: Path, source: Source, wanted: Wanted, column: int) -> I
     return Texts.open(target).find(ids)
 
 
-def _gather(files: Sequence[TableFile], ids: pa.Array, target: Path) -> str | None:
+def _gather(files: Sequence[TableFile], ids: pa.Array, target: Path, may_be_empty: bool) -> str | None:
     """Write the texts of some ids to an Arrow table, in the order of the files; return an id that none of them has.
 
     An id that comes twice, as in the queries of overlapping splits, counts where it comes first. Raises UserError,
-    with file and line, for a text that is wanted and empty.
+    with file and line, for a text that is wanted and empty where it may not be.
     """
     names = as_bytes(ids)
     order = np.argsort(names, kind="stable")
     found = np.zeros(len(names), bool)
-    write_texts(target, (row for file in files for row in _wanted_rows(file, names[order], found)))
+    write_texts(target, (row for file in files for row in _wanted_rows(file, names[order], found, may_be_empty)))
     return None if found.all() else str(ids[int(order[int(np.argmin(found))])])
 
 
-def _wanted_rows(file: TableFile, names: np.ndarray, found: np.ndarray) -> Iterator[tuple[str, str]]:
+def _wanted_rows(
+    file: TableFile, names: np.ndarray, found: np.ndarray, may_be_empty: bool
+) -> Iterator[tuple[str, str]]:
     """Yield the ids and texts of a file that are among the sorted names and not found yet, and mark them as found."""
     rows = file.read(file.path)
     while batch := [row for row, _ in zip(rows, range(ROWS), strict=False)]:
         places = numbers(names, [row.key[0] for row in batch])
         for row, place in zip(batch, places, strict=True):
             if place >= 0 and not found[place]:
-                if not row.value.strip():
+                if not (may_be_empty or row.value.strip()):
                     raise UserError(f"{file.path}:{row.line}: {row.key[0]!r} has no text; expected one to score")
                 found[place] = True
                 yield row.key[0], row.value

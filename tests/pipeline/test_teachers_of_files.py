@@ -227,7 +227,7 @@ def test_training_queries_without_a_relevant_passage_are_counted(
     assert "1 of 20 training queries have no relevant passage" in done.err
 
 
-def test_empty_passages_are_refused_or_not_trained_on(
+def test_empty_passages_are_scored_and_not_trained_on(
     tiny_recipe: Path, tiny_beir: Path, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
     folder = shutil.copytree(tiny_beir, tmp_path / "beir")
@@ -235,12 +235,10 @@ def test_empty_passages_are_refused_or_not_trained_on(
     rows[3]["text"] = ""
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = [*SETTINGS, f"data.path={folder}"]
-    refused = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(settings))
-    assert refused.code == 2
-    assert "1 of 40 texts are empty, the first is that of the passage 'd3'" in refused.err
-    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words([*settings, "data.on_missing=skip"]))
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(settings))
     assert done.code == 0, done.err
-    loaded = load_recipe(tiny_recipe, [*settings, "data.on_missing=skip"])
+    assert "1 of 40 passages are empty: scored as empty texts, and not trained on" in done.err
+    loaded = load_recipe(tiny_recipe, settings)
     pipeline = Pipeline(loaded, Workspace(tmp_path / ".artifacts", Processes(), Reporter(quiet=True)))
     stage = pipeline.grid()[0].stages[-1]
     examples = pipeline.workspace.value(stage.examples)

@@ -339,8 +339,14 @@ def test_a_passage_without_text(cli: Cli, teachers: list[Path], pairs: Path, tmp
     outcome = cli(
         "score", "--model", teachers[0], "--pairs", pairs, "--data", tmp_path, "--output", tmp_path / "s.parquet"
     )
+    assert outcome.code == 0, outcome.err
+    assert "1 passages are empty: scored as empty texts" in outcome.err
+    (tmp_path / "queries.train.tsv").write_text("q0\tred\nq1\t\nq2\tred\nq3\tred\n")
+    outcome = cli(
+        "score", "--model", teachers[0], "--pairs", pairs, "--data", tmp_path, "--output", tmp_path / "t.parquet"
+    )
     assert outcome.code == 2
-    assert "collection.tsv:6: 'd5' has no text" in outcome.err
+    assert "queries.train.tsv:2: 'q1' has no text" in outcome.err
 
 
 def test_progress_shows_rate_and_the_time_left(

@@ -101,3 +101,14 @@ def _is_number(text: str) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+PROBABILITIES = (
+    "its scores lie between 0 and 1, as probabilities do: margins of probabilities teach little; score with the logits "
+    "before the sigmoid (in sentence-transformers, predict(..., activation_fn=torch.nn.Identity()))"
+)
+
+
+def looks_like_probabilities(scores: Floats) -> bool:
+    """Return whether all scores lie between 0 and 1, as those of a sigmoid or softmax do and logits hardly ever."""
+    return bool(len(scores) > 1 and scores.min() >= 0 and scores.max() <= 1)
