@@ -139,13 +139,13 @@ def _warnings(one: SystemAudit, scores: Floats) -> list[str]:
             f"{one.ties:.0%} of the pairs share their exact score with another one in {one.name}: "
             "a saturated scale, or few digits (bfloat16 has three)"
         )
+    if one.accuracy is not None and one.accuracy < 0.5:
+        found.append(f"{one.name} scores the positive higher in {one.accuracy:.0%} of the triples only")
     if one.false_negatives:
         found.append(
             f"{one.false_negatives} negatives score above their positive in {one.name}, and may be false ones: "
             "[train] negative_absolute_margin = 0 leaves such out of drawn negatives"
         )
-    if one.accuracy is not None and one.accuracy < 0.5:
-        found.append(f"{one.name} scores the positive higher in {one.accuracy:.0%} of the triples only")
     return found
 
 
