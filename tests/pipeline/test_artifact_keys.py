@@ -80,7 +80,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"train.train_queries": 11}, STUDENT),
     ({"train.negatives": 1}, STUDENT),
     ({"train.negative_depth": 20}, STUDENT),
-    ({"train.negatives_from": "bm25"}, SAME),  # the first stage is BM25's
+    ({"train.negatives_from": "bm25"}, STUDENT),
     ({"train.negative_range_min": 1}, STUDENT),
     ({"train.negative_absolute_margin": 0.1}, STUDENT),
     ({"train.negative_relative_margin": 0.1}, STUDENT),
