@@ -2,26 +2,26 @@
 
 import copy
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from distilkit.errors import UserError, nearest
+from distilkit.places import line_of
 from distilkit.plugins import Plugin, Trust, load_plugin, refuse
 from distilkit.problems import Location, Problem
 from distilkit.settings import DataSettings, EvaluationSet, Recipe, TrainSettings
 from distilkit.strategies import STRATEGIES, StrategyError, stages_of, strategy_from_table, strategy_table
+from distilkit.untrusted import parse_toml, read_text
 
 Table = dict[str, Any]
 
-# A dotted key as TOML writes it, its quoted parts included.
-KEY = r"(?:[\w.\s-]|\"[^\"]*\"|'[^']*')+?"
+# A recipe extends no more others than these, and none of their files is larger, in bytes.
+CHAIN, LARGEST = 20, 1 << 20
 # The sections whose keys [grid] can vary: what the student alone depends on.
 VARIABLE = ("seed", "student", "strategy", "train", "stages")
 
@@ -43,7 +43,7 @@ class Source:
                 return f"--set {override}"
         if not self.files:
             return "the recipe"
-        found = [(file, *_line_of(file, location)) for file in self.files]
+        found = [(file, *line_of(file, location)) for file in self.files]
         file, line, _ = max(found, key=lambda one: one[2])
         return f"{file}:{line}" if line else str(file)
 
@@ -107,12 +107,12 @@ def _refuse_searched(recipe: Recipe, searched: str, source: Source) -> None:
     if f"grid.{searched}" in (_key(override).replace('"', "") for override in source.overrides):
         return  # given for this run
     for file in source.files:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = parse_toml(read_text(file, LARGEST))
         if searched in table.get("grid", {}):
             return
         if _has(table, key):
             alone = f'[grid] "{searched}" = [VALUE]'
-            raise UserError(f"{file}:{_line_of(file, key)[0]}: {_overruled(recipe, searched, alone)}")
+            raise UserError(f"{file}:{line_of(file, key)[0]}: {_overruled(recipe, searched, alone)}")
 
 
 def _overruled(recipe: Recipe, searched: str, alone: str) -> str:
@@ -285,13 +285,15 @@ def _read_chain(file: Path, seen: tuple[Path, ...]) -> tuple[Table, list[Path]]:
     """Return a file's table laid over the one that it extends, and the files read."""
     if file.resolve() in seen:
         raise UserError(f"{file}: extends itself by way of {', '.join(path.name for path in seen)}")
+    if len(seen) > CHAIN:
+        raise UserError(f"{seen[0]}: extends more than {CHAIN} recipes, one after another")
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = parse_toml(read_text(file, LARGEST))
     except FileNotFoundError:
         raise UserError(f"no such recipe: {file}, which {seen[-1]} extends") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UserError(f"{file}: not valid TOML: {error}") from None
     parent = table.pop("extends", None)
     if parent is None:
@@ -349,8 +351,8 @@ def _override(table: Table, override: str) -> None:
 def _value(text: str) -> object:
     """Return a TOML value; words need no quotes on a command line, those of a list neither."""
     try:
-        found = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        found = parse_toml(f"value = {text}")
+    except ValueError:
         found = {}
     if list(found) == ["value"]:
         return found["value"]
@@ -389,25 +391,3 @@ def _keys_at(model: type[BaseModel], location: Location) -> list[str]:
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return []
     return [field.alias or name for name, field in kind.model_fields.items()]
-
-
-def _line_of(file: Path, location: Location) -> tuple[int, int]:
-    """Return the line of a key in a TOML file, 0 without one, and how many parts of the location are written there."""
-    section, best = "", (0, 0)
-    wanted = ".".join(location).split(".")
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if header := re.match(rf"\s*\[\s*({KEY})\s*\]", line):
-            found = section = _unquoted(header[1])
-        elif key := re.match(rf"\s*({KEY})\s*=", line):
-            found = f"{section}.{_unquoted(key[1])}" if section else _unquoted(key[1])
-        else:
-            continue
-        pairs = zip(wanted, found.split("."), strict=False)
-        length = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-        if length > best[1]:
-            best = number, length
-    return best
-
-
-def _unquoted(key: str) -> str:
-    return re.sub(r"[\"'\s]", "", key)

@@ -84,6 +84,15 @@ def parse_toml(text: str) -> dict[str, Any]:
     return table
 
 
+def fits(value: object, shape: object) -> bool:
+    """Return whether a value has a shape: a type, a list of one shape, or a table of the keys that must be there."""
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(key in value and fits(value[key], one) for key, one in shape.items())
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(fits(one, shape[0]) for one in value)
+    return isinstance(shape, type) and isinstance(value, shape)
+
+
 def _whole(text: str) -> int:
     if len(text) > DIGITS:
         raise ValueError(f"a whole number of {len(text)} digits; expected {DIGITS} at most")

@@ -1,7 +1,6 @@
 """What is timed: a ranker, trained or drawn around an encoder, and the texts that it reads, given or made up."""
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from distilkit.options import Bench
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.scoring.rankers import OpenRanker, data_settings, model_folder, open_ranker
+from distilkit.untrusted import parse_toml
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -93,8 +93,8 @@ def options_table(values: Sequence[str]) -> dict[str, Any]:
         if not sign or not name.isidentifier():
             raise UserError(f"--option {text}: expected a name and a value, such as dim=128")
         try:
-            table[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+            table[name] = parse_toml(f"value = {value}")["value"]
+        except ValueError:
             table[name] = value
     return table
 

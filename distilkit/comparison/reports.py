@@ -11,11 +11,19 @@ from distilkit.comparison.render import Screen, render
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System, read_systems
 from distilkit.comparison.tables import available, build
-from distilkit.comparison.wording import visible
+from distilkit.comparison.wording import NOTHING, visible
+from distilkit.errors import UserError
 from distilkit.runs.read import StoredRun, read_suite
-from distilkit.runs.record import JsonObject, as_table
+from distilkit.runs.record import JsonObject, as_table, number
+from distilkit.untrusted import fits
 
 ALONE = "no teacher"
+_SUITE = {
+    "name": str,
+    "runs": [{"name": str, "strategy": str, "student": str, "teacher": str}],
+    "recipe": {"matrix": {"strategies": [str]}},
+    "report": {"baselines": [str], "correction": str, "depths": [int]},
+}
 
 
 def report(folder: Path, format_: str, screen: Screen | None = None) -> str:
@@ -49,7 +57,8 @@ def _compare(run: StoredRun, eval_set: str) -> ComparisonResult:
 
 def _notes(run: StoredRun) -> list[str]:
     """Return what was said of a run's collection: rules that were applied and counted, queries that were left out."""
-    return [visible(str(note)) for note in run.record.data.get("notes", [])]
+    notes = run.record.data.get("notes")
+    return [visible(str(note)) for note in notes] if isinstance(notes, list) else []
 
 
 def _of_collection(notes: list[str], screen: Screen | None) -> list[str]:
@@ -74,9 +83,14 @@ def _choices(run: StoredRun) -> dict[str, str]:
     for name, one in runs.items():
         if grid := one.grid():
             measure = grid["measure"]
-            points = [f"{_values(point['values'])}: {point['validation'][measure]:.4f}" for point in grid["tried"]]
+            points = [f"{_values(point['values'])}: {_validation(point, measure)}" for point in grid["tried"]]
             found[name] = f"{_values(grid['chosen'])} ({measure}: {', '.join(points)})"
     return found
+
+
+def _validation(point: JsonObject, measure: str) -> str:
+    value = number(point["validation"].get(measure))
+    return NOTHING if value is None else f"{value:.4f}"
 
 
 def _values(values: JsonObject) -> str:
@@ -89,6 +103,8 @@ def _values(values: JsonObject) -> str:
 def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> str:
     """Return the comparisons of a suite's finished runs, one a student, as text for a screen or as JSON."""
     suite = read_suite(folder)
+    if not fits(suite, _SUITE):
+        raise UserError(f"{folder / 'suite.json'}: is no record of a suite; expected its name, runs, recipe and report")
     students = dict.fromkeys(run["student"] for run in suite["runs"])
     results = {student: _compare_runs_of(student, folder, suite) for student in students}
     if format_ == "json":

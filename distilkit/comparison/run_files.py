@@ -11,7 +11,7 @@ from distilkit.comparison.systems import System
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
 from distilkit.runs.read import StoredRun
-from distilkit.runs.record import Cost, Event, JsonObject, number
+from distilkit.runs.record import Cost, Event, JsonObject, as_table, number
 
 Line = list[tuple[float, float]]
 """The points (x, y) of a curve."""
@@ -118,22 +118,32 @@ def validation_line(system: System, measure: str) -> Line:
         if event.stage != stage:
             stage, start = event.stage, last
         last = start + int(event.step)
-        if measure in event.values:
-            line[last] = float(event.values[measure])
+        if (value := number(event.values.get(measure))) is not None:
+            line[last] = value
     return sorted(line.items())
 
 
 def example_line(system: System, measure: str) -> Line:
     """Return (examples, value) of every point that the student was validated at on the way."""
-    points = curve(system).get("points") or [one.values for one in events(system, "curve")]
-    line = {float(one["examples"]): float(one[measure]) for one in points if measure in one and "examples" in one}
+    stated = curve(system).get("points")
+    points = stated if isinstance(stated, list) and stated else [one.values for one in events(system, "curve")]
+    line = {}
+    for one in map(as_table, points):
+        examples, value = number(one.get("examples")), number(one.get(measure))
+        if examples is not None and value is not None:
+            line[examples] = value
     return sorted(line.items())
 
 
 def score_lines(system: System) -> tuple[Line, Line]:
     """Return (step, mean score) of positives and of negatives, where training reads them side by side."""
-    read = [(one.step, one.values) for one in events(system, "train") if _SCORES[0] in one.values]
-    positive, negative = ([(float(step), float(values[name])) for step, values in read] for name in _SCORES)
+    positive: Line = []
+    negative: Line = []
+    for one in events(system, "train"):
+        high, low = (number(one.values.get(name)) for name in _SCORES)
+        if high is not None and low is not None:
+            positive.append((float(one.step), high))
+            negative.append((float(one.step), low))
     return positive, negative
 
 

@@ -13,7 +13,7 @@ from distilkit.evaluation.policy import without_own
 from distilkit.evaluation.trec import Qrels, read_qrels, read_run
 from distilkit.files import content_key, sha256_file, sha256_once
 from distilkit.runs.read import StoredRun
-from distilkit.runs.record import text
+from distilkit.runs.record import number, text
 from distilkit.runs.results import RUN, PerQuery, StoredResults
 
 DIGITS = 12
@@ -191,7 +191,7 @@ class _Reader:
             if results.qrels.is_file():
                 share = evaluate(found, self._judgements(results.qrels), [f"Judged@{self._cutoff}"])
                 judged = Judged(self._cutoff, *share.means.values())
-        counts = {name: policy.get(name, 0) for name in ("unjudged", "own")}
+        counts = {name: int(number(policy.get(name)) or 0) for name in ("unjudged", "own")}
         return replace(system, missing=missing, judged=judged, **counts)
 
     def _system(self, source: StoredSystem, values: PerQuery, run: Path | None, qrels: Path) -> System:

@@ -18,6 +18,17 @@ Place = Callable[[int], str]
 QRELS_HEADER = "query-id\tcorpus-id\tscore"
 
 
+GRADE = 1000
+"""Grades lie between this and its negative: trec_eval, which computes nDCG, takes memory and time by the largest."""
+
+
+def require_grade(grade: int, where: str) -> None:
+    """Raise UserError for a grade that is too large."""
+    if not -GRADE <= grade <= GRADE:
+        shown = f"{grade}" if abs(grade) < 10**20 else f"a number of {len(str(abs(grade)))} digits"
+        raise UserError(f"{where}: the grade is {shown}; expected a whole number from -{GRADE} to {GRADE}")
+
+
 def in_order(candidates: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
     """Return candidates by score descending, then by id descending as a string (the order of trec_eval)."""
     by_id = sorted(candidates, key=lambda candidate: candidate[0], reverse=True)
@@ -31,6 +42,8 @@ def judgements_of(read: Callable[[], Iterable[Row]], place: Place) -> Qrels:
     """
     qrels: Qrels = {}
     for line, (query, passage), grade in read():
+        if not -GRADE <= grade <= GRADE:
+            require_grade(grade, place(line))
         known = qrels.setdefault(query, {}).setdefault(passage, grade)
         # The same judgement twice is harmless, and some published sets have it.
         if known != grade:

@@ -1,7 +1,7 @@
 """Line-by-line readers of the text files that data come in; every error names the file and the line."""
 
-import json
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 from distilkit.data.columns import FORM, ColumnOrder, is_header
 from distilkit.errors import UserError
 from distilkit.files import open_text
+from distilkit.untrusted import LONGEST, parse_json
 
 
 class Row(NamedTuple):
@@ -33,7 +34,10 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with open_text(path) as file:
-            for number, line in enumerate(file, start=1):
+            while line := file.readline(LONGEST):
+                number += 1
+                if len(line) == LONGEST:
+                    refuse(path, number, f"a line of {LONGEST:,} characters or more; expected a text file")
                 text = line.rstrip("\r\n")
                 if text.strip():
                     yield number, text.removeprefix("\ufeff") if number == 1 else text
@@ -42,6 +46,12 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read after line {number} ({reason}); expected a whole file") from None
+
+
+def require_text(path: Path, number: int, line: str) -> None:
+    """Raise UserError for a line with a null character, at which libraries in C take an id to end."""
+    if "\0" in line:
+        refuse(path, number, "holds a null character; expected a text file")
 
 
 def fields(path: Path, count: int, expected: str, separator: str | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -53,6 +63,7 @@ def fields(path: Path, count: int, expected: str, separator: str | None = None) 
         found = line.split(separator)
         if len(found) != count:
             refuse(path, number, f"expected {expected}, got {len(found)}")
+        require_text(path, number, line)
         yield number, found
 
 
@@ -60,7 +71,7 @@ def json_lines(path: Path, expected: str = "one object a line") -> Iterator[tupl
     """Yield (number, value) of a file of JSON lines; raises UserError for a line that is no JSON."""
     for number, line in lines(path):
         try:
-            value = json.loads(line)
+            value = parse_json(line)
         except ValueError as error:
             raise UserError(f"{path}:{number}: broken JSON ({error}); expected {expected}") from None
         yield number, value
@@ -121,6 +132,7 @@ def _of_either_form(path: Path) -> Iterator[tuple[int, list[str]]]:
         found = [tabbed[0], "0", *tabbed[1:]] if len(tabbed) == 3 and all(tabbed) else line.split()
         if len(found) != 4:
             refuse(path, number, f"expected {FORM}, got {len(found)} fields")
+        require_text(path, number, line)
         yield number, found
 
 
@@ -149,8 +161,8 @@ def trec_run(path: Path) -> Iterator[Row]:
             score = float(text)
         except ValueError:
             score = math.nan
-        # Python reads 1_000 as a number; no other reader of runs does.
-        if not math.isfinite(score) or "_" in text:
+        # Python reads 1_000 as a number, and digits of other scripts; no other reader of runs does.
+        if not math.isfinite(score) or "_" in text or not text.isascii():
             refuse(path, number, f"expected the score to be a finite number, got {text!r}")
         yield Row(number, (query, passage), score)
 
@@ -166,10 +178,9 @@ def top_1000(path: Path) -> Iterator[Row]:
 
 def grade(path: Path, number: int, text: str) -> int:
     """Return the grade of a judgement; raises UserError, naming file and line, where it is no whole number."""
-    try:
-        return int(text)
-    except ValueError:
-        refuse(path, number, f"expected the grade to be a whole number, got {text!r}")
+    if not re.fullmatch(r"[+-]?[0-9]{1,100}", text):
+        refuse(path, number, f"expected the grade to be a whole number, got {text[:40]!r}")
+    return int(text)
 
 
 def _json_kind(value: object) -> str:

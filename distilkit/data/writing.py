@@ -130,9 +130,10 @@ def _without(texts: Texts, repeats: Integers) -> Iterator[tuple[str, str]]:
 
 def _checked(table: str, rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     for id, text in rows:
-        if id.split() != [id]:
-            # Run and judgement files separate their fields by blanks.
-            problem = f"the {_kind(table)} id {id!r} is empty or holds a blank; expected one word"
+        if id.split() != [id] or "\0" in id:
+            # Run and judgement files separate their fields by blanks, and libraries in C end them at a null character.
+            what = "a null character" if "\0" in id else "a blank"
+            problem = f"the {_kind(table)} id {id!r} is empty or holds {what}; expected one word"
             raise ContentError(table, problem, (id,))
         if not (_encodable(id) and _encodable(text)):
             problem = (

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from distilkit.data.judgements import require_grade
 from distilkit.errors import UserError, nearest
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run
@@ -18,6 +19,8 @@ DEFAULT_MEASURES = ("nDCG@10", "RR@10")
 
 # What trec_eval, MS MARCO's script and the judgement counter of ir-measures compute without Perl or further packages.
 KNOWN = ("nDCG", "RR", "AP", "P", "R", "Rprec", "Bpref", "Success", "Judged")
+# No measure's name has more letters.
+LONGEST = 200
 ALIASES = {"NDCG": "nDCG", "MRR": "RR", "MAP": "AP", "Precision": "P", "Recall": "R"}
 
 
@@ -82,6 +85,9 @@ def evaluate(run: Run, qrels: Qrels, measures: str | Iterable[str], own: int = 0
 
     if not qrels:
         raise UserError("there are no judgements to evaluate against")
+    for judged in qrels.values():
+        for grade in judged.values():
+            require_grade(grade, "the judgements")
     wanted = {name: _measure(name) for name in canonical_all(measures)}
     queries = sorted(qrels)
     results = policy.rewritten({query: found for query, found in run.items() if found and query in qrels})
@@ -127,7 +133,7 @@ def _measure(text: str) -> "Measure":
 def _parsed(text: str) -> tuple[str, dict[str, Any]]:
     """Return name and parameters of `Name(key=value, ...)@cutoff`."""
     try:
-        node = ast.parse(text.strip(), mode="eval").body
+        node = ast.parse(text.strip() if len(text) <= LONGEST else "", mode="eval").body
         arguments: dict[str, Any] = {}
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
             arguments["cutoff"] = ast.literal_eval(node.right)
@@ -135,7 +141,7 @@ def _parsed(text: str) -> tuple[str, dict[str, Any]]:
         if isinstance(node, ast.Call) and not node.args:
             arguments |= {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords}
             node = node.func
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         node = None
     if not isinstance(node, ast.Name):
         raise UserError(f"{text!r} is no measure; expected a name such as 'nDCG@10' or 'RR(rel=2)@10'")

@@ -14,6 +14,7 @@ from distilkit.errors import UserError
 from distilkit.files import read_json
 from distilkit.models.declared import Declared
 from distilkit.models.silence import silent
+from distilkit.models.sound import require_sound
 from distilkit.models.weights import read_weights, weight_files, weight_shapes
 
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -43,17 +44,22 @@ class Checkpoint:
             raise UserError(f"{self.folder / 'config.json'} cannot be read: {error}") from None
         if not isinstance(values, dict):
             raise UserError(f"{self.folder / 'config.json'} holds no table")
+        require_sound(values, self.folder)
         return values
 
     @property
     def entry(self) -> dict[str, Any]:
         """What `save_ranker` wrote about the ranker: architecture, options, lengths; {} where it did not."""
-        return cast(dict[str, Any], self.config.get(ENTRY) or {})
+        found = self.config.get(ENTRY) or {}
+        if not isinstance(found, dict):
+            raise UserError(f"{self.folder / 'config.json'}: {ENTRY} is no table")
+        return found
 
     @property
     def model_class(self) -> str:
         """The class that config.json names, '' for none."""
-        return str((self.config.get("architectures") or [""])[0])
+        named = self.config.get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else ""
 
     @property
     def released_base(self) -> str | None:

@@ -2,10 +2,11 @@
 
 import copy
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
@@ -22,7 +23,7 @@ from transformers import (
 )
 
 from distilkit.data.prefixes import Prefixes
-from distilkit.errors import UserError
+from distilkit.errors import RunFailed, Stopped, UserError
 from distilkit.models import STUDENTS, student_options
 from distilkit.models.agree import require_encoder
 from distilkit.models.checkpoint import ENDLESS, ENTRY, LOCAL, Checkpoint, first_line
@@ -30,10 +31,14 @@ from distilkit.models.encoder import bare_encoder, encoder_class
 from distilkit.models.options import Options, options_of
 from distilkit.models.shape import set_dropout
 from distilkit.models.silence import silent
+from distilkit.models.sound import require_sound
 from distilkit.models.weights import weight_files
 
 if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # What transformers raises for a folder that it cannot load.
 LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
@@ -43,6 +48,22 @@ DECODER = re.compile(r"(?:^|\.)decoder\.")
 UNREAD = ("position_ids", "token_type_ids")
 
 
+def _of_folder(act: Callable[Concatenate[Path, P], T]) -> Callable[Concatenate[Path, P], T]:
+    """Make a UserError of whatever a model folder makes a function raise: its files may hold anything at any place."""
+
+    @wraps(act)
+    def guarded(folder: Path, *arguments: P.args, **options: P.kwargs) -> T:
+        try:
+            return act(folder, *arguments, **options)
+        except (UserError, RunFailed, Stopped, MemoryError):
+            raise
+        except Exception as error:
+            raise UserError(f"{folder} cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
+
+    return cast(Callable[Concatenate[Path, P], T], guarded)
+
+
+@_of_folder
 def architecture_of(folder: Path) -> str | None:
     """Return the architecture of the ranker in a folder; None for a bare encoder, which may become any."""
     checkpoint = Checkpoint(folder)
@@ -51,12 +72,14 @@ def architecture_of(folder: Path) -> str | None:
     return next((name for name in STUDENTS if STUDENTS[name].ranker().recognises(checkpoint)), None)
 
 
+@_of_folder
 def saved_lengths(folder: Path, architecture: str | None = None) -> dict[str, int]:
     """Return the lengths in tokens that the ranker in a folder was saved or published with, by the keys of `[data]`."""
     checkpoint, name = Checkpoint(folder), architecture_of(folder) or architecture
     return {} if name is None else STUDENTS[name].ranker().published_lengths(checkpoint)
 
 
+@_of_folder
 def saved_prefixes(folder: Path, architecture: str | None = None) -> Prefixes:
     """Return what the ranker in a folder reads before queries and documents; none for another architecture's."""
     found = architecture_of(folder)
@@ -70,6 +93,7 @@ def saved_prefixes(folder: Path, architecture: str | None = None) -> Prefixes:
     return Prefixes.of_entry(checkpoint.entry)
 
 
+@_of_folder
 def saved_options(folder: Path, architecture: str, chosen: Mapping[str, Any] | None = None) -> Options:
     """Return the options of the ranker in a folder, with some of them chosen anew.
 
@@ -87,6 +111,7 @@ def saved_options(folder: Path, architecture: str, chosen: Mapping[str, Any] | N
     return options_of(kind.options_type, {**asdict(found), **chosen}, architecture) if chosen else found
 
 
+@_of_folder
 def load_ranker(
     folder: Path,
     architecture: str | None = None,
@@ -118,6 +143,7 @@ def load_ranker(
     return ranker.eval()
 
 
+@_of_folder
 def load_encoder(folder: Path, dropout: float | None = None) -> PreTrainedModel:
     """Load the encoder of any model folder, without its head, to start a ranker from."""
     name = architecture_of(folder)
@@ -162,11 +188,20 @@ def from_folder(
     return model, report
 
 
+@_of_folder
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Load the tokenizer of a model folder; raises UserError where there is none, or one without a padding token."""
+    checkpoint = Checkpoint(folder)
+    if (folder / "config.json").exists():
+        require_sound(checkpoint.config, folder)
+    for pattern in ("*.json", "vocab.*", "merges.txt"):
+        if strange := next(
+            (file for file in sorted(folder.glob(pattern)) if file.exists() and not file.is_file()), None
+        ):
+            raise UserError(f"{strange} is no regular file")
     try:
         with silent():
-            tokenizer = _tokenizer(folder, Checkpoint(folder).released_base)
+            tokenizer = _tokenizer(folder, checkpoint.released_base)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder} holds no tokenizer that can be loaded: {first_line(error)}") from error
     if Checkpoint(folder).declared.lowercases:

@@ -28,7 +28,8 @@ def weight_files(folder: Path) -> list[Path]:
     These are its `*.safetensors`; only where there are none, `pytorch_model.bin` or the shards that its index names.
     Raises UserError for an index that names no files of the folder.
     """
-    if found := sorted(folder.glob("*.safetensors")):
+    # A link that leads nowhere, a folder or a pipe is none.
+    if found := sorted(file for file in folder.glob("*.safetensors") if file.is_file()):
         return found
     if (folder / BIN).is_file():
         return [folder / BIN]

@@ -62,10 +62,11 @@ def _short(key: str, known: list[str]) -> str:
 
 def summary(run: StoredRun, runs_dir: Path) -> Summary:
     """Return a run's line; a damaged run says no more than that, and `show` says what is wrong with it."""
-    name, size = str(run.path.relative_to(runs_dir)), taken(run.path).size
+    name, size = str(run.path.relative_to(runs_dir)), 0
     try:
+        size = taken(run.path).size
         record, status, measures = run.record, run.status(), run.results().measures()
-    except UserError:
+    except (UserError, OSError):
         empty: dict[str, float] = {}
         return Summary(
             name=name, state="damaged", strategy="", student="", step=None, total=None, measures=empty, bytes=size

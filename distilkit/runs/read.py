@@ -21,10 +21,12 @@ from distilkit.runs.record import (
 )
 from distilkit.runs.results import StoredResults
 from distilkit.runs.state import derive
-from distilkit.untrusted import LONGEST, open_regular
+from distilkit.untrusted import LONGEST, fits, open_regular
 
 CURVES = ("train", "validation", "curve")
 """The kinds of events that the curves of a stage are made of."""
+
+_GRID = {"chosen": dict, "measure": str, "tried": [{"values": dict, "validation": dict}]}
 
 _Training = tuple[str, str, str]
 """A stage's training in events.jsonl: its key, the label of its grid point, the stage's name."""
@@ -104,7 +106,10 @@ class StoredRun:
 
     def grid(self) -> JsonObject:
         """Return what was tried and chosen on the validation queries, empty without a grid."""
-        return read_object_if_any(self.folder.grid)
+        found = read_object_if_any(self.folder.grid)
+        if found and not fits(found, _GRID):
+            raise UserError(f"{self.folder.grid}: is no record of a grid; expected chosen, measure and tried")
+        return found
 
     def curve(self) -> JsonObject:
         """Return the validation by examples and time, empty where the student was not validated on the way."""

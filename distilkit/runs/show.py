@@ -5,6 +5,7 @@ from typing import Any
 
 from distilkit.manifest import refuse_damage
 from distilkit.runs.read import StoredRun
+from distilkit.runs.record import text
 from distilkit.runs.results import StoredResults
 from distilkit.tables import plain
 
@@ -32,8 +33,8 @@ def to_text(run: StoredRun) -> str:
         f"  folder      {run.path}",
         f"  strategy    {record.strategy}",
         f"  student     {record.student}, seed {record.seed}",
-        f"  collection  {record.data['name']}, fingerprint {record.data['fingerprint'][:12]}",
-        f"  started     {record.created} with distilkit {record.versions['distilkit']}",
+        f"  collection  {text(record.data.get('name'))}, fingerprint {text(record.data.get('fingerprint'))[:12]}",
+        f"  started     {record.created} with distilkit {record.versions.get('distilkit')}",
     ]
     lines += [f"  twin        {record.twin}"] if record.twin else []
     if state != "done" and status.total:

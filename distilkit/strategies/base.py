@@ -1,7 +1,6 @@
 """What a strategy is, and the names in tables that re-create one."""
 
 import json
-import tomllib
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -14,6 +13,7 @@ from distilkit.registry import Registry
 from distilkit.settings import Recipe, TrainSettings
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.terms import Term
+from distilkit.untrusted import parse_toml
 
 T = TypeVar("T")
 
@@ -96,8 +96,8 @@ def _given(text: str) -> dict[str, Any]:
     if bracket and not rest.endswith(")"):
         raise UserError(f"{text!r}: expected NAME or NAME(key=value, ...)")
     try:
-        found = tomllib.loads(f"settings = {{{rest[:-1]}}}" if bracket else "settings = {}")
-    except tomllib.TOMLDecodeError:
+        found = parse_toml(f"settings = {{{rest[:-1]}}}" if bracket else "settings = {}")
+    except ValueError:
         found = {}
     settings = found.get("settings", {})
     if list(found) != ["settings"] or "name" in settings:

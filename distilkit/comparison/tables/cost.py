@@ -9,6 +9,7 @@ from distilkit.comparison.systems import System
 from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
 from distilkit.comparison.tables.means import mean_cell
 from distilkit.comparison.wording import NOTHING, number
+from distilkit.runs.record import number as finite
 
 Row = tuple[Cell, ...]
 
@@ -186,7 +187,7 @@ def _with_time_to_come_close(
     if not shares:
         return rows, heads, []
     first = [one.get("first_within") for one in curves]
-    times = [_time(one.get("seconds")) if isinstance(one, dict) else EMPTY for one in first]
+    times = [_time(finite(one.get("seconds"))) if isinstance(one, dict) else EMPTY for one in first]
     share = " or ".join(f"{share:.0%}" for share in sorted(shares))
     note = f"Close: the time to the first validation within {share} of the teacher."
     return [(*row, time) for row, time in zip(rows, times, strict=True)], [*heads, ColumnHead("close")], [note]

@@ -27,7 +27,7 @@ def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[R
     systems = run_files.first_set(result)
     first = run_files.ranking(systems[FIRST_STAGE]) if FIRST_STAGE in systems else None
     qrels = run_files.judgements(systems[FIRST_STAGE]) if FIRST_STAGE in systems else None
-    if first is None or qrels is None:
+    if not first or qrels is None:
         return []
     reranked = {name: one for name, one in systems.items() if name != FIRST_STAGE and _reranks(one, first)}
     chosen = _chosen(depths, max(len(results) for results in first.values()))

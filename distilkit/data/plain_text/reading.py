@@ -184,7 +184,7 @@ def _parquet_documents(path: Path, column: str) -> Iterator[str]:
                 for value in batch.column(0).to_pylist():
                     row += 1
                     yield _document(value, f"{path}, row {row}", column)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read after row {row} ({error}); expected a whole Parquet file") from None
 
 

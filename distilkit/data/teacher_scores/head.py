@@ -1,6 +1,5 @@
 """The beginning of a score file, by which its format is recognised, and reading of Parquet files."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,8 +11,12 @@ import pyarrow.parquet as pq
 
 from distilkit.data.reading import lines
 from distilkit.errors import UserError
+from distilkit.untrusted import parse_json
 
 LINES = 100
+COLUMNS = 1000
+# What pyarrow raises for broken files: names that are no UTF-8, types that it has not, sizes that are none.
+BROKEN = (OSError, pa.ArrowException, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Head:
         if not first:
             raise UserError(f"{path}: the file is empty; expected teacher scores")
         try:
-            value = json.loads(first[0]) if first[0].lstrip()[:1] in ("{", "[") else None
+            value = parse_json(first[0]) if first[0].lstrip()[:1] in ("{", "[") else None
         except ValueError:
             value = None
         return cls(lines=first, value=value)
@@ -63,9 +66,20 @@ def parquet_files(path: Path) -> list[Path]:
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open a Parquet file; raises UserError for one that is cut short or broken."""
     try:
-        return pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+        file = pq.ParquetFile(path)
+        names = file.schema_arrow.names
+    except BROKEN as error:
+        raise UserError(f"{path}: cannot be read as Parquet ({first_line(error)})") from None
+    repeated = next((name for name in names if names.count(name) > 1), None) if len(names) <= COLUMNS else ""
+    if repeated is not None:
+        problem = f"two columns are called {repeated!r}" if len(names) <= COLUMNS else f"{len(names)} columns"
+        raise UserError(f"{path}: {problem}; expected a table of a few columns")
+    return file
+
+
+def first_line(error: Exception) -> str:
+    """Return an error's first line, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def batches(path: Path, columns: list[str]) -> Iterator[tuple[Path, int, pa.RecordBatch]]:
@@ -76,5 +90,5 @@ def batches(path: Path, columns: list[str]) -> Iterator[tuple[Path, int, pa.Reco
             for batch in open_parquet(file).iter_batches(columns=columns):
                 yield file, done + 1, batch
                 done += len(batch)
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{file}: cannot be read after row {done} ({str(error).splitlines()[0]})") from None
+        except BROKEN as error:
+            raise UserError(f"{file}: cannot be read after row {done} ({first_line(error)})") from None

@@ -13,6 +13,7 @@ from distilkit.data.teacher_scores.head import open_parquet, parquet_files
 from distilkit.data.texts import Texts
 from distilkit.errors import UserError
 from distilkit.files import read_json
+from distilkit.untrusted import parse_json
 
 # Where the schema of a Parquet file holds it.
 KEY = b"distilkit"
@@ -29,7 +30,7 @@ def read_provenance(path: Path) -> dict[str, Any] | None:
     try:
         if tables := parquet_files(path):
             stored = (open_parquet(tables[0]).schema_arrow.metadata or {}).get(KEY)
-            provenance = None if stored is None else json.loads(stored)
+            provenance = None if stored is None else parse_json(stored)
         else:
             provenance = read_json(sidecar(path)) if sidecar(path).is_file() else None
     except (OSError, ValueError) as error:

@@ -22,6 +22,7 @@ from distilkit.data.teacher_scores.head import batches, open_parquet, parquet_fi
 from distilkit.data.triples.entries import Holds, Layout, Triple
 from distilkit.errors import UserError
 from distilkit.files import open_text
+from distilkit.untrusted import LONGEST as LONGEST_LINE
 
 BYTES = 1 << 25
 """The bytes that are read at once: some 1.4 million rows of MS MARCO's ids."""
@@ -178,6 +179,8 @@ def _whole_lines(path: Path, progress: Progress) -> Iterator[bytes]:
                 read += len(data)
                 whole, newline, data = (rest + data).rpartition(b"\n")
                 rest = data
+                if len(rest) > LONGEST_LINE:
+                    raise UserError(f"{path}: a line of more than {LONGEST_LINE:,} bytes; expected a text file")
                 if newline:
                     yield whole
                 progress(raw.tell(), size)

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.errors import UserError
-from distilkit.recipe import grid_of, load_recipe, load_with_source, resolved, searched_keys, shipped_recipes
+from distilkit.recipe import LARGEST, grid_of, load_recipe, load_with_source, resolved, searched_keys, shipped_recipes
 from distilkit.settings import Recipe
 from distilkit.strategies import STRATEGIES
+from distilkit.untrusted import parse_toml, read_text
 from distilkit_tui.core.fields import Field, form
 from distilkit_tui.core.text import recipe_toml, shown
 
@@ -89,8 +89,8 @@ def _argument(path: Path, beside: Path) -> str:
 def _is_recipe(path: Path) -> bool:
     """Return whether a TOML file looks like a recipe; one that does not parse may well be one, half written."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        table = parse_toml(read_text(path, LARGEST))
+    except (OSError, ValueError):
         return path.is_file()
     return any(sign in table for sign in SIGNS)
 

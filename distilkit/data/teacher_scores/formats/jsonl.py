@@ -43,7 +43,7 @@ class Entry(NamedTuple):
         if isinstance(value, str):
             try:
                 value = ast.literal_eval(value)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
+            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
                 self.refuse(f"expected {key} to be a list, got {value[:40]!r}")
         if not isinstance(value, list | tuple):
             self.refuse(f"expected {key} to be a list, got {value!r:.40}")
