@@ -53,6 +53,8 @@ def main() -> None:
     try:
         try:
             app(prog_name="distilkit")
+        except _Raised as raised:
+            raise raised.error from None
         finally:
             sys.stdout.flush()
     except UserError as error:
@@ -61,7 +63,9 @@ def main() -> None:
         _leave(error, 1)
     except Stopped as error:
         _leave(error, 130)
-    except BrokenPipeError:
+    except KeyboardInterrupt:
+        _leave("stopped at once; go on from the last checkpoint with --resume auto", 130)
+    except (_ReaderLeft, BrokenPipeError):
         _leave_reader()
     except OSError as error:
         _leave(error, 1)
@@ -70,11 +74,31 @@ def main() -> None:
             raise
         _leave(out_of_memory(error), 1)
     except SystemExit as done:
-        if done.code == 130:
-            _leave("stopped at once; go on from the last checkpoint with --resume auto", 130)
-        if done.code == 1 and isinstance(done.__context__, BrokenPipeError):
+        if done.code == 1 and isinstance(done.__context__, BrokenPipeError):  # typer's own, of its help
             _leave_reader()
         raise
+
+
+class _ReaderLeft(Exception):  # noqa: N818
+    """Who reads what is printed (head, less) has seen enough of it: what was asked for is done."""
+
+
+class _Raised(Exception):  # noqa: N818
+    """Carries what a verb raised past typer, which has exit codes of its own for some exceptions, 0 among them."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _broken(name: str, error: BaseException) -> BaseException:
+    """Return what a verb is to end with that raised something: never what would be taken for its being done."""
+    if isinstance(error, SystemExit):
+        error.__context__ = None  # a code of its own says what it says, whatever it was raised after
+        return error if error.code else RunFailed(f"{name} broke off: something in it left without a word")
+    if isinstance(error, EOFError | BrokenPipeError) or type(error).__module__.startswith(("click", "typer")):
+        return RunFailed(f"{name} broke off: {str(error) or type(error).__name__}")
+    return error
 
 
 def _leave(problem: object, code: int) -> None:
@@ -113,10 +137,13 @@ def _verb(request: type[Any], module: str) -> Callable[..., None]:
         command = getattr(import_module(f"distilkit.commands.{module}"), name)
         try:
             text: str | None = command(request(**given))
-        except (EOFError, BrokenPipeError) as error:  # not what is printed is at its end, but something half done
-            raise RunFailed(f"{name} broke off: {error or type(error).__name__}") from error
-        if text is not None:
-            print(printable(text))
+        except BaseException as error:
+            raise _Raised(_broken(name, error)) from error
+        try:
+            if text is not None:
+                print(printable(text), flush=True)
+        except BrokenPipeError:
+            raise _ReaderLeft from None
 
     own = {one.name: one for one in fields(request)}
     ordered = dict.fromkeys(name for part in request.__mro__ for name in inspect.get_annotations(part) if name in own)

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
+from distilkit.errors import RunFailed
 from distilkit_tui.core.control import Launcher
 from distilkit_tui.core.store import RunStore, Snapshot
 from distilkit_tui.core.text import safe
@@ -185,5 +186,8 @@ class DistilkitApp(App[None]):
 
 
 def run(runs_dir: Path) -> None:
-    """Show the runs of a folder until the user leaves."""
-    DistilkitApp(runs_dir).run()
+    """Show the runs of a folder until the user leaves; raises RunFailed where the application broke."""
+    app = DistilkitApp(runs_dir)
+    app.run()
+    if app.return_code:
+        raise RunFailed("the terminal interface broke; the runs go on")
