@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from distilkit import __version__, options
-from distilkit.errors import RunFailed, Stopped, UserError, is_out_of_memory, out_of_memory
+from distilkit.errors import GroupLost, RunFailed, Stopped, UserError, is_out_of_memory, out_of_memory
 from distilkit.tables import plain, printable
 
 app = typer.Typer(
@@ -55,8 +55,9 @@ def main() -> None:
             app(prog_name="distilkit")
         except _Raised as raised:
             raise raised.error from None
-        finally:
+        except SystemExit:
             sys.stdout.flush()
+            raise
     except UserError as error:
         _leave(error, 2)
     except RunFailed as error:
@@ -102,8 +103,9 @@ def _broken(name: str, error: BaseException) -> BaseException:
 
 
 def _leave(problem: object, code: int) -> None:
-    if os.environ.get("RANK", "0") == "0":  # all processes of a group may end alike
-        with suppress(BrokenPipeError):
+    # All processes of a group may end alike, unless they have lost one of them: then each says which.
+    if os.environ.get("RANK", "0") == "0" or isinstance(problem, GroupLost):
+        with suppress(OSError):
             print(f"distilkit: {plain(str(problem))}", file=sys.stderr)
     sys.exit(code)
 

@@ -22,6 +22,10 @@ class RunFailed(Exception):  # noqa: N818
     """The run itself failed (exit code 1), for instance because a loss was not finite."""
 
 
+class GroupLost(RunFailed):
+    """A process of the group has ended, and the others with it (exit code 1): none of them can go on."""
+
+
 class Stopped(Exception):  # noqa: N818
     """The run was asked to stop and left a checkpoint (exit code 130)."""
 

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -27,6 +27,7 @@ from distilkit.tables import duration, plain
 
 # status.json is replaced no more often than this, and a reader worries after three times what it was told to expect.
 STATUS_EVERY = 1.0
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PLAIN_EVERY = 15.0
 
 
@@ -207,9 +208,11 @@ class Reporter:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Show progress and catch Ctrl-C and SIGTERM as requests to stop, for a block."""
-        # Python lets a main thread alone do that.
-        caught = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        """Show progress and catch Ctrl-C, SIGTERM and a closed terminal as requests to stop, for a block."""
+        # Python lets a main thread alone do that. Who ignores SIGHUP, as nohup does, wants the run to go on.
+        main = threading.current_thread() is threading.main_thread()
+        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        caught = [one for one in STOPPING if main and not (ignored and one == signal.SIGHUP)]
         before = {number: signal.signal(number, self._on_signal) for number in caught}
         try:
             if self.bars:
@@ -217,7 +220,8 @@ class Reporter:
             yield
         finally:
             if self.bars:
-                self.bars.stop()
+                with suppress(OSError):  # a terminal that was closed
+                    self.bars.stop()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -276,7 +280,8 @@ class Reporter:
         if log and self.folder:
             self.folder.append_log(text)
         if not quiet:
-            self.console.print(escape(text), soft_wrap=True)
+            with suppress(OSError):  # a terminal that was closed, a pipe that nobody reads: the log has it
+                self.console.print(escape(text), soft_wrap=True)
 
     def event(self, kind: str, stage: str, step: int, values: dict[str, Any]) -> None:
         """Append an event."""
@@ -352,13 +357,16 @@ class Reporter:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
-        if len(self._signals) > 1:  # asked twice: at once
+        # Asked twice: at once. A terminal that is closed says so to all, and is often followed by SIGTERM.
+        if number != signal.SIGHUP and sum(one != signal.SIGHUP for one in self._signals) > 1:
             raise KeyboardInterrupt
-        self.console.print("stopping after a checkpoint; once more to stop at once")
+        with suppress(OSError):
+            self.console.print("stopping after a checkpoint; once more to stop at once")
 
     def stop_requested(self) -> bool:
-        """Return whether a signal or the `stop` file asks the run to stop."""
-        return bool(self._signals) or bool(self.folder and self.folder.stop.exists())
+        """Return whether a signal or the `stop` file asks the run to stop, its own or that of the twin's run."""
+        asked = bool(self._signals) or bool(self.folder and self.folder.stop.exists())
+        return asked or (self._parent is not None and self._parent.stop_requested())
 
     def raise_if_stopped(self) -> None:
         """Stop here when asked to, except in training, which writes a checkpoint first."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from distilkit.errors import Busy, RunFailed, Stopped, UserError, is_out_of_memory, out_of_memory
+from distilkit.errors import Busy, GroupLost, RunFailed, Stopped, UserError, is_out_of_memory, out_of_memory
 from distilkit.files import remove_folder, write_json
 from distilkit.manifest import sealed
 from distilkit.models.weights import bin_note
@@ -55,16 +55,20 @@ def execute(request: Request, quiet: bool = False) -> RunFolder | None:
     try:
         folder = run(request, Reporter(quiet=quiet or not main, leads=main), processes)
     except (UserError, RunFailed, Stopped, KeyboardInterrupt) as error:
-        if main or isinstance(error, Busy):  # all processes of a suite go on with another run
+        if isinstance(error, UserError | RunFailed) and not isinstance(error, Busy | GroupLost):
+            processes.require_together(str(error))
+        if main or isinstance(error, Busy | GroupLost):  # all processes of a suite go on with another run
             raise
         raise SystemExit(exit_code(error)) from None  # all processes fail alike, and one of them says it
     except Exception as error:
-        if is_out_of_memory(error):
-            raise RunFailed(out_of_memory(error)) from error
-        if _file_problem(error):
-            raise RunFailed(f"{error}; nothing that was finished is lost: go on with --resume auto") from error
-        if processes.count > 1 and "gloo" in str(error):
-            raise RunFailed(f"process {processes.rank} has lost another one that failed or was killed") from error
+        said = out_of_memory(error) if is_out_of_memory(error) else ""
+        if not said and _file_problem(error):
+            said = f"{error}; nothing that was finished is lost: go on with --resume auto"
+        if said:
+            processes.require_together(said)
+            raise RunFailed(said) from error
+        if processes.count > 1 and (lost := processes.lost(error)):
+            raise GroupLost(f"process {processes.rank} {lost}; go on with --resume auto") from error
         raise
     return folder if main else None
 

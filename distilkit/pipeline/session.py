@@ -1,9 +1,8 @@
 """A run's folder while it is worked on: its lock, its record, its life signs, and how it ended."""
 
 import math
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +39,10 @@ def working(pipeline: Pipeline, folder: RunFolder, reporter: Reporter, source: S
     processes = pipeline.workspace.processes
     lock, precision, content = Lock(folder.lock), _precision(pipeline), pipeline.content
 
-    def claim() -> bool:
-        new = not folder.path.exists()
+    def claim() -> tuple[bool, bool]:
         folder.refuse_links()
+        folder.refuse_foreign()
+        new, made = folder.is_empty(), not folder.path.exists()
         if not lock.acquire():
             raise Busy(f"{folder.path} is being worked on by another process")
         folder.stop.unlink(missing_ok=True)
@@ -53,9 +53,9 @@ def working(pipeline: Pipeline, folder: RunFolder, reporter: Reporter, source: S
         if not folder.exists():
             folder.create({**_record(pipeline, source), "precision": precision, "content": content})
         state_needs(pipeline, folder)
-        return new
+        return new, made
 
-    made = processes.on_main(claim)
+    new, made = processes.on_main(claim)
     if processes.is_main:
         reporter.folder = folder
         reporter.status("running", phase="starting")
@@ -65,7 +65,7 @@ def working(pipeline: Pipeline, folder: RunFolder, reporter: Reporter, source: S
         reporter.status("done", phase="done", exit={"code": 0})
     except BaseException as error:
         if processes.is_main:
-            _record_end(folder, reporter, error, made)
+            _record_end(folder, reporter, error, new, made)
         raise
     finally:
         lock.release()
@@ -122,10 +122,12 @@ def _say_precision(pipeline: Pipeline, precision: dict[str, Any], reporter: Repo
     reporter.say(text, quiet=pipeline.twin_of is not None)
 
 
-def _record_end(folder: RunFolder, reporter: Reporter, error: BaseException, made: bool) -> None:
-    if isinstance(error, UserError) and made and not folder.model.exists():
-        shutil.rmtree(folder.path, ignore_errors=True)  # nothing was done, so the name stays free
+def _record_end(folder: RunFolder, reporter: Reporter, error: BaseException, new: bool, made: bool) -> None:
+    """Write how a run ended; `new` says that nothing was there before, `made` that its folder was not either."""
+    if isinstance(error, UserError) and new and not folder.model.exists():
         reporter.folder = None
+        with suppress(OSError):
+            folder.remove_own(whole=made)  # nothing was done, so the name stays free
         return
     code = exit_code(error)
     stopped = code == 130
@@ -162,6 +164,7 @@ def refuse_clash(request: Request) -> None:
     folder = request.folder
     refuse_outside(folder, request.runs_dir)
     if not folder.exists():
+        folder.refuse_foreign()
         return
     if not request.resume:
         raise UserError(f"{folder.path} exists; continue it with --resume auto, or choose another name with --name")
@@ -192,6 +195,8 @@ def refuse_foreign_twin(request: Request) -> None:
     """Refuse a folder under the twin's name that is not this run's twin; its results would be taken for the twin's."""
     name = twin_name(request.recipe)
     if name is None or not (folder := RunFolder(request.runs_dir / name)).exists():
+        if name is not None:
+            RunFolder(request.runs_dir / name).refuse_foreign()
         return
     if request.resume and request.folder.path.exists():
         _set_damaged_record_aside(folder)

@@ -1,14 +1,18 @@
 """Runs a suite's members one after another, beside other processes and machines that work on the same suite."""
 
+import ctypes
 import os
+import signal
 import subprocess
+import sys
 import time
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from distilkit.errors import Busy, RunFailed, UserError
+from distilkit.errors import Busy, GroupLost, RunFailed, Stopped, UserError
 from distilkit.files import write_json
 from distilkit.manifest import sealed
 from distilkit.pipeline.checks import check
@@ -25,11 +29,14 @@ from distilkit.plugins import this_command
 from distilkit.progress import OneProcess
 from distilkit.runs.folder import RunFolder
 from distilkit.runs.lock import is_held
+from distilkit.tables import plain
 from distilkit.training.precision import AutoPrecision
 
-# Set in the processes that [matrix] jobs starts, which start no others and print no table.
+# Set in the processes that [matrix] jobs starts, to the one that starts them; they start no others and print no table.
 WORKER = "DISTILKIT_SUITE_WORKER"
 WAIT = 2.0
+# Of Linux's prctl: the signal that a process is sent when the one that started it ends.
+PR_SET_PDEATHSIG = 1
 
 
 def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
@@ -41,12 +48,15 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
     one has failed.
     """
     found = members(request.recipe)
+    if WORKER in os.environ:
+        _end_with(int(os.environ[WORKER]))
     folder, worker, leads = request.folder, WORKER in os.environ, os.environ.get("RANK", "0") == "0"
     refuse_outside(folder, request.runs_dir)
     if folder.path.exists() and not request.resume and not worker:
         raise UserError(f"{folder.path} exists; continue it with --resume auto, or choose another name with --name")
     todo = [member for member in found if not is_done(RunFolder(request.runs_dir / member.recipe.name))]
     if leads and not worker:
+        _refuse_foreign(folder, found)
         auto, need = _check_all(found, todo, request)
         if todo:
             said = f"suite {folder.path.name}: {len(todo)} runs to train; {need.require_free(request.runs_dir)}"
@@ -58,6 +68,25 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
     if failed:
         raise RunFailed(f"{len(failed)} of {len(found)} runs failed: {'; '.join(failed)}")
     return folder if leads and not worker else None
+
+
+def _end_with(parent: int) -> None:
+    """Let this process be asked to stop, behind a checkpoint, when the one that started it ends, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise Stopped("the suite's main process has ended")
+
+
+def _refuse_foreign(folder: RunFolder, found: list[Member]) -> None:
+    """Raise UserError for a folder that distilkit did not make: no suite is put into it."""
+    if (folder.path / "suite.json").exists() or not folder.path.exists():
+        return
+    own = {member.recipe.name.rpartition("/")[2] for member in found}
+    names = sorted(one.name for one in folder.path.iterdir()) if folder.path.is_dir() else ["no folder"]
+    strange = [one for one in names if one not in own and not one.startswith((".suite.json.", "worker-"))]
+    if strange:
+        raise UserError(f"{folder.path} exists and is no suite: {strange[0]}; choose another name with --name")
 
 
 def _check_all(found: list[Member], todo: list[Member], request: Request) -> tuple[AutoPrecision | None, DiskNeed]:
@@ -107,8 +136,21 @@ def _train_all(todo: list[Member], request: Request, quiet: bool, failed: list[s
                 execute(own, quiet=quiet)
             except Busy:
                 busy.append(member)
+            except (Stopped, GroupLost):  # what was asked of all; a group that cannot work on anything any more
+                raise
             except (RunFailed, UserError) as error:  # after all checks something can still be damaged
                 failed.append(f"{member.recipe.name}: {error}")
+            except SystemExit as ended:  # of another process than the main one, which says why
+                if ended.code not in (1, 2):
+                    raise
+                failed.append(f"{member.recipe.name}: exit code {ended.code}")
+            except Exception as error:
+                if os.environ.get("WORLD_SIZE", "1") != "1":
+                    raise  # in one process of several alone, perhaps, and the others wait for it
+                failed.append(f"{member.recipe.name}: {type(error).__name__}: {error}")
+                with suppress(OSError):  # it may have no folder yet
+                    for line in traceback.format_exc().splitlines():
+                        own.folder.append_log(plain(line))
         # A member that its other process gave up is taken up here in the next round.
         if len(busy) == len(left):
             time.sleep(WAIT)
@@ -135,7 +177,7 @@ def _workers(request: Request, todo: int, worker: bool) -> Iterator[None]:
     command = [*this_command(), "run", str(request.source.files[0]), "--resume", "auto"]
     command += ["--runs-dir", str(request.runs_dir)]
     command += [word for override in request.source.overrides for word in ("--set", override)]
-    environment = {**os.environ, WORKER: "1", "OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, WORKER: str(os.getpid()), "OMP_NUM_THREADS": str(threads)}
     started = []
     try:
         for number in range(1, jobs):

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import socket
 import sys
 import time
@@ -46,6 +47,36 @@ class RunFolder:
     def exists(self) -> bool:
         """Return whether a run has been started here."""
         return self.run_json.exists()
+
+    def foreign(self) -> list[str]:
+        """Return the names in the folder that distilkit does not write, in order; none where there is no folder."""
+        own = {path.name for path in vars(self).values() if path != self.path}
+        names = sorted(one.name for one in self.path.iterdir()) if self.path.is_dir() else []
+        # What is written in one step has a temporary name: a dot, its own name, a dot and some letters.
+        return [name for name in names if not own & {name, name.removesuffix(".damaged"), name[1:].rpartition(".")[0]}]
+
+    def is_empty(self) -> bool:
+        """Return whether nothing is there but what a start that was killed at once left."""
+        passing = (self.lock.name, self.stop.name)
+        names = [one.name for one in self.path.iterdir()] if self.path.is_dir() else []
+        return all(name in passing or name.startswith(".") for name in names)
+
+    def refuse_foreign(self) -> None:
+        """Raise UserError for a folder that distilkit did not make: no run is started in it, and it is not deleted."""
+        if self.exists():
+            return
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} exists and is no folder; choose another name with --name")
+        if strange := self.foreign():
+            raise UserError(f"{self.path} exists and is no run: it holds {strange[0]}; choose another name with --name")
+
+    def remove_own(self, whole: bool) -> None:
+        """Remove what distilkit writes, and the folder itself where it is `whole` ours and nothing else is in it."""
+        strange = set(self.foreign())
+        for path in (one for one in self.path.iterdir() if one.name not in strange):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if whole and not strange:
+            self.path.rmdir()
 
     def refuse_links(self) -> None:
         """Raise UserError for a symbolic link inside the folder: through it something elsewhere would be written."""
@@ -151,6 +182,16 @@ def process_start(pid: int) -> str | None:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return None
+
+
+def is_alive(pid: int, start: str | None) -> bool:
+    """Return whether a process of this machine that began at `start` goes on; one that ended and waits to be asked
+    about, a zombie, does not."""
+    try:
+        found = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return found[0] not in ("Z", "X", "x") and (start is None or found[19] == start)
 
 
 def _cpu() -> str:

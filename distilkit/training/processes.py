@@ -2,6 +2,8 @@
 
 import atexit
 import os
+import socket
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
@@ -12,13 +14,18 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
-from distilkit.errors import RunFailed, Stopped, UserError
+from distilkit.errors import GroupLost, RunFailed, Stopped, UserError
+from distilkit.runs.folder import is_alive, process_start
 from distilkit.training.memory import keep_freed_memory, start_flushing_workers
 
 T = TypeVar("T")
 
 # A process may wait long for one that builds something alone, such as a first-stage run.
 PATIENCE = timedelta(days=1)
+# How long a process that failed waits for the others to fail alike.
+TOGETHER = timedelta(seconds=60)
+# Words of the errors of a group that has lost a process.
+BROKEN = ("gloo", "Connection closed by peer", "Connection reset by peer", "NCCL", "TCPStore", "Broken pipe")
 
 
 class Processes:
@@ -29,8 +36,12 @@ class Processes:
         on_cpus = "LOCAL_RANK" in os.environ and not torch.accelerator.is_available()
         self.state = PartialState(cpu=on_cpus, timeout=PATIENCE)
         self._alone = False
+        self._failures = 0
+        self._peers: list[tuple[str, int, str | None]] = []
         if self.count > 1:
             leave_at_exit()
+            pid = os.getpid()
+            self._peers = self.gather([(socket.gethostname(), pid, process_start(pid))])
         keep_freed_memory()
         start_flushing_workers()
 
@@ -72,6 +83,40 @@ class Processes:
         if self.count == 1:
             return values
         return list(gather_object(values))
+
+    def require_together(self, problem: str) -> None:
+        """Return where all processes have failed, so that they can go on with something else; else raise GroupLost.
+
+        They tell each other through the group's store: one that has not failed waits for a message of another kind.
+        """
+        if self.count == 1:
+            return
+        self._failures += 1
+        names = [f"distilkit/failed/{self._failures}/{rank}" for rank in range(self.count)]
+        store = torch.distributed.distributed_c10d._get_default_store()
+        store.set(names[self.rank], "failed")
+        try:
+            store.wait(names, TOGETHER)
+        except Exception:  # the store's own, which has changed its kind; or the process that keeps it has ended
+            raise GroupLost(f"process {self.rank} failed alone, which ends the others: {problem}") from None
+
+    def lost(self, error: Exception) -> str:
+        """Return which processes of the group have ended, where an error says that one has; else an empty text."""
+        if not any(word in str(error) for word in BROKEN):
+            return ""
+        end = time.monotonic() + 5  # one that breaks off is there for a moment yet
+        while not (gone := self._gone()) and time.monotonic() < end:
+            time.sleep(0.1)
+        if not gone:
+            return "has lost another one, on another machine or too busy to answer"
+        return f"has lost {' and '.join(gone)}, which failed or was killed"
+
+    def _gone(self) -> list[str]:
+        """Return the processes of the group on this machine that have ended."""
+        here = [
+            (rank, pid, start) for rank, (host, pid, start) in enumerate(self._peers) if host == socket.gethostname()
+        ]
+        return [f"process {rank} (pid {pid})" for rank, pid, start in here if not is_alive(pid, start)]
 
     def on_main(self, work: Callable[[], T]) -> T:
         """Do something in the main process alone and return its value in all of them.

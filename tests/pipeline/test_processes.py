@@ -203,12 +203,14 @@ def test_a_killed_process_takes_the_other_with_it(tiny_recipe: Path, tmp_path: P
     settings = TWO | {"twin.budget": "none", "train.num_train_epochs": 60.0}
     with launched(words(tiny_recipe, tmp_path, settings)) as process:
         until(lambda: len(_checkpoints(tmp_path)) >= 2, process)
-        os.kill(_rank(process.pid, victim), signal.SIGKILL)
+        killed = _rank(process.pid, victim)
+        os.kill(killed, signal.SIGKILL)
         _, said = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
     assert said.count("Traceback") == 1, said
     # Unless the launcher stops it before it notices, which happens where both have one core.
-    assert "lost another one" in said or "closing signal SIGTERM" in said
+    lost = f"distilkit: process {1 - victim} has lost process {victim} (pid {killed}), which failed or was killed"
+    assert lost in said or "closing signal SIGTERM" in said
     code, _, said = finish(words(tiny_recipe, tmp_path, settings, "--resume", "auto"))
     assert code == 0, said
 

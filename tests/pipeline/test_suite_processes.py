@@ -54,7 +54,7 @@ def assert_same(runs: Path, whole: Path) -> None:
         assert weights(run) == weights(expected[strategy]), strategy
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_a_suite_that_was_ended_goes_on(suite_recipe: Path, whole: Path, tmp_path: Path, number: int) -> None:
     with started(run_cli, words(suite_recipe, tmp_path), folder=tmp_path / "said") as process:
 

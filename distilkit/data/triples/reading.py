@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from distilkit.data.triples.entries import Holds, Layout, Triple
 from distilkit.errors import UserError
 from distilkit.files import open_text
 from distilkit.untrusted import LONGEST as LONGEST_LINE
+from distilkit.untrusted import parse_json
 
 BYTES = 1 << 25
 """The bytes that are read at once: some 1.4 million rows of MS MARCO's ids."""
@@ -91,7 +91,7 @@ def _holds_of_json(path: Path, head: list[tuple[int, str]]) -> Holds:
     values = []
     for number, line in head:
         try:
-            values.append((number, json.loads(line)))
+            values.append((number, parse_json(line)))
         except ValueError:
             break
     if objects := [(number, value) for number, value in values if isinstance(value, dict)]:

@@ -139,12 +139,14 @@ def local_pid(entry: Entry) -> int | None:
 
 
 def delete(folder: RunFolder) -> None:
-    """Delete a run's folder; raises UserError where a process works on it or the system says no.
+    """Delete a run's folder; raises UserError where a process works on it, it holds other files, or the system says no.
 
     It is renamed first, so that a run is never half there, and its lock is held meanwhile.
     """
     path, lock = folder.path, Lock(folder.lock)
     try:
+        if not path.is_symlink() and (strange := folder.foreign()):
+            raise UserError(f"{path} holds {strange[0]}, which distilkit did not write; delete it by hand")
         if not lock.acquire():
             raise UserError(f"{path} is being worked on; stop it first")
         try:
