@@ -191,8 +191,8 @@ class _Reader:
             if results.qrels.is_file():
                 share = evaluate(found, self._judgements(results.qrels), [f"Judged@{self._cutoff}"])
                 judged = Judged(self._cutoff, *share.means.values())
-        counts = {name: int(number(policy.get(name)) or 0) for name in ("unjudged", "own")}
-        return replace(system, missing=missing, judged=judged, **counts)
+        unjudged, own = (int(number(policy.get(name)) or 0) for name in ("unjudged", "own"))
+        return replace(system, missing=missing, judged=judged, unjudged=unjudged, own=own)
 
     def _system(self, source: StoredSystem, values: PerQuery, run: Path | None, qrels: Path) -> System:
         judgements, results = qrels if qrels.is_file() else None, source.results

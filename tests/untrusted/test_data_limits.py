@@ -65,7 +65,7 @@ def test_the_largest_grades_are_measured_right_and_at_once() -> None:
 
 def test_judgements_of_any_source_are_limited() -> None:
     with pytest.raises(UserError, match="table, row 7: the grade is a number of 400 digits"):
-        judgements_of([Row(7, ("q", "a"), 10**399)], lambda line: f"table, row {line}")
+        judgements_of(lambda: [Row(7, ("q", "a"), 10**399)], lambda line: f"table, row {line}")
 
 
 @pytest.mark.parametrize("read", [read_run, read_qrels])
