@@ -15,7 +15,8 @@ GRADE_NAMES = ("score", "relevance", "rel", "grade", "label", "qrel", "judgement
 ITERATION_NAMES = ("iteration", "iter", "it", "q0", "0", "unused")
 FORM = "'query 0 document grade' (TREC) or 'query<tab>document<tab>grade' (BEIR)"
 FEW, LARGEST = 10, 1000
-"""Grades and numbers of iterations are small; a larger number is an id in their place."""
+"""Grades and numbers of iterations are small; a larger number is an id in their place. trec_eval, which computes nDCG,
+takes memory and time by the largest grade."""
 
 
 def is_header(path: Path, number: int, fields: Sequence[str]) -> bool:
@@ -47,10 +48,12 @@ class ColumnOrder:
         iterations.add(iteration)
         passages.add(passage)
         grades.add(grade)
-        if iteration.upper() != "Q0" and not (_is_number(iteration) and int(iteration) <= LARGEST):
+        if iteration.upper() != "Q0" and not (_is_number(iteration[:9]) and int(iteration[:9]) <= LARGEST):
             self._refuse(number, f"the second field is {iteration!r}, and should be 0")
         if abs(grade) > LARGEST:
-            self._refuse(number, f"the grade is {grade}")
+            self._refuse(
+                number, f"the grade is {str(grade)[:24]}; expected a whole number from -{LARGEST} to {LARGEST}"
+            )
 
     def end(self) -> None:
         """Look at all of them: there are fewer grades than passages."""

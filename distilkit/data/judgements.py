@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from distilkit.data.columns import LARGEST
 from distilkit.data.reading import Row
 from distilkit.errors import UserError
 
@@ -18,15 +19,11 @@ Place = Callable[[int], str]
 QRELS_HEADER = "query-id\tcorpus-id\tscore"
 
 
-GRADE = 1000
-"""Grades lie between this and its negative: trec_eval, which computes nDCG, takes memory and time by the largest."""
-
-
 def require_grade(grade: int, where: str) -> None:
     """Raise UserError for a grade that is too large."""
-    if not -GRADE <= grade <= GRADE:
+    if not -LARGEST <= grade <= LARGEST:
         shown = f"{grade}" if abs(grade) < 10**20 else f"a number of {len(str(abs(grade)))} digits"
-        raise UserError(f"{where}: the grade is {shown}; expected a whole number from -{GRADE} to {GRADE}")
+        raise UserError(f"{where}: the grade is {shown}; expected a whole number from -{LARGEST} to {LARGEST}")
 
 
 def in_order(candidates: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -42,7 +39,7 @@ def judgements_of(read: Callable[[], Iterable[Row]], place: Place) -> Qrels:
     """
     qrels: Qrels = {}
     for line, (query, passage), grade in read():
-        if not -GRADE <= grade <= GRADE:
+        if not -LARGEST <= grade <= LARGEST:
             require_grade(grade, place(line))
         known = qrels.setdefault(query, {}).setdefault(passage, grade)
         # The same judgement twice is harmless, and some published sets have it.

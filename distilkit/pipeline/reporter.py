@@ -18,10 +18,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Column, Table
 from rich.text import Text
 
+from distilkit.alive import process_start
 from distilkit.errors import Stopped
 from distilkit.pipeline.trackers import Trackers
 from distilkit.pipeline.whole import Whole
-from distilkit.runs.folder import RunFolder, process_start
+from distilkit.runs.folder import RunFolder
 from distilkit.runs.record import parse_event
 from distilkit.tables import duration, plain
 

@@ -14,8 +14,8 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 
+from distilkit.alive import is_alive, process_start
 from distilkit.errors import GroupLost, RunFailed, Stopped, UserError
-from distilkit.runs.folder import is_alive, process_start
 from distilkit.training.memory import keep_freed_memory, start_flushing_workers
 
 T = TypeVar("T")

@@ -17,6 +17,8 @@ LEVELS = [
         "files",
         "manifest",
         "untrusted",
+        "alive",
+        "places",
         "problems",
         "tables",
         "options",

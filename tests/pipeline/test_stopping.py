@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from distilkit.alive import is_alive, process_start
 from distilkit.errors import Busy, GroupLost, RunFailed, Stopped, UserError
 from distilkit.pipeline import suite_run
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.suite import members
 from distilkit.recipe import load_with_source
-from distilkit.runs.folder import RunFolder, is_alive, process_start
+from distilkit.runs.folder import RunFolder
 from distilkit.training.processes import Processes
 
 MATRIX = """

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distilkit.data import reading
-from distilkit.data.judgements import GRADE, judgements_of
+from distilkit.data.columns import LARGEST
+from distilkit.data.judgements import judgements_of
 from distilkit.data.plain_text.reading import read_texts
 from distilkit.data.reading import Row
 from distilkit.data.teacher_scores.formats import FORMATS, sniff
@@ -30,7 +31,9 @@ Cli = Callable[..., Any]
 calm = settings(deadline=None, suppress_health_check=[*HealthCheck], max_examples=60)
 
 
-@pytest.mark.parametrize("grade", [str(GRADE + 1), "-1001", "100000", "2000000000", "3000000000", "9" * 20, "9" * 5000])
+@pytest.mark.parametrize(
+    "grade", [str(LARGEST + 1), "-1001", "100000", "2000000000", "3000000000", "9" * 20, "9" * 5000]
+)
 def test_large_grades_are_refused(cli: Cli, tmp_path: Path, grade: str) -> None:
     qrels, run = tmp_path / "qrels.tsv", tmp_path / "run.trec"
     run.write_text("q Q0 a 1 2.0 t\nq Q0 b 2 1.0 t\n")
@@ -40,7 +43,7 @@ def test_large_grades_are_refused(cli: Cli, tmp_path: Path, grade: str) -> None:
         assert done.code == 2
         assert f"{qrels}:2: " in done.err
         assert "whole number" in done.err
-        assert len(done.err) < 300
+        assert len(done.err) < 400
 
 
 @pytest.mark.parametrize("grade", ["1_0", "١", "1.0", "", "x", "0x1", "1e1", "+-1", "１"])
@@ -52,15 +55,15 @@ def test_grades_that_are_none(tmp_path: Path, grade: str) -> None:
 
 def test_the_largest_grades_are_measured_right_and_at_once() -> None:
     began = time.monotonic()
-    qrels = {f"q{number}": {"a": GRADE, "b": 1, "c": -GRADE} for number in range(50)}
+    qrels = {f"q{number}": {"a": LARGEST, "b": 1, "c": -LARGEST} for number in range(50)}
     run = {query: [("a", 2.0), ("b", 1.0), ("c", 3.0)] for query in qrels}
     found = evaluate(run, qrels, "nDCG@10 RR@10 AP@10")
-    gain = (GRADE / 1.584962500721156 + 1 / 2) / (GRADE + 1 / 1.584962500721156)
+    gain = (LARGEST / 1.584962500721156 + 1 / 2) / (LARGEST + 1 / 1.584962500721156)
     assert found.means["nDCG@10"] == pytest.approx(gain, abs=1e-6)
     assert found.means["RR@10"] == 0.5
     assert time.monotonic() - began < 30
     with pytest.raises(UserError, match="the judgements: the grade is 1001; expected a whole number from -1000"):
-        evaluate(run, {"q0": {"a": GRADE + 1}}, "nDCG@10")
+        evaluate(run, {"q0": {"a": LARGEST + 1}}, "nDCG@10")
 
 
 def test_judgements_of_any_source_are_limited() -> None:

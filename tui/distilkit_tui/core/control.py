@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from distilkit.alive import process_start
 from distilkit.errors import UserError
 from distilkit.files import write_text
 from distilkit.plugins import this_command
-from distilkit.runs.folder import RunFolder, boot_id, process_start, refuse_links
+from distilkit.runs.folder import RunFolder, boot_id, refuse_links
 from distilkit.runs.lock import Lock
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.text import recipe_toml, shown
