@@ -142,7 +142,7 @@ def test_the_page_and_the_paper(compare: Cli, tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
     assert "Effectiveness and cost" in page
-    assert compare("--format", "latex", "--tables", "cost").count(r"\begin{longtable}") == 4
+    assert compare("--format", "latex", "--tables", "cost").count(r"\begin{table*}") == 3
 
 
 @pytest.mark.parametrize("format_", ["text", "markdown", "json", "csv"])

@@ -49,7 +49,8 @@ def test_a_closed_pipe_is_no_error(arguments: tuple[str, ...], finished: Any) ->
 def test_head_gets_its_line(finished: Any) -> None:
     command = f"{sys.executable} -m distilkit compare tiny --runs-dir {finished.runs} | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["System", "RR@10", "nDCG@10"]
+    assert done.stdout.startswith("Take: ")
+    assert done.stdout.count("\n") == 1
     assert done.stderr == ""
 
 
@@ -58,7 +59,7 @@ def test_a_terminal_without_unicode(shell: Callable[..., Any], finished: Any) ->
     outcome = shell("compare", "tiny", "--runs-dir", finished.runs, env=env)
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.isascii()
-    assert "tiny-label_only" in outcome.out
+    assert "label-only" in outcome.out
     outcome = shell("show", "größe", env=env)
     assert outcome.code == 2
     assert "gr\\xf6\\xdfe" in outcome.err
