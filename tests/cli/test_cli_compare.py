@@ -84,7 +84,8 @@ def test_formats_hold_the_same_numbers(compare: Cli) -> None:
     found = {(one["system"], one["measure"], one["baseline"]): float(one["p"]) for one in rows if one["p"]}
     assert found == {(one["system"], one["measure"], one["baseline"]): one["p"] for one in result["comparisons"]}
     markdown, text = compare("--format", "markdown"), compare()
-    assert markdown.startswith("| System | RR@10 | nDCG@10 |\n|---|---:|---:|\n")
+    assert markdown.startswith("- **Take**: ")
+    assert "\n| System | RR@10 | nDCG@10 |\n|---|---:|---:|\n" in markdown
     for one in result["systems"]:
         assert f"{one['mean']:.4f}" in markdown
         assert f"{one['mean']:.4f}" in text
