@@ -97,7 +97,7 @@ def test_text_tells_what_the_comparisons_come_to_and_has_their_figures_on_demand
     assert "W/T/L" not in short
     assert "nDCG@10 against teacher (paired t-test)" in full
     assert "W/T/L" in full
-    assert len(short.splitlines()) < 25
+    assert len(short.splitlines()) < 45
     for words in ("Order of results: ", "Judged@10", "Files (sha256): judgements ", "refused"):
         assert words in short
 
