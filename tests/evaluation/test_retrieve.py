@@ -168,6 +168,15 @@ def test_what_a_kill_leaves_is_gone_on_with(
     assert_found(tmp_path / "run.trec", brute["bert_dot"], 40)
 
 
+def test_an_index_that_was_killed_while_it_began_goes_on(
+    retrieve: Cli, brute: dict[str, Brute], tmp_path: Path
+) -> None:
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / ".manifest.json.x0y1z2a3").write_text("{")
+    assert retrieve("bert_dot", "--index", tmp_path / "index").code == 0
+    assert_found(tmp_path / "run.trec", brute["bert_dot"], 40)
+
+
 def test_half_precision(retrieve: Cli, brute: dict[str, Brute], tmp_path: Path) -> None:
     assert retrieve("colbert", "--index", tmp_path / "index", "--fp16").code == 0
     assert retrieve("colbert", "--fp16", output="without.trec").code == 0
