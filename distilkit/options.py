@@ -138,7 +138,10 @@ class Runs(Printed):
 
 @dataclass(frozen=True, kw_only=True)
 class Clean(Printed):
-    """Show what runs share on disk, and remove what no run needs: after a question, or with --yes."""
+    """Show what runs share on disk, and remove what no run needs: after a question, or with --yes.
+
+    Example: distilkit clean
+    """
 
     yes: Annotated[bool, Option("--yes", help="Remove it; else nothing is, but after a question.")] = False
     finished: Annotated[bool, Option("--finished", help="Finished runs count as needing nothing.")] = False

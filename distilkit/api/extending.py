@@ -19,7 +19,7 @@ def register_strategy(name: str, *aliases: str) -> Callable[[Kind], Kind]:
     """Return a decorator that enters a strategy under its name, for `[strategy] name` and `[matrix]`.
 
     A strategy is a frozen dataclass: its fields are the recipe's keys, `paper` is its source, and `stages(train,
-    teacher_layers)` returns its stages. A class that is defined anew under its name, as when a cell is run again, takes
+    seed)` returns its stages. A class that is defined anew under its name, as when a cell is run again, takes
     the place of the old one.
 
     Raises ValueError where another strategy has that name.
@@ -39,9 +39,9 @@ def register_strategy(name: str, *aliases: str) -> Callable[[Kind], Kind]:
 
 
 def register_loss(name: str, *aliases: str) -> Callable[[Kind], Kind]:
-    """Return a decorator that enters a loss term under its name, for `[strategy] losses = ["NAME"]`.
+    """Return a decorator that enters a loss term under its name, for `[strategy] losses = [{ name = "NAME" }]`.
 
-    A term is a class of `distilkit.strategies.terms`, such as `PairTerm.of(function)` makes of a function of tensors.
+    A term is a class of `distilkit.strategies.terms`, such as `MarginTerm.of(function)` makes of a function of tensors.
     Raises ValueError where another term has that name.
     """
     return _entering(TERMS, name, *aliases)

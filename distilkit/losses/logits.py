@@ -137,7 +137,10 @@ def soft_loss(
         student_logits: logits, shape ``[B, C]``
         teacher_logits: the teacher's logits for the same classes, shape ``[B, C]``
         kind: which loss
-        temperature, reduction, t_squared, normaliser: as there
+        temperature: what both sides' logits are divided by, as there
+        reduction: what the sum is divided by, as there
+        t_squared: multiply the loss by the square of the temperature, as there
+        normaliser: what the sum is divided by in place of B, as there
 
     Raises:
         ValueError: for another kind

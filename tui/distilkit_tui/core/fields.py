@@ -53,7 +53,7 @@ class Field:
 
 def form(strategy: str | None, suite: bool) -> list[Field]:
     """Return the fields of a recipe with a strategy (none: a suite's, which has many), section by section."""
-    found = list(_of_model(Recipe, ""))
+    found = list(of_section(Recipe, ""))
     if strategy is not None and strategy in STRATEGIES:
         found += _of_strategy(strategy)
     if not suite:
@@ -63,14 +63,15 @@ def form(strategy: str | None, suite: bool) -> list[Field]:
     return [field for section in sections for field in found if field.section == section]
 
 
-def _of_model(model: type[BaseModel], prefix: str) -> Iterator[Field]:
+def of_section(model: type[BaseModel], prefix: str) -> Iterator[Field]:
+    """Yield the fields of a section and of the sections in it, their names after a prefix such as "data."."""
     for name, info in model.model_fields.items():
         key = f"{prefix}{info.alias or name}"
         if key == "strategy":
             continue
         section = _section(info.annotation)
         if section is not None:
-            yield from _of_model(section, f"{key}.")
+            yield from of_section(section, f"{key}.")
         else:
             yield _field(key, info)
 
