@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
     from distilkit.api.comparisons import SystemComparison
     from distilkit.api.rankers import LoadedRanker
+    from distilkit.data.collection import Collection
     from distilkit.pipeline.plan import Plan, SuitePlan
     from distilkit.pipeline.request import Request
     from distilkit.settings import Recipe
-
-RecipeLike = "str | PathLike[str] | Mapping[str, Any] | Recipe"
 
 
 class Run:
@@ -195,7 +194,7 @@ class Suite(Sequence[Run]):
 def run(
     recipe: "str | PathLike[str] | Mapping[str, Any] | Recipe",
     *,
-    data: str | PathLike[str] | None = None,
+    data: "str | PathLike[str] | Collection | None" = None,
     set: Mapping[str, Any] | None = None,
     name: str | None = None,
     seed: int | None = None,
@@ -211,7 +210,8 @@ def run(
 
     Args:
         recipe: a TOML file, the name of a shipped recipe, a table of its sections, or a Recipe
-        data: the collection: a folder of BEIR's or MS MARCO's layout, "pydocs", or what the recipe names by default
+        data: the collection: a `Collection`, a folder of BEIR's or MS MARCO's layout, "pydocs", or a source with what
+            it reads, such as "ir_datasets:beir/scifact"; by default what the recipe names
         set: keys that are changed, as {"train.learning_rate": 1e-4}
         name: the run's name; the recipe's by default
         seed: the student's seed
@@ -244,7 +244,7 @@ def run(
 def plan(
     recipe: "str | PathLike[str] | Mapping[str, Any] | Recipe",
     *,
-    data: str | PathLike[str] | None = None,
+    data: "str | PathLike[str] | Collection | None" = None,
     set: Mapping[str, Any] | None = None,
     name: str | None = None,
     seed: int | None = None,
@@ -279,7 +279,7 @@ def _folders(runs_dir: Path) -> list[Path]:
 
 def _request(
     recipe: "str | PathLike[str] | Mapping[str, Any] | Recipe",
-    data: str | PathLike[str] | None,
+    data: "str | PathLike[str] | Collection | None",
     changed: Mapping[str, Any] | None,
     name: str | None,
     seed: int | None,
@@ -298,7 +298,7 @@ def _request(
     overrides = [_override(key, value) for key, value in (changed or {}).items()]
     overrides += [_override(key, value) for key, value in (("name", name), ("seed", seed)) if value is not None]
     if data is not None:
-        overrides += [_override(f"data.{key}", value) for key, value in _data_table(fspath(data)).items()]
+        overrides += [_override(f"data.{key}", value) for key, value in _data_table(data).items()]
     act = Act(Path(runs_dir), planned, resume, allow_plugins)
     if isinstance(recipe, Recipe):
         recipe = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -309,10 +309,13 @@ def _request(
     return Request(loaded, source, Path(runs_dir), resume)
 
 
-def _data_table(data: str) -> dict[str, Any]:
+def _data_table(data: "str | PathLike[str] | Collection") -> dict[str, Any]:
+    from distilkit.data.collection import Collection
     from distilkit.scoring.rankers import data_settings
 
-    return data_settings(data).model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    if isinstance(data, Collection):
+        return {"source": "collection", "path": str(data.folder)}
+    return data_settings(fspath(data)).model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
 def _override(key: str, value: object) -> str:

@@ -1,5 +1,6 @@
 """`distilkit.run`, `plan` and `runs` on a recipe that trains in seconds, and what a Run tells of it."""
 
+import json
 import threading
 import tomllib
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 import distilkit
 from distilkit import UserError
 from distilkit.api.runs import runs
+
+NAMES = ("corpus", "queries")
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +132,22 @@ def test_it_works_in_a_thread_as_notebooks_have_them(
     thread.join()
     assert isinstance(found[0], distilkit.Run)
     assert found[0].measures == finished.measures
+
+
+def test_a_collection_in_memory_is_trained_on_as_its_folder_is(
+    tiny_recipe: Path, tiny_beir: Path, finished: distilkit.Run, runs_dir: Path
+) -> None:
+    rows = {
+        name: [json.loads(line) for line in (tiny_beir / f"{name}.jsonl").read_text().splitlines()] for name in NAMES
+    }
+    texts = {name: {row["_id"]: row["text"] for row in found} for name, found in rows.items()}
+    qrels: dict[str, dict[str, dict[str, int]]] = {}
+    for file in (tiny_beir / "qrels").glob("*.tsv"):
+        for line in file.read_text().splitlines()[1:]:
+            query, passage, grade = line.split("\t")
+            qrels.setdefault(file.stem, {}).setdefault(query, {})[passage] = int(grade)
+    collection = distilkit.Collection.from_dicts(texts["corpus"], texts["queries"], qrels)
+    found = distilkit.run(tiny_recipe, data=collection, name="memory", runs_dir=runs_dir, quiet=True)
+    assert isinstance(found, distilkit.Run)
+    assert found.measures == finished.measures
+    assert found.per_query == finished.per_query

@@ -2,6 +2,7 @@
 
 from distilkit.data.sources.base import SOURCES, Source
 from distilkit.data.sources.beir import BeirSource
+from distilkit.data.sources.collection import CollectionSource
 from distilkit.data.sources.huggingface import HuggingFaceSource
 from distilkit.data.sources.ir_datasets import IrDatasetsSource
 from distilkit.data.sources.msmarco import MsMarcoSource
@@ -10,6 +11,7 @@ from distilkit.data.sources.pydocs import PydocsSource
 __all__ = [
     "SOURCES",
     "BeirSource",
+    "CollectionSource",
     "HuggingFaceSource",
     "IrDatasetsSource",
     "MsMarcoSource",
