@@ -150,7 +150,7 @@ def milliseconds(act: Callable[[], object]) -> float:
 
 def make_runs(runs_dir: Path, count: int, points: int, live: bool) -> None:
     """Write run folders with as many logged steps each."""
-    from distilkit.runs.folder import RunFolder, provenance
+    from distilkit.run_folders.folder import RunFolder, provenance
 
     facts = provenance()
     generator = np.random.default_rng(0)
@@ -195,8 +195,8 @@ def write_status(folder: Any, step: int, state: str) -> None:
 
 def write_on(runs_dir: Path) -> None:
     """Be the runs of a folder: hold their locks and write twice a second, until killed."""
-    from distilkit.runs.folder import RunFolder
-    from distilkit.runs.lock import Lock
+    from distilkit.run_folders.folder import RunFolder
+    from distilkit.run_folders.lock import Lock
 
     folders = [RunFolder(path.parent) for path in sorted(runs_dir.glob("*/run.json"))]
     locks = [Lock(folder.lock) for folder in folders]

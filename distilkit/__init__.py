@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from distilkit.api.extending import register_loss, register_source, register_strategy, register_student
     from distilkit.api.rankers import LoadedRanker as Ranker
     from distilkit.api.rankers import load
-    from distilkit.api.runs import Run, Suite, open_run, plan, run
+    from distilkit.api.runs import Run, Suite, open_run, plan, run, runs
     from distilkit.data.collection import Collection
     from distilkit.errors import RunFailed, Stopped, UserError
     from distilkit.settings import Recipe
@@ -45,6 +45,7 @@ _PLACES = {
     "register_strategy": ("distilkit.api.extending", "register_strategy"),
     "register_student": ("distilkit.api.extending", "register_student"),
     "run": ("distilkit.api.runs", "run"),
+    "runs": ("distilkit.api.runs", "runs"),
 }
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "register_strategy",
     "register_student",
     "run",
+    "runs",
 ]
 
 

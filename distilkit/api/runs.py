@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilkit.errors import UserError
-from distilkit.runs.listing import find_runs, locate
-from distilkit.runs.read import StoredRun, suite_members
-from distilkit.runs.record import Cost
-from distilkit.runs.results import PerQuery, StoredResults
+from distilkit.run_folders.listing import find_runs, locate
+from distilkit.run_folders.read import StoredRun, suite_members
+from distilkit.run_folders.record import Cost
+from distilkit.run_folders.results import PerQuery, StoredResults
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,7 @@ from distilkit.files import write_json
 from distilkit.models.encoded import EncodedFile
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProgressReporter
-from distilkit.runs.folder import machine, versions
+from distilkit.run_folders.folder import machine, versions
 from distilkit.scoring.rankers import OpenRanker
 from distilkit.training.precision import choose_precision
 

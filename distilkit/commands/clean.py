@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from distilkit import options
-from distilkit.runs.artifacts import Inventory, Leftover, StoredArtifact, age, remove, take_inventory
-from distilkit.runs.disk import freed
+from distilkit.run_folders.artifacts import Inventory, Leftover, StoredArtifact, age, remove, take_inventory
+from distilkit.run_folders.disk import freed
 from distilkit.tables import plain, size, table
 
 SHOWN = 20

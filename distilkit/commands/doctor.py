@@ -10,7 +10,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from distilkit import options
-from distilkit.runs.folder import machine, versions
+from distilkit.run_folders.folder import machine, versions
 from distilkit.tables import table
 
 INSTALL = "pip install 'distilkit[%s]'"

@@ -8,15 +8,15 @@ from distilkit import options
 from distilkit.tables import size, table
 
 if TYPE_CHECKING:
-    from distilkit.runs.listing import Summary
-    from distilkit.runs.suites import Suite
+    from distilkit.run_folders.listing import Summary
+    from distilkit.run_folders.suites import Suite
 
 
 def runs(asked: options.Runs) -> str:
     """Return a row a run: state, strategy, student, step and measures; a suite is a row before those of its runs."""
-    from distilkit.runs.disk import taken
-    from distilkit.runs.listing import find_runs, summary
-    from distilkit.runs.suites import find_suites
+    from distilkit.run_folders.disk import taken
+    from distilkit.run_folders.listing import find_runs, summary
+    from distilkit.run_folders.suites import find_suites
 
     rows = [summary(run, asked.runs_dir) for run in find_runs(asked.runs_dir)]
     suites = {suite.path.name: suite for suite in find_suites(asked.runs_dir)}
@@ -43,7 +43,7 @@ def _run_row(row: "Summary", names: list[str]) -> list[str]:
 
 def _rows_of_suite(suite: "Suite", rows: "dict[str, Summary]", names: list[str]) -> list[list[str]]:
     """Return the rows of a suite's runs, planned ones too, under their short names."""
-    from distilkit.runs.names import short_names
+    from distilkit.run_folders.names import short_names
 
     keys = {member.name: f"{suite.path.name}/{Path(member.name).name}" for member in suite.members}
     others = [key for key in rows if key.startswith(f"{suite.path.name}/") and key not in keys.values()]
@@ -59,9 +59,9 @@ def _rows_of_suite(suite: "Suite", rows: "dict[str, Summary]", names: list[str])
 
 def show(asked: options.Show) -> str:
     """Return what the folder of one run, or of a suite, says."""
-    from distilkit.runs import suites
-    from distilkit.runs.listing import locate
-    from distilkit.runs.show import describe, to_text
+    from distilkit.run_folders import suites
+    from distilkit.run_folders.listing import locate
+    from distilkit.run_folders.show import describe, to_text
 
     for folder in (asked.runs_dir / asked.name, Path(asked.name)):
         if suites.is_suite(folder):

@@ -14,7 +14,7 @@ from distilkit.pipeline.run import execute
 from distilkit.pipeline.suite_run import execute_suite
 from distilkit.pipeline.trust import Act
 from distilkit.recipe import load_with_source
-from distilkit.runs.listing import locate
+from distilkit.run_folders.listing import locate
 
 
 def run(asked: options.Run) -> str | None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from distilkit.errors import UserError, nearest
 from distilkit.manifest import refuse_damage
-from distilkit.runs.read import StoredRun, is_run, suite_members
-from distilkit.runs.results import StoredResults
+from distilkit.run_folders.read import StoredRun, is_run, suite_members
+from distilkit.run_folders.results import StoredResults
 
 REFERENCES = ("bm25", "teacher")
 

@@ -13,8 +13,8 @@ from distilkit.comparison.systems import System, read_systems
 from distilkit.comparison.tables import available, build
 from distilkit.comparison.wording import NOTHING, visible
 from distilkit.errors import UserError
-from distilkit.runs.read import StoredRun, read_suite
-from distilkit.runs.record import JsonObject, as_table, number
+from distilkit.run_folders.read import StoredRun, read_suite
+from distilkit.run_folders.record import JsonObject, as_table, number
 from distilkit.untrusted import fits
 
 ALONE = "no teacher"

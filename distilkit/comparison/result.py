@@ -9,7 +9,7 @@ from distilkit.comparison.answer import BETTER, INCONCLUSIVE, WORSE, Answer
 from distilkit.comparison.paired_tests import MarginKind
 from distilkit.comparison.systems import System
 from distilkit.comparison.table import ResultTable
-from distilkit.runs.names import short_names
+from distilkit.run_folders.names import short_names
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
-from distilkit.runs.read import StoredRun
-from distilkit.runs.record import Cost, Event, JsonObject, as_table, number
+from distilkit.run_folders.read import StoredRun
+from distilkit.run_folders.record import Cost, Event, JsonObject, as_table, number
 
 Line = list[tuple[float, float]]
 """The points (x, y) of a curve."""

@@ -12,9 +12,9 @@ from distilkit.evaluation.measures import DEFAULT_MEASURES, canonical_all, evalu
 from distilkit.evaluation.policy import without_own
 from distilkit.evaluation.trec import Qrels, read_qrels, read_run
 from distilkit.files import content_key, sha256_file, sha256_once
-from distilkit.runs.read import StoredRun
-from distilkit.runs.record import number, text
-from distilkit.runs.results import RUN, PerQuery, StoredResults
+from distilkit.run_folders.read import StoredRun
+from distilkit.run_folders.record import number, text
+from distilkit.run_folders.results import RUN, PerQuery, StoredResults
 
 DIGITS = 12
 """How many digits of a sha256 a report shows."""

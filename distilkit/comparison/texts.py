@@ -9,7 +9,7 @@ from distilkit.comparison.systems import System
 from distilkit.data.collection import Collection, open_collection
 from distilkit.data.texts import Texts
 from distilkit.errors import UserError
-from distilkit.runs.record import RunRecord
+from distilkit.run_folders.record import RunRecord
 
 SAMPLE = 50
 """Ids by which a collection is told from others, where the run does not say which it was."""

@@ -4,7 +4,6 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
@@ -202,11 +201,6 @@ def require_stemmer(name: str | None) -> None:
 
     if name not in (None, AUTO) and name not in Stemmer.algorithms(aliases=True):
         raise UserError(f"no stemmer is called {name!r}{nearest(str(name), [AUTO, *Stemmer.algorithms()])}")
-
-
-def detector_version() -> str:
-    """Return the version of the model that tells languages."""
-    return f"py3langid-{version('py3langid')}"
 
 
 def _folded(found: regex.Match[str]) -> str:

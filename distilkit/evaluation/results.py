@@ -5,7 +5,7 @@ from pathlib import Path
 from distilkit.evaluation.measures import Evaluation
 from distilkit.evaluation.trec import Run, write_run
 from distilkit.files import make_folder, write_json
-from distilkit.runs.results import StoredResults, write_per_query
+from distilkit.run_folders.results import StoredResults, write_per_query
 
 
 def write_evaluation(folder: Path, set_name: str, run: Run, evaluation: Evaluation, tag: str) -> None:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from distilkit.errors import UserError
 from distilkit.evaluation.trec import qrels_hash
 from distilkit.pipeline.graph import every
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.read import StoredRun
-from distilkit.runs.record import JsonObject, as_table
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.read import StoredRun
+from distilkit.run_folders.record import JsonObject, as_table
 
 if TYPE_CHECKING:
     from distilkit.pipeline.evaluation import EvaluationSet

@@ -18,7 +18,7 @@ from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.teacher_scores import ModelScores, ScoreFile
 from distilkit.pipeline.tokens import DocumentWindows, TextSequences, TokenStores
 from distilkit.pipeline.trained_stage import TrainedStage
-from distilkit.runs.disk import free, taken
+from distilkit.run_folders.disk import free, taken
 from distilkit.tables import size
 
 SMALL = 1 << 14

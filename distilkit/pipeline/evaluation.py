@@ -23,7 +23,7 @@ from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.models import ModelNode, Teacher
 from distilkit.pipeline.tokens import Reader
 from distilkit.pipeline.workspace import Workspace
-from distilkit.runs.folder import machine
+from distilkit.run_folders.folder import machine
 from distilkit.settings import EvaluateSettings
 from distilkit.training.precision import Precision
 

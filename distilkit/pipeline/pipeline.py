@@ -33,7 +33,7 @@ from distilkit.pipeline.tokens import Reader, TextReader, TextSequences, Tokeniz
 from distilkit.pipeline.trained_stage import TeacherStage, TrainedStage, Validation
 from distilkit.pipeline.workspace import Workspace
 from distilkit.recipe import extended, grid_of, with_values
-from distilkit.runs.record import trial_label
+from distilkit.run_folders.record import trial_label
 from distilkit.settings import EvaluateSettings, Recipe, StudentSettings, TeacherSettings
 from distilkit.settings import EvaluationSet as EvaluationSettings
 from distilkit.strategies import Stage, label_strategy, named_table, resolved_stages

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distilkit.files import read_json, write_json
-from distilkit.runs.folder import machine
-from distilkit.runs.lock import Lock
+from distilkit.run_folders.folder import machine
+from distilkit.run_folders.lock import Lock
 from distilkit.training.precision import AutoPrecision, best_times, judged
 
 WAIT = 0.05

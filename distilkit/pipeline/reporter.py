@@ -22,8 +22,8 @@ from distilkit.alive import process_start
 from distilkit.errors import Stopped
 from distilkit.pipeline.trackers import Trackers
 from distilkit.pipeline.whole import Whole
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.record import parse_event
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.record import parse_event
 from distilkit.tables import duration, plain
 
 # status.json is replaced no more often than this, and a reader worries after three times what it was told to expect.

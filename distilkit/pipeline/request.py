@@ -5,8 +5,8 @@ from pathlib import Path
 
 from distilkit.errors import UserError
 from distilkit.recipe import Source
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.record import as_table, read_object_if_any
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.record import as_table, read_object_if_any
 from distilkit.settings import Recipe
 from distilkit.training.precision import AutoPrecision
 

@@ -15,8 +15,8 @@ from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.workspace import Workspace
-from distilkit.runs.folder import RunFolder, machine
-from distilkit.runs.results import StoredResults
+from distilkit.run_folders.folder import RunFolder, machine
+from distilkit.run_folders.results import StoredResults
 
 
 def keep_model(student: TrainedStage, workspace: Workspace, folder: RunFolder) -> None:

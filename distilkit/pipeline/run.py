@@ -36,8 +36,8 @@ from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup
 from distilkit.recipe import Source, resolved
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.record import flat, read_status
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.record import flat, read_status
 
 CLOSE = 0.05
 """Within this share of the teacher's measure a student counts as close to it, in the tables of Gao et al. (2020)."""

@@ -14,10 +14,10 @@ from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.recipe import Source, resolved
-from distilkit.runs.folder import RunFolder, provenance
-from distilkit.runs.lock import Lock, is_held
-from distilkit.runs.read import StoredRun
-from distilkit.runs.record import flat
+from distilkit.run_folders.folder import RunFolder, provenance
+from distilkit.run_folders.lock import Lock, is_held
+from distilkit.run_folders.read import StoredRun
+from distilkit.run_folders.record import flat
 from distilkit.settings import Recipe
 from distilkit.strategies import strategy_from_table, strategy_name
 from distilkit.strategies.stage import WITHOUT_EFFECT

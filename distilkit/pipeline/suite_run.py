@@ -27,8 +27,8 @@ from distilkit.pipeline.suite import Member, members
 from distilkit.pipeline.workspace import Workspace
 from distilkit.plugins import this_command
 from distilkit.progress import OneProcess
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.lock import is_held
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.lock import is_held
 from distilkit.tables import plain
 from distilkit.training.precision import AutoPrecision
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from distilkit.errors import UserError
 from distilkit.plugins import Plugin
-from distilkit.runs.record import read_object_if_any
+from distilkit.run_folders.record import read_object_if_any
 from distilkit.tables import plain
 
 

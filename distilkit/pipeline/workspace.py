@@ -15,9 +15,9 @@ from distilkit.pipeline.precision import measured_once
 from distilkit.pipeline.rates import Rates
 from distilkit.pipeline.reporter import Reporter
 from distilkit.progress import ProcessGroup
-from distilkit.runs.folder import machine
-from distilkit.runs.lock import Lock
-from distilkit.runs.uses import Uses
+from distilkit.run_folders.folder import machine
+from distilkit.run_folders.lock import Lock
+from distilkit.run_folders.uses import Uses
 from distilkit.training.precision import AutoPrecision, Precision, auto_precision, choose_precision
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from distilkit.manifest import SEAL, is_sealed, sealed
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressPhase
-from distilkit.runs.lock import Lock
+from distilkit.run_folders.lock import Lock
 from distilkit.scoring.inputs import holds_texts, read_wanted
 from distilkit.scoring.nodes import Floats, ScoredTexts, Shard, TextTokens
 from distilkit.scoring.rankers import OpenRanker

@@ -28,7 +28,7 @@ from distilkit.models.weights import bin_note
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
-from distilkit.runs.read import is_run
+from distilkit.run_folders.read import is_run
 from distilkit.settings import DataSettings
 from distilkit.training.precision import Precision
 

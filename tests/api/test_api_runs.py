@@ -9,7 +9,6 @@ import pytest
 
 import distilkit
 from distilkit import UserError
-from distilkit.api.runs import runs
 
 NAMES = ("corpus", "queries")
 
@@ -50,7 +49,7 @@ def test_a_run_tells_what_came_out(finished: distilkit.Run) -> None:
 
 
 def test_runs_are_listed_found_loaded_and_compared_by_name(finished: distilkit.Run, runs_dir: Path) -> None:
-    assert [one.name for one in runs(runs_dir)] == ["first", "first-label_only"]
+    assert [one.name for one in distilkit.runs(runs_dir)] == ["first", "first-label_only"]
     assert distilkit.open_run("first", runs_dir).path == finished.path
     with pytest.raises(UserError, match="first"):
         distilkit.open_run("frist", runs_dir)

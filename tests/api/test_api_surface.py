@@ -22,7 +22,7 @@ def test_importing_loads_neither_torch_nor_anything_else_heavy() -> None:
 
 
 def test_comparing_and_reading_runs_needs_no_torch() -> None:
-    code = "import sys, distilkit; distilkit.open_run; distilkit.compare; distilkit.Run; print('torch' in sys.modules)"
+    code = "import sys, distilkit; distilkit.runs; distilkit.compare; distilkit.Run; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from cli_processes import started, wait_for
 
-from distilkit.runs.artifacts import remove, take_inventory
-from distilkit.runs.disk import freed, taken
-from distilkit.runs.lock import Lock
-from distilkit.runs.uses import Uses
+from distilkit.run_folders.artifacts import remove, take_inventory
+from distilkit.run_folders.disk import freed, taken
+from distilkit.run_folders.lock import Lock
+from distilkit.run_folders.uses import Uses
 
 Cli = Callable[..., Any]
 

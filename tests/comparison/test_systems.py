@@ -9,7 +9,7 @@ from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
 from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import write_qrels, write_run
-from distilkit.runs.results import write_per_query
+from distilkit.run_folders.results import write_per_query
 
 QRELS = {"q1": {"a": 1}, "q2": {"b": 1}, "q3": {"c": 1}}
 GOOD = {"q1": [("a", 3.0), ("x", 1.0)], "q2": [("b", 3.0), ("x", 1.0)], "q3": [("c", 1.0)]}

@@ -8,7 +8,7 @@ from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
 from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import read_run
-from distilkit.runs.results import read_measures, read_per_query, write_per_query
+from distilkit.run_folders.results import read_measures, read_per_query, write_per_query
 
 QRELS = {"q10": {"a": 1}, "q9": {"b": 1}, "a,b": {"c": 2}}
 RUN = {"q10": [("x", 0.3), ("y", 0.2), ("a", 0.1)], "q9": [("b", 1.0)], "else": [("b", 1.0)]}

@@ -26,7 +26,7 @@ LEVELS = [
         "plugins",
         "settings",
         "progress",
-        "runs",
+        "run_folders",
     ],
     ["losses", "models", "data", "packed"],
     ["strategies", "recipe"],
@@ -81,7 +81,7 @@ def test_imports_go_down(room: str) -> None:
 def test_losses_models_and_training_stay_apart_from_what_uses_them() -> None:
     known = {room: {other for own, path in files() if own == room for other in rooms_of(path)} for room in LEVEL}
     assert known["losses"] <= {"losses"}
-    assert not known["training"] & {"runs", "pipeline", "evaluation", "comparison"}
+    assert not known["training"] & {"run_folders", "pipeline", "evaluation", "comparison"}
     assert not known["comparison"] & {"training", "models", "losses", "strategies", "pipeline"}
     tables = {path for own, path in files() if own == "comparison" and path.parent.name == "tables"}
     assert not any("comparison.render" in path.read_text() for path in tables)

@@ -13,7 +13,7 @@ from distilkit.pipeline.request import Request
 from distilkit.pipeline.run import run
 from distilkit.pipeline.whole import Whole
 from distilkit.recipe import load_with_source
-from distilkit.runs.record import read_status
+from distilkit.run_folders.record import read_status
 from distilkit.training.processes import Processes
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from distilkit.pipeline.reporter import Reporter
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.record import read_status
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.record import read_status
 
 
 def shown(terminal: bool, folder: RunFolder | None = None) -> str:

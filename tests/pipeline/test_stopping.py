@@ -20,7 +20,7 @@ from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.suite import members
 from distilkit.recipe import load_with_source
-from distilkit.runs.folder import RunFolder
+from distilkit.run_folders.folder import RunFolder
 from distilkit.training.processes import Processes
 
 MATRIX = """

@@ -12,7 +12,7 @@ from damage import DAMAGES, files
 
 from distilkit.errors import UserError
 from distilkit.models.references import local_folder
-from distilkit.runs.folder import RunFolder
+from distilkit.run_folders.folder import RunFolder
 
 Cli = Callable[..., Any]
 GRID = "grid.train.learning_rate=[1e-3, 1e-2]"

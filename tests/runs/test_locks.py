@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli_processes import started, wait_for
 
-from distilkit.runs.lock import Lock, is_held
+from distilkit.run_folders.lock import Lock, is_held
 
 
 def hold(path: Path, forks: bool = False) -> None:

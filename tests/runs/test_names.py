@@ -2,7 +2,7 @@
 
 import pytest
 
-from distilkit.runs.names import fitted, short_names
+from distilkit.run_folders.names import fitted, short_names
 
 TABLE = {
     "t/tinybert+hard_label-bert_cat_L3_H384-teacher-seed1": "tinybert(hard_label=true) · L3_H384 · seed 1",

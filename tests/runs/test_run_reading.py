@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from distilkit.errors import UserError
-from distilkit.runs.listing import find_runs, locate, summary
-from distilkit.runs.read import StoredRun, suite_members
-from distilkit.runs.record import RunStatus, parse_event
-from distilkit.runs.results import write_per_query
+from distilkit.run_folders.listing import find_runs, locate, summary
+from distilkit.run_folders.read import StoredRun, suite_members
+from distilkit.run_folders.record import RunStatus, parse_event
+from distilkit.run_folders.results import write_per_query
 
 RECORD = {
     "name": "one", "strategy": "margin_mse", "student": "bert_dot:L2_H128", "seed": 3, "twin": "one-label_only",

@@ -11,10 +11,10 @@ from cli_processes import Started, started, wait_for
 
 from distilkit.errors import Stopped
 from distilkit.pipeline.reporter import Reporter
-from distilkit.runs.folder import RunFolder, provenance
-from distilkit.runs.lock import Lock
-from distilkit.runs.record import RunRecord, read_status
-from distilkit.runs.state import derive
+from distilkit.run_folders.folder import RunFolder, provenance
+from distilkit.run_folders.lock import Lock
+from distilkit.run_folders.record import RunRecord, read_status
+from distilkit.run_folders.state import derive
 
 
 def live(path: Path, end: str | None = None, heartbeat: float = 0.0) -> None:

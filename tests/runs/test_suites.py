@@ -7,8 +7,8 @@ import pytest
 from distilkit.commands.listings import runs, show
 from distilkit.errors import UserError
 from distilkit.options import Runs, Show
-from distilkit.runs.listing import locate
-from distilkit.runs.suites import find_suites, progress, read, seconds_left, state_of
+from distilkit.run_folders.listing import locate
+from distilkit.run_folders.suites import find_suites, progress, read, seconds_left, state_of
 
 RECORD = {
     "strategy": "tinybert", "student": "bert_cat:L3_H384", "seed": 1, "twin": None, "overrides": [], "resolved": {},

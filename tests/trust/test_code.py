@@ -17,9 +17,9 @@ from strangers import Strange
 from distilkit.errors import UserError
 from distilkit.plugins import Plugin, load_plugin
 from distilkit.recipe import find_recipe, load_recipe, load_with_source, shipped_recipes
-from distilkit.runs.commit import commit
-from distilkit.runs.folder import RunFolder, provenance
-from distilkit.runs.read import StoredRun
+from distilkit.run_folders.commit import commit
+from distilkit.run_folders.folder import RunFolder, provenance
+from distilkit.run_folders.read import StoredRun
 from distilkit_tui.core.control import Launcher
 from distilkit_tui.core.planning import DryRun
 from distilkit_tui.core.recipes import Draft, choices

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distilkit.errors import UserError
-from distilkit.runs.folder import RunFolder
+from distilkit.run_folders.folder import RunFolder
 from distilkit_tui.core.control import delete
 
 Cli = Callable[..., Any]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from distilkit.errors import UserError
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.lock import Lock
-from distilkit.runs.read import StoredRun
-from distilkit.runs.record import RunStatus
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.lock import Lock
+from distilkit.run_folders.read import StoredRun
+from distilkit.run_folders.record import RunStatus
 from distilkit_tui.core.control import Launcher, delete, request_stop
 from distilkit_tui.core.store import RunStore, read_entry
 from distilkit_tui.core.tail import Log

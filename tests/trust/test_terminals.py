@@ -14,8 +14,8 @@ import distilkit.cli
 from distilkit.errors import UserError
 from distilkit.pipeline.plan import Plan
 from distilkit.pipeline.reporter import Reporter
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.results import read_per_query, write_per_query
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.results import read_per_query, write_per_query
 from distilkit.tables import csv_cell, csv_text, plain, printable, table
 
 Cli = Callable[..., Any]

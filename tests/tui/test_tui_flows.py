@@ -16,7 +16,7 @@ from test_tui_states import long_run, state, training
 from textual.pilot import Pilot
 from tui_driving import SECONDS, app_of, drive, says, shows, until
 
-from distilkit.runs.read import StoredRun
+from distilkit.run_folders.read import StoredRun
 
 from cli_processes import run_cli, started  # isort: skip
 

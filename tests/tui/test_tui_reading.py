@@ -11,7 +11,7 @@ from comparing_runs import RECORDED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distilkit.runs.folder import RunFolder
+from distilkit.run_folders.folder import RunFolder
 from distilkit_tui.core.history import History, Series
 from distilkit_tui.core.progress import of_teacher
 from distilkit_tui.core.store import read_entry

@@ -13,7 +13,7 @@ from tui_driving import app_of, copy_recorded, drive, open_tab, says, shows, tex
 
 from distilkit.errors import UserError
 from distilkit.files import read_json, write_json
-from distilkit.runs.folder import RunFolder
+from distilkit.run_folders.folder import RunFolder
 from distilkit_tui.core.control import delete, kill, local_pid, memory, request_stop
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.facts import alerts, checkpoints, configuration, results
@@ -212,7 +212,7 @@ def test_a_folder_that_cannot_be_written_is_still_shown(recorded: Path, monkeypa
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError(30, "Read-only file system")
 
-    for name in ("distilkit_tui.core.control.write_text", "distilkit.runs.state.is_held", "pathlib.Path.touch"):
+    for name in ("distilkit_tui.core.control.write_text", "distilkit.run_folders.state.is_held", "pathlib.Path.touch"):
         monkeypatch.setattr(name, refuse)
 
     async def steps(pilot: Pilot[Any]) -> None:

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from tui_driving import app_of, copy_recorded, drive, shows, text, until
 
 from distilkit.errors import UserError
-from distilkit.runs.lock import Lock
+from distilkit.run_folders.lock import Lock
 from distilkit_tui.core.control import Launcher
 from distilkit_tui.core.store import RunStore
 from distilkit_tui.core.suites import remove, resume, rows, stop

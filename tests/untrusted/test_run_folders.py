@@ -18,10 +18,10 @@ from distilkit.comparison.reports import report, suite_report
 from distilkit.comparison.systems import read_systems
 from distilkit.comparison.tables import available
 from distilkit.errors import UserError
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.listing import find_runs, summary
-from distilkit.runs.read import StoredRun
-from distilkit.runs.show import describe, to_text
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.listing import find_runs, summary
+from distilkit.run_folders.read import StoredRun
+from distilkit.run_folders.show import describe, to_text
 from distilkit_tui.core import facts, progress
 from distilkit_tui.core.entry import ORDERS, ordered
 from distilkit_tui.core.history import History

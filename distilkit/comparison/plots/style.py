@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.wording import visible
-from distilkit.runs.names import fitted
+from distilkit.run_folders.names import fitted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ from distilkit.comparison import answer_words, forest, run_files, sentences, wor
 from distilkit.comparison.render.drill import drill
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import ColumnHead
-from distilkit.runs.folder import versions as current_versions
-from distilkit.runs.record import flat, text
+from distilkit.run_folders.folder import versions as current_versions
+from distilkit.run_folders.record import flat, text
 
 _DRAWN_HERE = ("forest",)
 """The plots that the page draws itself."""

@@ -15,7 +15,7 @@ from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import Cell, ColumnHead, ResultTable
 from distilkit.comparison.tables.cost import in_words
 from distilkit.comparison.tables.means import comparisons, means
-from distilkit.runs.names import fitted
+from distilkit.run_folders.names import fitted
 
 _NAME_WIDTH = 40
 _FILES = 6

@@ -9,7 +9,7 @@ from distilkit.comparison.systems import System
 from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
 from distilkit.comparison.tables.means import mean_cell
 from distilkit.comparison.wording import NOTHING, number
-from distilkit.runs.record import number as finite
+from distilkit.run_folders.record import number as finite
 
 Row = tuple[Cell, ...]
 

@@ -14,7 +14,7 @@ from distilkit.comparison.pairing import choose
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
 from distilkit.comparison.systems import System, read_systems
 from distilkit.errors import UserError
-from distilkit.runs.read import StoredRun
+from distilkit.run_folders.read import StoredRun
 
 CORRECTIONS = ("holm", "none", "bonferroni", "bh")
 STEP, WIDEST = 0.01, 0.5

@@ -13,8 +13,8 @@ from distilkit.alive import process_start
 from distilkit.errors import UserError
 from distilkit.files import write_text
 from distilkit.plugins import this_command
-from distilkit.runs.folder import RunFolder, boot_id, refuse_links
-from distilkit.runs.lock import Lock
+from distilkit.run_folders.folder import RunFolder, boot_id, refuse_links
+from distilkit.run_folders.lock import Lock
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.text import recipe_toml, shown
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.record import RunRecord, RunStatus, as_table, flat
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.record import RunRecord, RunStatus, as_table, flat
 
 LIVE = ("running", "stalled")
 # Glyph and colour of each state; the word is always beside them.

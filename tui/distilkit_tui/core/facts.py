@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from distilkit.errors import UserError
-from distilkit.runs.read import StoredRun
-from distilkit.runs.record import as_table, flat
+from distilkit.run_folders.read import StoredRun
+from distilkit.run_folders.record import as_table, flat
 from distilkit.tables import size
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.history import History

@@ -7,8 +7,8 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.record import Event, parse_event
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.record import Event, parse_event
 from distilkit_tui.core.tail import CHUNK, Tail
 
 Floats = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ from typing import Any
 
 from distilkit.errors import UserError
 from distilkit.plugins import this_command
-from distilkit.runs.record import number
+from distilkit.run_folders.record import number
 
 
 @dataclass(frozen=True)

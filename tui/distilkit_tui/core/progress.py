@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from distilkit.errors import UserError
 from distilkit.pipeline.teachers import members
-from distilkit.runs.record import as_table, number
+from distilkit.run_folders.record import as_table, number
 from distilkit.settings import Recipe, TrainSettings
 from distilkit.strategies import Strategy, parse_strategy, strategy_from_table
 from distilkit_tui.core.entry import Entry

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from distilkit.errors import UserError
-from distilkit.runs.disk import taken
-from distilkit.runs.folder import RunFolder
-from distilkit.runs.listing import find_runs
-from distilkit.runs.read import StoredRun
-from distilkit.runs.record import RunStatus
-from distilkit.runs.state import derive
+from distilkit.run_folders.disk import taken
+from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.listing import find_runs
+from distilkit.run_folders.read import StoredRun
+from distilkit.run_folders.record import RunStatus
+from distilkit.run_folders.state import derive
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.history import History
 from distilkit_tui.core.suites import Suite, plan_of, suites_of

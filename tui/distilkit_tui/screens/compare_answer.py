@@ -13,7 +13,7 @@ from distilkit.comparison import answer_words, forest, wording
 from distilkit.comparison.answer import Answer, ForestLine
 from distilkit.comparison.forest import Scale
 from distilkit.comparison.result import ComparisonResult
-from distilkit.runs.names import fitted
+from distilkit.run_folders.names import fitted
 from distilkit_tui.core.text import safe
 from distilkit_tui.screens.compare_view import ComparisonView, Pane
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from distilkit.runs.names import short_names
+from distilkit.run_folders.names import short_names
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.facts import side_by_side
 from distilkit_tui.core.text import safe, short

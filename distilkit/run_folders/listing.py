@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from distilkit.errors import UserError, nearest
-from distilkit.runs.disk import taken
-from distilkit.runs.names import short_names
-from distilkit.runs.read import StoredRun, is_run
+from distilkit.run_folders.disk import taken
+from distilkit.run_folders.names import short_names
+from distilkit.run_folders.read import StoredRun, is_run
 
 
 class Summary(TypedDict):

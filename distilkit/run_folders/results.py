@@ -9,8 +9,17 @@ from pathlib import Path
 from distilkit.errors import UserError
 from distilkit.files import write_text
 from distilkit.manifest import read_manifest
-from distilkit.runs.folder import refuse_links
-from distilkit.runs.record import Cost, JsonObject, as_table, number, numbers, read_object, read_object_if_any, text
+from distilkit.run_folders.folder import refuse_links
+from distilkit.run_folders.record import (
+    Cost,
+    JsonObject,
+    as_table,
+    number,
+    numbers,
+    read_object,
+    read_object_if_any,
+    text,
+)
 from distilkit.tables import csv_cell, csv_text
 from distilkit.untrusted import read_text
 

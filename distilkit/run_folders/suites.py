@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.errors import UserError
-from distilkit.runs.names import SEPARATOR, short_names
-from distilkit.runs.read import StoredRun, read_suite
-from distilkit.runs.record import RunStatus, as_table, text
+from distilkit.run_folders.names import SEPARATOR, short_names
+from distilkit.run_folders.read import StoredRun, read_suite
+from distilkit.run_folders.record import RunStatus, as_table, text
 from distilkit.tables import duration, table
 
 PLANNED = "planned"

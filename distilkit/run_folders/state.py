@@ -3,9 +3,9 @@
 import socket
 import time
 
-from distilkit.runs.folder import RunFolder, boot_id
-from distilkit.runs.lock import is_held
-from distilkit.runs.record import RunRecord, RunStatus
+from distilkit.run_folders.folder import RunFolder, boot_id
+from distilkit.run_folders.lock import is_held
+from distilkit.run_folders.record import RunRecord, RunStatus
 
 TERMINAL = ("done", "stopped", "crashed")
 GRACE = 60.0

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from typing import Any
 
 from distilkit.manifest import refuse_damage
-from distilkit.runs.read import StoredRun
-from distilkit.runs.record import text
-from distilkit.runs.results import StoredResults
+from distilkit.run_folders.read import StoredRun
+from distilkit.run_folders.record import text
+from distilkit.run_folders.results import StoredResults
 from distilkit.tables import plain
 
 

@@ -15,8 +15,8 @@ from distilkit import __version__
 from distilkit.errors import UserError
 from distilkit.files import sync, write_json
 from distilkit.manifest import sealed
-from distilkit.runs.commit import commit
-from distilkit.runs.record import parse_event
+from distilkit.run_folders.commit import commit
+from distilkit.run_folders.record import parse_event
 from distilkit.untrusted import open_regular
 
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "ir-measures", "bm25s", "numpy", "scipy")

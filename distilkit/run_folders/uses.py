@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from distilkit.runs.lock import Lock, is_held
+from distilkit.run_folders.lock import Lock, is_held
 
 FOLDER = "in_use"
 TURN = "turn"

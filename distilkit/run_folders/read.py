@@ -6,8 +6,8 @@ from pathlib import Path
 
 from distilkit.errors import UserError
 from distilkit.manifest import damage
-from distilkit.runs.folder import RunFolder, refuse_links
-from distilkit.runs.record import (
+from distilkit.run_folders.folder import RunFolder, refuse_links
+from distilkit.run_folders.record import (
     Event,
     JsonObject,
     RunRecord,
@@ -19,8 +19,8 @@ from distilkit.runs.record import (
     read_status,
     trial_label,
 )
-from distilkit.runs.results import StoredResults
-from distilkit.runs.state import derive
+from distilkit.run_folders.results import StoredResults
+from distilkit.run_folders.state import derive
 from distilkit.untrusted import LONGEST, fits, open_regular
 
 CURVES = ("train", "validation", "curve")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from distilkit.errors import UserError
 from distilkit.manifest import MANIFEST
-from distilkit.runs.disk import Taken, taken
-from distilkit.runs.listing import find_runs
-from distilkit.runs.lock import Lock, is_held
-from distilkit.runs.read import StoredRun, read_suite
-from distilkit.runs.record import as_table
-from distilkit.runs.uses import in_use, turn
+from distilkit.run_folders.disk import Taken, taken
+from distilkit.run_folders.listing import find_runs
+from distilkit.run_folders.lock import Lock, is_held
+from distilkit.run_folders.read import StoredRun, read_suite
+from distilkit.run_folders.record import as_table
+from distilkit.run_folders.uses import in_use, turn
 
 _KEY = re.compile(r"([0-9a-f]{64})")
 _UNFINISHED = re.compile(r"\.([0-9a-f]{64})\.[a-z0-9_]{8}|([0-9a-f]{64})\.damaged")
