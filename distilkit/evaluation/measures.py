@@ -93,7 +93,7 @@ def evaluate(run: Run, qrels: Qrels, measures: str | Iterable[str], own: int = 0
     results = policy.rewritten({query: found for query, found in run.items() if found and query in qrels})
     table = {name: dict.fromkeys(queries, 0.0) for name in wanted}
     if results:
-        for metric in ir_measures.iter_calc(list(wanted.values()), qrels, results):
+        for metric in ir_measures.iter_calc(list(wanted.values()), _floored(qrels), results):
             table[str(metric.measure)][metric.query_id] = float(metric.value)
     return Evaluation(
         per_query=table,
@@ -102,6 +102,13 @@ def evaluate(run: Run, qrels: Qrels, measures: str | Iterable[str], own: int = 0
         unjudged=sum(1 for query, found in run.items() if found and query not in qrels),
         own=own,
     )
+
+
+def _floored(qrels: Qrels) -> Qrels:
+    """Return judgements with -1 for every lower grade: trec_eval counts all of them alike, and crashes on those."""
+    if min(min(judged.values(), default=0) for judged in qrels.values()) >= -1:
+        return qrels
+    return {query: {doc: max(grade, -1) for doc, grade in judged.items()} for query, judged in qrels.items()}
 
 
 def means(per_query: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -144,3 +144,13 @@ def test_an_unknown_measure_names_the_nearest(name, words):
     with pytest.raises(UserError) as caught:
         canonical(name)
     assert words in str(caught.value)
+
+
+def test_grades_below_minus_one_count_as_not_relevant_and_crash_nothing():
+    """trec_eval alone ends the process on these, such as -2, which ClueWeb has for spam."""
+    low = {f"q{i}": {"d0": -2, "d1": -50, "d2": i % 3, "d3": 1} for i in range(200)}
+    none = {query: {doc: max(grade, 0) for doc, grade in judged.items()} for query, judged in low.items()}
+    run = {query: [("d1", 3.0), ("d3", 2.0), ("d2", 1.0), ("d0", 0.5)] for query in low}
+    for _ in range(20):
+        found = evaluate(run, low, ["nDCG@10", "AP", "RR@10", "P@3", "R@3"])
+    assert found.per_query == evaluate(run, none, ["nDCG@10", "AP", "RR@10", "P@3", "R@3"]).per_query
