@@ -92,7 +92,9 @@ def _try(node: TrainedStage, workspace: Workspace, teachers: "dict[str, Ranker]"
         if teacher is not None:
             teacher.eval()
         if f"saved {_start(node).key}" not in workspace.tried and isinstance(node.reader, Reader):
-            _save(node, student, tokens, workspace)
+            path, root = workspace.value(node.tokenizer), workspace.root
+            # In the main process alone, as at the stage's end: transformers writes a configuration nowhere else.
+            workspace.processes.on_main(lambda: _save(node, student, tokens, path, root))
             workspace.tried.add(f"saved {_start(node).key}")
 
 
@@ -135,7 +137,7 @@ def _examples(node: TrainedStage, ways: int) -> "TrainingSet":
     return TrainingSet(queries, passages, labels, targets if node.scored_ahead else None)
 
 
-def _save(node: TrainedStage, student: "Ranker", tokens: Any, workspace: Workspace) -> None:
+def _save(node: TrainedStage, student: "Ranker", tokens: Any, tokenizer_folder: Path, root: Path) -> None:
     """Save and load a student as the stage's end would; raises UserError where its scores are not the same then."""
     import numpy as np
     import torch
@@ -145,9 +147,9 @@ def _save(node: TrainedStage, student: "Ranker", tokens: Any, workspace: Workspa
     from distilkit.pipeline.build_objective import save_student
 
     rows = np.arange(EXAMPLES)
-    workspace.root.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad(), tempfile.TemporaryDirectory(prefix=".tried.", dir=workspace.root) as folder:
-        path, tokenizer = Path(folder) / "model", load_tokenizer(workspace.value(node.tokenizer))
+    root.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad(), tempfile.TemporaryDirectory(prefix=".tried.", dir=root) as folder:
+        path, tokenizer = Path(folder) / "model", load_tokenizer(tokenizer_folder)
         save_student(student, path, tokenizer, node.data.settings, node.stage.name, node.tokenizer.prefixes)
         batch = batch_of(tokens.batch(rows, rows))
         before = student.eval().score(batch)
