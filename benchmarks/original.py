@@ -101,7 +101,7 @@ def mean_squared_errors(student: Sequence[Tensor], teacher: Sequence[Tensor], re
 def internals(cat: BertCat, batch: TokenBatch) -> Internals:
     """Return a cross-encoder's logits, every map of scores before the softmax and every state."""
     with _attending(cat.config) as maps:
-        outputs = cat.model(**encoder_inputs(cat.config, batch), output_hidden_states=True)
+        outputs = cat.model(**encoder_inputs(cat.model, batch), output_hidden_states=True)
     return Internals(outputs.logits, tuple(maps), tuple(outputs.hidden_states))
 
 

@@ -50,8 +50,8 @@ class Whole:
     @property
     def share(self) -> float:
         """How much of the run's time is over, from 0 to 1."""
-        left = self.seconds_left
-        return 0.0 if left is None else self.seconds_spent / max(self.seconds_spent + left, 1e-9)
+        left, spent = self.seconds_left, self.seconds_spent  # read once: the clock goes on between two readings
+        return 0.0 if left is None else spent / max(spent + left, 1e-9)
 
     def figures(self) -> str:
         """Return share and rest for people, empty where they are not known."""

@@ -180,6 +180,9 @@ class Two(OneProcess):
     count = 2
     rank = 0
 
+    def require_together(self, problem: str) -> None:
+        """Return at once: the other process, which is this one too, fails alike."""
+
 
 def test_files_beside_the_collection_are_told_by_their_content(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch

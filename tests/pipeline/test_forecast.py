@@ -95,6 +95,14 @@ def test_a_resumed_run_goes_on_with_what_was_spent_and_what_is_left() -> None:
     assert whole.figures() == "81%, about 72 s left"
 
 
+def test_the_share_is_whole_where_nothing_is_left_though_the_clock_goes_on() -> None:
+    times = iter(range(1, 100))
+    whole = Whole(lambda: float(next(times)))
+    whole.start(10.0)
+    whole.advance(10.0)
+    assert whole.share == 1.0
+
+
 def test_rates_are_kept_for_their_machine_and_others_go_by_multiply_accumulates(tmp_path: Path) -> None:
     path = tmp_path / "rates.json"
     rates = Rates.read(path, "here")

@@ -14,7 +14,7 @@ from cli_processes import started, wait_for
 
 from distilkit.errors import RunFailed, Stopped
 from distilkit.files import content_key
-from distilkit.manifest import fast_hash
+from distilkit.manifest import fast_hash, sealed
 from distilkit.pipeline.graph import FORMAT, Artifact, Node, walk
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.workspace import Workspace
@@ -83,7 +83,7 @@ def test_an_artifact_is_built_once_and_tells_what_it_is_made_of(tmp_path: Path) 
     assert workspace_of(tmp_path).value(Thing(CONTENT, never)) == "built"
     made_of = {"kind": "thing", "format": FORMAT, "of": "values", "number": 1}
     files = {"value.txt": [5, fast_hash(path / "value.txt")]}
-    assert workspace.facts(THING) == {"key": THING.key, "made_of": made_of, "found": 7, "files": files}
+    assert workspace.facts(THING) == sealed({"key": THING.key, "made_of": made_of, "found": 7, "files": files})
     assert content_key(made_of) == THING.key
     assert [found.name for found in (tmp_path / "thing").iterdir()] == [THING.key]
 
