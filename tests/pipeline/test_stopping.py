@@ -30,6 +30,14 @@ students = ["bert_cat:L2_H16:first_layers"]
 """
 
 
+@pytest.fixture
+def hears_of_its_terminal() -> Iterator[None]:
+    """Take SIGHUP as usual, also where the tests run under nohup, which has them ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 class Gone:
     """A terminal that was closed: nothing can be written to it."""
 
@@ -54,6 +62,7 @@ class Gone:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.usefixtures("hears_of_its_terminal")
 def test_a_closed_terminal_asks_to_stop_as_sigterm_does(numbers: list[int], at_once: bool, closed: bool) -> None:
     console = Console(file=Gone() if closed else None, force_terminal=closed, quiet=not closed)  # type: ignore[arg-type]
     reporter = Reporter(console=console)
