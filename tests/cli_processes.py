@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import resource
+import signal
 import socket
 import sys
 import time
@@ -98,6 +99,7 @@ def run_cli(arguments: list[str], largest_file: int | None = None) -> None:
     """Be the command `distilkit ARGUMENTS`, with every file limited to a number of bytes."""
     from distilkit.cli import main
 
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the tests ignore it, and so would their processes
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
     sys.argv = ["distilkit", *arguments]

@@ -6,7 +6,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilkit.errors import UserError
+from safetensors import SafetensorError
+
+from distilkit.errors import RunFailed, Stopped, UserError, is_out_of_memory, out_of_memory
 from distilkit.files import content_key
 from distilkit.pipeline.graph import Artifact
 from distilkit.pipeline.tokens import Reader
@@ -27,7 +29,8 @@ def try_first_steps(stages: Iterable[TrainedStage], workspace: Workspace) -> Non
     """Take the first step of every stage that is not trained yet, and save and load what it would leave.
 
     Models, tokenizers, losses and texts are the run's own; stages that differ in sizes and rates alone are tried once.
-    Raises UserError for a stage that cannot be trained, or whose student could not be saved.
+    Raises UserError for a stage that cannot be trained, or whose student could not be saved, and RunFailed where that
+    is the machine's fault: a full disk, or too little memory.
     """
     teachers: dict[str, Ranker] = {}
     for stage in stages:
@@ -38,14 +41,28 @@ def try_first_steps(stages: Iterable[TrainedStage], workspace: Workspace) -> Non
             continue
         try:
             _try(stage, workspace, teachers)
-        except UserError:
+        except (UserError, RunFailed, Stopped):
             raise
         except Exception as error:  # whatever a model, a loss or a plug-in raises
+            if is_out_of_memory(error):
+                raise RunFailed(out_of_memory(error)) from error
             reason = (str(error).strip().splitlines() or [""])[0]
+            if _system_refuses(error):
+                raise RunFailed(
+                    f"the first step of the stage {stage.stage.name} cannot be tried: {reason}; nothing that was "
+                    "finished is lost: go on with --resume auto"
+                ) from error
             raise UserError(
                 f"the first step of the stage {stage.stage.name} fails: {type(error).__name__}: {reason}"
             ) from error
         workspace.tried.add(key)
+
+
+def _system_refuses(error: Exception) -> bool:
+    """Tell whether the system refused to read or write a file; an OSError of transformers' own has no number."""
+    return (isinstance(error, OSError) and error.errno is not None) or (
+        isinstance(error, SafetensorError) and "I/O error" in str(error)
+    )
 
 
 def _key(stage: TrainedStage) -> str:

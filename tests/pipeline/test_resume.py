@@ -184,6 +184,13 @@ def leftovers(runs: Path) -> list[str]:
     return names + unfinished
 
 
+def run_untried(arguments: list[str], largest_file: int) -> None:
+    """Be the command without the trial of the first steps, which saves a model as large as the finished one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("distilkit.pipeline.checks.try_first_steps", lambda *_: None)
+        run_cli(arguments, largest_file)
+
+
 @pytest.mark.parametrize("what", ["checkpoint", "best", "model"])
 def test_a_full_disk_ends_the_run_and_nothing_is_half_written(
     arguments: Arguments, whole: Path, tmp_path: Path, what: str
@@ -200,7 +207,8 @@ def test_a_full_disk_ends_the_run_and_nothing_is_half_written(
         "best": sizes(whole)["checkpoint"] - 1000,
         "model": sizes(whole)["model"] - 1000,
     }[what]
-    code, said = distilkit(arguments(runs, **changes), runs / "said", largest_file=largest)
+    with started(run_untried, arguments(runs, **changes), largest, folder=runs / "said") as process:
+        code, said = process.wait(), process.stderr
     assert code == 1, said
     assert "Traceback" not in said
     last = said.splitlines()[-1]
@@ -213,6 +221,20 @@ def test_a_full_disk_ends_the_run_and_nothing_is_half_written(
     code, said = distilkit(arguments(runs, "--resume", "auto", **changes), runs / "said")
     assert code == 0, said
     assert weights(runs) == weights(whole)
+
+
+def test_a_full_disk_in_the_trial_of_a_first_step_is_no_wrong_input(
+    arguments: Arguments, whole: Path, tmp_path: Path
+) -> None:
+    runs = prepared(whole, tmp_path, "distil")
+    code, said = distilkit(arguments(runs), runs / "said", largest_file=sizes(whole)["model"] - 1000)
+    assert code == 1, said
+    last = said.splitlines()[-1]
+    assert last.startswith("distilkit: the first step of the stage distil cannot be tried: ")
+    assert "File too large" in last
+    assert last.endswith("go on with --resume auto")
+    assert leftovers(runs) == []
+    assert not (runs / "tiny").exists()
 
 
 def test_a_full_disk_after_a_checkpoint_costs_the_steps_since(
