@@ -127,7 +127,7 @@ def test_identity_is_of_content(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": "one"}\n[1]\n', r"a\.jsonl:2: expected a JSON object with 'text', got list"),
         ("a.jsonl", b'{"txet": "one"}\n', r"a\.jsonl:1: the field 'text' is missing; did you mean 'txet'"),
         ("a.jsonl", b'{"text": null}\n', r"a\.jsonl:1: expected 'text' to hold a text, got nothing"),
-        ("a.jsonl", b'{"text": "\\ud800"}\n', r"a\.jsonl:1: 'text' is not valid Unicode"),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', r"a\.jsonl:1: broken JSON \(not valid Unicode \(half of a surrogate"),
         ("a.txt", b"one\n\xff\xfe\n", r"a\.txt: not UTF-8 text, near line"),
         ("a.gz", b"no gzip", r"a\.gz: cannot be read after line 0"),
         ("a.txt", b" \n\n", r"a\.txt holds no text"),

@@ -233,6 +233,6 @@ def test_a_byte_order_mark_is_no_content(folder):
 
 
 def test_an_unknown_source_is_refused_with_the_nearest_name():
-    assert list(SOURCES) == ["beir", "huggingface", "ir_datasets", "msmarco", "pydocs"]
+    assert list(SOURCES) == ["beir", "collection", "huggingface", "ir_datasets", "msmarco", "pydocs"]
     with pytest.raises(UserError, match="no data source is called 'biir'; did you mean 'beir'"):
         SOURCES["biir"]

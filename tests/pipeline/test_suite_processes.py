@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from cli_processes import distilkit, events, run_cli, started, wait_for
 
+from distilkit.manifest import SEAL, write_manifest
+
 MATRIX = """
 [matrix]
 strategies = ["fine_tune", "standard_kd", "simplified_tinybert"]
@@ -99,13 +101,15 @@ def test_jobs_work_side_by_side(suite_recipe: Path, whole: Path, tmp_path: Path)
 def test_a_run_that_fails_does_not_keep_the_others_from_being_trained(
     suite_recipe: Path, whole: Path, tmp_path: Path
 ) -> None:
-    # The artifacts of the whole suite, one of them broken: the run that needs it fails when it reads it.
+    # The artifacts of the whole suite, one of them broken and its manifest as if it had been written so, since one that
+    # its manifest tells to be damaged is made again: the run that needs it fails when it reads it.
     shutil.copytree(whole / ".artifacts", tmp_path / ".artifacts")
     shutil.rmtree(tmp_path / ".artifacts" / "ranking")  # so that every student is read again
     for manifest in (tmp_path / ".artifacts" / "stage").glob("*/manifest.json"):
-        made = json.loads(manifest.read_text())["made_of"]
-        if made["stage"]["name"] == "prediction":
+        record = json.loads(manifest.read_text())
+        if record["made_of"]["stage"]["name"] == "prediction":
             (manifest.parent / "model" / "model.safetensors").write_bytes(b"broken")
+            write_manifest(manifest.parent, {name: record[name] for name in record if name not in ("files", SEAL)})
     code, said = distilkit(words(suite_recipe, tmp_path), tmp_path / "said")
     assert code == 1, said
     assert "Traceback" not in said
