@@ -89,7 +89,7 @@ def test_it_shows_itself_and_is_saved_in_every_format(tmp_path: Path) -> None:
     for suffix, sign in {
         "html": "<html",
         "md": "|",
-        "tex": "\\documentclass",
+        "tex": "\\toprule",
         "json": '"comparisons"',
         "csv": ",",
         "txt": "poor",

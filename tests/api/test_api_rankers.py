@@ -34,8 +34,10 @@ def test_scores_do_not_depend_on_what_else_is_scored_and_keep_the_order_given(mo
     assert together.shape == (3,)
     assert together.dtype == np.float64
     alone = np.concatenate([ranker.score([pair]) for pair in PAIRS])
-    np.testing.assert_allclose(together, alone, atol=1e-5)
-    np.testing.assert_allclose(ranker.score(PAIRS[0][0], [PAIRS[0][1], PAIRS[2][1]]), together[[0, 2]], atol=1e-5)
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        ranker.score(PAIRS[0][0], [PAIRS[0][1], PAIRS[2][1]]), together[[0, 2]], rtol=1e-5, atol=1e-5
+    )
     assert len({*together.round(6)}) == 3
 
 
