@@ -106,7 +106,7 @@ def test_equivalence_is_tested_on_demand(compare: Cli) -> None:
     result = json.loads(compare("--equivalence", "--non-inferiority", "0.5", "--json"))
     assert {type(one["equivalent"]) for one in result["comparisons"]} == {bool}
     assert "equivalent" not in json.loads(compare("--json"))["comparisons"][0]
-    assert "equivalent within 50%" in compare("--equivalence", "--non-inferiority", "0.5")
+    assert "equivalent (±50 %)" in compare("--equivalence", "--non-inferiority", "0.5")
 
 
 def test_seeds_are_drawn_on_demand(compare: Cli) -> None:
@@ -143,7 +143,7 @@ def test_the_page_and_the_paper(compare: Cli, tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
     assert "Effectiveness and cost" in page
-    assert compare("--format", "latex", "--tables", "cost").count(r"\begin{table*}") == 3
+    assert compare("--format", "latex", "--tables", "cost").count(r"\begin{table*}") == 4
 
 
 @pytest.mark.parametrize("format_", ["text", "markdown", "json", "csv"])

@@ -61,8 +61,8 @@ def test_weights_are_stored_once_and_what_people_edit_is_the_runs_own(finished: 
 def test_a_run_ends_in_its_table(finished: Any) -> None:
     text = finished.outcome.out
     assert text.startswith("tiny on tiny, query set test\n")
-    for name in ("bm25", "teacher", "tiny-label_only", "tiny"):
-        assert any(line.split()[:1] == [name] for line in text.splitlines())
+    for name in ("BM25", "teacher", "tiny · label-only", "tiny"):
+        assert any(line.startswith(f"{name}  ") for line in text.splitlines()), name
     assert text.rstrip().endswith(f"Run folder: {finished.run}")
     # What is said on the way goes to the other stream, one plain line after the other.
     said = finished.outcome.err
@@ -76,7 +76,7 @@ def test_the_record_of_a_run(finished: Any, tiny_recipe: Path) -> None:
     record = read(finished.run / "run.json")
     assert set(record) == {
         "name", "strategy", "student", "seed", "twin", "twin_of", "overrides", "recipe", "resolved", "data", "argv",
-        "created", "versions", "git", "host", "boot_id", "precision", "content", "hash",
+        "created", "versions", "git", "host", "boot_id", "precision", "content", "plugins", "hash",
     }  # fmt: skip
     expected = {"name": "tiny", "strategy": "simplified_tinybert", "student": "bert_cat:L2_H16", "seed": 1}
     assert {key: record[key] for key in expected} == expected

@@ -56,8 +56,8 @@ def finished_runs(runs):
         own = {**student, "training_seconds": times, "teacher_seconds": 60.0}
         own["ms_per_query"] = {"p50": 10.0 if name == "other" else 20.0}
         if name != "s-label_only":
-            times = [10.0, 11.0, 9.0] if name == "other" else [20.0, 25.0, 18.0]
-            own["latency"] = {"own_ms": times, "beside_ms": [300.0, 330.0, 288.0]}
+            rounds = [10.0, 11.0, 9.0] if name == "other" else [20.0, 25.0, 18.0]
+            own["latency"] = {"own_ms": rounds, "beside_ms": [300.0, 330.0, 288.0]}
         home = runs / name / "eval" / "test"
         write_place(home, ranked(skill, name), **own)
         write_qrels(home / "qrels.tsv", QRELS)
