@@ -118,7 +118,8 @@ def _made_of(pipeline: Pipeline, one: EvaluationSet, rankings: Sequence[str]) ->
 def _is_whole(folder: Path, made_of: dict[str, Any], workspace: Workspace) -> bool:
     """Return whether results are there, whole and made of this; what is not whole is named."""
     found = damage(folder)
-    if found is not None and folder.exists():
+    # The folder of references is there before the results beside it.
+    if found is not None and folder.exists() and any(path.is_file() for path in folder.iterdir()):
         workspace.progress.say(f"{folder} is not whole: {found}; it is made again")
     return found is None and is_made_of(folder, made_of)
 

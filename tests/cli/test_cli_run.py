@@ -374,3 +374,7 @@ def test_a_query_without_candidates_scores_nothing(
             values = {row["query_id"]: row for row in csv.DictReader(file)}
         assert (values["stray"]["RR@10"], values["stray"]["nDCG@10"]) == ("0.0", "0.0")
         assert "stray" not in (folder / "run.trec").read_text()
+
+
+def test_a_run_that_nothing_disturbed_speaks_of_no_damage(finished: Any) -> None:
+    assert "not whole" not in finished.outcome.err
