@@ -85,12 +85,12 @@ def _table(qrels: Qrels) -> Iterator[str]:
 
 
 def _is_word(name: str) -> bool:
-    return name.split() == [name]
+    return name.split() == [name] and "\0" not in name
 
 
 def _id(name: str) -> str:
     if not _is_word(name):
-        raise UserError(f"the id {name!r} is empty or holds a blank, which a TREC run cannot write")
+        raise UserError(f"the id {name!r} is empty or holds a blank or a null character, which a TREC run cannot write")
     return name
 
 

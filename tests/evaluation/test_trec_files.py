@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from distilkit.errors import RunFailed, UserError
 from distilkit.evaluation.trec import read_qrels, read_run, write_qrels, write_run
 
-ids = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff"), min_size=1, max_size=8).filter(
+ids = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff\0"), min_size=1, max_size=8).filter(
     lambda text: text.split() == [text]
 )
 scores = st.floats(allow_nan=False, allow_infinity=False)

@@ -277,13 +277,13 @@ def _first_bias(ranker: BertCat) -> dict[str, float]:
     return {"nDCG@10": float(next(p for p in ranker.parameters() if p.ndim == 1).detach().abs().sum())}
 
 
-def test_only_the_last_checkpoint_is_kept(tmp_path: Path) -> None:
+def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     trainer = trainer_of(stage_of(FINE_TUNE, max_steps=7, save_steps=2), tmp_path)
     trainer.train()
     assert list(recorder(trainer).of("checkpoint")) == [2, 4, 6]
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-6"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-6"]
     found = sorted(path.name for path in (tmp_path / "checkpoint-6").iterdir())
-    assert found == ["optimizer.safetensors", "trainer_state.json", "weights.safetensors"]
+    assert found == ["manifest.json", "optimizer.safetensors", "trainer_state.json", "weights.safetensors"]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint(tmp_path: Path) -> None:

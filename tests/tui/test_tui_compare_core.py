@@ -69,7 +69,7 @@ def test_a_margin_changed_live_gives_what_asking_anew_gives(equivalence: bool, r
 def test_questions_go_round() -> None:
     question = Question(margin=0.0)
     assert question.wider(-1).margin == 0.0
-    assert question.wider(3).margin == 0.015
+    assert question.wider(3).margin == 0.03
     assert question.wider(1000).margin == 0.5
     for _ in CORRECTIONS:
         question = question.next_correction()
