@@ -262,7 +262,8 @@ def test_a_recipe_for_msmarco_trains(
     assert all(further in outcome.out for further in recipe.evaluate.sets)
     for baseline in recipe.report.baselines:
         name, letter = baseline.rsplit(":", 1)
-        assert f"{letter}/{letter.lower()} {name}" in " ".join(outcome.out.split()), baseline
+        shown = "BM25" if name == "bm25" else name
+        assert f"{letter} ({shown})" in " ".join(outcome.out.split()), (baseline, outcome.out)
 
 
 def use(hub: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

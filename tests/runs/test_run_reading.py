@@ -128,7 +128,7 @@ def test_a_students_events_are_none_of_its_teachers_nor_of_other_grid_points(
     run = StoredRun(runs / "one")
     run.folder.events.write_text("".join(trained(*one) for one in written))
     if chosen:
-        write(run.folder.grid, {"chosen": chosen})
+        write(run.folder.grid, {"chosen": chosen, "measure": "nDCG@10", "tried": []})
     for kind in ("train", "validation", "curve"):
         assert [event.key for event in run.student_events(stages, kind)] == keys
 
