@@ -1,6 +1,7 @@
 """The stages that strategies come to: which losses, in which order, against whom; and how they are shown."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -135,7 +136,9 @@ def test_a_strategy_is_explained_with_its_stages(cli: Callable[..., Any], key: s
         assert any(line.startswith(word) for line in lines), word
     (row,) = listing(key)
     assert row["stages"] == [stage.name for stage in STRATEGIES[key]().stages(TrainSettings(), 1)]
-    keys = [line.split()[0] for line in lines[lines.index("Keys of [strategy]") + 1 :]]
+    # Below each key stands its help, which is indented further.
+    below = lines[lines.index("Keys of [strategy]") + 1 :]
+    keys = [found[1] for line in below if (found := re.match(r"  (\S+) = ", line))]
     assert keys == list(row["parameters"])
 
 
