@@ -139,8 +139,9 @@ def no_corpus(beir: Path) -> str:
 
 def unknown_passage(beir: Path) -> str:
     path = beir / "qrels/test.tsv"
-    path.write_text(path.read_text() + "q26\td99\t1\n")
-    return f"{path}:10: the passage id 'd99' is unknown; expected one of the corpus"
+    # A few that the corpus lacks count as never found; where most are unknown, these are judgements of another corpus.
+    path.write_text(path.read_text() + "".join(f"q26\tx{number}\t1\n" for number in range(99)))
+    return "x0"
 
 
 def unknown_query(beir: Path) -> str:
