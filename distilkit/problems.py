@@ -1,6 +1,7 @@
 """Sentences for what pydantic finds wrong, in the words of a recipe's author."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -73,10 +74,15 @@ def to_toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}={to_toml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(key)}={to_toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str):
         # JSON's escapes are TOML's, but TOML wants this one character escaped too.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(to_toml(item) for item in value) + "]"
     return repr(value) if isinstance(value, (int, float)) else str(value)
+
+
+def _key(name: str) -> str:
+    """Return a key as TOML writes it: a dot in it would else begin a table."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else to_toml(name)

@@ -46,12 +46,13 @@ class LoadedRanker:
         device: where it computes
     """
 
-    def __init__(self, opened: OpenRanker, *, batch_size: int = 64, bf16: bool | str = False) -> None:
+    def __init__(
+        self, opened: OpenRanker, *, batch_size: int = 64, bf16: bool | str = False, device: str | None = None
+    ) -> None:
         self._opened = opened
         self._batch_size = batch_size
         self._bf16 = bf16
-        self._group = OneProcess()
-        self.to(self._group.device)
+        self.to(device or OneProcess().device)
 
     @property
     def module(self) -> Ranker:
@@ -240,12 +241,12 @@ def load(
         'bert_dot'
     """
     opened = open_ranker(fspath(reference), architecture, runs_dir=Path(runs_dir))
-    ranker = LoadedRanker(
+    return LoadedRanker(
         opened.with_lengths(query_length, document_length, max_length).with_prefixes(query_prefix, document_prefix),
         batch_size=batch_size,
         bf16=bf16,
+        device=device,
     )
-    return ranker if device is None else ranker.to(device)
 
 
 def _pairs(pairs: str | Sequence[tuple[str, str]], passages: Sequence[str] | None) -> list[tuple[str, str]]:

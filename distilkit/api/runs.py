@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilkit.errors import UserError
+from distilkit.problems import to_toml
 from distilkit.run_folders.listing import find_runs, locate
 from distilkit.run_folders.read import StoredRun, suite_members
 from distilkit.run_folders.record import Cost
@@ -265,16 +266,12 @@ def plan(
 
 def runs(runs_dir: str | PathLike[str] = "runs") -> list[Run]:
     """Return the runs below a folder, those of suites and label-only twins included, by name."""
-    return [Run(one) for one in _folders(Path(runs_dir))]
+    return [Run(one.path) for one in find_runs(Path(runs_dir))]
 
 
 def open_run(name: str, runs_dir: str | PathLike[str] = "runs") -> Run:
     """Return a run by its name or folder; raises UserError, with the nearest name, where there is none."""
     return Run(locate(name, Path(runs_dir)).path)
-
-
-def _folders(runs_dir: Path) -> list[Path]:
-    return [one.path for one in find_runs(runs_dir)]
 
 
 def _request(
@@ -319,25 +316,21 @@ def _data_table(data: "str | PathLike[str] | Collection") -> dict[str, Any]:
 
 
 def _override(key: str, value: object) -> str:
-    return f"{key}={_toml(value)}"
+    return f"{key}={to_toml(_in_toml(value))}"
 
 
-def _toml(value: object) -> str:
-    """Return a value as TOML writes it on one line; raises UserError for one that TOML has not."""
+def _in_toml(value: object) -> object:
+    """Return a value in the types that TOML has; raises UserError for one that it has nothing for."""
     if value is None:
-        return '"none"'
+        return "none"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_toml(str(key))} = {_toml(item)}" for key, item in value.items()) + "}"
+        return {str(key): _in_toml(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, bool | int | float | str | PathLike):
-        import json
-
-        return (
-            repr(value)
-            if isinstance(value, float)
-            else json.dumps(fspath(value) if isinstance(value, PathLike) else value)
-        )
+        return [_in_toml(item) for item in value]
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, PathLike):
+        return fspath(value)
     raise UserError(
         f"set: {value!r} is no value of a recipe; expected a text, a number, true or false, a list or a table"
     )

@@ -31,10 +31,9 @@ from distilkit.models.load import (
     require_known,
     require_whole,
 )
-from distilkit.models.macs import SideMacs
 from distilkit.models.options import Options, PairOptions
+from distilkit.models.pair_ranker import PairRanker
 from distilkit.models.published_cat import is_papers_cat, papers_classifier
-from distilkit.models.ranker import Ranker
 from distilkit.models.references import local_folder
 from distilkit.models.save import Card
 from distilkit.models.shape import Shape, reshaped, set_dropout
@@ -76,7 +75,7 @@ class Internals:
     states: tuple[Tensor, ...] = ()
 
 
-class BertCat(Ranker):
+class BertCat(PairRanker):
     """A cross-encoder around any encoder of transformers with a sequence classification head of one or two labels.
 
     The score of a pair is the raw logit of a head with one label, and the log-odds z1 - z0 of one with two.
@@ -181,19 +180,6 @@ class BertCat(Ranker):
         if pooled is None or not isinstance(classifier, nn.Linear):
             raise UserError(f"the head 'relu' is for BERT models, not for {self.config.model_type}")
         return cast(Tensor, classifier(torch.relu(pooled)))
-
-    def side_macs(self, query_length: int, document_length: int) -> SideMacs:
-        """Return what a pair costs: nothing is computed before query and document are known."""
-        return SideMacs(0, 0, self.macs(query_length + document_length))
-
-    def pair_macs(self, tokens: Any) -> int:
-        """Return the multiply-accumulates of the longest pair that `tokens` makes."""
-        return self.macs(tokens.max_length)
-
-    @property
-    def interaction(self) -> str:
-        """All layers read both."""
-        return f"all {self.num_layers} layers"
 
     @classmethod
     def begin(cls, origin: "Origin", options: Options | None) -> Self:

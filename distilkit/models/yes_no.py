@@ -26,9 +26,8 @@ from distilkit.models.attention import use_our_attention
 from distilkit.models.batch import TokenBatch
 from distilkit.models.checkpoint import LOCAL, Checkpoint, first_line
 from distilkit.models.load import LOADING_ERRORS, drawn_weights, from_folder, load_tokenizer
-from distilkit.models.macs import SideMacs
 from distilkit.models.options import Options
-from distilkit.models.ranker import Ranker
+from distilkit.models.pair_ranker import PairRanker
 from distilkit.models.silence import silent
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ class YesNoOptions(Options):
                 )
 
 
-class YesNo(Ranker):
+class YesNo(PairRanker):
     """A language model as a cross-encoder: score = z_yes - z_no, the logits of two words after a question.
 
     Of a decoder they are those of the next token (Qwen3-Reranker); of a model with an encoder those of the decoder's
@@ -201,19 +200,6 @@ class YesNo(Ranker):
             self.model(input_ids=ids, use_cache=True, logits_to_keep=1, **{_cache_name(self.model): cache})
             self._cached = key, cache
         return self._cached[1]
-
-    def side_macs(self, query_length: int, document_length: int) -> SideMacs:
-        """Return what a pair costs: nothing is computed before query and document are known."""
-        return SideMacs(0, 0, self.macs(query_length + document_length))
-
-    def pair_macs(self, tokens: Any) -> int:
-        """Return the multiply-accumulates of the longest pair that `tokens` makes."""
-        return self.macs(tokens.max_length)
-
-    @property
-    def interaction(self) -> str:
-        """All layers read both."""
-        return f"all {self.num_layers} layers"
 
     @classmethod
     def begin(cls, origin: "Origin", options: Options | None) -> Self:

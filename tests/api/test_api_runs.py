@@ -9,6 +9,7 @@ import pytest
 
 import distilkit
 from distilkit import UserError
+from distilkit.api.runs import _override
 
 NAMES = ("corpus", "queries")
 
@@ -150,3 +151,9 @@ def test_a_collection_in_memory_is_trained_on_as_its_folder_is(
     assert isinstance(found, distilkit.Run)
     assert found.measures == finished.measures
     assert found.per_query == finished.per_query
+
+
+def test_tables_keep_keys_with_dots_and_signs() -> None:
+    table = {"train.learning_rate": [1e-4, 2e-4], "a key": {"plain-key": Path("a/b")}, "none": None}
+    written = tomllib.loads(_override("grid", table))
+    assert written == {"grid": {"train.learning_rate": [1e-4, 2e-4], "a key": {"plain-key": "a/b"}, "none": "none"}}

@@ -7,8 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,9 @@ from tiny_rankers import save_tiny
 
 import distilkit
 from distilkit.cli import app
-from distilkit.data.sources import SOURCES
-from distilkit.models import STUDENTS
 from distilkit.recipe import load_with_source, shipped_recipes
 from distilkit.settings import Recipe
-from distilkit.strategies import STRATEGIES, TERMS
+from distilkit.strategies import STRATEGIES
 
 Cli = Callable[..., Any]
 
@@ -79,19 +76,6 @@ def workplace(
         shutil.copy(ranking, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def without_traces() -> Iterator[None]:
-    """Forget afterwards what a document registers."""
-    registries: tuple[Any, ...] = (STRATEGIES, TERMS, SOURCES, STUDENTS)
-    kept = [(registry, dict(registry._entries)) for registry in registries]
-    yield
-    for registry, entries in kept:
-        registry._entries.clear()
-        registry._entries.update(entries)
-    for name in [name for name in sys.modules if name.startswith("distilkit_plugin_")]:
-        del sys.modules[name]
 
 
 def with_commands() -> list[str]:

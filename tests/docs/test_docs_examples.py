@@ -1,17 +1,12 @@
 """The worked examples of the guide to one's own parts train a student each."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from documents import ROOT
-
-from distilkit.data.sources import SOURCES
-from distilkit.models import STUDENTS
-from distilkit.strategies import STRATEGIES, TERMS
 
 EXAMPLES = ROOT / "docs" / "examples"
 RECIPES = {
@@ -23,19 +18,6 @@ RECIPES = {
 }
 # What shows in a run that its example took part: a loss in its events, or a word in its resolved recipe.
 SIGNS = {"loss": "margin_mae", "strategy": "labels", "student": "mean_dot", "source": "plain_lines"}
-
-
-@pytest.fixture(autouse=True)
-def without_traces() -> Iterator[None]:
-    """Forget afterwards what an example registers."""
-    registries: tuple[Any, ...] = (STRATEGIES, TERMS, SOURCES, STUDENTS)
-    kept = [(registry, dict(registry._entries)) for registry in registries]
-    yield
-    for registry, entries in kept:
-        registry._entries.clear()
-        registry._entries.update(entries)
-    for name in [name for name in sys.modules if name.startswith("distilkit_plugin_")]:
-        del sys.modules[name]
 
 
 def test_every_example_has_a_recipe_here() -> None:
