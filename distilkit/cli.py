@@ -1,5 +1,6 @@
 """The command line: declares the verbs; torch and textual are imported by the command that needs them."""
 
+import atexit
 import inspect
 import io
 import os
@@ -47,6 +48,34 @@ VERBS: dict[type[Any], str] = {
 
 def main() -> None:
     """Run a verb; exit code 0 done, 1 the run failed, 2 the input is wrong, 130 stopped."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        _main()
+    else:
+        _main_of_a_group()
+
+
+def _main_of_a_group() -> None:
+    """Run a verb in a process of several that work together, which ends before the interpreter is taken down.
+
+    A thread of torch that still talks to the other processes then would ask for the interpreter, and abort.
+    """
+    code = 1
+    try:
+        _main()
+        code = 0
+    except SystemExit as done:
+        code = done.code if isinstance(done.code, int) else int(done.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def _main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character shows its number

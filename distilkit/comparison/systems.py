@@ -260,7 +260,10 @@ def _key_of_seeds(source: StoredSystem, system: System) -> str | None:
     queries = sorted(next(iter(system.per_query.values())))
     twin = source.kind == "twin" or record.twin_of is not None
     content = system.judgements, system.candidates
-    return content_key([twin, shared, queries, record.data.get("fingerprint"), *content])
+    try:
+        return content_key([twin, shared, queries, record.data.get("fingerprint"), *content])
+    except ValueError:  # a number that is not finite, which distilkit does not write
+        return None
 
 
 def _seed(source: StoredSystem) -> int | None:

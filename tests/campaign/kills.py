@@ -7,6 +7,9 @@ from random import Random
 from tests.campaign.command import Kill, run
 from tests.campaign.place import COMMANDS, Place, Wrong, left, require_same
 
+# What a folder of runs keeps under a name that begins with a dot: the artifacts, and a lock that is taken again.
+KEPT = {".artifacts", ".precision.json.lock"}
+
 
 def trial(place: Place, random: Random, folder: Path) -> str:
     """Kill a command once or more, let it finish, and compare; then clean up, which may change nothing of it."""
@@ -28,7 +31,7 @@ def trial(place: Place, random: Random, folder: Path) -> str:
         raise Wrong(f"{said}: then exit code {ended.code}: {ended.said[-300:]}")
     require_same(left(folder), expected)
     cleaned = run(["clean", "--yes", "--json", "--runs-dir", str(folder / "runs")], folder)
-    leftovers = [str(path) for path in (folder / "runs").rglob(".*") if path.name != ".artifacts"]
+    leftovers = [str(path) for path in (folder / "runs").rglob(".*") if path.name not in KEPT]
     if cleaned.code != 0 or leftovers:
         raise Wrong(f"{said}: cleaning left {leftovers[:3]}: {cleaned.said[-300:]}")
     require_same(left(folder), expected)

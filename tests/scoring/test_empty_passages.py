@@ -29,7 +29,18 @@ def folder(tiny_beir, tmp_path):
 def test_run_rerank_and_score_give_the_same_scores(folder, tiny_recipe, tiny_checkpoint, tmp_path, cli):
     candidates, lengths = folder / "candidates/x.test.trec", ["--max-length", 16]
     where = ["--data", folder, "--runs-dir", tmp_path / "runs"]
-    done = cli("rerank", tiny_checkpoint, *where, "--candidates", "x", "--output", tmp_path / "o.trec", *lengths)
+    done = cli(
+        "rerank",
+        tiny_checkpoint,
+        *where,
+        "--candidates",
+        "x",
+        "--bf16",
+        "false",
+        "--output",
+        tmp_path / "o.trec",
+        *lengths,
+    )
     assert done.code == 0, done.err
     assert SAID in done.err
     reranked = {query: dict(ranked) for query, ranked in read_run(tmp_path / "o.trec").items()}

@@ -173,7 +173,7 @@ def test_hostile_names_are_text(recorded: Path) -> None:
 
     async def steps(pilot: Pilot[Any]) -> None:
         app = app_of(pilot)
-        shown = await shows(pilot, "10 runs", "[red]b[/red]", "\\x1b[2J", "\\u202egnirts", "new\\nline", "…")
+        shown = await shows(pilot, "10 runs", "[red]b[red]", "\\x1b[2J", "\\u202egnirts", "new\\nline", "…")
         assert all(character.isprintable() or character == "\n" for character in shown)
         await pilot.press("2")
         for key in app.snapshot.entries:
@@ -212,7 +212,8 @@ def test_a_folder_that_cannot_be_written_is_still_shown(recorded: Path, monkeypa
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError(30, "Read-only file system")
 
-    for name in ("distilkit_tui.core.control.write_text", "distilkit.run_folders.state.is_held", "pathlib.Path.touch"):
+    writers = ("distilkit_tui.core.control.write_text", "distilkit.run_folders.folder.RunFolder._append")
+    for name in (*writers, "distilkit.run_folders.state.is_held"):
         monkeypatch.setattr(name, refuse)
 
     async def steps(pilot: Pilot[Any]) -> None:

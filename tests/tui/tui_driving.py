@@ -6,7 +6,6 @@ import shutil
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 RECORDED = Path(__file__).parent / "recorded"
 GOLDENS = Path(__file__).parent / "goldens"
 SECONDS = 500.0
+# How long a screen that is not the golden one has to stay as it is before it counts as what is shown.
+STILL = 20.0
 
 Steps = Callable[[Pilot[Any]], Awaitable[None]]
 
@@ -75,9 +76,11 @@ async def check(pilot: Pilot[Any], name: str) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text(app))
     golden = path.read_text()
-    with suppress(AssertionError):  # the difference says more
-        await until(pilot, lambda: text(app) == golden)
-    shown = text(app)
+    shown, since = text(app), time.monotonic()
+    while shown != golden and time.monotonic() - since < STILL:
+        await pilot.pause(0.02)
+        if (now := text(app)) != shown:
+            shown, since = now, time.monotonic()
     assert shown == golden, "\n".join(unified_diff(golden.splitlines(), shown.splitlines(), lineterm=""))
 
 

@@ -181,3 +181,17 @@ def test_the_record_of_a_suite(tmp_path: Path, suite: Any) -> None:
     (tmp_path / "suite.json").write_text(json.dumps(suite))
     with pytest.raises(UserError, match=r"suite\.json"):
         suite_report(tmp_path, "text")
+
+
+@pytest.mark.parametrize("odd", [float("inf"), float("nan")])
+def test_a_number_that_is_not_finite_in_the_record_stops_no_report(runs: Path, odd: float) -> None:
+    record = runs / "distilled" / "run.json"
+    before = record.read_bytes()
+    value = json.loads(before)
+    value["resolved"]["general_seed"] = odd
+    try:
+        record.write_text(json.dumps(value))
+        look_at_one(runs)
+        look_at_all(runs)
+    finally:
+        record.write_bytes(before)

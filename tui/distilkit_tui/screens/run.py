@@ -143,10 +143,12 @@ class RunScreen(RunActions):
         found += [f"test {entry.measure} {test:.4f}"] if test is not None else []
         if entry.live:
             held = memory(entry)
-            found += [f"memory {size(held['now'])} (peak {size(held['most'])})"] if held else []
+            if held:
+                now, most = size(held["now"]), size(held["most"])
+                found.append(f"memory {now}" if now == most else f"memory {now} (peak {most})")
+            found += [f"pid {entry.status.pid}"]
             silent = facts.silence(entry)
             found += [f"heartbeat {duration(silent)} ago"] if silent is not None else []
-            found += [f"pid {entry.status.pid}"]
         if entry.problem:
             found.append(entry.problem)
         return found

@@ -17,7 +17,7 @@ from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 COLUMNS = (
     Column("key", 28, grow=1),
-    Column("value", 20, grow=3),
+    Column("value", 18, grow=3),
     Column("set by", 7),
     Column("takes", 16, grow=1, rank=1),
 )
