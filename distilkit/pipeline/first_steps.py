@@ -1,7 +1,9 @@
 """Every stage's first step, tried on a tiny batch: what would end a run ends it before anything is trained."""
 
+import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,9 @@ from distilkit.pipeline.graph import Artifact
 from distilkit.pipeline.tokens import Reader
 from distilkit.pipeline.trained_stage import StartingStudent, TrainedStage
 from distilkit.pipeline.workspace import Workspace
+from distilkit.run_folders.artifacts import LOCK, TRIAL
+from distilkit.run_folders.lock import Lock
+from distilkit.run_folders.uses import turn
 
 if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
@@ -164,9 +169,8 @@ def _save(node: TrainedStage, student: "Ranker", tokens: Any, tokenizer_folder: 
     from distilkit.pipeline.build_objective import save_student
 
     rows = np.arange(EXAMPLES)
-    root.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad(), tempfile.TemporaryDirectory(prefix=".tried.", dir=root) as folder:
-        path, tokenizer = Path(folder) / "model", load_tokenizer(tokenizer_folder)
+    with torch.no_grad(), _folder_of_a_trial(root) as folder:
+        path, tokenizer = folder / "model", load_tokenizer(tokenizer_folder)
         save_student(student, path, tokenizer, node.data.settings, node.stage.name, node.tokenizer.prefixes)
         batch = batch_of(tokens.batch(rows, rows))
         before = student.eval().score(batch)
@@ -175,3 +179,17 @@ def _save(node: TrainedStage, student: "Ranker", tokens: Any, tokenizer_folder: 
     gap = float((before - after).abs().max())
     if gap > CLOSE * max(1.0, float(before.abs().max())):
         raise UserError(f"a student of this kind does not score alike after it is saved: the difference is {gap:.2g}")
+
+
+@contextmanager
+def _folder_of_a_trial(root: Path) -> Iterator[Path]:
+    """Yield a temporary folder among the artifacts, whose lock tells `distilkit clean` that it is used."""
+    with turn(root):
+        folder = Path(tempfile.mkdtemp(prefix=TRIAL, dir=root))
+        lock = Lock(folder / LOCK)
+        lock.acquire()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()

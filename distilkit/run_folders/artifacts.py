@@ -20,6 +20,9 @@ from distilkit.run_folders.uses import in_use, turn
 
 _KEY = re.compile(r"([0-9a-f]{64})")
 _UNFINISHED = re.compile(r"\.([0-9a-f]{64})\.[a-z0-9_]{8}|([0-9a-f]{64})\.damaged")
+TRIAL, LOCK = ".tried.", "lock"
+"""A folder in which a student is saved and loaded before it is trained begins so; its lock is in it."""
+_TRIAL = re.compile(re.escape(TRIAL) + r"[a-z0-9_]{8}")
 _TEMPORARY = re.compile(
     r"\.(?:(?:run|status|suite|artifacts|grid|curve|measures|cost|trainer_state|manifest)\.json|per_query\.csv|run\.trec"
     r"|qrels\.tsv|model|checkpoints|(?:stage|teacher)-[0-9a-f]{16}|checkpoint-\d+|deleted-[0-9a-f]{8})"
@@ -97,6 +100,8 @@ def take_inventory(runs_dir: Path, finished_too: bool = False) -> Inventory:
         for one in needed or ():
             needs.setdefault(one, []).append(name)
     artifacts, leftovers = [], list(_run_leftovers(runs_dir))
+    trials = (path for path in _folders(root) if _TRIAL.fullmatch(path.name))
+    leftovers += [Leftover(path, path / LOCK, taken(path)) for path in trials]
     for path in (path for kind in _folders(root) for path in _folders(kind)):
         if _KEY.fullmatch(path.name) and (path / MANIFEST).is_file():
             runs = tuple(needs.get(f"{path.parent.name}/{path.name}", ()))
@@ -140,7 +145,7 @@ def _put_aside(one: StoredArtifact | Leftover, used: set[str]) -> Path | None:
     if (isinstance(one, StoredArtifact) and one.name in used) or not own.acquire():
         return None
     try:
-        if _UNFINISHED.fullmatch(path.name) or _TEMPORARY.fullmatch(path.name):
+        if any(names.fullmatch(path.name) for names in (_UNFINISHED, _TEMPORARY, _TRIAL)):
             return path
         away = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         return path.replace(away)

@@ -109,6 +109,11 @@ class StoredRun:
         found = read_object_if_any(self.folder.grid)
         if found and not fits(found, _GRID):
             raise UserError(f"{self.folder.grid}: is no record of a grid; expected chosen, measure and tried")
+        searched = self.record.recipe.get("grid") and not self.record.twin_of
+        if searched and not found and self.status().state == "done":
+            raise UserError(
+                f"{self.folder.grid} is missing: the run has searched a grid; make it anew with --resume auto"
+            )
         return found
 
     def curve(self) -> JsonObject:

@@ -15,6 +15,8 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 # Casts cost something too.
 WORTH_IT = 1.2
+# A ratio that no other work on the machine explains, however much the times themselves differ.
+CLEAR = 2.0
 # On an idle machine the bests of two blocks differ by a few percent.
 STEADY = 1.5
 BLOCKS = 5
@@ -116,12 +118,12 @@ def judged(times: Sequence[tuple[float, float]]) -> AutoPrecision:
     if most <= WORTH_IT:
         return AutoPrecision("fp32", f"bfloat16 multiplies at most {most:.2g} times as fast as float32")
     steady = all(max(side) <= STEADY * min(side) for side in zip(*times, strict=True))
-    if least > WORTH_IT and steady:
+    if least > (WORTH_IT if steady else CLEAR):
         return AutoPrecision("bf16", f"bfloat16 multiplies at least {least:.2g} times as fast as float32")
     return AutoPrecision(
         "fp32",
-        f"measurements on a busy machine disagree whether bfloat16 multiplies {least:.2g} or {most:.2g} times as fast "
-        "as float32",
+        f"the measurements vary too much to be trusted, as on a busy machine: bfloat16 multiplied between {least:.2g} "
+        f"and {most:.2g} times as fast as float32",
     )
 
 

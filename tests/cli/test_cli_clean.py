@@ -131,6 +131,9 @@ def test_leftovers_of_the_killed_go_and_nothing_else(cli: Cli, runs: Path) -> No
     (runs / "tiny" / ".status.json.abcdefgh").write_text("{")
     (runs / "tiny" / "eval" / "test" / ".run.trec.abcdefgh").write_text("")
     shutil.copytree(runs / "tiny", runs / ".deleted-01234567")
+    trial = runs / ".artifacts" / ".tried.x0_y1z2a"
+    (trial / "model").mkdir(parents=True)
+    (trial / "lock").touch()
     (kind / "notes").mkdir()
     (runs / "tiny" / ".settings").write_text("mine")
     (runs / "elsewhere").mkdir()
@@ -143,6 +146,7 @@ def test_leftovers_of_the_killed_go_and_nothing_else(cli: Cli, runs: Path) -> No
         ".status.json.abcdefgh",
         ".run.trec.abcdefgh",
         ".deleted-01234567",
+        ".tried.x0_y1z2a",
     }
     assert not any(Path(one).exists() for one in found["removed"])
     assert names(runs) == before
@@ -152,11 +156,18 @@ def test_leftovers_of_the_killed_go_and_nothing_else(cli: Cli, runs: Path) -> No
     assert listed(cli, runs)["to_remove"] == []
 
 
+TRIED = ".tried.abcdefgh"
+
+
 def hold(runs: Path, name: str, build: str, run: str) -> None:
     """Use an artifact, build another and work on a run, until killed."""
     uses, locks = (
         Uses(runs / ".artifacts"),
-        [Lock(runs / ".artifacts" / f"{build}.lock"), Lock(runs / run / "run.lock")],
+        [
+            Lock(runs / ".artifacts" / f"{build}.lock"),
+            Lock(runs / ".artifacts" / TRIED / "lock"),
+            Lock(runs / run / "run.lock"),
+        ],
     )
     uses.state(name)
     assert all(lock.acquire() for lock in locks)
@@ -185,6 +196,7 @@ def test_what_a_live_process_uses_stays_until_it_is_dead(cli: Cli, busy: tuple[P
     assert names(runs) == {used}
     assert len(found["removed"]) == len(found["to_remove"]) - 1
     assert half.exists()
+    assert (runs / ".artifacts" / TRIED).exists()
     assert (runs / "tiny" / ".status.json.abcdefgh").exists()
     assert "1 kept, which a live process uses" in cli("clean", "--runs-dir", runs, "--yes").out
     process.signal(9)
@@ -192,6 +204,7 @@ def test_what_a_live_process_uses_stays_until_it_is_dead(cli: Cli, busy: tuple[P
     listed(cli, runs, "--yes")
     assert names(runs) == set()
     assert not half.exists()
+    assert not (runs / ".artifacts" / TRIED).exists()
     assert not (runs / "tiny" / ".status.json.abcdefgh").exists()
     assert [path.name for path in (runs / ".artifacts" / "in_use").iterdir()] == ["turn"]
 

@@ -29,6 +29,8 @@ def test_precision_of_a_device() -> None:
         # Each block speaks for bfloat16, yet they are too far apart to be believed.
         ([(2.0, 1.0), (6.0, 1.0), (2.0, 1.0)], "fp32"),
         ([(2.0, 1.0), (2.2, 1.1), (1.9, 1.0)], "bf16"),
+        # As far apart, yet all of them beyond what other work explains.
+        ([(3.3, 1.0), (6.6, 2.0), (3.8, 1.0)], "bf16"),
     ],
 )
 def test_bf16_is_taken_where_every_block_speaks_for_it(times: list[tuple[float, float]], expected: str) -> None:
