@@ -1,6 +1,7 @@
 """Whether a model scores here as it does in transformers: tried on a few texts when it is loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from distilkit.models.silence import silent
 
 # Tokens of the short texts, which are padded together; the long one is as long as positions allow, up to so many.
 SHORT, LIMIT = (5, 8, 11), 512
-# A long text costs no more multiply-accumulates than this: a second on one core.
+# A long text costs no more multiply-accumulates than this, a second on one core, or than the short ones do. A large model
+# reads it in its first layers alone: what depends on the length (positions, windows, masks) is the same in all.
 MOST_MACS = 2e10
 # Of the largest value, with 24 bits and with fewer.
 NOISE = {torch.float32: 1e-4, torch.float64: 1e-4}
@@ -54,15 +56,20 @@ def require_alike(model: PreTrainedModel, ours: Read, theirs: Read, where: objec
     if key in _tried:
         return
     config, refused = model.config, f"{where} is a {model.config.model_type}, which cannot be made a ranker"
-    short, long = _texts(config, SHORT), _texts(config, [_limit(model)])
+    length, layers = _limit(model)
+    short, long = _texts(config, SHORT), _texts(config, [length])
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            found = [*_rows(ours(_batch(short, config)), short), *_rows(ours(_batch(long, config)), long)]
+            found = _rows(ours(_batch(short, config)), short)
+            with _first_layers(model, layers):
+                found += _rows(ours(_batch(long, config)), long)
             with silent():
                 model.set_attn_implementation("eager")
-            expected = [row for text in (*short, *long) for row in _rows(theirs(_batch([text], config)), [text])]
+            expected = [row for text in short for row in _rows(theirs(_batch([text], config)), [text])]
+            with _first_layers(model, layers):
+                expected += _rows(theirs(_batch(long, config)), long)
     except UserError:
         raise
     except Exception as error:  # the code of any architecture there is
@@ -94,11 +101,51 @@ def reads_ahead(encoder: PreTrainedModel) -> bool:
     return not torch.equal(*states)
 
 
-def _limit(model: PreTrainedModel) -> int:
+def _limit(model: PreTrainedModel) -> tuple[int, int | None]:
+    """Return the tokens of the long text, and how many of the first layers read it; None for all of them."""
     tables = {one.weight for one in model.modules() if isinstance(one, nn.Embedding)}
-    weights = sum(one.numel() for one in model.parameters()) - sum(one.numel() for one in tables)
-    room = position_room(model)
-    return int(max(SHORT[-1], min(LIMIT, room or LIMIT, MOST_MACS / max(1, weights))))
+    weights = max(1, _size(model) - sum(one.numel() for one in tables))
+    most, stack = min(LIMIT, position_room(model) or LIMIT), _stack(model)
+    budget = max(MOST_MACS, sum(SHORT) * weights)
+    if most * weights <= budget or stack is None:
+        return int(max(SHORT[-1], min(most, budget / weights))), None
+    layers = getattr(*stack)
+    # As many as the cost allows, and at least one of each kind, such as those with a window.
+    kinds = [*(getattr(model.config, "layer_types", None) or [""])]
+    least, cost = 1 + max(kinds.index(kind) for kind in {*kinds}), max(1, _size(layers[0]))
+    count = max(least, min(len(layers), int(budget / (most * cost))))
+    return int(max(SHORT[-1], min(most, budget / (count * cost)))), count
+
+
+def _size(module: nn.Module) -> int:
+    return sum(one.numel() for one in module.parameters())
+
+
+def _stack(model: PreTrainedModel) -> tuple[nn.Module, str] | None:
+    """Return the module that holds a model's layers and the list's name; None where they are kept in another way."""
+    count = getattr(model.config, "num_hidden_layers", None)
+    if model.config.is_encoder_decoder:
+        return None
+    for module in model.base_model.modules():
+        for name, child in module.named_children():
+            # Funnel's list has a list in each place.
+            if isinstance(child, nn.ModuleList) and len(child) == count and not isinstance(child[0], nn.ModuleList):
+                return module, name
+    return None
+
+
+@contextmanager
+def _first_layers(model: PreTrainedModel, count: int | None) -> Iterator[None]:
+    """Leave a model its first layers alone inside the block."""
+    if count is None or (stack := _stack(model)) is None:
+        yield
+        return
+    layers = getattr(*stack)
+    setattr(*stack, layers[:count])
+    try:
+        yield
+    finally:
+        setattr(*stack, layers)
 
 
 def _texts(config: PretrainedConfig, lengths: Any) -> list[Tensor]:
