@@ -17,8 +17,8 @@ from distilkit.models.silence import silent
 
 # Tokens of the short texts, which are padded together; the long one is as long as positions allow, up to so many.
 SHORT, LIMIT = (5, 8, 11), 512
-# A long text costs no more multiply-accumulates than this, a second on one core, or than the short ones do. A large model
-# reads it in its first layers alone: what depends on the length (positions, windows, masks) is the same in all.
+# A long text costs no more multiply-accumulates than this, a second on one core, or than the short ones do. A large
+# model reads it in its first layers alone: what depends on the length (positions, windows, masks) is in all of them.
 MOST_MACS = 2e10
 # Of the largest value, with 24 bits and with fewer.
 NOISE = {torch.float32: 1e-4, torch.float64: 1e-4}

@@ -72,6 +72,6 @@ def test_a_large_model_reads_a_text_at_its_limit_in_its_first_layers(
     assert len(model.model.model.layers) == 12
     monkeypatch.setattr(agree, "_tried", set())
     attend_otherwise(100)
-    with pytest.raises(UserError, match="gemma is a gemma2, which cannot be made a ranker: .* differs by"):
+    with pytest.raises(UserError, match=r"gemma is a gemma2, which cannot be made a ranker: .* differs by"):
         agree.require_alike(model.model, model.logits, theirs, "gemma")
     assert len(model.model.model.layers) == 12

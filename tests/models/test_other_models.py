@@ -17,7 +17,6 @@ from peers import (
     sentencepiece,
     spread,
     wordpiece,
-    write_bert,
 )
 from sentence_transformers import CrossEncoder
 from torch.nn import Identity
