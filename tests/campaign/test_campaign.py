@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-KINDS = {"kills": 4, "power": 2, "damage": 4, "changed": 3, "fuzz": 1, "soak": 1}
+KINDS = {"kills": 3, "power": 2, "damage": 3, "changed": 3, "fuzz": 1, "soak": 1}
 
 
 def campaign(*words: str) -> subprocess.CompletedProcess[str]:

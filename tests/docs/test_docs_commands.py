@@ -19,6 +19,7 @@ from tiny_rankers import save_tiny
 
 import distilkit
 from distilkit.cli import app
+from distilkit.pipeline.suite import members
 from distilkit.recipe import load_with_source, shipped_recipes
 from distilkit.settings import Recipe
 from distilkit.strategies import STRATEGIES
@@ -176,6 +177,9 @@ def _plan(line: str, arguments: list[str], given: dict[str, Any], cli: Cli) -> N
     """Plan what a command would train; where models of the hub or data of others are needed, read its recipe."""
     overrides = list(given["set_"] or [])
     recipe = load_with_source(given["recipe"], overrides, trusted)[0]
+    if given["recipe"] in shipped_recipes() and all(one.startswith("matrix.") for one in overrides):
+        assert recipe.matrix is None or members(recipe)
+        return  # tests/recipes plans every recipe that is shipped
     if _reaches_out(recipe):
         return
     if recipe.data.source == "pydocs":

@@ -28,9 +28,11 @@ def name(path: Path) -> str:
     return str(path.relative_to(RECIPES).with_suffix(""))
 
 
-def slow(path: Path) -> Any:
-    """Mark the recipes that train many students."""
-    return pytest.param(path, marks=[pytest.mark.slow] if load_recipe(path).matrix else [])
+def slow(path: Path, most: int = 99) -> Any:
+    """Mark the recipes that train many students, those with more than `most` runs as thorough."""
+    recipe = load_recipe(path)
+    many = recipe.matrix is not None and len(members(recipe)) > most
+    return pytest.param(path, marks=[pytest.mark.slow] * (recipe.matrix is not None) + [pytest.mark.thorough] * many)
 
 
 def test_every_recipe_is_shipped() -> None:
@@ -234,7 +236,7 @@ def scaled_down(recipe: Recipe, msmarco: Path) -> list[str]:
     return [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
 
 
-@pytest.mark.parametrize("path", [slow(path) for path in MSMARCO], ids=[name(path) for path in MSMARCO])
+@pytest.mark.parametrize("path", [slow(path, most=12) for path in MSMARCO], ids=[name(path) for path in MSMARCO])
 def test_a_recipe_for_msmarco_trains(
     path: Path, cli: Cli, hub: dict[str, str], msmarco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
