@@ -15,6 +15,15 @@ def _toggle(value: object) -> object:
     return value
 
 
+def _names(value: object) -> object:
+    """Take a list of names for a tuple, and a name for itself."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return tuple(value)
+    if not isinstance(value, str | tuple | None):
+        raise ValueError("expected a name, or a list of names")
+    return value
+
+
 def _shape(text: str) -> str:
     if not re.fullmatch(r"L[1-9]\d*_H[1-9]\d*", text, re.ASCII):
         raise ValueError("expected layers and hidden size, such as 'L3_H384'")
@@ -62,6 +71,7 @@ TrackerNames = Annotated[
     tuple[Literal["tensorboard", "wandb", "mlflow", "trackio", "swanlab"], ...], Field(strict=False)
 ]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+NameOrNames = Annotated[str | tuple[str, ...] | None, BeforeValidator(_names)]
 Counts = Annotated[tuple[Count, ...], Field(strict=False)]
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
 Shape = Annotated[str, AfterValidator(_shape)]
@@ -127,6 +137,11 @@ class DataSettings(Section):
     """An id of ir_datasets, such as msmarco-passage, or a data set of the Hugging Face hub, such as BeIR/scifact."""
     splits: dict[str, str] = {}
     """Ids of ir_datasets, such as test = "msmarco-passage/trec-dl-2019/judged"; found by name where absent."""
+    queries: Literal["given", "sentences"] = "given"
+    """given: those that the source brings; sentences: titles and first sentences of passages too, as a makeshift where
+    there is no log of queries, to train on without labels."""
+    sentences: Count = 1000
+    """How many passages lend a title or sentence."""
     candidates: str | None = None
     """Read the first stage from `candidates/NAME.SPLIT.trec`; without it, or without the file, BM25 is computed.
     `scoreddocs` takes that of ir_datasets."""
@@ -160,15 +175,21 @@ class DataSettings(Section):
 class TrainSettings(Section):
     """`[train]` and `[teacher.train]`: examples, budget and optimiser of one training."""
 
+    labels: Literal["judgements", "none"] = "judgements"
+    """none: train on the teacher's scores of candidates alone, and validate by agreement with it."""
+    teacher_positives: Count = 1
+    """Without labels this many of a query's candidates, the best by the teacher, each stand first in a list, with
+    negatives drawn from those that it scores lower."""
     triples: str | None = None
     """A file of training triples (query, positive, negative; ids or texts); drawn from the judgements where absent."""
     train_queries: Count | None = None
     """Train on this many training queries, drawn by the stage's seed; all where absent."""
     negatives: Count = 3
     """Negatives drawn for each positive."""
-    negatives_from: str | None = None
+    negatives_from: NameOrNames = None
     """Whose candidates they are drawn from: bm25, a TREC run of the training queries, or a model (a bert_dot or colbert
-    searches, another re-ranks BM25's candidates); the collection's first stage where absent."""
+    searches, another re-ranks BM25's candidates); a list of them is fused by reciprocal rank; the collection's first
+    stage where absent."""
     negative_depth: Count = 50
     """They are drawn from this many first candidates, judged positives left out."""
     negative_range_min: Annotated[int, Field(ge=0)] = 0
@@ -224,12 +245,21 @@ class TrainSettings(Section):
     logging_steps: Count = 5
     """Write the loss terms to the events every so many steps."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _agreement(cls, table: object) -> object:
+        """Without labels checkpoints are chosen by agreement with the teacher, by default in the first ranks."""
+        if isinstance(table, dict) and table.get("labels") == "none":
+            return {"metric_for_best_model": "agreement_nDCG@10", **table}
+        return table
+
     def batch_size(self, processes: int) -> int:
         """Return the effective batch: the examples of an optimiser step over all processes and accumulated batches."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps * processes
 
     @model_validator(mode="after")
-    def _one_precision(self) -> "TrainSettings":
+    def _whole(self) -> "TrainSettings":
+        self._require_labels()
         if self.fp16 and self.bf16 is True:
             raise ValueError("fp16 and bf16 are both on; expected one of them")
         if self.negative_range_min >= self.negative_depth:
@@ -238,6 +268,23 @@ class TrainSettings(Section):
         if self.early_stopping_patience is not None and self.eval_steps is None:
             raise ValueError("early_stopping_patience is set without eval_steps; expected both or neither")
         return self
+
+    def _require_labels(self) -> None:
+        """Refuse keys that mean nothing without labels, and those that mean nothing with them."""
+        if self.labels == "judgements":
+            if self.teacher_positives > 1:
+                raise ValueError('teacher_positives is read without labels alone; expected labels = "none" beside it')
+            return
+        judged = ("negative_range_min", "negative_absolute_margin", "negative_relative_margin", "negative_max_score")
+        for key in ("triples", *judged):
+            if getattr(self, key) not in (None, 0):
+                raise ValueError(f'{key} is read with judged positives alone; expected none with labels = "none"')
+        if self.teacher_positives + self.negatives > self.negative_depth:
+            raise ValueError(
+                f"lists of 1 + {self.negatives} passages for the {self.teacher_positives} best of a query need "
+                f"{self.teacher_positives + self.negatives} candidates; expected a negative_depth of as many, not "
+                f"{self.negative_depth}"
+            )
 
 
 class TeacherSettings(Section):

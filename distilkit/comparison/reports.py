@@ -15,6 +15,7 @@ from distilkit.comparison.wording import NOTHING, visible
 from distilkit.errors import UserError
 from distilkit.run_folders.read import StoredRun, read_suite
 from distilkit.run_folders.record import JsonObject, as_table, number
+from distilkit.tables import table
 from distilkit.untrusted import fits
 
 ALONE = "no teacher"
@@ -35,17 +36,38 @@ def report(folder: Path, format_: str, screen: Screen | None = None) -> str:
     if format_ == "json":
         found = {name: result.to_json() for name, result in results.items()}
         whole = {"run": run.record.name, "choices": choices, "notes": _notes(run), "sets": found}
+        if agreed := run.agreement():
+            whole["agreement_with_the_teacher"] = agreed
         return json.dumps(whole, indent=2, ensure_ascii=False)
     parts = []
     for name, result in results.items():
         heading = visible(f"{run.record.name} on {run.record.data.get('name')}, query set {name}")
         parts.append(f"{heading}\n\n{render(result, format_, screen).rstrip()}")
+    if agreed := run.agreement():
+        parts.append(_agreement([(run.record.name, agreed)]))
     width = (screen or Screen()).width
     lines = [fill(visible(f"{system}: {text}"), width, subsequent_indent="  ") for system, text in choices.items()]
     if lines:
         parts.append("Chosen on the validation queries\n" + "\n".join(lines))
     parts += [*_of_collection(_notes(run), screen), *_of_recipe(run.record.resolved, screen)]
     return "\n\n".join([*parts, visible(f"Run folder: {run.path}")])
+
+
+def _agreement(found: list[tuple[str, JsonObject]]) -> str:
+    """Return the part of a report that says how far students without labels agree with their teacher."""
+    first = found[0][1]
+    names = list(first["measures"])
+    rows = [[visible(name), *(_figure(one["measures"].get(measure)) for measure in names)] for name, one in found]
+    heading = (
+        f"Agreement with the teacher on {first['queries']} validation queries without judgements, at depth "
+        f"{first['depth']}; no measure of effectiveness"
+    )
+    return f"{heading}\n\n{table(['', *names], rows)}"
+
+
+def _figure(value: object) -> str:
+    found = number(value)
+    return NOTHING if found is None else f"{found:.4f}"
 
 
 def _compare(run: StoredRun, eval_set: str) -> ComparisonResult:
@@ -89,8 +111,7 @@ def _choices(run: StoredRun) -> dict[str, str]:
 
 
 def _validation(point: JsonObject, measure: str) -> str:
-    value = number(point["validation"].get(measure))
-    return NOTHING if value is None else f"{value:.4f}"
+    return _figure(point["validation"].get(measure))
 
 
 def _values(values: JsonObject) -> str:
@@ -114,8 +135,10 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
         visible(f"{suite['name']}, student {student}") + f"\n\n{render(result, format_, screen).rstrip()}"
         for student, result in results.items()
     ]
-    runs = (StoredRun(folder.parent / run["name"]) for run in suite["runs"])
-    notes = dict.fromkeys(note for run in runs if run.exists() for note in _notes(run))
+    runs = [one for one in (StoredRun(folder.parent / run["name"]) for run in suite["runs"]) if one.exists()]
+    if agreed := [(one.path.name, found) for one in runs if (found := one.agreement())]:
+        parts.append(_agreement(agreed))
+    notes = dict.fromkeys(note for run in runs for note in _notes(run))
     parts += [*_of_collection([*notes], screen), *_of_recipe(suite["recipe"], screen)]
     return "\n\n".join([*parts, visible(f"Suite folder: {folder}")])
 

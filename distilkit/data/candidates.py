@@ -82,3 +82,21 @@ class Candidates:
         for query, passage, value in zip(queries, passages, values, strict=True):
             run.setdefault(query, []).append((passage, float(value)))
         return run
+
+
+def fused(members: Sequence[Candidates], depth: int, constant: int = 60) -> Candidates:
+    """Return the candidates of several first stages of the same queries, fused by reciprocal rank.
+
+    A passage's score is the sum of 1 / (constant + rank) over the members that have it; equal sums are in the order of
+    the collection's rows.
+    """
+    count = len(members[0].queries)
+    passages, scores = np.full((count, depth), -1, np.int64), np.zeros((count, depth))
+    for row in range(count):
+        found = np.concatenate([one.passages[row][one.passages[row] >= 0] for one in members])
+        gains = np.concatenate([1 / (constant + 1.0 + np.arange((one.passages[row] >= 0).sum())) for one in members])
+        distinct, places = np.unique(found, return_inverse=True)
+        sums = np.bincount(places, gains, len(distinct)) if len(distinct) else np.zeros(0)
+        best = np.argsort(-sums, kind="stable")[:depth]
+        passages[row, : len(best)], scores[row, : len(best)] = distinct[best], sums[best]
+    return Candidates(members[0].queries, passages, scores)

@@ -10,6 +10,7 @@ from distilkit.pipeline.graph import every
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.trackers import require_trackers
 from distilkit.pipeline.trained_stage import StartingStudent
+from distilkit.pipeline.twin import twin_of
 
 if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
@@ -33,7 +34,7 @@ def check(pipeline: Pipeline) -> None:
             if workspace.knows(start) and start.start.settings is not None:
                 _check_positions(pipeline, workspace.value(start), "the student")
         try_first_steps(pipeline.stages(), workspace)
-        if (twin := pipeline.twin()) is not None:
+        if (twin := twin_of(pipeline)) is not None:
             try_first_steps(Pipeline(twin, workspace, twin_of=pipeline.recipe.name).stages(), workspace)
     finally:
         for start in starts:

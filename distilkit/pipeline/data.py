@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from distilkit.data.collection import Collection, Qrels, open_collection
 from distilkit.data.leaks import HeldOut, MeasuredQueries
 from distilkit.data.own_documents import own_documents
 from distilkit.data.prefixes import NONE, Prefixes
+from distilkit.data.sentences import own_passages
 from distilkit.data.sources import SOURCES, Source
+from distilkit.data.unlabelled import unlabelled_split
 from distilkit.errors import UserError
 from distilkit.models import student_options
 from distilkit.pipeline.first_stage import Bm25Candidates, Bm25Index, FirstStage, GivenCandidates
@@ -68,12 +70,14 @@ class QuerySet:
 class Data:
     """The opened collection of one [data] table, and the nodes that are made of it.
 
-    `measured` are the query sets that a run measures, none of whose queries is trained on.
+    `measured` are the query sets that a run measures, none of whose queries is trained on. Without `labels` no
+    judgements of train and dev are read.
     """
 
     settings: DataSettings
     collection: Collection
     measured: tuple[MeasuredQueries, ...] = ()
+    labels: Literal["judgements", "none"] = "judgements"
     _tokenizers: dict[tuple[Path, Prefixes], FolderTokenizer] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -92,14 +96,17 @@ class Data:
 
     @cached_property
     def judgements(self) -> tuple[Qrels, Qrels]:
-        """Training and validation judgements; raises UserError where there are none to train on."""
+        """Training and validation judgements; raises UserError where there are none to train on.
+
+        Without labels they are those queries, each with no judgements.
+        """
         return self._kept[0], first_queries(self._split[1], self.settings.validation_queries)
 
     @cached_property
     def held_out(self) -> HeldOut:
         """The queries that must not be trained on: those that validate, and those that are measured."""
         _, validation = self._split
-        drawn = validation.keys() <= self.collection.qrels("train").keys()
+        drawn = self.labels == "none" or validation.keys() <= self.collection.qrels("train").keys()
         own = MeasuredQueries("validation queries", self.collection, validation.keys(), drawn)
         return HeldOut.of(self.collection, [own, *self.measured])
 
@@ -129,6 +136,12 @@ class Data:
         from distilkit.data.examples import validation_split
 
         wanted = self.settings.validation
+        if self.labels == "none":
+            same = [one for one in self.measured if one.collection.fingerprint == self.collection.fingerprint]
+            measured = {query for one in same for query in one.ids}
+            return unlabelled_split(
+                self.collection, measured, take_from=wanted.from_, queries=wanted.queries, seed=wanted.seed
+            )
         return validation_split(self.collection, take_from=wanted.from_, queries=wanted.queries, seed=wanted.seed)
 
     @cached_property
@@ -189,6 +202,8 @@ class Data:
     def own(self, query_ids: Sequence[str]) -> tuple[int, ...]:
         """Return the row of the passage that each query is itself, -1 for none; nothing where none is one."""
         rows = own_documents(self.collection, query_ids, self.settings.exclude_self)
+        if self.settings.queries == "sentences":
+            rows = np.maximum(rows, own_passages(self.collection, query_ids))
         return tuple(rows.tolist()) if (rows >= 0).any() else ()
 
     @cached_property
@@ -232,6 +247,11 @@ def make_source(settings: DataSettings) -> Source:
     if "candidates" not in taken and given.get("candidates", "bm25") != "bm25":
         problem = f"source = {settings.source!r} brings none; expected 'bm25', which is computed"
         raise UserError(f"[data] candidates = {settings.candidates!r}: {problem}")
+    if settings.queries == "sentences":
+        if "sentences" not in taken:
+            known = "beir, msmarco"
+            raise UserError(f"[data] queries = 'sentences': source = {settings.source!r} has none; expected {known}")
+        given["sentences"] = settings.sentences
     if "path" in given:
         given["path"] = Path(given["path"])
     source: Source = kind(**{name: value for name, value in given.items() if name in taken})

@@ -16,6 +16,7 @@ from distilkit.files import content_key
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.first_stage import FirstStage
 from distilkit.pipeline.graph import Artifact, Node
+from distilkit.pipeline.teacher_lists import TeacherLists
 from distilkit.pipeline.tokens import DocumentWindows, TextReader
 from distilkit.pipeline.workspace import Workspace
 from distilkit.strategies.terms import Examples as Kind
@@ -152,7 +153,7 @@ class TaskExamples(Countable["TrainingSet"]):
 
     form: Kind
     data: Data
-    source: DrawnLists | TriplesFile
+    source: DrawnLists | TeacherLists | TriplesFile
     windows: DocumentWindows | None
     keep: int
     selector: "RankerScores | None"
@@ -184,6 +185,8 @@ class TaskExamples(Countable["TrainingSet"]):
     @property
     def to_count(self) -> tuple[Node[Any], ...]:
         """The triples of a file; the windows and the draw of documents."""
+        if isinstance(self.source, TeacherLists):
+            return self.source.to_count
         if isinstance(self.source, TriplesFile):
             return (self.source,) if self.windows is None else (self.source, self.windows)
         return () if self.windows is None and not self.data.has_empty_texts else (self.source.candidates, *self._cut)
@@ -201,11 +204,13 @@ class TaskExamples(Countable["TrainingSet"]):
             _, owners = workspace.value(self.windows).of(self._lists(workspace).passages.ravel())
             return int(np.minimum(np.bincount(owners), self.keep).sum())
         source = self.source
-        if self.data.has_empty_texts or self._groups:
+        if isinstance(source, TeacherLists):
+            lists = source.count(workspace)
+        elif self.data.has_empty_texts or self._groups:
             lists = len(self._lists(workspace))
         else:
             lists = source.count if isinstance(source, DrawnLists) else len(workspace.value(source))
-        negatives = source.negatives if isinstance(source, DrawnLists) else 1
+        negatives = 1 if isinstance(source, TriplesFile) else source.negatives
         return lists * {"pairs": 1 + negatives, "triples": negatives, "lists": 1}[self.form]
 
     def value(self, workspace: Workspace) -> "TrainingSet":
@@ -272,6 +277,8 @@ class TaskExamples(Countable["TrainingSet"]):
             lists, short = self._of_triples(workspace) if self._groups else (None, 0)
             said = f"{short} positives have fewer than {self.negatives} negatives to make a list of: left out"
             return [*left_out(workspace.value(self.source).counts), *([said] if lists is not None and short else [])]
+        if isinstance(self.source, TeacherLists):
+            return self.source.said(workspace)
         train, _ = self.data.judgements
         lacking = sum(all(grade <= 0 for grade in passages.values()) for passages in train.values())
         found = [f"{lacking} of {len(train)} training queries have no relevant passage: left out"] if lacking else []

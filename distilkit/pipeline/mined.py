@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from distilkit.data.candidates import Candidates
+from distilkit.data.candidates import Candidates, fused
 from distilkit.data.collection import Collection, Run
 from distilkit.errors import UserError
 from distilkit.evaluation.trec import read_run
@@ -67,6 +67,47 @@ class RunCandidates(FirstStage):
         """Return the first `depth` candidates of each query."""
         own = np.array(self.own, np.int64) if self.own else None
         return Candidates.of_run(self.collection, read_run(self.path), self.query_ids, self.depth, own)
+
+
+@dataclass(frozen=True, eq=False)
+class FusedCandidates(FirstStage):
+    """The candidates of several first stages, by the sum of 1 / (60 + rank) over those that have them.
+
+    Cormack, Clarke and Büttcher, Reciprocal Rank Fusion Outperforms Condorcet and Individual Rank Learning Methods
+    (SIGIR 2009). Each is read to the depth that the fused one has.
+    """
+
+    members: tuple[FirstStage, ...]
+
+    kind: ClassVar[str] = "fused_candidates"
+
+    @property
+    def query_ids(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The queries, which all members have in common."""
+        return self.members[0].query_ids
+
+    @property
+    def depth(self) -> int:  # type: ignore[override]
+        """How many candidates are kept of a query."""
+        return self.members[0].depth
+
+    @property
+    def own(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The passage that each query is itself, which no member has."""
+        return self.members[0].own
+
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """The first stages."""
+        return self.members
+
+    def identity(self) -> dict[str, Any]:
+        """Return the first stages, in whatever order they are named."""
+        return {"fused": sorted(member.key for member in self.members)}
+
+    def value(self, workspace: Workspace) -> Candidates:
+        """Return the first `depth` fused candidates of each query; equal sums by row of the collection."""
+        return fused([workspace.value(member) for member in self.members], self.depth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +200,12 @@ def _ranker(folder: Path) -> "Ranker":
 
 
 def mined_from(
-    where: str, section: str, data: Data, query_ids: Sequence[str], depth: int, scorer: Scorer
+    where: str | tuple[str, ...], section: str, data: Data, query_ids: Sequence[str], depth: int, scorer: Scorer
 ) -> FirstStage:
-    """Return the candidates that `negatives_from` names; raises UserError for neither a run nor a model."""
+    """Return the candidates that `negatives_from` names, several fused; raises UserError for neither run nor model."""
+    if not isinstance(where, str):
+        members = tuple(mined_from(one, section, data, query_ids, depth, scorer) for one in dict.fromkeys(where))
+        return FusedCandidates(members) if len(members) > 1 else members[0]
     first = data.bm25(query_ids, depth)
     if where == "bm25":
         return first
@@ -206,10 +250,11 @@ class CandidatePairs(Node["TrainingSet"]):
         (train, _), collection = self.data.judgements, self.data.collection
         candidates = workspace.value(self.candidates)
         queries, passages = candidates.pairs()
+        judged = (train.get(query, {}) for query in self.candidates.query_ids)
         relevant = [
-            (int(candidates.queries[row]), passage)
-            for row, query in enumerate(self.candidates.query_ids)
-            for passage in collection.passages.find([id for id, grade in train[query].items() if grade > 0]).tolist()
+            (query, passage)
+            for query, grades in zip(candidates.queries.tolist(), judged, strict=True)
+            for passage in collection.passages.find([id for id, grade in grades.items() if grade > 0]).tolist()
         ]
         pairs = np.concatenate([np.stack([queries, passages], axis=1), np.array(relevant, np.int64).reshape(-1, 2)])
         labels = np.zeros((len(pairs), 1), np.int64)

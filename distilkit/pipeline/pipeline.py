@@ -1,43 +1,42 @@
-"""A recipe as nodes: its teachers, the student's stages and grid, its twin, and what is evaluated."""
+"""A recipe as nodes: its teachers, the student's stages and grid, and what is evaluated."""
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from distilkit.data.examples import NegativeFilters, draw_queries
 from distilkit.data.prefixes import NONE
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import canonical_all
 from distilkit.models import STUDENTS
 from distilkit.models.shape import STARTS
 from distilkit.pipeline.content import content_of
-from distilkit.pipeline.data import Data
+from distilkit.pipeline.data import Data, QuerySet
 from distilkit.pipeline.evaluation import Cost, EvaluationSet, Ranking, Scorer, TeacherRanking
-from distilkit.pipeline.examples import Countable, DrawnLists, TaskExamples, TextExamples, TriplesFile, WindowPairs
+from distilkit.pipeline.example_maker import ExampleMaker, first_stage_of, reader_of
+from distilkit.pipeline.examples import Countable, TextExamples
 from distilkit.pipeline.graph import Node
-from distilkit.pipeline.mined import CandidatePairs, mined_from
-from distilkit.pipeline.models import Checkpoint, ModelNode, Start, Teacher, checkpoint
-from distilkit.pipeline.teacher_scores import (
-    FileScores,
-    ModelScores,
-    RankerScores,
-    ScoredExamples,
-    ScoreFile,
-    hash_of_scores,
-)
+from distilkit.pipeline.mined import CandidatePairs
+from distilkit.pipeline.models import Checkpoint, Start, Teacher, checkpoint
+from distilkit.pipeline.teacher_scores import FileScores, ScoreFile, hash_of_scores
 from distilkit.pipeline.teachers import ITSELF, members
 from distilkit.pipeline.tokens import Reader, TextReader, TextSequences, Tokenizer
-from distilkit.pipeline.trained_stage import TeacherStage, TrainedStage, Validation
+from distilkit.pipeline.trained_stage import TeacherStage, TrainedStage
+from distilkit.pipeline.validation import AgreementValidation, FileRanking, Validation
 from distilkit.pipeline.workspace import Workspace
 from distilkit.recipe import extended, grid_of, with_values
 from distilkit.run_folders.record import trial_label
 from distilkit.settings import EvaluateSettings, Recipe, StudentSettings, TeacherSettings
 from distilkit.settings import EvaluationSet as EvaluationSettings
-from distilkit.strategies import Stage, label_strategy, named_table, resolved_stages
-from distilkit.strategies.stage import trained_macs
+from distilkit.strategies import Stage, label_strategy, losses_off, resolved_stages
+
+NO_EFFECTIVENESS = (
+    "trained without labels: the validation queries are not judged, and agreement with the teacher on them is no "
+    "measure of effectiveness"
+)
+NOTHING_JUDGED = f"{NO_EFFECTIVENESS}; nothing is judged here, so that is all that is measured"
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,8 @@ class StageChain:
     architecture: str
     tokenizer: Tokenizer
     section: str
+    data: Data
+    validation: Validation
     teacher: Teacher | None = None
 
 
@@ -73,7 +74,9 @@ class Pipeline:
         for architecture in (recipe.teacher.architecture, recipe.student.architecture):
             STUDENTS.resolve(architecture)
         data = Data.of(recipe.data, workspace)
-        self.data = data.held_from([(name, self._data_of(one, data), one.split) for name, one in self._measured()])
+        measured = [(name, self._data_of(one, data), one.split) for name, one in self._measured()]
+        self.labelled = data.held_from(measured)
+        self.data = replace(self.labelled, labels=recipe.train.labels)
         self.scorer = Scorer.of(recipe.evaluate, workspace)
 
     def _measured(self) -> list[tuple[str, EvaluateSettings | EvaluationSettings]]:
@@ -150,7 +153,12 @@ class Pipeline:
         cut = StudentSettings(architecture=settings.architecture, shape=settings.shape) if settings.shape else None
         start = Start(base, cut, settings.dropout)
         architecture = STUDENTS.resolve(settings.architecture)
-        return self._chain(stages, StageChain(TeacherStage, start, architecture, base.tokenizer, "[teacher.train]"))
+        if settings.train.labels == "none":
+            raise UserError('[teacher.train] labels = "none": a teacher is fine-tuned on labels; expected "judgements"')
+        chain = StageChain(
+            TeacherStage, start, architecture, base.tokenizer, "[teacher.train]", self.labelled, self._judged
+        )
+        return self._chain(stages, chain)
 
     @cached_property
     def ranker(self) -> Teacher | None:
@@ -206,7 +214,8 @@ class Pipeline:
         if own is None and start.options.get("vocabulary") == "word":
             tokenizer = self.data.words()
         architecture = STUDENTS.resolve(student.architecture)
-        chain = StageChain(TrainedStage, start, architecture, tokenizer, "[train]", self.teacher)
+        where = self.data, self.validation
+        chain = StageChain(TrainedStage, start, architecture, tokenizer, "[train]", *where, self.teacher)
         return self._chain(resolved_stages(recipe), chain)
 
     def _chain(self, stages: list[Stage], chain: StageChain) -> list[TrainedStage]:
@@ -229,8 +238,9 @@ class Pipeline:
             reader = TextReader(sequences, stage.seed)
             examples = TextExamples(reader)
         else:
-            reader = self.data.reader(chain.tokenizer, chain.architecture, chain.start.options)
-            examples = self._examples(stage, chain, teacher if scored_ahead else None)
+            reader = chain.data.reader(chain.tokenizer, chain.architecture, chain.start.options)
+            made_of = self.recipe, chain.data, self.scorer, chain.teacher, chain.section, chain.tokenizer
+            examples = ExampleMaker(*made_of).examples(stage, teacher if scored_ahead else None)
         return chain.kind(
             stage=stage,
             architecture=chain.architecture,
@@ -239,11 +249,11 @@ class Pipeline:
             teacher=teacher,
             teacher_reader=None if on_text or scored_ahead else self._teacher_reader(teacher, chain, reader),
             scored_ahead=scored_ahead,
-            data=self.data,
+            data=chain.data,
             reader=reader,
             examples=examples,
             precision=self.workspace.precision(stage.train.bf16, stage.train.fp16),
-            validation=self.validation,
+            validation=chain.validation,
             processes=self.workspace.processes.count,
             section=chain.section,
         )
@@ -254,78 +264,43 @@ class Pipeline:
         """Return the tokens of a teacher that is asked in every step; None where it reads what the student reads."""
         if teacher is None or teacher.file is not None:
             return None
-        theirs = self._reader_of(teacher.model)
+        theirs = reader_of(self.data, teacher.model)
         return None if theirs == reader else theirs
-
-    def _examples(self, stage: Stage, chain: StageChain, scoring: Teacher | None) -> TaskExamples | ScoredExamples:
-        """Return what a stage of a task is trained on, with the scores of a teacher that gives them ahead."""
-        train, passages = stage.train, self.recipe.data.passages
-        source: DrawnLists | TriplesFile
-        if train.triples is None:
-            source = self._drawn(stage, chain)
-        else:
-            source = TriplesFile(Path(train.triples).expanduser(), self.data)
-        windows, keep, selector = self.data.windows(chain.tokenizer), 1, None
-        if passages is not None and chain.teacher is not None:
-            if chain.teacher.file is not None:
-                raise UserError(
-                    "[teacher] scores: a file has scores of documents, none of the passages of [data.passages]"
-                )
-            keep = passages.keep
-            unselected = TaskExamples("pairs", self.data, source, windows, keep, None, train.negatives)
-            selector = self._scores_of(chain.teacher, WindowPairs(unselected))
-        examples = TaskExamples(stage.examples, self.data, source, windows, keep, selector, train.negatives)
-        if scoring is None:
-            return examples
-        taught = [term for term in stage.terms if term.uses_teacher]
-        needs_scores = tuple(term.name for term in taught if not term.margins_suffice)
-        needs_more = tuple(term.name for term in taught if not term.order_suffices)
-        if scoring.file is not None:
-            found = FileScores(scoring.file, scoring.combine, examples)
-            return ScoredExamples(examples, found, needs_scores, needs_more)
-        return ScoredExamples(examples, self._scores_of(scoring, examples), needs_scores, needs_more)
-
-    def _reader_of(self, model: ModelNode) -> Reader:
-        return self.data.reader(model.tokenizer, model.architecture, model.options)
-
-    def _drawn(self, stage: Stage, chain: StageChain) -> DrawnLists:
-        """Return lists of drawn training queries, with the negatives that [train] asks for."""
-        train, (judged, _) = stage.train, self.data.judgements
-        query_ids, depth = draw_queries(judged, train.train_queries, stage.seed), train.negative_depth
-        if train.negatives_from is None:
-            candidates = self.data.candidates("train", query_ids, depth)
-        else:
-            candidates = mined_from(train.negatives_from, chain.section, self.data, query_ids, depth, self.scorer)
-        margins = train.negative_absolute_margin, train.negative_relative_margin
-        filters = NegativeFilters(train.negative_range_min, *margins, train.negative_max_score)
-        scores = None
-        if filters.by_score:
-            if chain.teacher is None or chain.teacher.file is not None or self.recipe.data.passages is not None:
-                raise UserError(
-                    f"{chain.section} filters negatives by the teacher's score; expected a teacher that ranks whole "
-                    "documents: not its own fine-tuning, a file of scores, or [data.passages]"
-                )
-            scores = self._scores_of(chain.teacher, CandidatePairs(self.data, candidates))
-        return DrawnLists(self.data, candidates, train.negatives, stage.seed, chain.section, filters, scores)
-
-    def _scores_of(self, teacher: Teacher, pairs: TaskExamples | WindowPairs | CandidatePairs) -> RankerScores:
-        scores = (ModelScores(one, pairs, self._reader_of(one), self.scorer) for one in teacher.members)
-        return RankerScores(tuple(scores), teacher.combine)
 
     # Evaluation.
 
     @cached_property
     def validation(self) -> Validation:
-        """The validation queries and how they are measured."""
-        _, qrels = self.data.judgements
-        queries = self.data.query_set("dev", qrels, self.recipe.evaluate.rerank_depth)
+        """The student's validation queries and how they are measured."""
+        return self._judged if self.recipe.train.labels == "judgements" else self._agreeing
+
+    @cached_property
+    def _judged(self) -> Validation:
+        _, qrels = self.labelled.judgements
+        queries = self.labelled.query_set("dev", qrels, self.recipe.evaluate.rerank_depth)
         return Validation(queries, self.scorer, tuple(canonical_all(self.recipe.evaluate.measures)))
+
+    @cached_property
+    def _agreeing(self) -> Validation:
+        """Validation by agreement with the teacher, on candidates from where those of training come."""
+        train, (_, unjudged) = self.recipe.train, self.data.judgements
+        split = "dev" if "dev" in self.data.collection.splits else "train"
+        where = split, sorted(unjudged), self.recipe.evaluate.rerank_depth
+        candidates = first_stage_of(train, "[train]", self.data, self.scorer, *where)
+        queries = QuerySet(self.data.collection, unjudged, candidates)
+        if self.ranker is not None:
+            teacher = TeacherRanking.of(self.ranker, self.data, queries, self.scorer)
+            return AgreementValidation.of(queries, self.scorer, teacher)
+        assert self.score_file is not None
+        scores = FileScores(self.score_file, self.teacher.combine, CandidatePairs(self.data, candidates))
+        return AgreementValidation.of(queries, self.scorer, FileRanking(queries, scores))
 
     @cached_property
     def sets(self) -> list[EvaluationSet]:
         """The query sets that are measured, `test` first."""
         settings = self.recipe.evaluate
-        sets = [EvaluationSet("test", self.data, settings, settings.split)]
+        unjudged = self.recipe.train.labels == "none" and settings.split not in self.data.collection.splits
+        sets = [] if unjudged else [EvaluationSet("test", self.data, settings, settings.split)]
         for name, extra in settings.sets.items():
             changed = {"measures": extra.measures, "rerank_depth": extra.rerank_depth}
             own = settings.model_copy(update={key: value for key, value in changed.items() if value is not None})
@@ -348,6 +323,8 @@ class Pipeline:
         """Return what the teacher reaches on the validation queries by a measure's canonical name."""
         from distilkit.evaluation.measures import evaluate
 
+        if isinstance(self.validation, AgreementValidation):
+            return 1.0  # with itself
         if self.ranker is None:
             return None
         if len(self.teacher_chains) == 1 and self.teacher_chains[0]:
@@ -365,6 +342,8 @@ class Pipeline:
             if one.own
         ]
         file = [] if self.score_file is None else self.score_file.notes
+        if self.recipe.train.labels == "none":
+            file = [*file, *losses_off(self.recipe), NO_EFFECTIVENESS if self.sets else NOTHING_JUDGED]
         notes = [*self.data.leaks, *(note for one in self.sets for note in one.data.notes), *own, *file]
         return list(dict.fromkeys(notes))
 
@@ -404,53 +383,3 @@ class Pipeline:
     def first_stages(self) -> list[Node[Any]]:
         """Return the candidates of all measured queries: where they lack, the run ends before anything is trained."""
         return [self.validation.queries.candidates, *(one.queries.candidates for one in self.sets)]
-
-    # The twin.
-
-    def twin(self) -> Recipe | None:
-        """Return the recipe of the label-only twin: the same student, seed and grid, without a teacher.
-
-        Where the student's examples cannot be counted yet, its number of steps is that of its own examples.
-        """
-        recipe = self.recipe
-        if recipe.twin.budget == "none" or recipe.strategy["name"] == "fine_tune":
-            return None
-        strategy = label_strategy("[twin] strategy", recipe.twin.strategy)
-        table = recipe.model_dump(mode="json", by_alias=True)
-        table.update(
-            name=f"{recipe.name}-label_only",
-            strategy=named_table(strategy),
-            twin={"budget": "none"},
-            grid={key: values for key, values in grid_of(recipe).items() if not key.startswith("strategy.")},
-        )
-        stages = self.point({key: values[0] for key, values in grid_of(recipe).items()}).stages
-        last = strategy.stages(recipe.train, recipe.seed)[-1]
-        lists = last.examples == "lists"
-        if lists and stages[-1].stage.examples == "pairs":
-            size = recipe.train.per_device_train_batch_size // (1 + recipe.train.negatives)
-            table["train"]["per_device_train_batch_size"] = max(1, size)
-        if recipe.twin.budget == "compute" or len(stages) > 1 or lists:
-            table["train"]["max_steps"] = self._twin_steps(stages)
-        # Its budget is the student's, whatever the recipe says of a stage of that name.
-        own = table["stages"].get(last.name, {})
-        for key in ("max_steps", "num_train_epochs", "per_device_train_batch_size"):
-            own.pop(key, None)
-        return Recipe.model_validate(table)
-
-    def _twin_steps(self, stages: list[TrainedStage]) -> int | None:
-        """Return as many label-only steps as the student's stages take, or as cost as many multiply-accumulates."""
-        compute, steps = self.recipe.twin.budget == "compute", 0.0
-        for stage in stages:
-            own = stage.steps(self.workspace)
-            if own is None:
-                return None
-            # Scores that a teacher gave ahead, for all runs, count as if it had given them for this one.
-            steps += own * (self._share_of_teacher(stage) if compute and stage.stage.uses_teacher else 1)
-        return math.ceil(steps)
-
-    def _share_of_teacher(self, stage: TrainedStage) -> float:
-        """Return what a step costs with the teachers' forward passes, in steps of labels alone."""
-        pairs = self.data.reader(self.bases[0].tokenizer)
-        student = stage.macs(pairs)
-        teachers = sum(one.macs(pairs) for one in self.ranker.members) if self.ranker else 0.0
-        return trained_macs(student, teachers) / trained_macs(student, 0.0)

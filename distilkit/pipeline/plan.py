@@ -10,6 +10,7 @@ from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.suite import members
 from distilkit.pipeline.trained_stage import TrainedStage
+from distilkit.pipeline.twin import twin_of
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import resolved
@@ -117,7 +118,7 @@ def plan(request: Request, workspace: Workspace | None = None) -> Plan:
     ]
     own = _student_steps("student", pipeline)
     steps += own
-    if (twin := pipeline.twin()) is not None:
+    if (twin := twin_of(pipeline)) is not None:
         theirs = _student_steps("label-only", Pipeline(twin, workspace, twin_of=request.recipe.name))
         unknown = any(step.steps is None for step in own)  # the twin's budget is the student's
         steps += [replace(step, steps=None, seconds=None) if unknown else step for step in theirs]

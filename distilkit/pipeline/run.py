@@ -33,6 +33,7 @@ from distilkit.pipeline.session import (
 )
 from distilkit.pipeline.trackers import Trackers
 from distilkit.pipeline.trained_stage import TrainedStage
+from distilkit.pipeline.twin import twin_of
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup
 from distilkit.recipe import Source, resolved
@@ -99,7 +100,7 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
             workspace.prepare(*pipeline.to_count(), *pipeline.first_stages())
             for stage in pipeline.stages():
                 stage.examples.count(workspace)
-            recipe = pipeline.twin()
+            recipe = twin_of(pipeline)
             twin = None if recipe is None else Pipeline(recipe, workspace, twin_of=request.recipe.name)
             if twin is not None:
                 _refuse_changed_twin(twin, RunFolder(request.runs_dir / twin.recipe.name))
@@ -186,6 +187,7 @@ def train_and_evaluate(pipeline: Pipeline, folder: RunFolder, reporter: Reporter
         point = _train_student(pipeline, folder, reporter)
         keep_model(point.stages[-1], workspace, folder)
         _keep_curve(pipeline, folder, point)
+        _keep_agreement(pipeline, folder, point)
         for one in pipeline.sets:
             keep_results(pipeline, one, folder, point)
     workspace.processes.on_main(lambda: state_needs(pipeline, folder))
@@ -249,6 +251,16 @@ def _keep_curve(pipeline: Pipeline, folder: RunFolder, point: GridPoint) -> None
     close = next((found for found in points if found[metric] >= near), None)
     record = {"measure": metric, "teacher": level, "within": CLOSE, "first_within": close, "points": points}
     workspace.processes.on_main(lambda: write_json(folder.curve, sealed(record)))
+
+
+def _keep_agreement(pipeline: Pipeline, folder: RunFolder, point: GridPoint) -> None:
+    """Write how far a student that was trained without labels agrees with its teacher."""
+    if pipeline.recipe.train.labels == "judgements":
+        return
+    workspace, queries = pipeline.workspace, pipeline.validation.queries
+    measures = point.stages[-1].validated(workspace)
+    record = {"queries": len(queries.qrels), "depth": queries.candidates.depth, "measures": measures}
+    workspace.processes.on_main(lambda: write_json(folder.agreement, sealed(record)))
 
 
 def _file_problem(error: Exception) -> bool:

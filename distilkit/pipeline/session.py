@@ -13,6 +13,7 @@ from distilkit.pipeline.graph import Artifact, Node, every
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
+from distilkit.pipeline.twin import has_twin
 from distilkit.recipe import Source, resolved
 from distilkit.run_folders.folder import RunFolder, provenance
 from distilkit.run_folders.lock import Lock, is_held
@@ -145,9 +146,7 @@ def exit_code(error: BaseException) -> int:
 
 def twin_name(recipe: Recipe) -> str | None:
     """Return the name of a recipe's label-only twin; None where it has none."""
-    if recipe.twin.budget == "none" or recipe.strategy["name"] == "fine_tune":
-        return None
-    return f"{recipe.name}-label_only"
+    return f"{recipe.name}-label_only" if has_twin(recipe) else None
 
 
 def is_done(folder: RunFolder) -> bool:

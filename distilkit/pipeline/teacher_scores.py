@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 
+SCORE_THEM = 'score them, or leave them out with [data] on_missing = "skip"'
+
 
 @dataclass(frozen=True)
 class PairScores:
@@ -220,11 +222,11 @@ class ScoreFile(Artifact["TeacherScores"]):
 
 @dataclass(frozen=True, eq=False)
 class FileScores(Artifact[Floats]):
-    """What a file says of every example of a stage; NaN where it has no score."""
+    """What a file says of every example of a stage, or of all candidates; NaN where it has no score."""
 
     file: ScoreFile
     combine: str
-    examples: TaskExamples
+    examples: TaskExamples | CandidatePairs
 
     kind: ClassVar[str] = "file_scores"
 
@@ -241,6 +243,8 @@ class FileScores(Artifact[Floats]):
         """Look every example up."""
         scores, examples = workspace.value(self.file), workspace.value(self.examples)
         collection = self.file.data.collection
+        if scores.margins_only and isinstance(self.examples, CandidatePairs):
+            raise UserError(f"{self.file.where}: holds margins of pairs; expected scores of passages, as for lists")
         ids = [_ids(collection.passages, examples.passages[:, way]) for way in range(examples.passages.shape[1])]
         query_ids = _ids(collection.queries, examples.queries[:, 0])
         if scores.margins_only and len(ids) == 2:
@@ -258,6 +262,24 @@ class FileScores(Artifact[Floats]):
     def targets(self, examples: "TrainingSet", workspace: Workspace) -> Floats:
         """Return the score of every pair of the examples."""
         return workspace.value(self)
+
+    def required(self, workspace: Workspace) -> Floats:
+        """Return the score of every example; raises UserError where any lacks, unless those are to be left out."""
+        found = workspace.value(self)
+        if np.isnan(found).any() and self.file.data.settings.on_missing == "error":
+            raise UserError(f"{self.lacking(workspace.value(self.examples), found)}; {SCORE_THEM}")
+        return found
+
+    def lacking(self, examples: "TrainingSet", found: Floats) -> str:
+        """Return how many examples have no score, and which is the first of them."""
+        missing = np.isnan(found)
+        row, way = np.argwhere(missing)[0]
+        collection = self.file.data.collection
+        query = collection.queries.id(int(examples.queries[row, way]))
+        passage = collection.passages.id(int(examples.passages[row, way]))
+        lost = int(missing.any(axis=1).sum())
+        what = f"{lost} of {len(found)} examples have no score in {self.file.path}"
+        return f"{what}, the first is query {query} with {passage}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,14 +356,9 @@ class ScoredExamples(Countable["TrainingSet"]):
         kept: npt.NDArray[np.bool_] = np.logical_not(missing.any(axis=1))
         if kept.all():
             return examples, []
-        lost, path = int((~kept).sum()), self.scores.file.path
-        row, way = np.argwhere(missing)[0]
-        collection = self.examples.data.collection
-        query = collection.queries.id(int(examples.queries[row, way]))
-        passage = collection.passages.id(int(examples.passages[row, way]))
-        said = f"{lost} of {len(kept)} examples have no score in {path}, the first is query {query} with {passage}"
+        said = self.scores.lacking(examples, examples.targets)
         if self.examples.data.settings.on_missing == "error":
-            raise UserError(f'{said}; score them, or leave them out with [data] on_missing = "skip"')
+            raise UserError(f"{said}; {SCORE_THEM}")
         if not kept.any():
             raise UserError(f"{said}; expected scores of what is trained on, such as [train] triples of the same file")
         parts = {name: part[kept] for name, part in vars(examples).items()}

@@ -7,39 +7,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilkit.data.batches import total_steps
 from distilkit.errors import UserError
-from distilkit.evaluation.measures import canonical, evaluate
 from distilkit.files import content_key
 from distilkit.models import STUDENTS
 from distilkit.pipeline.build_objective import NO_LM_HEAD, build_objective, save_result, start_student
-from distilkit.pipeline.data import Data, QuerySet
-from distilkit.pipeline.evaluation import Ranking, Scorer
+from distilkit.pipeline.data import Data
+from distilkit.pipeline.evaluation import Ranking
 from distilkit.pipeline.examples import Countable
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.models import Checkpoint, ModelNode, Size, Start, Teacher
 from distilkit.pipeline.tokens import Reader, TextReader, Tokenizer
+from distilkit.pipeline.validation import Validation
 from distilkit.pipeline.workspace import Workspace
-from distilkit.settings import TrainSettings
 from distilkit.strategies.stage import Stage, trained_macs
 from distilkit.training.precision import Precision
 
 if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
     from distilkit.training.step_loader import TrainingSet
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The validation queries of a run, how they are scored, and the measures that are taken."""
-
-    queries: QuerySet
-    scorer: Scorer
-    measures: tuple[str, ...]
-
-    def identity(self, reader: "Reader | TextReader") -> dict[str, Any]:
-        """Return what a model's validation depends on, apart from the model and the measures."""
-        aggregation = reader.aggregation if isinstance(reader, Reader) else None
-        candidates = self.queries.candidates.key
-        return {"candidates": candidates, "precision": self.scorer.precision, "aggregation": aggregation}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +73,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
         if self.asks_teacher and self.teacher is not None:
             found += [*self.teacher.members, *([self.teacher_reader] if self.teacher_reader else [])]
         if self.stage.trains_scores:
-            found += [self.validation.queries.candidates, self.scoring_reader]
+            found += [*self.validation.inputs, self.scoring_reader]
         return tuple(found)
 
     @property
@@ -242,7 +226,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
     @property
     def metric(self) -> str:
         """The measure that chooses between results of the stage."""
-        return canonical(self.stage.train.metric_for_best_model)
+        return self.validation.metric(self.stage.train.metric_for_best_model)
 
     @property
     def validation_ranking(self) -> Ranking:
@@ -257,7 +241,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
             return {name: value for name, value in known.items() if name in names}
         # The run that trained it asked for something else.
         run = workspace.value(self.validation_ranking)
-        return evaluate(run, self.validation.queries.qrels, names).means
+        return self.validation.measure(run, names, workspace)
 
     def known_validation(self, workspace: Workspace) -> dict[str, float]:
         """Return what training measured on these validation queries last, empty where it did not."""
@@ -266,14 +250,14 @@ class TrainedStage(ModelNode, Artifact[Path]):
         return (facts["validation"] or {}) if same else {}
 
     def _validator(self, workspace: Workspace) -> "Callable[[Ranker], dict[str, float]]":
-        measures = [*self.validation.measures, self.stage.train.metric_for_best_model]
+        measures = list(dict.fromkeys([*self.validation.measures, self.metric]))
         validation, reader = self.validation, self.scoring_reader
 
         def validate(ranker: "Ranker") -> dict[str, float]:
             ranking = self.validation_ranking
             tokens, work = workspace.value(reader), workspace.rates.seconds(ranking.shape, ranking.pair_macs)
             run = validation.scorer.rerank(ranker, tokens, validation.queries, "validate", work, workspace)
-            return evaluate(run, validation.queries.qrels, measures).means
+            return validation.measure(run, measures, workspace)
 
         return validate
 
@@ -285,7 +269,10 @@ class TrainedStage(ModelNode, Artifact[Path]):
 
     def check(self, workspace: Workspace) -> None:
         """Refuse settings, weights and shapes that would end the training later."""
-        _check_metric(self.section, self.stage.train)
+        try:
+            _ = self.metric
+        except UserError as error:
+            raise UserError(f"{self.section} metric_for_best_model: {error}") from None
         self._check_teaching()
         if isinstance(self.tokenizer, Artifact) and not workspace.has(self.tokenizer):
             return  # A student of the collection's own words cannot be built before these are counted.
@@ -402,10 +389,3 @@ class StartingStudent(Node["Ranker"]):
         student = start_student(self.start, folder)
         require_fit(load_tokenizer(folder), student.config, folder)
         return student
-
-
-def _check_metric(section: str, train: TrainSettings) -> None:
-    try:
-        canonical(train.metric_for_best_model)
-    except UserError as error:
-        raise UserError(f"{section} metric_for_best_model: {error}") from None

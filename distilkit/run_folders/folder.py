@@ -26,7 +26,7 @@ class RunFolder:
     """`runs/NAME/`: run.json, status.json, events.jsonl, log.txt, run.lock, checkpoints/, model/, eval/.
 
     artifacts.json names the artifacts that it needs; grid.json is there where a grid was searched, curve.json where the
-    student was validated on the way.
+    student was validated on the way, agreement.json where it was trained without labels.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,6 +43,7 @@ class RunFolder:
         self.artifacts = path / "artifacts.json"
         self.grid = path / "grid.json"
         self.curve = path / "curve.json"
+        self.agreement = path / "agreement.json"
 
     def exists(self) -> bool:
         """Return whether a run has been started here."""

@@ -26,6 +26,7 @@ from distilkit.untrusted import LONGEST, fits, open_regular
 CURVES = ("train", "validation", "curve")
 """The kinds of events that the curves of a stage are made of."""
 
+_AGREEMENT = {"queries": int, "depth": int, "measures": dict}
 _GRID = {"chosen": dict, "measure": str, "tried": [{"values": dict, "validation": dict}]}
 
 _Training = tuple[str, str, str]
@@ -92,7 +93,7 @@ class StoredRun:
         """
         try:
             record = self.record
-            _ = self.grid(), self.curve()
+            _ = self.grid(), self.curve(), self.agreement()
         except UserError as error:
             return str(error)
         folders = [self.folder.model]
@@ -119,6 +120,13 @@ class StoredRun:
     def curve(self) -> JsonObject:
         """Return the validation by examples and time, empty where the student was not validated on the way."""
         return read_object_if_any(self.folder.curve)
+
+    def agreement(self) -> JsonObject:
+        """Return how far a student without labels agrees with its teacher, empty for one with labels."""
+        found = read_object_if_any(self.folder.agreement)
+        if found and not fits(found, _AGREEMENT):
+            raise UserError(f"{self.folder.agreement}: is no record of agreement; expected measures and queries")
+        return found
 
     def events(self, *kinds: str) -> Iterator[Event]:
         """Yield the events of some kinds."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from distilkit.manifest import refuse_damage
 from distilkit.run_folders.read import StoredRun
-from distilkit.run_folders.record import text
+from distilkit.run_folders.record import numbers, text
 from distilkit.run_folders.results import StoredResults
 from distilkit.tables import plain
 
@@ -20,6 +20,7 @@ def describe(run: StoredRun) -> dict[str, Any]:
         "state": run.state(status),
         "status": status.raw,
         "grid": run.grid() or None,
+        "agreement": run.agreement() or None,
         "sets": sets,
         **run.record.raw,
     }
@@ -44,6 +45,9 @@ def to_text(run: StoredRun) -> str:
         lines.append(f"  chosen      {grid['chosen']} by {grid['measure']} on validation")
     for name, results in whole_results(run).items():
         lines += _set(name, results)
+    if agreed := run.agreement():
+        figures = ", ".join(f"{name} {value:.4f}" for name, value in numbers(agreed["measures"]).items())
+        lines.append(f"  agreement   with the teacher, no measure of effectiveness: {figures}")
     if record.overrides:
         lines += ["  overrides", *(f"    {line}" for line in record.overrides)]
     return "\n".join(plain(line) for line in lines)

@@ -173,15 +173,41 @@ def _refusal(error: ValidationError, kind: type[Any], name: str, within: Locatio
 
 
 def resolved_stages(recipe: Recipe) -> list[Stage]:
-    """Return a recipe's stages, each with its own settings of [stages.NAME]; text is drawn by `general_seed`."""
+    """Return a recipe's stages, each with its own settings of [stages.NAME]; text is drawn by `general_seed`.
+
+    Without labels the losses of labels are off; raises UserError for a stage that has no other.
+    """
     stages = strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)
     settled = []
     for stage in stages:
         own = recipe.stages.get(stage.name, {})
         train = TrainSettings.model_validate({**recipe.train.model_dump(exclude_unset=True), **own})
         seed = recipe.general_seed if stage.examples == "text" else stage.seed
-        settled.append(replace(stage, train=train, seed=seed))
+        if train.labels != recipe.train.labels:
+            raise UserError(f"[stages.{stage.name}] labels: all stages have those of [train]; expected it there")
+        settled.append(replace(stage, train=train, seed=seed, terms=_without_labels(stage, train)))
     return settled
+
+
+def _without_labels(stage: Stage, train: TrainSettings) -> tuple[Term, ...]:
+    """Return a stage's losses, less those of labels where there are none; raises UserError where none is left."""
+    if train.labels == "judgements":
+        return stage.terms
+    if not (kept := tuple(term for term in stage.terms if term.uses_teacher)):
+        names = " and ".join(term.name for term in stage.terms)
+        raise UserError(
+            f'[train] labels = "none": the stage {stage.name} learns from labels alone ({names}); expected a strategy '
+            "that learns from a teacher's scores, such as margin_mse or listwise"
+        )
+    return kept
+
+
+def losses_off(recipe: Recipe) -> list[str]:
+    """Return what is to be said of losses that are off in a recipe without labels; nothing with labels."""
+    stages = strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)
+    kept = {stage.name: stage.terms for stage in resolved_stages(recipe)}
+    off = {stage.name: [term.name for term in stage.terms if term not in kept[stage.name]] for stage in stages}
+    return [f"without labels the loss {name} of the stage {stage} is off" for stage in off for name in off[stage]]
 
 
 def label_strategy(key: str, text: str) -> Strategy:

@@ -8,6 +8,7 @@ import pytest
 from distilkit.errors import UserError
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.twin import twin_of
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
@@ -20,7 +21,7 @@ def twin(tiny_recipe: Path, tmp_path: Path) -> Any:
     def make(*overrides: str) -> tuple[Pipeline, Pipeline]:
         workspace = Workspace(tmp_path / ".artifacts", OneProcess(), Reporter(quiet=True))
         student = Pipeline(load_recipe(tiny_recipe, list(overrides)), workspace)
-        recipe = student.twin()
+        recipe = twin_of(student)
         assert recipe is not None
         return student, Pipeline(recipe, workspace, twin_of=student.recipe.name)
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from distilkit.data.reading import top_1000, trec_qrels, tsv_texts
+from distilkit.data.sentences import tsv_sentences
 from distilkit.data.sources.base import SOURCES
 from distilkit.data.sources.tables import TableFile, TableFiles, find_file, find_runs, need_file, need_runs
 from distilkit.errors import UserError
@@ -24,16 +25,19 @@ class MsMarcoSource:
     A split is what has judgements: train, dev, test, and any other NAME of a qrels.NAME.tsv, such as a TREC track's
     (its queries are queries.NAME.tsv); for dev the small judgements win where both are there. Candidates are
     candidates/bm25.SPLIT.trec, else top1000.SPLIT.tsv (unordered, so every score is 0), where a split has one;
-    `candidates` names other run files, or "top1000". Missing files, broken lines and unknown ids are UserErrors.
+    `candidates` names other run files, or "top1000". `sentences` adds so many first sentences of passages to the
+    queries. Missing files, broken lines and unknown ids are UserErrors.
     """
 
-    def __init__(self, path: str | Path, candidates: str | None = None) -> None:
+    def __init__(self, path: str | Path, candidates: str | None = None, sentences: int = 0) -> None:
         self.path = Path(path)
         self.candidates = candidates
+        self.sentences = sentences
 
     def key(self) -> dict[str, object]:
         """Return the hashes of the files; raises UserError where one is missing."""
-        return {"source": "msmarco", "format": 1, "files": self._files().key()}
+        drawn = {"sentences": self.sentences} if self.sentences else {}
+        return {"source": "msmarco", "format": 1, **drawn, "files": self._files().key()}
 
     def write(self, folder: Path) -> None:
         """Write the collection; raises UserError naming the file and line of content that is wrong."""
@@ -50,7 +54,10 @@ class MsMarcoSource:
             )
         return TableFiles(
             passages=TableFile(passages, tsv_texts),
-            queries=[TableFile(self._queries(split), tsv_texts) for split in qrels],
+            queries=[
+                *(TableFile(self._queries(split), tsv_texts) for split in qrels),
+                *([TableFile(passages, tsv_sentences(self.sentences))] if self.sentences else []),
+            ],
             qrels={split: TableFile(path, trec_qrels) for split, path in qrels.items()},
             candidates=self._candidates(qrels),
         )

@@ -1,0 +1,121 @@
+"""The examples of a stage of a task as nodes: where they are drawn from, and the scores that a teacher gives ahead."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from distilkit.data.examples import NegativeFilters, draw_queries
+from distilkit.data.unlabelled import draw_unjudged
+from distilkit.errors import UserError
+from distilkit.pipeline.data import Data
+from distilkit.pipeline.evaluation import Scorer
+from distilkit.pipeline.examples import DrawnLists, TaskExamples, TriplesFile, WindowPairs
+from distilkit.pipeline.first_stage import FirstStage
+from distilkit.pipeline.mined import CandidatePairs, mined_from
+from distilkit.pipeline.models import ModelNode, Teacher
+from distilkit.pipeline.teacher_lists import TeacherLists
+from distilkit.pipeline.teacher_scores import FileScores, ModelScores, RankerScores, ScoredExamples
+from distilkit.pipeline.tokens import Reader, Tokenizer
+from distilkit.settings import Recipe, TrainSettings
+from distilkit.strategies import Stage
+
+
+def reader_of(data: Data, model: ModelNode) -> Reader:
+    """Return a collection's tokens as a model reads them."""
+    return data.reader(model.tokenizer, model.architecture, model.options)
+
+
+def first_stage_of(
+    train: TrainSettings, section: str, data: Data, scorer: Scorer, split: str, query_ids: list[str], depth: int
+) -> FirstStage:
+    """Return the candidates of some queries of a split: those that `negatives_from` names, else the collection's."""
+    if train.negatives_from is None:
+        return data.candidates(split, query_ids, depth)
+    return mined_from(train.negatives_from, section, data, query_ids, depth, scorer)
+
+
+@dataclass(frozen=True)
+class ExampleMaker:
+    """Makes the examples of the stages of one ranker, which may have a teacher."""
+
+    recipe: Recipe
+    data: Data
+    scorer: Scorer
+    teacher: Teacher | None
+    section: str
+    tokenizer: Tokenizer
+
+    def examples(self, stage: Stage, scoring: Teacher | None) -> TaskExamples | ScoredExamples:
+        """Return what a stage is trained on, with the scores of a teacher that gives them ahead."""
+        if stage.train.labels == "none":
+            return self._unlabelled(stage, scoring)
+        train, passages = stage.train, self.recipe.data.passages
+        source: DrawnLists | TriplesFile
+        if train.triples is None:
+            source = self._drawn(stage)
+        else:
+            source = TriplesFile(Path(train.triples).expanduser(), self.data)
+        windows, keep, selector = self.data.windows(self.tokenizer), 1, None
+        if passages is not None and self.teacher is not None:
+            if self.teacher.file is not None:
+                raise UserError(
+                    "[teacher] scores: a file has scores of documents, none of the passages of [data.passages]"
+                )
+            keep = passages.keep
+            unselected = TaskExamples("pairs", self.data, source, windows, keep, None, train.negatives)
+            selector = self._of_ranker(self.teacher, WindowPairs(unselected))
+        examples = TaskExamples(stage.examples, self.data, source, windows, keep, selector, train.negatives)
+        return examples if scoring is None else _scored(stage, examples, self._scores(scoring, examples))
+
+    def _unlabelled(self, stage: Stage, scoring: Teacher | None) -> TaskExamples | ScoredExamples:
+        """Return lists of candidates in the order of the teacher's scores, which are computed once for all of them."""
+        train = stage.train
+        if self.recipe.data.passages is not None:
+            raise UserError('[train] labels = "none" draws whole documents; expected no [data.passages]')
+        assert self.teacher is not None  # a stage without labels has losses of a teacher alone
+        ids = draw_unjudged(self.data.judgements[0], train.train_queries, stage.seed)
+        where = "train", ids, train.negative_depth
+        candidates = first_stage_of(train, self.section, self.data, self.scorer, *where)
+        pairs = CandidatePairs(self.data, candidates)
+        scores = self._scores(self.teacher, pairs)
+        drawn = train.teacher_positives, train.negatives, stage.seed
+        source = TeacherLists(self.data, candidates, pairs, scores, *drawn, self.section)
+        examples = TaskExamples(stage.examples, self.data, source, None, 1, None, train.negatives)
+        if scoring is None:
+            return examples
+        # A ranker's scores are those of all candidates; a file is asked for the examples in their form.
+        return _scored(stage, examples, scores if isinstance(scores, RankerScores) else self._scores(scoring, examples))
+
+    def _drawn(self, stage: Stage) -> DrawnLists:
+        """Return lists of drawn training queries, with the negatives that [train] asks for."""
+        train, (judged, _) = stage.train, self.data.judgements
+        where = "train", draw_queries(judged, train.train_queries, stage.seed), train.negative_depth
+        candidates = first_stage_of(train, self.section, self.data, self.scorer, *where)
+        margins = train.negative_absolute_margin, train.negative_relative_margin
+        filters = NegativeFilters(train.negative_range_min, *margins, train.negative_max_score)
+        scores = None
+        if filters.by_score:
+            if self.teacher is None or self.teacher.file is not None or self.recipe.data.passages is not None:
+                raise UserError(
+                    f"{self.section} filters negatives by the teacher's score; expected a teacher that ranks whole "
+                    "documents: not its own fine-tuning, a file of scores, or [data.passages]"
+                )
+            scores = self._of_ranker(self.teacher, CandidatePairs(self.data, candidates))
+        return DrawnLists(self.data, candidates, train.negatives, stage.seed, self.section, filters, scores)
+
+    def _scores(self, teacher: Teacher, pairs: TaskExamples | CandidatePairs) -> RankerScores | FileScores:
+        """Return the teacher's scores of some pairs: a ranker's, or those of a file."""
+        if teacher.file is not None:
+            return FileScores(teacher.file, teacher.combine, pairs)
+        return self._of_ranker(teacher, pairs)
+
+    def _of_ranker(self, teacher: Teacher, pairs: TaskExamples | WindowPairs | CandidatePairs) -> RankerScores:
+        scores = (ModelScores(one, pairs, reader_of(self.data, one), self.scorer) for one in teacher.members)
+        return RankerScores(tuple(scores), teacher.combine)
+
+
+def _scored(stage: Stage, examples: TaskExamples, scores: RankerScores | FileScores) -> ScoredExamples:
+    """Return examples with scores, and the losses that want more of these than margins or an order."""
+    taught = [term for term in stage.terms if term.uses_teacher]
+    needs_scores = tuple(term.name for term in taught if not term.margins_suffice)
+    needs_more = tuple(term.name for term in taught if not term.order_suffices)
+    return ScoredExamples(examples, scores, needs_scores, needs_more)
