@@ -189,7 +189,6 @@ def test_the_same_judgement_twice_is_harmless(folder):
             "has no corpus.jsonl (or corpus.jsonl.gz); expected a BEIR folder: corpus.jsonl, queries.jsonl",
         ),
         ("queries.jsonl", "has no queries.jsonl (or queries.jsonl.gz); expected a BEIR folder"),
-        ("qrels", "qrels has none of train.tsv, dev.tsv and test.tsv; expected a BEIR folder"),
         ("", "there is no folder"),
     ],
 )
@@ -202,6 +201,14 @@ def test_a_missing_file_is_named(folder, missing, message):
         assert message in str(error.value)
         assert str(folder) in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def test_judgements_are_not_needed_and_their_folder_holds_some(folder):
+    shutil.rmtree(folder / "qrels")
+    assert load(folder).splits == ()
+    (folder / "qrels").mkdir()
+    with pytest.raises(UserError, match=r"qrels has none of train.tsv, dev.tsv and test.tsv; expected a BEIR folder"):
+        BeirSource(folder).key()
 
 
 def test_candidates_that_are_not_there_are_named(folder):

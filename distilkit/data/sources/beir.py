@@ -44,6 +44,8 @@ class BeirSource:
         qrels = {split: path for split in SPLITS if (path := find_file(self.path / "qrels", f"{split}.tsv"))}
         if not qrels and (self.path / "qrels").exists():
             raise UserError(f"{self.path / 'qrels'} has none of train.tsv, dev.tsv and test.tsv; expected {LAYOUT}")
+        # Queries of no split are trained on without labels, from the candidates of train.
+        splits = list(dict.fromkeys(["train", *qrels]))
         return TableFiles(
             passages=TableFile(passages, jsonl_texts),
             queries=[
@@ -51,5 +53,5 @@ class BeirSource:
                 *([TableFile(passages, jsonl_sentences(self.sentences))] if self.sentences else []),
             ],
             qrels={split: TableFile(path, beir_qrels) for split, path in qrels.items()},
-            candidates=need_runs(self.path / "candidates", self.candidates, SPLITS) if self.candidates else {},
+            candidates=need_runs(self.path / "candidates", self.candidates, splits) if self.candidates else {},
         )
