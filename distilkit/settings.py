@@ -153,6 +153,8 @@ class DataSettings(Section):
     """Of the texts, such as de or german, for BM25's words; "auto" tells it from the passages."""
     stemmer: str | None = "auto"
     """Snowball stemmer of BM25's terms; "auto" takes that of the language, where there is one, "none" is for none."""
+    segmenter: Literal["pairs", "icu"] = "pairs"
+    """What BM25 makes of scripts without blanks: pairs of characters, or words as ICU finds them (the extra icu)."""
     validation: ValidationSettings = ValidationSettings()  # type: ignore[call-arg]
     """Taken from train where there is no `dev` split."""
     validation_queries: Count | None = None

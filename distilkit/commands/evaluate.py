@@ -21,11 +21,17 @@ class Evaluations:
     """The measures of several runs, by name."""
 
     found: dict[str, Evaluation]
+    repeated: int
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return them as plain data."""
         return [
-            {"name": name, "n": len(one.queries), "measures": one.means, "policy": one.policy}
+            {
+                "name": name,
+                "n": len(one.queries),
+                "measures": one.means,
+                "policy": {**one.policy, "repeated": self.repeated},
+            }
             for name, one in self.found.items()
         ]
 
@@ -34,6 +40,8 @@ class Evaluations:
         first = next(iter(self.found.values()))
         rows = [[name, *(f"{value:.4f}" for value in one.means.values())] for name, one in self.found.items()]
         lines = [table(["run", *first.measures], rows), f"{len(first.queries)} judged queries"]
+        if self.repeated:
+            lines.append(f"{self.repeated} judgements are repeated with the same grade: each counts once")
         for name, one in self.found.items():
             if one.missing:
                 lines.append(f"{name}: {len(one.missing)} of them have no results and score 0")
@@ -60,7 +68,7 @@ def evaluate(asked: options.Evaluate) -> str:
         run, own = policy.without_own(read_run(path), asked.exclude_self)
         _require_same(path, run, judgements, asked.qrels)
         found[name] = measures.evaluate(run, judgements, options.split(asked.measures) or [], own)
-    return printed(Evaluations(found), asked)
+    return printed(Evaluations(found, judgements.repeated), asked)
 
 
 def _require_same(path: Path, run: Mapping[str, policy.Results], judgements: Qrels, qrels: Path) -> None:

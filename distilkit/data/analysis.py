@@ -1,16 +1,16 @@
-"""Analysis of texts for BM25 by their language: words and their stems, or pairs of characters without blanks."""
+"""Analysis of texts for BM25 by their language: words and their stems, and what stands for words without blanks."""
 
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import regex
 
 from distilkit.data.scripts import LETTERS
+from distilkit.data.segmenters import ICU, PAIRS, Segment, pairs, require_segmenter, version_of
 from distilkit.data.texts import Texts
 from distilkit.errors import UserError, nearest
 
@@ -108,7 +108,6 @@ _WORD = rf"[[\w]--[{LETTERS}\p{{Hangul}}]]"
 _TOKEN = regex.compile(
     rf"(?P<run>(?:[{LETTERS}\p{{Hangul}}]\p{{M}}*)+)|{_WORD}(?:{_WORD}|\p{{M}})+", flags=regex.VERSION1
 )
-_CHARACTER = regex.compile(r"\P{M}\p{M}*|\p{M}+")
 # Full-width letters and half-width kana are the same letters as the others.
 _FOLDED = regex.compile(r"[\uff00-\uffef]+")
 
@@ -117,31 +116,35 @@ _FOLDED = regex.compile(r"[\uff00-\uffef]+")
 class Analyser:
     """How BM25 reads texts: `stemmer` and `stopwords` are names of PyStemmer and bm25s, None for none.
 
-    `language` is an ISO 639-1 code, and `told` how it came about, for messages.
+    `language` is an ISO 639-1 code, and `told` how it came about, for messages; `segmenter` cuts what has no blanks.
     """
 
     language: str = "en"
     stemmer: str | None = "english"
     stopwords: str | None = "en"
     told: str = ""
+    segmenter: str = PAIRS
 
     def identity(self) -> dict[str, Any]:
         """Return what tokens depend on."""
-        return {key: value for key, value in asdict(self).items() if key not in ("language", "told")}
+        cut = {} if self.segmenter == PAIRS else {"segmenter": version_of(self.segmenter)}
+        return {"stemmer": self.stemmer, "stopwords": self.stopwords, **cut}
 
     def __str__(self) -> str:
         """Return a sentence's part: the language, how it was told, and what becomes of words."""
         name = NAMES.get(self.language, self.language).capitalize()
-        words = "pairs of characters where there are no blanks" if self.language in PAIRED else "words"
+        cut = "words by ICU" if self.segmenter == ICU and self.language != "ko" else "pairs of characters"
+        words = f"{cut} where there are no blanks" if self.language in PAIRED else "words"
         stems = f"stems of {self.stemmer}" if self.stemmer else "no stems"
         return f"{name}{f' ({self.told})' if self.told else ''}: {words}, {stems}"
 
 
-def analyser_of(language: str, stemmer: str | None, passages: Texts) -> Analyser:
+def analyser_of(language: str, stemmer: str | None, passages: Texts, segmenter: str = PAIRS) -> Analyser:
     """Return the analyser that `[data] language` and `stemmer` name, told from the passages where they say `auto`.
 
-    Raises UserError for a language or a stemmer that is not known.
+    Raises UserError for a language or a stemmer that is not known, and a segmenter that is not installed.
     """
+    require_segmenter(segmenter)
     how = ""
     code = next((code for code, name in NAMES.items() if language.lower() in (code, name)), None)
     if language == AUTO:
@@ -151,7 +154,7 @@ def analyser_of(language: str, stemmer: str | None, passages: Texts) -> Analyser
         raise UserError(f"[data] language = {language!r}: no language is called that{nearest(language, known)}")
     require_stemmer(stemmer)
     found = _own_stemmer(code or "en") if stemmer == AUTO else stemmer
-    return Analyser(code or "en", found, code if code in STOPWORDS else None, how)
+    return Analyser(code or "en", found, code if code in STOPWORDS else None, how, segmenter)
 
 
 def told(passages: Texts) -> tuple[str, str]:
@@ -169,19 +172,16 @@ def told(passages: Texts) -> tuple[str, str]:
     return "en", "the texts do not tell their language"
 
 
-def tokens(text: str) -> Iterator[str]:
-    """Yield the words of a lower-cased text, of two characters or more; of scripts without blanks pairs of characters.
+def tokens(text: str, segment: Segment = pairs) -> Iterator[str]:
+    """Yield the words of a lower-cased text, of two characters or more; of scripts without blanks what `segment` makes.
 
-    As Lucene's analyser for Chinese, Japanese and Korean does; a character that stands alone is a token.
+    Pairs of characters are what Lucene's analyser for Chinese, Japanese and Korean makes.
     """
     for found in _TOKEN.finditer(_FOLDED.sub(_folded, text)):
         if found["run"] is None:
             yield found[0]
-            continue
-        characters = _CHARACTER.findall(found[0])
-        if len(characters) == 1:
-            yield found[0]
-        yield from (first + second for first, second in pairwise(characters))
+        else:
+            yield from segment(found[0])
 
 
 def stemmer_of(name: str | None) -> "Callable[[str], str] | None":

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distilkit.data.analysis import Analyser, stemmer_of, tokens
+from distilkit.data.segmenters import segmenter_of
 from distilkit.data.texts import Texts
 
 VERSION = f"2 bm25s-{version('bm25s')} PyStemmer-{version('PyStemmer')}"
@@ -29,7 +31,8 @@ class Bm25:
         logging.getLogger("bm25s").setLevel(logging.WARNING)
         analyser = analyser or Analyser()
         stemmer = stemmer_of(analyser.stemmer)
-        self._tokenizer = Tokenizer(splitter=tokens, stopwords=analyser.stopwords, stemmer=stemmer)
+        splitter = partial(tokens, segment=segmenter_of(analyser.segmenter, analyser.language))
+        self._tokenizer = Tokenizer(splitter=splitter, stopwords=analyser.stopwords, stemmer=stemmer)
         self._index = bm25s.BM25(k1=k1, b=b, method="lucene", backend="numpy")
         self._size = len(passages)
         found = list(self._tokens((text for _, texts in passages.batches(4096) for text in texts), grow=True))

@@ -10,6 +10,13 @@ from distilkit.errors import UserError
 Qrels = dict[str, dict[str, int]]
 """Query id -> passage id -> grade."""
 
+
+class Judgements(Qrels):
+    """Judgements as a file or table gave them; `repeated` of its rows say what an earlier one says, grade and all."""
+
+    repeated: int = 0
+
+
 Run = dict[str, list[tuple[str, float]]]
 """Query id -> (passage id, score), best first."""
 
@@ -32,16 +39,18 @@ def in_order(candidates: Sequence[tuple[str, float]]) -> list[tuple[str, float]]
     return sorted(by_id, key=lambda candidate: -candidate[1])
 
 
-def judgements_of(read: Callable[[], Iterable[Row]], place: Place) -> Qrels:
+def judgements_of(read: Callable[[], Iterable[Row]], place: Place) -> Judgements:
     """Return rows of (query, passage) and grade as judgements; raises UserError for two grades of one pair.
 
     `read` returns the rows, a second time where a message must name the earlier of two.
     """
-    qrels: Qrels = {}
+    qrels = Judgements()
     for line, (query, passage), grade in read():
         if not -LARGEST <= grade <= LARGEST:
             require_grade(grade, place(line))
-        known = qrels.setdefault(query, {}).setdefault(passage, grade)
+        judged = qrels.setdefault(query, {})
+        qrels.repeated += passage in judged
+        known = judged.setdefault(passage, grade)
         # The same judgement twice is harmless, and some published sets have it.
         if known != grade:
             first = next(row.line for row in read() if row.key == (query, passage))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from distilkit.data.arrays import Integers
-from distilkit.data.judgements import Qrels, Run, write_qrels, write_run
+from distilkit.data.judgements import Judgements, Qrels, Run, write_qrels, write_run
 from distilkit.data.texts import Texts, write_texts
 from distilkit.errors import UserError
 from distilkit.files import content_key, sha256_file, write_json
@@ -56,9 +56,9 @@ def write_collection(
     Passages and queries are (id, text); qrels and candidates are keyed by split. The fingerprint in the manifest
     depends on the content alone: on the rows and their order, not on the order or place of the judgements.
 
-    Rows of one id and one text are merged, and judgements of passages that there are not are kept, as relevant
-    documents that no ranking reaches; `info` counts both. Raises ContentError, a UserError, for one id with two texts,
-    for other unknown ids, an empty table, or a score that is not finite.
+    Rows of one id and one text are merged, as are equal judgements, and judgements of passages that there are not are
+    kept, as relevant documents that no ranking reaches; `info` counts all of them. Raises ContentError, a UserError,
+    for one id with two texts, for other unknown ids, an empty table, or a score that is not finite.
     """
     candidates = candidates or {}
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +68,7 @@ def write_collection(
         "passages": _write_table(folder, "passages", passages, hashes, merged),
         "queries": _write_table(folder, "queries", queries, hashes, merged),
     }
+    repeated = {split: given.repeated for split, given in qrels.items() if isinstance(given, Judgements)}
     unreachable: dict[str, int] = {}
     splits = sorted(qrels, key=_split_order)
     for split in splits:
@@ -85,7 +86,7 @@ def write_collection(
         "hashes": hashes,
         "splits": splits,
         "candidates": sorted(candidates, key=_split_order),
-        "info": {**_counts(tables, qrels), **_rules(merged, unreachable), **(info or {})},
+        "info": {**_counts(tables, qrels), **_rules(merged, repeated, unreachable), **(info or {})},
     }
     write_json(folder / "manifest.json", manifest)
 
@@ -201,9 +202,9 @@ def _counts(tables: Mapping[str, Texts], qrels: Mapping[str, Qrels]) -> dict[str
     return {"passages": len(tables["passages"]), "queries": len(tables["queries"]), "splits": splits}
 
 
-def _rules(merged: Mapping[str, int], unreachable: Mapping[str, int]) -> dict[str, Any]:
-    """Return how often rows were merged and judgements kept that no ranking reaches, where any were."""
-    counts = {"merged": merged, "unreachable": unreachable}
+def _rules(merged: Mapping[str, int], repeated: Mapping[str, int], unreachable: Mapping[str, int]) -> dict[str, Any]:
+    """Return how often rows and judgements were merged, and judgements kept that no ranking reaches, where any were."""
+    counts = {"merged": merged, "repeated": repeated, "unreachable": unreachable}
     found = {name: {key: count for key, count in table.items() if count} for name, table in counts.items()}
     return {name: table for name, table in found.items() if table}
 

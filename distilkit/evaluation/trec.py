@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from distilkit.data.columns import FORM
-from distilkit.data.judgements import Qrels, Run, judgements_of
+from distilkit.data.judgements import Judgements, Qrels, Run, judgements_of
 from distilkit.data.reading import any_qrels, refuse, trec_run
 from distilkit.errors import UserError
 from distilkit.evaluation import policy
@@ -48,7 +48,7 @@ def write_run(path: Path, run: Run, tag: str) -> None:
     )
 
 
-def read_qrels(path: Path) -> Qrels:
+def read_qrels(path: Path) -> Judgements:
     """Return the judgements of a TREC file or of a BEIR table (with or without its header), whichever the file is.
 
     Raises UserError, with file and line, for a line of neither form, two grades for one document, or an empty file.

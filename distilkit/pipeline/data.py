@@ -208,8 +208,9 @@ class Data:
 
     @cached_property
     def analyser(self) -> Analyser:
-        """How BM25 reads the texts; raises UserError for a language or a stemmer that is not known."""
-        return analyser_of(self.settings.language, self.settings.stemmer, self.collection.passages)
+        """How BM25 reads the texts; raises UserError for a language, stemmer or segmenter that is not there."""
+        given = self.settings
+        return analyser_of(given.language, given.stemmer, self.collection.passages, given.segmenter)
 
     def tokenizer(self, folder: Path, prefixes: Prefixes = NONE) -> FolderTokenizer:
         """Return the tokenizer of a model's folder, whose content is hashed once, with what it reads before texts."""
@@ -277,13 +278,15 @@ def _rules(collection: Collection) -> list[str]:
     said = [
         f"{count} {name} of {collection.name} are repeated with the same text: each is read once"
         for name, count in info.get("merged", {}).items()
-        if count
+    ]
+    said += [
+        f"{count} judgements of {split} are repeated with the same grade: each counts once"
+        for split, count in info.get("repeated", {}).items()
     ]
     return said + [
         f"{count} of {info['splits'][split]['judgements']} judgements of {split} are of passages that the corpus has "
         "not: those that are relevant count in recall and nDCG, as in trec_eval, and no ranking reaches them"
         for split, count in info.get("unreachable", {}).items()
-        if count
     ]
 
 

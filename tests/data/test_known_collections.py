@@ -66,9 +66,10 @@ def test_equal_repeated_rows_are_read_once_and_counted(tmp_path):
     twice = beir(tmp_path / "b", [*CORPUS, CORPUS[1], CORPUS[0], CORPUS[1]], [*QUERIES, QUERIES[1]], ["q1\td1\t1"] * 2)
     merged = load(BeirSource(twice), tmp_path / "cb")
     assert merged.info["merged"] == {"passages": 3, "queries": 1}
+    assert merged.info["repeated"] == {"test": 1}
     assert merged.fingerprint == plain.fingerprint
     assert merged.passages.ids(range(3)) == ["d1", "d2", "d3"]
-    assert "merged" not in plain.info
+    assert not {"merged", "repeated"} & plain.info.keys()
 
 
 def test_unequal_repeated_rows_are_refused_with_both_lines(tmp_path):
@@ -196,6 +197,11 @@ def test_a_query_that_is_a_document_is_left_out_of_its_results_as_in_beir(tmp_pa
     assert found["measures"]["nDCG@10"] == pytest.approx(mean)
     assert found["policy"]["own"] == 2
     assert "2 queries are documents themselves" in cli(*asked[:-1]).out
+    with (tmp_path / "q.tsv").open("a") as file:
+        file.write("a1 0 d1 1\na2 0 d2 1\na1 0 d1 1\n")
+    (again,) = json.loads(cli(*asked).out)
+    assert (again["measures"], again["policy"]["repeated"]) == (found["measures"], 3)
+    assert "3 judgements are repeated with the same grade: each counts once" in cli(*asked[:-1]).out
     (kept_all,) = json.loads(cli(*asked, "--keep-self").out)
     assert kept_all["measures"]["nDCG@10"] == pytest.approx((1 / np.log2(3) * 2) / 2)
 

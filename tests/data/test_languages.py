@@ -6,6 +6,7 @@ from distilkit.data.analysis import Analyser, analyser_of, tokens, told
 from distilkit.data.bm25 import Bm25
 from distilkit.data.passages import split_words
 from distilkit.data.scripts import looks_like_text
+from distilkit.data.segmenters import segmenter_of
 from distilkit.data.teacher_scores.formats import sniff
 from distilkit.data.texts import Texts, write_texts
 from distilkit.data.triples.reading import format_of
@@ -102,6 +103,35 @@ def test_bm25_finds_the_passage_of_the_query_first(tmp_path, language, passages,
     found, scores = Bm25(texts, k1=0.9, b=0.4, analyser=analyser_of(language, "auto", texts)).retrieve([query], 3)
     assert found[0, 0] == 0
     assert scores[0, 0] > scores[0, 1]
+
+
+def test_words_of_icu_where_there_are_no_blanks(tmp_path):
+    """As `ubrk_next` of ICU gives them; Korean stays in pairs, since its words carry their endings."""
+    pytest.importorskip("icu4py")
+    cut = segmenter_of("icu", "zh")
+    assert list(tokens("萤火虫会发光，因为 two 12 a", cut)) == ["萤火", "虫", "会", "发光", "因为", "two", "12"]
+    assert list(tokens("東京都に住んでいます", cut)) == ["東京", "都", "に", "住", "んで", "い", "ます"]
+    assert list(tokens("หิ่งห้อยเรืองแสง", cut)) == ["หิ่งห้อย", "เรือง", "แสง"]
+    assert list(tokens("반딧불이가", cut)) == ["반딧", "딧불", "불이", "이가"]
+    # A developing country (发展中国家) is not China (中国), though the pair is in it.
+    texts = table(tmp_path, ["发展中国家", "中国", "学生"])
+    found = []
+    for segmenter in ("pairs", "icu"):
+        analyser = analyser_of("zh", "auto", texts, segmenter)
+        found.append(Bm25(texts, k1=0.9, b=0.4, analyser=analyser).retrieve(["中国"], 3)[0][0].tolist())
+    assert found == [[1, 0, -1], [1, -1, -1]]
+    pairs, words = (analyser_of("zh", "auto", texts, segmenter).identity() for segmenter in ("pairs", "icu"))
+    assert pairs == {"stemmer": None, "stopwords": None}
+    assert words["segmenter"].startswith("icu ")
+    told_so = [str(analyser_of("zh", "auto", texts, segmenter)) for segmenter in ("pairs", "icu")]
+    assert told_so[0] == "Chinese: pairs of characters where there are no blanks, no stems"
+    assert told_so[1] == "Chinese: words by ICU where there are no blanks, no stems"
+
+
+def test_a_segmenter_that_is_not_installed_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("distilkit.data.segmenters.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"segmenter = 'icu' needs icu4py, .*: pip install 'distilkit\[icu\]'"):
+        analyser_of("zh", "auto", table(tmp_path, ["x"]), "icu")
 
 
 def test_stop_words_of_another_language_count_for_nothing(tmp_path):

@@ -172,6 +172,7 @@ def test_every_setting_of_a_training_is_in_the_table() -> None:
         "data.candidates",
         "data.queries",  # told by the collection's content, as is the next
         "data.sentences",
+        "data.segmenter",  # needs ICU: tests/data/test_languages.py
         "data.passages",
         "student.options",
     }
