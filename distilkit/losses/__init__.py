@@ -2,7 +2,7 @@
 
 from distilkit.losses.internals import attention_mse, count_pairs, count_tokens, embedding_mse, hidden_mse
 from distilkit.losses.labels import hard_cross_entropy, list_cross_entropy
-from distilkit.losses.lists import adr_mse, count_lists, kl_divergence, lambda_rank, list_mle, list_net
+from distilkit.losses.lists import adr_mse, count_lists, kl_divergence, lambda_rank, list_mle, list_net, list_ranknet
 from distilkit.losses.logits import logit_mse, soft_cross_entropy, soft_kl_divergence, soft_loss
 from distilkit.losses.pairs import margin_mse, pointwise_mse, ranknet, weighted_ranknet
 
@@ -20,6 +20,7 @@ __all__ = [
     "list_cross_entropy",
     "list_mle",
     "list_net",
+    "list_ranknet",
     "logit_mse",
     "margin_mse",
     "pointwise_mse",

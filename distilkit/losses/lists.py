@@ -3,11 +3,15 @@
 Lists of unequal lengths are rows padded to one length, with a mask of what is a candidate.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from distilkit.losses.tensors import require_one_shape, widen
+
+Discount = Literal["log2", "none"]
 
 
 def kl_divergence(
@@ -172,6 +176,7 @@ def adr_mse(
     teacher_scores: Tensor,
     mask: Tensor | None = None,
     temperature: float = 1.0,
+    discount: Discount = "log2",
     normaliser: float | Tensor | None = None,
 ) -> Tensor:
     r"""ADR-MSE: the discounted mean squared error of smooth ranks of the student against the teacher's ranks.
@@ -186,6 +191,7 @@ def adr_mse(
         teacher_scores: the teacher's raw scores of the same candidates, shape ``[B, N]``
         mask: true (or 1) for candidates and false for padding, shape ``[B, N]``; a row of padding does not count
         temperature: T
+        discount: ``log2`` as above; with ``none`` every rank's error counts alike
         normaliser: what the sum is divided by in place of the number of rows that count
 
     References:
@@ -203,8 +209,48 @@ def adr_mse(
     ahead = torch.sigmoid((student[:, None, :] - student[:, :, None]) / temperature)
     # A candidate is ahead of itself by a half: the one that ranks are counted from is half of it.
     smooth = 0.5 + ahead.masked_fill(~real[:, None, :], 0.0).sum(dim=2)
-    errors = ((ranks - smooth).square() / torch.log2(1 + ranks)).masked_fill(~real, 0.0)
+    errors = ((ranks - smooth).square() * _discounts(ranks, discount)).masked_fill(~real, 0.0)
     return _mean_of_lists(errors.sum(dim=1) / real.sum(dim=1).clamp(min=1), real, normaliser)
+
+
+def list_ranknet(
+    student_scores: Tensor,
+    teacher_scores: Tensor,
+    mask: Tensor | None = None,
+    discount: Discount = "log2",
+    normaliser: float | Tensor | None = None,
+) -> Tensor:
+    r"""RankNet over a list: the mean cross-entropy of the order of every two candidates, by the teacher's ranks alone.
+
+    .. math:: L = \frac{1}{B} \sum_b \frac{1}{P_b} \sum_{i,j: r_i < r_j} w_i \log(1 + e^{s_j - s_i}),
+        \quad w_i = \frac{1}{\log_2(1 + r_i)}
+
+    where :math:`r` is the rank by the teacher's scores and :math:`P_b` the number of pairs of different rank.
+
+    Args:
+        student_scores: a row of raw scores per query, shape ``[B, N]``
+        teacher_scores: the teacher's raw scores of the same candidates, or anything in their order, shape ``[B, N]``
+        mask: true (or 1) for candidates and false for padding, shape ``[B, N]``; a row of padding does not count
+        discount: ``log2`` weighs a pair by the rank of its better candidate; with ``none`` every pair counts alike, as
+            in RankGPT
+        normaliser: what the sum is divided by in place of the number of rows that count
+
+    References:
+        - Burges et al. 2005, Learning to Rank using Gradient Descent: https://doi.org/10.1145/1102351.1102363
+        - Sun et al. 2023, Is ChatGPT Good at Search? (RankGPT), section 4: https://arxiv.org/abs/2304.09542
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.tensor([[1.0, 0.0, 9.0]]), torch.tensor([[3.0, 0.0, 9.0]])
+        >>> round(list_ranknet(student, teacher, torch.tensor([[1, 1, 0]])).item(), 6)
+        0.313262
+    """
+    student, teacher, real = _masked_lists(student_scores, teacher_scores, mask)
+    pairs = (teacher[:, :, None] > teacher[:, None, :]) & real[:, :, None] & real[:, None, :]
+    orders = F.softplus(student[:, None, :] - student[:, :, None])
+    weights = _discounts(_shared_ranks(teacher, real), discount)[:, :, None]
+    losses = (weights * orders).masked_fill(~pairs, 0.0).sum(dim=(1, 2))
+    return _mean_of_lists(losses / pairs.sum(dim=(1, 2)).clamp(min=1), real, normaliser)
 
 
 def count_lists(mask: Tensor) -> Tensor:
@@ -254,6 +300,13 @@ def _shared_ranks(scores: Tensor, real: Tensor) -> Tensor:
     above = (other > one) + 0.5 * (other == one).to(scores.dtype)
     # A candidate equals itself: a half too many, of the one that ranks are counted from.
     return 0.5 + above.masked_fill(~real[:, None, :], 0.0).sum(dim=2)
+
+
+def _discounts(ranks: Tensor, discount: Discount) -> Tensor:
+    """Return what the errors at ranks from 1 count for; raises ValueError for a discount that does not exist."""
+    if discount not in ("log2", "none"):
+        raise ValueError(f"discount must be 'log2' or 'none', not {discount!r}")
+    return 1 / torch.log2(1 + ranks) if discount == "log2" else torch.ones_like(ranks)
 
 
 def _log_softmax(scores: Tensor, real: Tensor) -> Tensor:

@@ -34,10 +34,11 @@ def twin_of(pipeline: Pipeline) -> Recipe | None:
         grid={key: values for key, values in grid_of(recipe).items() if not key.startswith("strategy.")},
     )
     stages = pipeline.point({key: values[0] for key, values in grid_of(recipe).items()}).stages
+    table["train"]["negatives"] = stages[-1].stage.train.negatives  # which a strategy may set
     last = strategy.stages(recipe.train, recipe.seed)[-1]
     lists = last.examples == "lists"
     if lists and stages[-1].stage.examples == "pairs":
-        size = recipe.train.per_device_train_batch_size // (1 + recipe.train.negatives)
+        size = recipe.train.per_device_train_batch_size // (1 + table["train"]["negatives"])
         table["train"]["per_device_train_batch_size"] = max(1, size)
     if recipe.twin.budget == "compute" or len(stages) > 1 or lists:
         table["train"]["max_steps"] = _steps(pipeline, stages)

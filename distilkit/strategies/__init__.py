@@ -2,7 +2,9 @@
 
 from distilkit.strategies import (
     fine_tune,
+    listwise,
     ranker_distill,
+    ranking_imitation,
     scores,
     standard_kd,
     tinybert,
@@ -34,10 +36,12 @@ __all__ = [
     "Term",
     "fine_tune",
     "label_strategy",
+    "listwise",
     "losses_off",
     "named_table",
     "parse_strategy",
     "ranker_distill",
+    "ranking_imitation",
     "resolved_stages",
     "scores",
     "stages_of",

@@ -180,8 +180,10 @@ def resolved_stages(recipe: Recipe) -> list[Stage]:
     stages = strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)
     settled = []
     for stage in stages:
-        own = recipe.stages.get(stage.name, {})
-        train = TrainSettings.model_validate({**recipe.train.model_dump(exclude_unset=True), **own})
+        own, theirs = recipe.stages.get(stage.name, {}), vars(recipe.train)
+        # What a strategy changes of [train], such as the length of its lists.
+        changed = {key: value for key, value in vars(stage.train).items() if value != theirs[key]}
+        train = TrainSettings.model_validate({**recipe.train.model_dump(exclude_unset=True), **changed, **own})
         seed = recipe.general_seed if stage.examples == "text" else stage.seed
         if train.labels != recipe.train.labels:
             raise UserError(f"[stages.{stage.name}] labels: all stages have those of [train]; expected it there")

@@ -302,6 +302,18 @@ class AdrMseTerm(ScoredListTerm):
     order_suffices = True
 
     temperature: Positive = 1.0
+    discount: Literal["log2", "none"] = "log2"
+
+
+@TERMS.register("list_ranknet")
+@dataclass(frozen=True)
+class ListRankNetTerm(ScoredListTerm):
+    """RankNet over all pairs of a query's list, by the teacher's ranks, discounted or not."""
+
+    function = "list_ranknet"
+    order_suffices = True
+
+    discount: Literal["log2", "none"] = "log2"
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ BY_HAND: dict[str, Compute] = {
     "list_mle": on_lists(losses.list_mle),
     "lambda_rank": on_lists(losses.lambda_rank),
     "adr_mse": on_lists(losses.adr_mse),
+    "list_ranknet": on_lists(losses.list_ranknet),
     "attention": lambda student, teacher, labels, mask, **options: losses.attention_mse(
         student.attentions, teacher.attentions, mask, **options
     ),
@@ -86,6 +87,7 @@ OTHER_VALUES: dict[str, list[dict[str, Any]]] = {
     "student_temperature": [{"student_temperature": 2.0}],
     "teacher_temperature": [{"teacher_temperature": 0.5}],
     "sigma": [{"sigma": 2.0}],
+    "discount": [{"discount": "none"}],
 }
 CASES = [(name, {}) for name in TERMS] + [
     (name, options) for name in TERMS for key in TERMS[name]().options for options in OTHER_VALUES[key]

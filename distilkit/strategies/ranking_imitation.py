@@ -1,0 +1,54 @@
+"""Ranking imitation: learning the order of a teacher's list alone, as a language model's permutation gives it."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from distilkit.settings import TrainSettings
+from distilkit.strategies.base import STRATEGIES
+from distilkit.strategies.listwise import ListLength, lists_stage
+from distilkit.strategies.stage import Stage
+from distilkit.strategies.terms import (
+    STRICT,
+    AdrMseTerm,
+    LambdaRankTerm,
+    ListMleTerm,
+    ListRankNetTerm,
+    ScoredListTerm,
+)
+
+LOSSES: dict[str, ScoredListTerm] = {
+    "ranknet": ListRankNetTerm(discount="none"),
+    "discounted_ranknet": ListRankNetTerm(),
+    "adr_mse": AdrMseTerm(),
+    "rank_mse": AdrMseTerm(discount="none"),
+    "list_mle": ListMleTerm(),
+    "lambda_rank": LambdaRankTerm(),
+}
+
+
+@STRATEGIES.register("ranking_imitation")
+@dataclass(frozen=True)
+class RankingImitation:
+    """Learn the order that the teacher gives each query's list, whatever its scores are, in any of the five students.
+
+    Equation: ranknet: L = mean over pairs with r_i < r_j of log(1 + exp(s_j - s_i)), r the teacher's ranks;
+    discounted_ranknet weighs a pair by 1 / log2(1 + r_i); adr_mse: the mean over i of (r_i - smooth rank of s_i)² /
+    log2(1 + r_i), rank_mse without that divisor; list_mle and lambda_rank as the losses of these names.
+    Papers: Sun et al., Is ChatGPT Good at Search? (2023), RankGPT, permutation distillation; Schlatt et al.,
+    Rank-DistiLLM (2025), ADR-MSE.
+    Deviations: RankGPT sums over the pairs of a list of 20, here it is their mean. Candidates of one score have no
+    order in ranknet, and share a rank in adr_mse.
+    Defaults: ranknet as in RankGPT, lists of 1 + [train] negatives.
+    """
+
+    __pydantic_config__ = STRICT
+    paper: ClassVar[str] = "RankGPT; Rank-DistiLLM"
+
+    loss: Literal["ranknet", "discounted_ranknet", "adr_mse", "rank_mse", "list_mle", "lambda_rank"] = "ranknet"
+    """What the order is learned by."""
+    list_length: ListLength = None
+    """Passages of a list; 1 + [train] negatives where absent."""
+
+    def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
+        """Return the one stage."""
+        return [lists_stage(LOSSES[self.loss], self.list_length, train, seed)]
