@@ -53,6 +53,7 @@ BENCHMARKS = {
     "reranking": Benchmark("peers", "reranking", "scoring 1,000 passages over CrossEncoder.predict"),
     "attention-memory": Benchmark("gpu", "attention_memory", "peak memory of attention transfer without maps"),
     "loading": Benchmark("loading", "run", "data loading's share of a step; tokenising at second use"),
+    "contention": Benchmark("contention", "run", "training beside other work on the same cores, by how threads wait"),
     "startup": Benchmark("startup", "run", "`distilkit --help`, and `compare` on run folders"),
 }
 SCRIPTS = {

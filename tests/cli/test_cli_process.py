@@ -94,3 +94,15 @@ def test_what_breaks_off_is_not_done(error: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("distilkit: recipes broke off: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_threads_wait_patiently_unless_the_user_says_how() -> None:
+    from distilkit.cli import SPINS, patient_threads
+
+    given: dict[str, str] = {}
+    patient_threads(given)
+    assert given == {"GOMP_SPINCOUNT": str(SPINS)}
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        own = {name: "ACTIVE"}
+        patient_threads(own)
+        assert own == {name: "ACTIVE"}
