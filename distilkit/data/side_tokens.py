@@ -96,7 +96,7 @@ class SideFormat:
     mask_position: MaskPosition = "before_sep"
     attend_to_masks: bool = True
     markers: bool | tuple[str, str] = False
-    skip_punctuation: bool = False
+    skip_punctuation: bool | tuple[str, ...] = False
 
     def tokens(
         self,
@@ -116,6 +116,11 @@ TextFormat = PairFormat | SideFormat
 def markers_of(markers: bool | tuple[str, str] | None) -> dict[str, str]:
     """Return the tokens that mark queries and documents."""
     return MARKERS if isinstance(markers, bool) or markers is None else dict(zip(MARKERS, markers, strict=True))
+
+
+def skipped_words(skip: bool | tuple[str, ...] | None) -> list[str]:
+    """Return the words of documents that are read but not scored: all punctuation, none, or those that are named."""
+    return list(string.punctuation if skip is True else skip or ())
 
 
 @dataclass(frozen=True)
@@ -273,7 +278,7 @@ class SideTemplate:
             mask=self._mask if masks else 0,
             masks_first=self.form.mask_position == "before_sep",
             attend_to_masks=self.form.attend_to_masks or not masks,
-            unscored=self._punctuation if kind == "document" and self.form.skip_punctuation else (),
+            unscored=self._unscored if kind == "document" else (),
         )
 
     @property
@@ -286,10 +291,13 @@ class SideTemplate:
         return int(found)
 
     @property
-    def _punctuation(self) -> tuple[int, ...]:
-        # By their own tokens, as PyLate has it: a tokenizer of sentences would put a blank before each.
-        ids = {self.tokenizer.convert_tokens_to_ids(mark) for mark in string.punctuation}
-        return tuple(sorted(ids - {None, self.tokenizer.unk_token_id}))
+    def _unscored(self) -> tuple[int, ...]:
+        # By their own tokens, as PyLate has it: a tokenizer of sentences would put a blank before each. A word that is
+        # unknown leaves out nothing, as in sentence-transformers, unless it is the token for unknown words itself.
+        words = skipped_words(self.form.skip_punctuation)
+        unknown = set() if self.tokenizer.unk_token in words else {self.tokenizer.unk_token_id}
+        ids = {self.tokenizer.convert_tokens_to_ids(word) for word in words}
+        return tuple(sorted(ids - {None} - unknown))
 
     def _id(self, token: str) -> int:
         found = self.tokenizer.convert_tokens_to_ids(token)

@@ -1,6 +1,5 @@
 """ColBERT: a vector per token, scored by the sum over the query of each token's best match in the document."""
 
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from distilkit.data.side_tokens import MaskPosition, SideFormat, markers_of
+from distilkit.data.side_tokens import MaskPosition, SideFormat, markers_of, skipped_words
 from distilkit.errors import UserError
 from distilkit.files import read_json, write_json
 from distilkit.models.batch import TokenBatch
@@ -72,7 +71,8 @@ class ColBertOptions(Options):
         markers: whether [unused0] and [unused1] follow [CLS] in queries and documents (`stanford`), or the two tokens
             that do instead, such as ["[Q] ", "[D] "]
         normalise: whether a token's vector has length one (`stanford`)
-        skip_punctuation: whether a document's punctuation is read but not scored (`stanford`)
+        skip_punctuation: whether a document's punctuation is read but not scored (`stanford`), or the words of which
+            that is true instead, such as [".", ","]
     """
 
     form: Literal["papers", "stanford"] = "stanford"
@@ -83,7 +83,7 @@ class ColBertOptions(Options):
     attend_to_masks: bool | None = None
     markers: bool | tuple[str, str] | None = None
     normalise: bool | None = None
-    skip_punctuation: bool | None = None
+    skip_punctuation: bool | tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         self._require_one_of("form", FORMS)
@@ -97,7 +97,12 @@ class ColBertOptions(Options):
         self._require_positive("dim")
         self._require_one_of("mask_position", ("before_sep", "after_sep"))
         self._require_from_zero("query_masks", "a number", "fill")
-        self._require_truth("bias", "attend_to_masks", "normalise", "skip_punctuation")
+        self._require_truth("bias", "attend_to_masks", "normalise")
+        skipped = self.skip_punctuation
+        if not isinstance(skipped, bool):
+            if not isinstance(skipped, list | tuple) or not all(isinstance(word, str) for word in skipped):
+                raise UserError(f"skip_punctuation is true, false or a list of words, not {skipped!r}")
+            object.__setattr__(self, "skip_punctuation", tuple(skipped) or False)
 
     @property
     def text_format(self) -> SideFormat:
@@ -240,12 +245,12 @@ class ColBert(EncoderRanker):
             "document_prefix": markers["document"],
             "attend_to_expansion_tokens": options.attend_to_masks,
             "do_query_expansion": options.query_masks == "fill",
-            "skiplist_words": list(string.punctuation) if options.skip_punctuation else [],
+            "skiplist_words": skipped_words(options.skip_punctuation),
             "prompts": self.prefixes.prompts() if any(self.prefixes) else {},
             "default_prompt_name": None,
         }
         write_json(folder / "config_sentence_transformers.json", {**pylate, **lengths})
-        if options.query_masks != "fill" or any(self.prefixes):
+        if options.query_masks != "fill" or any(self.prefixes) or not isinstance(options.skip_punctuation, bool):
             return  # which Stanford's code does not have
         stanford = {
             "query_token_id": markers["query"],
@@ -279,8 +284,8 @@ class ColBert(EncoderRanker):
         states = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
         dense = folder / "1_Dense/config.json"
         write_json(dense, {**read_json(dense), **states})
-        words = list(string.punctuation) if options.skip_punctuation else []
-        write_json(folder / "2_MultiVectorMask/config.json", {"skiplist_words": words})
+        words = {"skiplist_words": skipped_words(options.skip_punctuation)}
+        write_json(folder / "2_MultiVectorMask/config.json", words)
         write_json(folder / "3_Normalize/config.json", states)
         encoder: dict[str, Any] = {"max_seq_length": lengths["document_length"], "do_lower_case": False, **lengths}
         if options.query_masks == "fill":

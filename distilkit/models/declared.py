@@ -192,7 +192,7 @@ class Declared:
         return {
             "query_masks": "fill" if expands else 0,
             "attend_to_masks": bool(attends),
-            "skip_punctuation": self._skips_punctuation(skipped or []),
+            "skip_punctuation": _skipped(skipped or []),
             "markers": self._markers(native),
             "normalise": not native or "Normalize" in self.kinds,
         }
@@ -203,11 +203,6 @@ class Declared:
         if native or not any(found):
             return False
         return True if found == ["[unused0]", "[unused1]"] else found
-
-    def _skips_punctuation(self, words: list[str]) -> bool:
-        if set(words) not in (set(), set(string.punctuation)):
-            raise UserError(f"{self.folder} leaves {len(words)} words unscored: a colbert all punctuation, or nothing")
-        return bool(words)
 
     def _stanford_options(self) -> dict[str, Any]:
         given = self.stanford
@@ -276,3 +271,8 @@ class Declared:
 
 def _given(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in table.items() if value is not None}
+
+
+def _skipped(words: list[str]) -> bool | list[str]:
+    """Return whether all punctuation is left out, or the words that are, as a colbert's options have it."""
+    return True if set(words) == {*string.punctuation} else sorted({*words}) or False

@@ -18,6 +18,7 @@ from torch.nn import Identity, Tanh
 from distilkit.data.prefixes import Prefixes
 from distilkit.errors import UserError
 from distilkit.files import read_json, write_json
+from distilkit.models.colbert import ColBertOptions
 from distilkit.models.load import load_encoder, load_ranker, load_tokenizer, saved_prefixes
 from distilkit.models.references import content_hash
 from distilkit.models.save import save_ranker
@@ -197,6 +198,7 @@ def pylate(folder: Path, **changes: Any) -> Path:
         {"attend_to_expansion_tokens": True},
         {"do_query_expansion": False},
         {"skiplist_words": []},
+        {"skiplist_words": ["the", ",", "nowhere"]},
         {"query_prefix": "[Q] ", "document_prefix": "[D] "},
         {"prompts": {"query": "the old ", "document": ""}},
         {"query_length": "absent", "document_length": "absent"},
@@ -215,16 +217,15 @@ def test_a_pylate_folder_scores_as_sentence_transformers_reads_it(tmp_path: Path
     torch.testing.assert_close(our_scores(tmp_path / "theirs"), expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("said", "message"),
-    [
-        ({"similarity_fn_name": "meanmaxsim"}, "compares tokens by 'meanmaxsim'"),
-        ({"skiplist_words": ["the"]}, "leaves 1 words unscored"),
-    ],
-)
-def test_what_no_colbert_computes_is_refused(tmp_path: Path, said: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        open_ranker(str(pylate(tmp_path / "model", **said)))
+def test_what_no_colbert_computes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="compares tokens by 'meanmaxsim'"):
+        open_ranker(str(pylate(tmp_path / "model", similarity_fn_name="meanmaxsim")))
+
+
+@pytest.mark.parametrize("skipped", [".,", 3, [1]])
+def test_words_that_are_not_scored_are_a_list(skipped: Any) -> None:
+    with pytest.raises(UserError, match="skip_punctuation is true, false or a list of words, not"):
+        ColBertOptions(skip_punctuation=skipped)
 
 
 def test_a_colbert_without_markers_loads_in_sentence_transformers(tmp_path: Path) -> None:
