@@ -6,15 +6,16 @@ from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.recipe import grid_of
 from distilkit.settings import Recipe
-from distilkit.strategies import label_strategy, named_table
+from distilkit.strategies import label_strategy, named_table, strategy_from_table
 from distilkit.strategies.stage import trained_macs
 
 
 def has_twin(recipe: Recipe) -> bool:
     """Return whether a recipe asks for a label-only twin, and has labels to train it on."""
-    return (
-        recipe.twin.budget != "none" and recipe.strategy["name"] != "fine_tune" and recipe.train.labels == "judgements"
-    )
+    if recipe.twin.budget == "none" or recipe.train.labels == "none":
+        return False
+    stages = strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)
+    return any(stage.uses_teacher for stage in stages)  # one without a teacher is no other than its twin
 
 
 def twin_of(pipeline: Pipeline) -> Recipe | None:

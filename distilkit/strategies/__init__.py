@@ -1,6 +1,7 @@
 """Strategies by name, and the loss terms that they are made of."""
 
 from distilkit.strategies import (
+    contrastive,
     fine_tune,
     listwise,
     ranker_distill,
@@ -34,6 +35,7 @@ __all__ = [
     "Strategy",
     "StrategyError",
     "Term",
+    "contrastive",
     "fine_tune",
     "label_strategy",
     "listwise",

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES
+from distilkit.strategies.list_terms import ListCrossEntropyTerm
 from distilkit.strategies.stage import Stage
-from distilkit.strategies.terms import STRICT, HardTerm, ListCrossEntropyTerm, RankNetTerm, Weight, examples_for
+from distilkit.strategies.terms import STRICT, HardTerm, RankNetTerm, Weight, examples_for
 
 
 @STRATEGIES.register("fine_tune")

@@ -7,8 +7,9 @@ from pydantic import Field
 
 from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES
+from distilkit.strategies.list_terms import KlDivergenceTerm, ScoredListTerm
 from distilkit.strategies.stage import Stage
-from distilkit.strategies.terms import STRICT, KlDivergenceTerm, Positive, ScoredListTerm
+from distilkit.strategies.terms import STRICT, Positive
 
 ListLength = Annotated[int, Field(ge=2)] | None
 

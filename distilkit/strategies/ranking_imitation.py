@@ -5,16 +5,10 @@ from typing import ClassVar, Literal
 
 from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES
+from distilkit.strategies.list_terms import AdrMseTerm, LambdaRankTerm, ListMleTerm, ListRankNetTerm, ScoredListTerm
 from distilkit.strategies.listwise import ListLength, lists_stage
 from distilkit.strategies.stage import Stage
-from distilkit.strategies.terms import (
-    STRICT,
-    AdrMseTerm,
-    LambdaRankTerm,
-    ListMleTerm,
-    ListRankNetTerm,
-    ScoredListTerm,
-)
+from distilkit.strategies.terms import STRICT
 
 LOSSES: dict[str, ScoredListTerm] = {
     "ranknet": ListRankNetTerm(discount="none"),

@@ -55,6 +55,11 @@ class Stage:
         return self.reads("attention") or self.reads("states")
 
     @property
+    def reads_batch(self) -> bool:
+        """Whether any loss compares a query with passages of other examples of the batch."""
+        return any(term.reads_batch for term in self.terms)
+
+    @property
     def reads_tokens(self) -> bool:
         """Whether any loss compares student and teacher token by token."""
         return any(term.internal is not None for term in self.terms)

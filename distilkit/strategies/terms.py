@@ -38,7 +38,8 @@ class Term:
 
     Class attributes: `function` names the loss in `distilkit.losses`; `examples` are the forms of examples that it can
     be computed on; `uses_teacher` tells whether it compares with a teacher; `internal` is what it reads of the inside
-    of the models; `margins_suffice` tells whether differences of the teacher's scores are all that it reads of it, and
+    of the models; `reads_batch` tells whether it compares passages of other lists of the batch, where students can;
+    `margins_suffice` tells whether differences of the teacher's scores are all that it reads of it, and
     `order_suffices` whether their order is.
     """
 
@@ -47,6 +48,7 @@ class Term:
     examples: ClassVar[tuple[Examples, ...]] = ("pairs", "triples", "lists")
     uses_teacher: ClassVar[bool] = True
     internal: ClassVar[Internal | None] = None
+    reads_batch: ClassVar[bool] = False
     margins_suffice: ClassVar[bool] = False
     order_suffices: ClassVar[bool] = False
 
@@ -166,36 +168,12 @@ class MarginTerm(PreferenceTerm):
     uses_teacher = True
 
 
-class ScoredListTerm(ListTerm):
-    """A loss of the student's scores of a query's list against the teacher's."""
-
-    examples = ("lists",)
-
-    def compute(self, inputs: "ListInputs") -> "Tensor":
-        """Return the loss of the lists."""
-        return self.loss()(inputs.student, inputs.teacher, **self.options, normaliser=inputs.counts.lists)
-
-
 @TERMS.register("hard")
 @dataclass(frozen=True)
 class HardTerm(LabelTerm):
     """Cross-entropy of the student's classes against the labels."""
 
     function = "hard_cross_entropy"
-
-
-@TERMS.register("list")
-@dataclass(frozen=True)
-class ListCrossEntropyTerm(ListTerm):
-    """Cross-entropy of a query's positive against its negatives (localised contrastive estimation)."""
-
-    function = "list_cross_entropy"
-    examples = ("lists",)
-    uses_teacher = False
-
-    def compute(self, inputs: "ListInputs") -> "Tensor":
-        """Return the loss of the lists."""
-        return self.loss()(inputs.student, **self.options, normaliser=inputs.counts.lists)
 
 
 @TERMS.register("ranknet")
@@ -252,68 +230,6 @@ class WeightedRankNetTerm(MarginTerm):
     margins_suffice = True
 
     variant: Variant = "paper"
-
-
-@TERMS.register("kl_divergence")
-@dataclass(frozen=True)
-class KlDivergenceTerm(ScoredListTerm):
-    """Kullback-Leibler divergence of the softmax over a query's list."""
-
-    function = "kl_divergence"
-
-    student_temperature: Positive = 1.0
-    teacher_temperature: Positive = 1.0
-
-
-@TERMS.register("list_net")
-@dataclass(frozen=True)
-class ListNetTerm(ScoredListTerm):
-    """ListNet: cross-entropy of the softmax over a query's list."""
-
-    function = "list_net"
-
-
-@TERMS.register("list_mle")
-@dataclass(frozen=True)
-class ListMleTerm(ScoredListTerm):
-    """ListMLE: likelihood of the teacher's order of a query's list."""
-
-    function = "list_mle"
-    order_suffices = True
-
-
-@TERMS.register("lambda_rank")
-@dataclass(frozen=True)
-class LambdaRankTerm(ScoredListTerm):
-    """LambdaRank: RankNet over a query's list, weighted by the change of nDCG."""
-
-    function = "lambda_rank"
-    order_suffices = True
-
-    sigma: Positive = 1.0
-
-
-@TERMS.register("adr_mse")
-@dataclass(frozen=True)
-class AdrMseTerm(ScoredListTerm):
-    """ADR-MSE: discounted squared error of smooth ranks in a query's list."""
-
-    function = "adr_mse"
-    order_suffices = True
-
-    temperature: Positive = 1.0
-    discount: Literal["log2", "none"] = "log2"
-
-
-@TERMS.register("list_ranknet")
-@dataclass(frozen=True)
-class ListRankNetTerm(ScoredListTerm):
-    """RankNet over all pairs of a query's list, by the teacher's ranks, discounted or not."""
-
-    function = "list_ranknet"
-    order_suffices = True
-
-    discount: Literal["log2", "none"] = "log2"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from distilkit.losses.tensors import widen
 from distilkit.models.batch import TokenBatch
 from distilkit.models.cat import BertCat, Internals
+from distilkit.models.encoded import Encoded
 from distilkit.models.layer_map import LayerMap
 from distilkit.models.projection import Projections
 from distilkit.models.ranker import Ranker
@@ -18,6 +19,7 @@ from distilkit.packed.encoder import PackedInternals, can_pack, packed_internals
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.term_inputs import Counts, ExampleInputs, ListInputs, Outputs
 from distilkit.strategies.terms import ExampleTerm, ListTerm
+from distilkit.training.in_batch import BatchShare, EncodedLists, encoded_pairs, lists_of, scores_of
 from distilkit.training.step_loader import LengthBucket
 
 
@@ -63,33 +65,53 @@ class Objective(nn.Module):
         """The teacher, None for a stage without one or with scores computed ahead."""
         return self._teacher[0] if self._teacher else None
 
-    def forward(self, micro_batch: Sequence[LengthBucket], ways: int, counts: Counts) -> dict[str, Tensor]:
-        """Return the losses of a micro-batch; `ways` is the length of its lists, 1 for plain examples."""
+    def forward(
+        self, micro_batch: Sequence[LengthBucket], ways: int, counts: Counts, share: BatchShare | None = None
+    ) -> dict[str, Tensor]:
+        """Return the losses of a micro-batch; `ways` is the length of its lists, 1 for plain examples.
+
+        `share` is what it has of a loss of the whole batch; without it such a loss is that of each list by itself.
+        """
         losses: dict[str, Tensor] = {}
         scores: list[Tensor] = []
         targets: list[Tensor] = []
-        for bucket in micro_batch:
-            student, teacher = self._student(bucket), self._taught(bucket)
+        encoded = [] if share is None else self._encoded(micro_batch)
+        for number, bucket in enumerate(micro_batch):
+            student = self._student(bucket, encoded[number] if encoded else None)
+            teacher = self._taught(bucket)
             scores.append(student.scores)
             if teacher is not None:
                 targets.append(teacher.scores)
             inputs = ExampleInputs(student, teacher, counts, bucket.labels, bucket.tokens)
             for term in self.stage.terms:
                 if isinstance(term, ExampleTerm):
-                    share = term.compute(inputs)
-                    losses[term.name] = losses[term.name] + share if term.name in losses else share
+                    found = term.compute(inputs)
+                    losses[term.name] = losses[term.name] + found if term.name in losses else found
         places = torch.cat([bucket.places for bucket in micro_batch])
         lists = ListInputs(_lists(scores, places, ways), _lists(targets, places, ways) if targets else None, counts)
         for term in self.stage.terms:
             if isinstance(term, ListTerm):
                 losses[term.name] = term.compute(lists)
+                if share is not None and term.reads_batch:
+                    losses[term.name] = share.loss(_as_lists(encoded, micro_batch, ways))
         total = torch.stack([term.weight * losses[term.name] for term in self.stage.terms]).sum()
         return {"loss": total, **losses, **(_order(lists.student.detach(), counts.lists) if ways > 1 else {})}
 
-    def _student(self, bucket: LengthBucket) -> Outputs:
+    def encoded_lists(self, micro_batch: Sequence[LengthBucket], ways: int) -> EncodedLists:
+        """Return a micro-batch's lists as the student's vectors."""
+        return _as_lists(self._encoded(micro_batch), micro_batch, ways)
+
+    def _encoded(self, micro_batch: Sequence[LengthBucket]) -> list[tuple[Encoded, Encoded]]:
+        found = []
+        for bucket in micro_batch:
+            assert not isinstance(bucket.tokens, TokenBatch | Packed)
+            found.append(encoded_pairs(self.student, bucket.tokens))
+        return found
+
+    def _student(self, bucket: LengthBucket, encoded: tuple[Encoded, Encoded] | None = None) -> Outputs:
         stage, tokens = self.stage, bucket.tokens
         if not isinstance(tokens, TokenBatch | Packed):
-            scores = widen(self.student(tokens))
+            scores = widen(self.student(tokens) if encoded is None else scores_of(self.student, *encoded))
             return Outputs(torch.stack([torch.zeros_like(scores), scores], dim=-1))
         layers = range(self.student.num_layers) if stage.reads("attention") else ()
         wanted = list(range(self.student.num_layers + 1)) if stage.reads("states") else []
@@ -142,6 +164,13 @@ class Objective(nn.Module):
         if last is not None and head is not None and bucket.chosen is not None:
             words = head(last[bucket.chosen.bool()], model.encoder.get_input_embeddings().weight)
         return Outputs(model.class_logits(widen(found.logits)), found.attentions, found.states, words)
+
+
+def _as_lists(
+    encoded: Sequence[tuple[Encoded, Encoded]], micro_batch: Sequence[LengthBucket], ways: int
+) -> EncodedLists:
+    rows = [bucket.rows for bucket in micro_batch if bucket.rows is not None]
+    return lists_of(encoded, torch.cat([bucket.places for bucket in micro_batch]), torch.cat(rows), ways)
 
 
 def _lists(scores: list[Tensor], places: Tensor, ways: int) -> Tensor:

@@ -97,7 +97,8 @@ class LengthBucket:
 
     tokens [b, L] (without padding a single row, [1, T]), labels [b], their places [b] among the pairs of the
     micro-batch; where teacher scores were computed ahead, those [b]; where words are masked, which positions [b, L] are
-    predicted; where the teacher reads another form than the student, the pairs in that form.
+    predicted; where the teacher reads another form than the student, the pairs in that form; where a loss compares the
+    whole batch, the rows of the pairs' texts in the collection [b, 2].
     """
 
     tokens: Batch | Packed
@@ -106,6 +107,7 @@ class LengthBucket:
     targets: Tensor | None = None
     chosen: Tensor | None = None
     teacher_tokens: Batch | Packed | None = None
+    rows: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,8 @@ class StepLoader:
             groups = length_buckets(self.tokens.documents.lengths(passages))
             order = np.concatenate(groups)
             tokens = batch_of(self.tokens.grouped(queries, passages, groups))
-            return [LengthBucket(tokens, *_tensors(labels, order), _taken(targets, order))]
+            rows = self._rows(queries[order], passages[order])
+            return [LengthBucket(tokens, *_tensors(labels, order), _taken(targets, order), rows=rows)]
         whole = self.stage.counts_padding or self.packed or self._by_tokens
         padding = {"pad_to": self.tokens.max_length} if self.stage.counts_padding else {}
         buckets = []
@@ -224,9 +227,14 @@ class StepLoader:
                     _taken(targets, group),
                     None if chosen is None else self._chosen(torch.from_numpy(chosen), tokens),
                     self._as_the_teacher_reads(queries[group], passages[group]),
+                    self._rows(queries[group], passages[group]),
                 )
             )
         return buckets
+
+    def _rows(self, queries: Integers, passages: Integers) -> Tensor | None:
+        """Return which texts some pairs are of, where a loss asks for that."""
+        return torch.from_numpy(np.stack([queries, passages], axis=1)) if self.stage.reads_batch else None
 
     def _as_read(self, tokens: Batch) -> Batch | Packed:
         """Return a batch without its padding where that is how this stage is trained."""

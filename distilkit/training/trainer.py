@@ -30,6 +30,7 @@ from distilkit.training.checkpoint import (
     save_checkpoint,
     weights,
 )
+from distilkit.training.in_batch import BatchShare, random_state, reads_batch, set_random_state, shares_of
 from distilkit.training.memory import denormals_flushed
 from distilkit.training.objective import Objective, packs
 from distilkit.training.optimizer import SparseTables, build_optimizer, learning_rate_factor, warmup_steps
@@ -230,17 +231,31 @@ class Trainer:
         """Add up the gradients of this process's micro-batches, and return its share of the losses."""
         sums: dict[str, Tensor] = {}
         scale = self.processes.count if batch.own else 0
+        shares = self._of_whole_batch(accelerator, batch) if reads_batch(self.stage, self.objective.student) else []
         for number, micro_batch in enumerate(batch.micro_batches, 1):
             buckets = [on_device(bucket, self.processes.device) for bucket in micro_batch]
             # Processes may have unequal numbers of micro-batches: DDP speaks to the others in a step's first forward
             # pass and its last backward pass alone.
             with accelerator.no_sync(module) if number < len(batch.micro_batches) else nullcontext():
-                losses = module(buckets, self.examples.ways, batch.counts)
+                share, state = shares[number - 1] if shares else (None, None)
+                if state is not None:
+                    set_random_state(state, self.processes.device)
+                losses = module(buckets, self.examples.ways, batch.counts, share)
                 # DDP averages gradients over processes, and the losses are shares of a sum.
                 accelerator.backward(losses["loss"] * scale)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach() * (scale > 0)
         return sums
+
+    def _of_whole_batch(self, accelerator: Accelerator, batch: StepBatch) -> list[tuple[BatchShare, list[Tensor]]]:
+        """Return each micro-batch's share of a loss of the whole batch, and the random state that it was encoded by."""
+        device, ways, parts, states = self.processes.device, self.examples.ways, [], []
+        with torch.no_grad(), accelerator.autocast():
+            for micro_batch in batch.micro_batches if batch.own else []:
+                states.append(random_state(device))
+                parts.append(self.objective.encoded_lists([on_device(one, device) for one in micro_batch], ways))
+        shares = shares_of(self.objective.student, self.stage, parts, batch.counts, self.processes)
+        return list(zip(shares, states, strict=True))
 
     def _clip(self, accelerator: Accelerator) -> None:
         """Scale the step's gradients down to `max_grad_norm`, and make those of large tables dense."""

@@ -62,6 +62,7 @@ BY_HAND: dict[str, Compute] = {
     "list_mle": on_lists(losses.list_mle),
     "lambda_rank": on_lists(losses.lambda_rank),
     "adr_mse": on_lists(losses.adr_mse),
+    "contrastive": lambda student, teacher, labels, mask, **options: losses.info_nce(student.lists, **options),
     "list_ranknet": on_lists(losses.list_ranknet),
     "attention": lambda student, teacher, labels, mask, **options: losses.attention_mse(
         student.attentions, teacher.attentions, mask, **options
