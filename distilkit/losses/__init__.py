@@ -6,6 +6,7 @@ from distilkit.losses.labels import hard_cross_entropy, list_cross_entropy
 from distilkit.losses.lists import adr_mse, count_lists, kl_divergence, lambda_rank, list_mle, list_net, list_ranknet
 from distilkit.losses.logits import logit_mse, soft_cross_entropy, soft_kl_divergence, soft_loss
 from distilkit.losses.pairs import margin_mse, pointwise_mse, ranknet, weighted_ranknet
+from distilkit.losses.relations import relation_kl
 
 __all__ = [
     "adr_mse",
@@ -27,6 +28,7 @@ __all__ = [
     "margin_mse",
     "pointwise_mse",
     "ranknet",
+    "relation_kl",
     "soft_cross_entropy",
     "soft_kl_divergence",
     "soft_loss",

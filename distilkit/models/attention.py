@@ -36,38 +36,58 @@ WITHOUT_EFFECT = {
 SHORT_FLOAT32 = 200
 
 
-class ScoreCapture:
-    """The raw attention scores of one forward pass; layers are counted as they call the attention function."""
+Vectors = tuple[Tensor, Tensor, Tensor]
+"""The queries, keys and values of a layer, each `[B, heads, L, d]`."""
 
-    def __init__(self, layers: Iterable[int]) -> None:
-        self.layers = tuple(layers)
+
+class ScoreCapture:
+    """The raw attention scores of one forward pass, and queries, keys and values of layers of `vectors_of`.
+
+    Layers are counted as they call the attention function.
+    """
+
+    def __init__(self, layers: Iterable[int], vectors_of: Iterable[int] = ()) -> None:
+        self.layers, self.vectors_of = tuple(layers), tuple(vectors_of)
         self.scores: dict[int, Tensor] = {}
+        self.vectors: dict[int, Vectors] = {}
         self._calls = 0
 
-    def wants_next(self) -> int | None:
-        """Count one layer's call; return the layer's index if its scores are wanted."""
+    def wants_next(self, vectors: Vectors) -> int | None:
+        """Count one layer's call, keep its vectors if wanted, and return the layer's index if its scores are."""
         layer, self._calls = self._calls, self._calls + 1
+        if layer in self.vectors_of:
+            self.vectors[layer] = vectors
         return layer if layer in self.layers else None
 
     def ordered(self) -> tuple[Tensor, ...]:
         """Return the scores in the order in which the layers were asked for."""
-        missing = [layer for layer in self.layers if layer not in self.scores]
+        self._require("attention scores", self.layers, self.scores)
+        return tuple(self.scores[layer] for layer in self.layers)
+
+    def ordered_vectors(self) -> tuple[Vectors, ...]:
+        """Return queries, keys and values in the order in which the layers were asked for."""
+        self._require("queries, keys and values", self.vectors_of, self.vectors)
+        return tuple(self.vectors[layer] for layer in self.vectors_of)
+
+    def _require(self, what: str, wanted: tuple[int, ...], found: dict[int, Any]) -> None:
+        missing = [layer for layer in wanted if layer not in found]
         if missing:
             seen = f"it showed {self._calls} attention layers" if self._calls else "its attention cannot be captured"
-            raise UserError(f"the attention scores of layer {missing[0]} of this model cannot be read: {seen}")
-        return tuple(self.scores[layer] for layer in self.layers)
+            raise UserError(f"the {what} of layer {missing[0]} of this model cannot be read: {seen}")
 
 
 _active: ContextVar[ScoreCapture | None] = ContextVar("distilkit_score_capture", default=None)
 
 
 @contextmanager
-def capture_scores(layers: Iterable[int]) -> Iterator[ScoreCapture]:
+def capture_scores(layers: Iterable[int], vectors_of: Iterable[int] = ()) -> Iterator[ScoreCapture]:
     """Keep the raw scores QK^T/sqrt(d) of some layers (from 0) of the one forward pass made inside the block.
+
+    Of layers of `vectors_of` queries, keys and values are kept.
 
     Layers are counted as they run, so a model that uses one layer many times (ALBERT) has as many as it has calls.
     """
-    capture = ScoreCapture(layers)
+    capture = ScoreCapture(layers, vectors_of)
     token = _active.set(capture)
     try:
         yield capture
@@ -109,7 +129,7 @@ def attention(
         attention_mask = position_bias.to(query.dtype) + own
     dropout = dropout if module.training else 0.0
     capture = _active.get()
-    layer = capture.wants_next() if capture is not None else None
+    layer = capture.wants_next((query, key, value)) if capture is not None else None
     plain = softcap is None and s_aux is None
     if layer is None and plain and not _explicit_is_faster(query):
         output = F.scaled_dot_product_attention(query, key, value, attention_mask, dropout, scale=scaling)

@@ -20,7 +20,13 @@ from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.errors import UserError
 from distilkit.files import read_json, write_json
 from distilkit.models.agree import require_alike
-from distilkit.models.attention import able_to_read_first_token, capture_scores, first_token_alone, use_our_attention
+from distilkit.models.attention import (
+    Vectors,
+    able_to_read_first_token,
+    capture_scores,
+    first_token_alone,
+    use_our_attention,
+)
 from distilkit.models.batch import TokenBatch
 from distilkit.models.checkpoint import LOCAL, Checkpoint, first_line
 from distilkit.models.encoder import encoder_inputs
@@ -68,11 +74,12 @@ class CatOptions(PairOptions):
 
 @dataclass(frozen=True)
 class Internals:
-    """The outputs of a forward pass: logits `[B, C]`, and the attention scores and hidden states asked for."""
+    """The outputs of a forward pass: logits `[B, C]`, and the attention scores, hidden states and vectors asked for."""
 
     logits: Tensor
     attentions: tuple[Tensor, ...] = ()
     states: tuple[Tensor, ...] = ()
+    vectors: tuple[Vectors, ...] = ()
 
 
 class BertCat(PairRanker):
@@ -137,13 +144,19 @@ class BertCat(PairRanker):
         return logits if self.num_labels == 2 else torch.cat([torch.zeros_like(logits), logits], dim=-1)
 
     def forward_internals(
-        self, batch: TokenBatch, attention_layers: Sequence[int], states: Sequence[int], head: Head = "plain"
+        self,
+        batch: TokenBatch,
+        attention_layers: Sequence[int],
+        states: Sequence[int],
+        head: Head = "plain",
+        vectors_of: Sequence[int] = (),
     ) -> Internals:
         """Return the logits with the raw attention scores of some layers (from 0) and some hidden states.
 
-        State 0 is the embeddings' output after its LayerNorm, state i the output of layer i.
+        State 0 is the embeddings' output after its LayerNorm, state i the output of layer i. Of layers of `vectors_of`,
+        from 0, there are queries, keys and values.
         """
-        return cast(Internals, self(batch, attention_layers, states, head))
+        return cast(Internals, self(batch, attention_layers, states, head, vectors_of))
 
     def forward(
         self,
@@ -151,6 +164,7 @@ class BertCat(PairRanker):
         attention_layers: Sequence[int] = (),
         states: Sequence[int] = (),
         head: Head = "plain",
+        vectors_of: Sequence[int] = (),
     ) -> Internals:
         """Return logits and internals; methods above call it, so that distributed training can wrap the module.
 
@@ -160,10 +174,11 @@ class BertCat(PairRanker):
         if self.config.model_type in PADDED_LEFT:
             batch = batch.padded_left()
         options: dict[str, Any] = {"output_hidden_states": True} if states else {}
-        nothing_else = not attention_layers and not states
+        reads_attention = bool(attention_layers or vectors_of)
+        nothing_else = not reads_attention and not states
         with (
             first_token_alone() if nothing_else else nullcontext(),
-            capture_scores(attention_layers) if attention_layers else nullcontext() as capture,
+            capture_scores(attention_layers, vectors_of) if reads_attention else nullcontext() as capture,
         ):
             whole = self.model if head == "plain" else self.encoder
             outputs = whole(**encoder_inputs(whole, batch), **options)
@@ -172,6 +187,7 @@ class BertCat(PairRanker):
             logits=logits,
             attentions=capture.ordered() if capture is not None else (),
             states=tuple(outputs.hidden_states[state] for state in states),
+            vectors=capture.ordered_vectors() if capture is not None else (),
         )
 
     def _relu_head(self, outputs: Any) -> Tensor:

@@ -29,12 +29,16 @@ class Counts:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one model gives for some pairs: class logits [b, 2], attention scores, hidden states, logits of words."""
+    """What one model gives for some pairs: class logits [b, 2], attention scores, hidden states, logits of words.
+
+    `vectors` are queries, keys and values of one layer.
+    """
 
     classes: Tensor
     attentions: tuple[Tensor, ...] | tuple[QueryKey, ...] = ()
     states: tuple[Tensor, ...] = ()
     words: Tensor | None = None
+    vectors: tuple[Tensor, ...] = ()
 
     @property
     def scores(self) -> Tensor:

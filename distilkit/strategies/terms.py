@@ -26,10 +26,11 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
 Variant = Literal["paper", "released_code"]
 Examples = Literal["text", "pairs", "triples", "lists"]
 # What a term reads of the inside of the models; a term without any reads their scores or class logits.
-Internal = Literal["attention", "states", "masked_lm"]
+Internal = Literal["attention", "states", "relations", "masked_lm"]
 
 
 @dataclass(frozen=True)
@@ -302,6 +303,24 @@ class EmbeddingTerm(StateTerm):
     """Squared error of the embeddings' output after its projection."""
 
     function = "embedding_mse"
+
+
+@TERMS.register("relation")
+@dataclass(frozen=True)
+class RelationTerm(ExampleTerm):
+    """Divergence of the relations among queries, keys and values of the student's last layer from a teacher's."""
+
+    function = "relation_kl"
+    examples = ("pairs", "triples", "lists", "text")
+    internal = "relations"
+
+    relation_heads: Count | None = None
+    teacher_layer: Count | None = None
+
+    def compute(self, inputs: "ExampleInputs") -> "Tensor":
+        """Return the loss of the tokens."""
+        vectors = inputs.student.vectors, inputs.teacher.vectors
+        return self.loss()(*vectors, inputs.mask, self.relation_heads, normaliser=inputs.counts.tokens)
 
 
 @TERMS.register("masked_lm")

@@ -18,7 +18,7 @@ from distilkit.packed.batch import Packed
 from distilkit.packed.encoder import PackedInternals, can_pack, packed_internals
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.term_inputs import Counts, ExampleInputs, ListInputs, Outputs
-from distilkit.strategies.terms import ExampleTerm, ListTerm
+from distilkit.strategies.terms import ExampleTerm, ListTerm, RelationTerm
 from distilkit.training.in_batch import BatchShare, EncodedLists, encoded_pairs, lists_of, scores_of
 from distilkit.training.step_loader import LengthBucket
 
@@ -115,7 +115,7 @@ class Objective(nn.Module):
             return Outputs(torch.stack([torch.zeros_like(scores), scores], dim=-1))
         layers = range(self.student.num_layers) if stage.reads("attention") else ()
         wanted = list(range(self.student.num_layers + 1)) if stage.reads("states") else []
-        found, last = self._internals(self.student, tokens, layers, wanted)
+        found, last = self._internals(self.student, tokens, layers, wanted, None)
         if self.projections is not None and found.states:
             found = replace(found, states=self.projections(found.states))
         return self._outputs(self.student, found, bucket, last, self.lm_head)
@@ -134,20 +134,36 @@ class Objective(nn.Module):
         with torch.no_grad():
             tokens = bucket.teacher_tokens or bucket.tokens
             assert isinstance(tokens, TokenBatch | Packed)
-            found, last = self._internals(teacher, tokens, attention, states)
+            found, last = self._internals(teacher, tokens, attention, states, self._teacher_layer)
             head = self._teacher_lm_head[0] if self._teacher_lm_head else None
             return self._outputs(teacher, found, bucket, last, head)
 
+    @property
+    def _teacher_layer(self) -> int | None:
+        """The teacher's layer, from 1, whose relations are learned; None for the last."""
+        return next((term.teacher_layer for term in self.stage.terms if isinstance(term, RelationTerm)), None)
+
     def _internals(
-        self, model: BertCat, tokens: TokenBatch | Packed, layers: Sequence[int], states: list[int]
+        self,
+        model: BertCat,
+        tokens: TokenBatch | Packed,
+        layers: Sequence[int],
+        states: list[int],
+        related: int | None,
     ) -> tuple[Internals | PackedInternals, Tensor | None]:
-        """Return a model's internals and, where words are predicted, its last state."""
+        """Return a model's internals and, where words are predicted, its last state.
+
+        `related` is the layer, from 1, whose queries, keys and values are read where a loss does; the last for None.
+        """
         wanted = states if self.lm_head is None else [*states, model.num_layers]
         found: Internals | PackedInternals
         if isinstance(tokens, Packed):
             found = packed_internals(model, tokens, layers, wanted, self.stage.head, self.compile_layers)
         else:
-            found = model.forward_internals(tokens, layers, wanted, head=self.stage.head)
+            more: dict[str, Any] = {}
+            if self.stage.reads("relations"):
+                more["vectors_of"] = [(related or model.num_layers) - 1]
+            found = model.forward_internals(tokens, layers, wanted, head=self.stage.head, **more)
         if self.lm_head is None:
             return found, None
         return replace(found, states=found.states[:-1]), found.states[-1]
@@ -163,7 +179,8 @@ class Objective(nn.Module):
         words = None
         if last is not None and head is not None and bucket.chosen is not None:
             words = head(last[bucket.chosen.bool()], model.encoder.get_input_embeddings().weight)
-        return Outputs(model.class_logits(widen(found.logits)), found.attentions, found.states, words)
+        vectors = found.vectors[0] if isinstance(found, Internals) and found.vectors else ()
+        return Outputs(model.class_logits(widen(found.logits)), found.attentions, found.states, words, vectors)
 
 
 def _as_lists(
@@ -192,9 +209,9 @@ def packs(stage: Stage, student: Ranker, teacher: Ranker | None) -> bool:
     """Return whether a stage's models and losses have packed forms.
 
     Models are cross-encoders on BERT or DistilBERT, on BERT alone where the head is that of the released code; the
-    losses of internals of the released code count padding, and have none.
+    losses of internals of the released code count padding, and have none, nor have relations.
     """
-    if stage.counts_padding:
+    if stage.counts_padding or stage.reads("relations"):
         return False
     models = [student] if teacher is None else [student, teacher]
     return all(can_pack(model) and (stage.head == "plain" or model.config.model_type == "bert") for model in models)

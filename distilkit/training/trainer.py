@@ -237,10 +237,12 @@ class Trainer:
             # Processes may have unequal numbers of micro-batches: DDP speaks to the others in a step's first forward
             # pass and its last backward pass alone.
             with accelerator.no_sync(module) if number < len(batch.micro_batches) else nullcontext():
-                share, state = shares[number - 1] if shares else (None, None)
-                if state is not None:
+                own: tuple[BatchShare, ...] = ()
+                if shares:
+                    share, state = shares[number - 1]
+                    own = (share,)
                     set_random_state(state, self.processes.device)
-                losses = module(buckets, self.examples.ways, batch.counts, share)
+                losses = module(buckets, self.examples.ways, batch.counts, *own)
                 # DDP averages gradients over processes, and the losses are shares of a sum.
                 accelerator.backward(losses["loss"] * scale)
             for name, value in losses.items():

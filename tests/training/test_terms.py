@@ -73,6 +73,9 @@ BY_HAND: dict[str, Compute] = {
     "embedding": lambda student, teacher, labels, mask, **options: losses.embedding_mse(
         student.states[0], teacher.states[0], mask, **options
     ),
+    "relation": lambda student, teacher, labels, mask, relation_heads=None, teacher_layer=None: losses.relation_kl(
+        student.vectors[-1], teacher.vectors[(teacher_layer or 0) - 1], mask, relation_heads
+    ),
     "masked_lm": lambda student, teacher, labels, mask, **options: losses.soft_loss(
         student.words, teacher.words, **options
     ),
@@ -88,6 +91,8 @@ OTHER_VALUES: dict[str, list[dict[str, Any]]] = {
     "student_temperature": [{"student_temperature": 2.0}],
     "teacher_temperature": [{"teacher_temperature": 0.5}],
     "sigma": [{"sigma": 2.0}],
+    "relation_heads": [{"relation_heads": 4}],
+    "teacher_layer": [{"teacher_layer": 2}],
     "discount": [{"discount": "none"}],
 }
 CASES = [(name, {}) for name in TERMS] + [
@@ -127,12 +132,13 @@ def spread(objective: Objective) -> Objective:
 
 def outputs(model: Any, tokens: TokenBatch, layers: tuple[int, ...], states: tuple[int, ...], ways: int) -> Given:
     """Return a model's scores, in the forms that losses read, and its attention scores and states."""
-    found = model.forward_internals(tokens, layers, states)
+    found = model.forward_internals(tokens, layers, states, vectors_of=range(model.num_layers))
     scores = (found.logits[:, 0] if found.logits.shape[1] == 1 else found.logits[:, 1] - found.logits[:, 0]).detach()
     lists = scores.view(-1, ways)
     sides = [one.reshape(-1) for one in (lists[:, :1].expand_as(lists[:, 1:]), lists[:, 1:])]
     classes = torch.stack([torch.zeros_like(scores), scores], dim=1)
-    return Given(classes=classes, lists=lists, sides=sides, attentions=found.attentions, states=found.states)
+    internals = {"attentions": found.attentions, "states": found.states, "vectors": found.vectors}
+    return Given(classes=classes, lists=lists, sides=sides, **internals)
 
 
 def on_pairs(name: str, options: dict[str, Any], folder: Path) -> Training:
