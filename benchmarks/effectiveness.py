@@ -1,6 +1,6 @@
 """Does the default recipe's student beat its label-only twin and BM25, on seeds that played no part in its making?
 
-    python benchmarks/effectiveness.py --seeds 11 12 13 [--budget compute] [--runs-dir runs]
+    python benchmarks/effectiveness.py --seeds 11 12 13 [--budget total_compute] [--runs-dir runs]
 
 Runs recipes/simplified_tinybert.toml once a seed (the teacher is shared), and prints a Markdown table of means on the
 test queries, differences and p after Holm: for each seed, and last for each query's mean over the seeds.
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="recipes/simplified_tinybert.toml")
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
-    parser.add_argument("--budget", choices=["steps", "compute"], default="steps")
+    parser.add_argument("--budget", choices=["steps", "compute", "total_compute"], default="steps")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     options = parser.parse_args()
     rows = [row for seed in options.seeds for row in run_seed(options, seed)] + over_seeds(options)

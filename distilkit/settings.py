@@ -186,6 +186,8 @@ class TrainSettings(Section):
     """A file of training triples (query, positive, negative; ids or texts); drawn from the judgements where absent."""
     train_queries: Count | None = None
     """Train on this many training queries, drawn by the stage's seed; all where absent."""
+    teacher_queries: bool = False
+    """Train on the labelled queries that fine-tuned the teachers too, beside those drawn."""
     negatives: Count = 3
     """Negatives drawn for each positive."""
     negatives_from: NameOrNames = None
@@ -306,6 +308,8 @@ class TeacherSettings(Section):
     """A strategy that fine-tunes it on the collection first, such as `fine_tune(listwise=1.0)`."""
     seed: Seed = 1
     """Of its fine-tuning: runs with the same one share the teacher."""
+    query_seed: Seed = 1
+    """Of the draw of its training queries alone, so that the members of an ensemble read the same labels."""
     template: str | None = None
     """What a yes_no reads, with {query}, {document} and maybe {instruction}; or a preset, monot5 or qwen3-reranker."""
     instruction: str | None = None
@@ -371,8 +375,11 @@ class StudentSettings(Section):
 class TwinSettings(Section):
     """`[twin]`: the label-only twin, the same student trained without the teacher."""
 
-    budget: Literal["steps", "compute", "none"] = "steps"
-    """As many steps as the student, as much compute (teacher's forward passes included), or no twin."""
+    budget: Literal["steps", "compute", "total_compute", "none"] = "steps"
+    """As many steps as the student, as much compute (teacher's forward passes included), as much as that and the
+    teacher's own training, or no twin."""
+    queries: Literal["union", "student"] = "union"
+    """Whose labelled queries it reads: those of student and teacher, or those of the student alone."""
     strategy: str = "fine_tune"
     """How it learns from labels, such as fine_tune(listwise=1.0); in lists its steps read as many pairs."""
 

@@ -35,7 +35,10 @@ def first_stage_of(
 
 @dataclass(frozen=True)
 class ExampleMaker:
-    """Makes the examples of the stages of one ranker, which may have a teacher."""
+    """Makes the examples of the stages of one ranker, which may have a teacher.
+
+    `query_seed` draws the training queries, the stage's own seed where it is None; `more_queries` stand behind those.
+    """
 
     recipe: Recipe
     data: Data
@@ -43,6 +46,8 @@ class ExampleMaker:
     teacher: Teacher | None
     section: str
     tokenizer: Tokenizer
+    query_seed: int | None = None
+    more_queries: frozenset[str] = frozenset()
 
     def examples(self, stage: Stage, scoring: Teacher | None) -> TaskExamples | ScoredExamples:
         """Return what a stage is trained on, with the scores of a teacher that gives them ahead."""
@@ -88,7 +93,11 @@ class ExampleMaker:
     def _drawn(self, stage: Stage) -> DrawnLists:
         """Return lists of drawn training queries, with the negatives that [train] asks for."""
         train, (judged, _) = stage.train, self.data.judgements
-        where = "train", draw_queries(judged, train.train_queries, stage.seed), train.negative_depth
+        seed = stage.seed if self.query_seed is None else self.query_seed
+        query_ids = draw_queries(judged, train.train_queries, seed)
+        # Behind the others, whose negatives stay the same so.
+        query_ids += sorted(self.more_queries.difference(query_ids))
+        where = "train", query_ids, train.negative_depth
         candidates = first_stage_of(train, self.section, self.data, self.scorer, *where)
         margins = train.negative_absolute_margin, train.negative_relative_margin
         filters = NegativeFilters(train.negative_range_min, *margins, train.negative_max_score)

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from distilkit.data.examples import draw_queries
 from distilkit.data.prefixes import NONE
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import canonical_all
@@ -54,7 +55,10 @@ class GridPoint:
 
 @dataclass(frozen=True)
 class StageChain:
-    """What the stages of one ranker have in common: where they start, whom they learn from, and their settings."""
+    """What the stages of one ranker have in common: where they start, whom they learn from, and their settings.
+
+    `query_seed` draws the training queries, the stage's own seed where it is None.
+    """
 
     kind: type[TrainedStage]
     start: Start
@@ -64,6 +68,7 @@ class StageChain:
     data: Data
     validation: Validation
     teacher: Teacher | None = None
+    query_seed: int | None = None
 
 
 class Pipeline:
@@ -145,9 +150,25 @@ class Pipeline:
         """The stages that fine-tune each teacher; none for one that is used as it is."""
         return [self._teacher_chain(settings, base) for settings, base in zip(self.members, self.bases, strict=True)]
 
+    @cached_property
+    def teacher_queries(self) -> frozenset[str]:
+        """The training queries, drawn from the judgements, that fine-tune the teachers."""
+        if not any(self._is_tuned(one) for one in self.members):
+            return frozenset()
+        drawn = [one for one in self.members if self._is_tuned(one) and one.train.triples is None]
+        judged, _ = self.labelled.judgements
+        return frozenset(
+            query for one in drawn for query in draw_queries(judged, one.train.train_queries, one.query_seed)
+        )
+
+    def _is_tuned(self, settings: TeacherSettings) -> bool:
+        return settings.fine_tune is not None and self.score_file is None
+
     def _teacher_chain(self, settings: TeacherSettings, base: Checkpoint) -> list[TrainedStage]:
-        if settings.fine_tune is None or self.score_file is not None:
+        if settings.fine_tune is None or not self._is_tuned(settings):
             return []
+        if settings.train.teacher_queries:
+            raise UserError("[teacher.train] teacher_queries: a teacher has none but its own; expected false")
         strategy = label_strategy("[teacher] fine_tune", settings.fine_tune)
         stages = strategy.stages(settings.train, settings.seed)
         cut = StudentSettings(architecture=settings.architecture, shape=settings.shape) if settings.shape else None
@@ -156,7 +177,8 @@ class Pipeline:
         if settings.train.labels == "none":
             raise UserError('[teacher.train] labels = "none": a teacher is fine-tuned on labels; expected "judgements"')
         chain = StageChain(
-            TeacherStage, start, architecture, base.tokenizer, "[teacher.train]", self.labelled, self._judged
+            TeacherStage, start, architecture, base.tokenizer, "[teacher.train]", self.labelled, self._judged,
+            query_seed=settings.query_seed,
         )
         return self._chain(stages, chain)
 
@@ -240,7 +262,8 @@ class Pipeline:
         else:
             reader = chain.data.reader(chain.tokenizer, chain.architecture, chain.start.options)
             made_of = self.recipe, chain.data, self.scorer, chain.teacher, chain.section, chain.tokenizer
-            examples = ExampleMaker(*made_of).examples(stage, teacher if scored_ahead else None)
+            more = self.teacher_queries if stage.train.teacher_queries else frozenset()
+            examples = ExampleMaker(*made_of, chain.query_seed, more).examples(stage, teacher if scored_ahead else None)
         return chain.kind(
             stage=stage,
             architecture=chain.architecture,

@@ -1,7 +1,8 @@
-"""The label-only twin of a recipe: the same student, examples and budget, without a teacher."""
+"""The label-only twin of a recipe: the same student, trained without the teacher on as many labels, and as long."""
 
 import math
 
+from distilkit.pipeline.budget import drawn_queries, planned_macs, teacher_stages
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.recipe import grid_of
@@ -21,7 +22,8 @@ def has_twin(recipe: Recipe) -> bool:
 def twin_of(pipeline: Pipeline) -> Recipe | None:
     """Return the recipe of the label-only twin: the same student, seed and grid, without a teacher.
 
-    Where the student's examples cannot be counted yet, its number of steps is that of its own examples.
+    It reads the labelled queries of the student, or of student and teacher, as `[twin] queries` says. Where the
+    student's examples cannot be counted yet, its number of steps is that of its own examples.
     """
     recipe = pipeline.recipe
     if not has_twin(recipe):
@@ -35,14 +37,20 @@ def twin_of(pipeline: Pipeline) -> Recipe | None:
         grid={key: values for key, values in grid_of(recipe).items() if not key.startswith("strategy.")},
     )
     stages = pipeline.point({key: values[0] for key, values in grid_of(recipe).items()}).stages
-    table["train"]["negatives"] = stages[-1].stage.train.negatives  # which a strategy may set
-    last = strategy.stages(recipe.train, recipe.seed)[-1]
+    negatives = stages[-1].stage.train.negatives  # which a strategy may set
+    table["train"]["negatives"] = negatives
+    last = strategy.stages(recipe.train.model_copy(update={"negatives": negatives}), recipe.seed)[-1]
     lists = last.examples == "lists"
     if lists and stages[-1].stage.examples == "pairs":
-        size = recipe.train.per_device_train_batch_size // (1 + table["train"]["negatives"])
+        size = recipe.train.per_device_train_batch_size // (1 + negatives)
         table["train"]["per_device_train_batch_size"] = max(1, size)
-    if recipe.twin.budget == "compute" or len(stages) > 1 or lists:
-        table["train"]["max_steps"] = _steps(pipeline, stages)
+    more = recipe.twin.queries == "union" and recipe.train.triples is None and _teacher_read_more(pipeline, stages)
+    if more:
+        table["train"]["teacher_queries"] = True
+    if recipe.twin.budget != "steps" or len(stages) > 1 or lists or more:
+        lists_a_step = table["train"]["per_device_train_batch_size"] * recipe.train.gradient_accumulation_steps
+        pairs = lists_a_step * stages[-1].processes * last.ways
+        table["train"]["max_steps"] = _steps(pipeline, stages, pairs)
     # Its budget is the student's, whatever the recipe says of a stage of that name.
     own = table["stages"].get(last.name, {})
     for key in ("max_steps", "num_train_epochs", "per_device_train_batch_size"):
@@ -50,21 +58,23 @@ def twin_of(pipeline: Pipeline) -> Recipe | None:
     return Recipe.model_validate(table)
 
 
-def _steps(pipeline: Pipeline, stages: list[TrainedStage]) -> int | None:
-    """Return as many label-only steps as the student's stages take, or as cost as many multiply-accumulates."""
-    compute, steps = pipeline.recipe.twin.budget == "compute", 0.0
-    for stage in stages:
-        own = stage.steps(pipeline.workspace)
-        if own is None:
-            return None
-        # Scores that a teacher gave ahead, for all runs, count as if it had given them for this one.
-        steps += own * (_share_of_teacher(pipeline, stage) if compute and stage.stage.uses_teacher else 1)
-    return math.ceil(steps)
+def _teacher_read_more(pipeline: Pipeline, stages: list[TrainedStage]) -> bool:
+    """Tell whether the teachers were fine-tuned on drawn queries that the student does not read."""
+    read = (drawn_queries(stage.examples) for stage in stages)
+    return not pipeline.teacher_queries <= {query for queries in read for query in queries or ()}
 
 
-def _share_of_teacher(pipeline: Pipeline, stage: TrainedStage) -> float:
-    """Return what a step costs with the teachers' forward passes, in steps of labels alone."""
-    pairs = pipeline.data.reader(pipeline.bases[0].tokenizer)
-    student = stage.macs(pairs)
-    teachers = sum(one.macs(pairs) for one in pipeline.ranker.members) if pipeline.ranker else 0.0
-    return trained_macs(student, teachers) / trained_macs(student, 0.0)
+def _steps(pipeline: Pipeline, stages: list[TrainedStage], step_pairs: int) -> int | None:
+    """Return as many label-only steps as the student's stages take, or as cost as many multiply-accumulates.
+
+    `step_pairs` are the pairs of a label-only step. The teacher's own training counts as well where the budget says so.
+    """
+    budget, student = pipeline.recipe.twin.budget, stages[-1]
+    if budget == "steps":
+        counts = [stage.steps(pipeline.workspace) for stage in stages]
+        return None if None in counts else sum(count or 0 for count in counts)
+    counted = [*stages, *(teacher_stages(pipeline) if budget == "total_compute" else ())]
+    macs = planned_macs(pipeline, counted)
+    if macs is None:
+        return None
+    return math.ceil(round(macs / (step_pairs * trained_macs(student.macs(student.scoring_reader))), 6))

@@ -44,6 +44,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"evaluate.queries": 3}, SAME),
     ({"evaluate.per_device_eval_batch_size": 7}, SAME),
     ({"twin.budget": "steps"}, SAME),
+    ({"twin.queries": "student"}, SAME),
     ({"teacher.train.metric_for_best_model": "RR@5"}, SAME),  # nothing is chosen by it without eval_steps
     ({"seed": 2}, STUDENT),
     ({"train.learning_rate": 2e-3}, STUDENT),
@@ -78,6 +79,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"evaluate.bf16": True}, STUDENT),
     ({"data.validation_queries": 3}, STUDENT),
     ({"train.train_queries": 11}, STUDENT),
+    ({"train.teacher_queries": True}, STUDENT),
     ({"train.negatives": 1}, STUDENT),
     ({"train.negative_depth": 20}, STUDENT),
     ({"train.negatives_from": "bm25"}, STUDENT),
@@ -102,6 +104,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"strategy.projection": "per_state"}, STUDENT),
     ({"strategy.variant": "released_code"}, STUDENT),
     ({"teacher.seed": 2}, TEACHER),
+    ({"teacher.query_seed": 2, "teacher.train.train_queries": 9}, TEACHER),
     ({"teacher.dropout": 0.2}, TEACHER),
     ({"teacher.fine_tune": "fine_tune(listwise=2.0)"}, TEACHER),
     ({"teacher.shape": "L3_H16"}, TEACHER),

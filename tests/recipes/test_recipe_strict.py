@@ -124,7 +124,7 @@ def test_whole_numbers_do_for_fractions(write: Write) -> None:
         ("seed = 3", "student.dropout = 1", 2, "[student] dropout = 1: expected a number below 1"),
         ("seed = 3", "student.num_labels = 3", 2, "[student] num_labels = 3: expected 1 or 2"),
         ("seed = 3", 'student.shape = "3x384"', 2, "expected layers and hidden size, such as 'L3_H384'"),
-        ("seed = 3", 'twin.budget = "time"', 2, "expected 'steps', 'compute' or 'none'"),
+        ("seed = 3", 'twin.budget = "time"', 2, "expected 'steps', 'compute', 'total_compute' or 'none'"),
         ("learning_rate = 1e-3", "learning_rate = 0", 19, "[train] learning_rate = 0: expected a number above 0"),
         ("learning_rate = 1e-3", "learning_rate = nan", 19, "[train] learning_rate = nan: expected a finite number"),
         ("learning_rate = 1e-3", "learning_rate = inf", 19, "[train] learning_rate = inf: expected a finite number"),

@@ -1,0 +1,58 @@
+"""What stands behind a trained ranker: the labelled queries that it read and the operations of its training."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from distilkit.pipeline.examples import Countable, DrawnLists, TaskExamples
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.teacher_scores import ScoredExamples
+from distilkit.pipeline.trained_stage import TrainedStage
+from distilkit.strategies.stage import trained_macs
+
+
+def drawn_queries(examples: Countable[Any]) -> tuple[str, ...] | None:
+    """Return the training queries that some examples draw from the judgements; None of text and of files of triples."""
+    examples = examples.examples if isinstance(examples, ScoredExamples) else examples
+    if isinstance(examples, TaskExamples) and isinstance(examples.source, DrawnLists):
+        return examples.source.candidates.query_ids
+    return None
+
+
+def labelled_queries(pipeline: Pipeline, stages: Iterable[TrainedStage]) -> set[str]:
+    """Return the training queries whose judgements, or whose triples of a file, some stages read; text has none.
+
+    A loss that reads the teacher's scores alone counts like any other: a judgement says which passages it compares.
+    """
+    found: set[str] = set()
+    for stage in stages:
+        drawn = drawn_queries(stage.examples)
+        if drawn is None and stage.examples.kind != "text_examples":
+            rows = np.unique(pipeline.workspace.value(stage.examples).queries)
+            drawn = tuple(pipeline.data.collection.queries.id(int(row)) for row in rows)
+        found.update(drawn or ())
+    return found
+
+
+def training_macs(pipeline: Pipeline, stage: TrainedStage, steps: int) -> float:
+    """Return the multiply-accumulates of some steps of a stage, with the forward passes of a teacher that it reads.
+
+    Scores that a teacher gave ahead, for all runs, count as if it had given them for this one.
+    """
+    teachers = 0.0
+    if stage.teacher is not None and stage.stage.uses_teacher:
+        members = stage.teacher.members or (pipeline.ranker.members if pipeline.ranker is not None else ())
+        teachers = sum(one.macs(stage.teacher_reader or stage.reader) for one in members)
+    return steps * stage.pairs_per_step * trained_macs(stage.macs(stage.reader), teachers)
+
+
+def planned_macs(pipeline: Pipeline, stages: Iterable[TrainedStage]) -> float | None:
+    """Return the multiply-accumulates of training some stages in full; None as long as their steps are not known."""
+    total = 0.0
+    for stage in stages:
+        steps = stage.steps(pipeline.workspace)
+        if steps is None:
+            return None
+        total += training_macs(pipeline, stage, steps)
+    return total
