@@ -1,6 +1,6 @@
 """What stands behind a trained ranker: the labelled queries that it read and the operations of its training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,3 +56,33 @@ def planned_macs(pipeline: Pipeline, stages: Iterable[TrainedStage]) -> float | 
             return None
         total += training_macs(pipeline, stage, steps)
     return total
+
+
+def spent(pipeline: Pipeline, stages: Sequence[TrainedStage]) -> dict[str, float | None]:
+    """Return the `budget` of cost.json: the labels and the training behind a ranker that some stages trained.
+
+    What is called total has that of the teachers too, where a stage learns from them; it is None where a file of scores
+    says nothing of it. What checkpoints were trained on before is counted for nobody, nor are trials of a grid.
+    """
+    own = _sums(pipeline, stages)
+    learns = any(stage.stage.uses_teacher and stage.stage.examples != "text" for stage in stages)
+    everything: dict[str, float | None] = dict(own)
+    if learns and pipeline.ranker is None:
+        everything = dict.fromkeys(own)
+    elif learns:
+        everything = dict(_sums(pipeline, [*stages, *teacher_stages(pipeline)]))
+    return {**own, **{f"total_{name}": value for name, value in everything.items()}}
+
+
+def teacher_stages(pipeline: Pipeline) -> list[TrainedStage]:
+    """Return the stages that fine-tuned the teachers."""
+    return [stage for chain in pipeline.teacher_chains for stage in chain]
+
+
+def _sums(pipeline: Pipeline, stages: Sequence[TrainedStage]) -> dict[str, float]:
+    facts = {stage: pipeline.workspace.facts(stage) for stage in stages}
+    return {
+        "labelled_queries": len(labelled_queries(pipeline, stages)),
+        "training_macs": sum(training_macs(pipeline, stage, facts[stage]["steps"]) for stage in stages),
+        "training_seconds": round(sum(facts[stage]["seconds"] for stage in stages), 3),
+    }

@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 Scores = npt.NDArray[np.float64]
 
 # What re-ranks nothing costs nothing that this toolkit measures.
-FIRST_STAGE_COST: dict[str, Any] = {"parameters": 0, "macs_per_pair": 0}
+_NOTHING = dict.fromkeys(("labelled_queries", "training_macs", "training_seconds"), 0)
+FIRST_STAGE_COST: dict[str, Any] = {
+    "parameters": 0,
+    "macs_per_pair": 0,
+    "budget": {**_NOTHING, **{f"total_{name}": 0 for name in _NOTHING}},
+}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import write_qrels
 from distilkit.files import atomic_folder, content_key, link_weights, read_json, write_json
 from distilkit.manifest import MANIFEST, damage, is_made_of, write_made_of
+from distilkit.pipeline.budget import spent, teacher_stages
 from distilkit.pipeline.content import content_of_set
 from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
@@ -46,6 +47,7 @@ def keep_teacher(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder) -> N
     if teacher is None:
         return
     run, cost = teacher.run(workspace), teacher.cost(workspace)
+    cost = {**cost, "budget": spent(pipeline, teacher_stages(pipeline))}
     rankings = [*(ranking.key for ranking in teacher.rankings), teacher.combine]
     _keep_reference(pipeline, one, folder, "teacher", run, cost, rankings)
 
@@ -132,7 +134,7 @@ def _write(folder: Path, made_of: dict[str, Any], write: Callable[[], None], fil
 
 
 def _spent(pipeline: Pipeline, point: GridPoint) -> dict[str, Any]:
-    """Return the seconds of training: by stage, of the teacher, and of grid points that were not chosen."""
+    """Return the seconds of training, by stage, of the teacher, and of grid points that were not chosen; its budget."""
 
     def seconds(stage: TrainedStage) -> float:
         return float(pipeline.workspace.facts(stage)["seconds"])
@@ -142,4 +144,5 @@ def _spent(pipeline: Pipeline, point: GridPoint) -> dict[str, Any]:
         "training_seconds": {stage.stage.name: seconds(stage) for stage in point.stages},
         "teacher_seconds": sum(seconds(stage) for chain in pipeline.teacher_chains for stage in chain),
         "grid_seconds": round(sum(seconds(stage) for stage in trials), 3),
+        "budget": spent(pipeline, point.stages),
     }
