@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from distilkit.comparison import paired_tests, pairing, recommend, resampling
+from distilkit.comparison import bounds, paired_tests, pairing, recommend, resampling
 from distilkit.comparison.content import notes_on_candidates, refuse_other_judgements
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
@@ -54,21 +54,27 @@ def compare(
     means: list[tuple[Values, SystemMean]] = []
     first: tuple[Values, dict[SystemMeasure, Vector]] | None = None
     found: list[Comparison] = []
-    policies = {}
+    policies, bounding = {}, list[SystemMean]()
     for name, members in groups.items():
         names_of_measures = _measures(members, measures)
         ids = choose(members, names_of_measures, queries)
         refuse_other_judgements(members, ids)
         policies[name] = policy(members, names_of_measures, ids, queries)
+        bounding += bounds.of_set(members, names_of_measures, ids)
         values = pairing.values_of(name, members, names_of_measures, ids)
         drawn = pairing.drawn_means(values) if options.hierarchical else {}
         first = first or (values, drawn)
         found += pairing.comparisons(values, list(asked), options, drawn)
         means += [(values, one) for one in _means(values, options, drawn)]
     found = _corrected(found, correction)
+    kinds = {system.name: system.kind for system in systems}
     adjusted = {((one.set, one.measure), frozenset((one.system, one.baseline))): one.p_adjusted for one in found}
     marked = [
-        replace(one, superscripts=superscripts(one.name, (one.set, one.measure), adjusted, letters, options.alpha))
+        replace(
+            one,
+            superscripts=superscripts(one.name, (one.set, one.measure), adjusted, letters, options.alpha),
+            kind=kinds[one.name],
+        )
         for _, one in sorted(means, key=lambda pair: names.index(pair[1].name))
     ]
     result = ComparisonResult(
@@ -93,6 +99,7 @@ def compare(
         equivalence=equivalence,
         sets={str(name): one for name, one in policies.items()} if len(groups) > 1 else {},
         sources=tuple(systems),
+        bounds=tuple(bounding),
     )
     return (
         result

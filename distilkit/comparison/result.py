@@ -14,7 +14,10 @@ from distilkit.run_folders.names import short_names
 
 @dataclass(frozen=True)
 class SystemMean:
-    """A system's mean of one measure on one set, with its interval and the letters of baselines it differs from."""
+    """A system's mean of one measure on one set, with its interval and the letters of baselines it differs from.
+
+    `kind` is bm25, teacher, twin, run or file; chance and ceiling are rows that candidates and judgements give alone.
+    """
 
     name: str
     measure: str
@@ -25,6 +28,7 @@ class SystemMean:
     seeds: int
     superscripts: str
     set: str | None = None
+    kind: str = "file"
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ class ComparisonResult:
     small letter that marks differences from it; `notes` are sentences on what was left out. `eval_set` is the query
     set's name where there is one, and `policy` its policy; `sets` holds the policy of each where there are several.
     `tables` are those asked for beside the means, `sources` the systems as they were read, for what goes deeper.
-    `answer` is what it comes to on the first measure.
+    `bounds` are the means of chance and ceiling, which no test takes part in. `answer` is what it comes to on the first
+    measure.
     """
 
     baselines: tuple[str, ...]
@@ -123,6 +128,7 @@ class ComparisonResult:
     sets: dict[str, Policy] = field(default_factory=dict)
     tables: tuple[ResultTable, ...] = ()
     sources: tuple[System, ...] = field(default=(), repr=False, compare=False)
+    bounds: tuple[SystemMean, ...] = ()
     answer: Answer | None = field(default=None, repr=False)
 
     @cached_property
@@ -226,10 +232,12 @@ class ComparisonResult:
     def to_json(self) -> dict[str, Any]:
         """Return the plain value that `distilkit compare --format json` prints."""
         value = {
-            one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("sources", "tables", "answer")
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.name not in ("sources", "tables", "bounds", "answer")
         }
         value["answer"] = self.answer.to_json() if self.answer is not None else None
-        value["systems"] = [asdict(one) for one in self.systems]
+        value["systems"] = [asdict(one) for one in (*self.systems, *self.bounds)]
         dropped = () if self.equivalence else _EQUIVALENCE
         value["comparisons"] = [
             {key: item for key, item in asdict(one).items() if key not in dropped} for one in self.comparisons

@@ -7,6 +7,8 @@ from distilkit.comparison import pairing, wording
 from distilkit.comparison.answer import BETTER, WORSE
 from distilkit.comparison.result import Comparison, ComparisonResult, JudgedShares, Policy
 from distilkit.comparison.wording import Show, visible
+from distilkit.evaluation.bounds import DRAWS, is_exact
+from distilkit.evaluation.measures import as_measure
 
 SENTENCES = 8
 """More comparisons than this are counted, not told."""
@@ -86,9 +88,8 @@ def _counted(result: ComparisonResult, others: Sequence[Comparison], rest: str) 
 
 def legend(result: ComparisonResult, show: Show = visible) -> list[str]:
     """Return the sentences that explain the table of means; `show` writes names."""
-    if not result.comparisons:
-        return []
-    return [_letters(result, show), *_star(result, show), *_seeds(result)]
+    tested = [_letters(result, show), *_star(result, show), *_seeds(result)] if result.comparisons else []
+    return [*tested, *_bounds(result)]
 
 
 def columns(result: ComparisonResult) -> list[str]:
@@ -163,6 +164,18 @@ def family(result: ComparisonResult, what: str = "p") -> str:
     if result.correction == "none":
         return f"p of {count}, not corrected for their number"
     return f"{what} corrected by {wording.correction_name(result)} over {count}"
+
+
+def _bounds(result: ComparisonResult) -> list[str]:
+    """Return the sentence on chance and ceiling, and which of it was drawn."""
+    if not result.bounds:
+        return []
+    drawn = list(dict.fromkeys(one.measure for one in result.bounds if not is_exact(as_measure(one.measure))))
+    how = f" (of {', '.join(drawn)} the mean of {DRAWS} fixed draws)" if drawn else ""
+    return [
+        f"chance: the candidates in random order, the expected value{how}; ceiling: the relevant candidates first, the "
+        "best that any re-ranker of them can reach. Neither is tested."
+    ]
 
 
 def _letters(result: ComparisonResult, show: Show) -> str:

@@ -59,7 +59,7 @@ def canonical(name: str) -> str:
 
     Raises UserError for a measure that distilkit does not compute, naming the nearest that it does.
     """
-    return str(_measure(name))
+    return str(as_measure(name))
 
 
 def canonical_all(names: str | Iterable[str]) -> list[str]:
@@ -88,7 +88,7 @@ def evaluate(run: Run, qrels: Qrels, measures: str | Iterable[str], own: int = 0
     for judged in qrels.values():
         for grade in judged.values():
             require_grade(grade, "the judgements")
-    wanted = {name: _measure(name) for name in canonical_all(measures)}
+    wanted = {name: as_measure(name) for name in canonical_all(measures)}
     queries = sorted(qrels)
     results = policy.rewritten({query: found for query, found in run.items() if found and query in qrels})
     table = {name: dict.fromkeys(queries, 0.0) for name in wanted}
@@ -116,7 +116,7 @@ def means(per_query: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     return {name: math.fsum(values.values()) / len(values) for name, values in per_query.items()}
 
 
-def _measure(text: str) -> "Measure":
+def as_measure(text: str) -> "Measure":
     """Return the ir-measures object of a name.
 
     Parsed here because ir-measures 0.4.3 parses with parts of `ast` that warn on Python 3.12 and are gone in 3.14, and

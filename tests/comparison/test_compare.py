@@ -42,7 +42,7 @@ def test_the_json_has_the_stated_keys():
         "margin_kind", "pairs", "eval_set", "letters", "notes", "seeds", "equivalence", "sets", "answer",
     ]  # fmt: skip
     assert list(value["systems"][0]) == [
-        "name", "measure", "n", "mean", "ci_low", "ci_high", "seeds", "superscripts", "set"
+        "name", "measure", "n", "mean", "ci_low", "ci_high", "seeds", "superscripts", "set", "kind"
     ]  # fmt: skip
     assert list(value["comparisons"][0]) == [
         "system", "baseline", "measure", "n", "mean_difference", "ci_low", "ci_high", "t", "df", "p", "p_adjusted",

@@ -33,7 +33,7 @@ def texts(table):
 def test_cost_has_speedups_relative_to_the_teacher(result):
     (table,) = build(result, ["cost"])
     rows = texts(table)
-    assert list(rows) == ["s", "teacher", "other", TWIN, "BM25"]
+    assert list(rows) == ["s", "teacher", "other", TWIN, "BM25", "ceiling", "chance"]
     assert (rows["s"]["parameters"], rows["s"]["MACs"], rows["s"]["MACs speed-up"]) == ("17M", "1.5G", "15.3x")
     assert (rows["teacher"]["ms/query"], rows["other"]["ms/query"], rows["other"]["times faster"]) == (
         "300",
@@ -98,7 +98,7 @@ def test_depths_cut_one_run_to_the_first_stages_first_results(result):
     tables = build(result, ["depth"], [5, 30])
     ndcg = next(table for table in tables if table.title.startswith("nDCG@10"))
     rows = texts(ndcg)
-    assert list(rows) == ["s", "teacher", "other", TWIN]
+    assert list(rows) == ["s", "teacher", "other", TWIN, "ceiling", "chance"]
     assert list(rows["s"]) == ["System", "depth 5", "depth 30"]
     assert rows["s"]["depth 30"].rstrip() == f"{result.mean('s', 'nDCG@10').mean:.4f}"
     first = {

@@ -10,7 +10,7 @@ from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
 from distilkit.comparison.wording import visible
 from distilkit.tables import csv_cell
 
-_MEAN = ("system", "set", "measure", "n", "seeds", "mean", "mean_ci_low", "mean_ci_high", "superscripts")
+_MEAN = ("system", "kind", "set", "measure", "n", "seeds", "mean", "mean_ci_low", "mean_ci_high", "superscripts")
 _POLICY = ("queries", "missing", "unjudged", "judged", "run", "qrels")
 _COMPARISON = tuple(field.name for field in fields(Comparison) if field.name not in ("system", "measure", "n", "set"))
 
@@ -23,7 +23,8 @@ def render_json(result: ComparisonResult) -> str:
 def render_csv(result: ComparisonResult) -> str:
     """Return a row per system, set, measure and baseline it is compared with, and the policy as far as it differs.
 
-    A system that is compared with none, such as the only baseline, has one row with these columns empty. Numbers are
+    A system that is compared with none, such as the only baseline, has one row with these columns empty, and so have
+    chance and ceiling, which `kind` tells. Numbers are
     written so that they read back equal; what has no value is empty. `missing` and `unjudged` count queries, `judged`
     is the share of the first results that are judged, `run` and `qrels` are the first digits of the files' sha256. A
     name that a spreadsheet would take for a formula begins with an apostrophe.
@@ -41,6 +42,8 @@ def render_csv(result: ComparisonResult) -> str:
             writer.writerow(_cells(shared | {name: values[name] for name in _COMPARISON}))
         if (system.name, system.set, system.measure) not in found:
             writer.writerow(_cells(shared))
+    for bound in result.bounds:
+        writer.writerow(_cells(_mean(bound)))
     return text.getvalue()
 
 
@@ -50,8 +53,8 @@ def _cells(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mean(one: SystemMean) -> dict[str, Any]:
-    values = (one.name, one.set, one.measure, one.n, one.seeds, one.mean, one.ci_low, one.ci_high, one.superscripts)
-    return dict(zip(_MEAN, values, strict=True))
+    values = one.name, one.kind, one.set, one.measure, one.n, one.seeds, one.mean, one.ci_low, one.ci_high
+    return dict(zip(_MEAN, (*values, one.superscripts), strict=True))
 
 
 def _policy(result: ComparisonResult, one: SystemMean) -> dict[str, Any]:

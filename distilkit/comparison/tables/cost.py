@@ -7,7 +7,7 @@ from distilkit.comparison import run_files
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System
 from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
-from distilkit.comparison.tables.means import mean_cell
+from distilkit.comparison.tables.means import bound_rows, mean_cell
 from distilkit.comparison.wording import NOTHING, number
 from distilkit.run_folders.record import number as finite
 
@@ -41,13 +41,16 @@ def cost(result: ComparisonResult) -> ResultTable | None:
         "cost",
         "Effectiveness and cost",
         (ColumnHead("System"), *(ColumnHead(measure) for _, measure in columns), *(head for head, _ in shown)),
-        tuple(
-            (
-                label(name, result.short[name]),
-                *(mean_cell(result, name, one) for one in columns),
-                *(cells[name] for _, cells in shown),
-            )
-            for name in systems
+        (
+            *(
+                (
+                    label(name, result.short[name]),
+                    *(mean_cell(result, name, one) for one in columns),
+                    *(cells[name] for _, cells in shown),
+                )
+                for name in systems
+            ),
+            *((*row, *(EMPTY for _ in shown)) for row in bound_rows(result.bounds, columns)),
         ),
         tuple(_notes(systems)),
     )

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from distilkit.comparison import run_files
+from distilkit.comparison import bounds, run_files
 from distilkit.comparison.compare import compare
-from distilkit.comparison.result import ComparisonResult
+from distilkit.comparison.result import ComparisonResult, SystemMean
 from distilkit.comparison.systems import System, mean_per_query
 from distilkit.comparison.table import ColumnHead, ResultTable, label
-from distilkit.comparison.tables.means import mean_cell
+from distilkit.comparison.tables.means import bound_rows, mean_cell
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
 from distilkit.evaluation.trec import Qrels, Run
@@ -51,19 +51,37 @@ def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[R
         f"{found.baselines[0]}) as among the means, p corrected over the {found.family} comparisons of the depths."
     ]
     notes += [f"Not among these, for they find other documents: {', '.join(left)}."] if left else []
-    return [_table(found, measure, chosen, list(reranked), tuple(notes)) for measure in measures]
+    queries = sorted(next(iter(systems[FIRST_STAGE].per_query.values())))
+    bounding = [row for depth in chosen for row in _bounds(first, depth, qrels, measures, queries, set(systems))]
+    return [_table(found, measure, chosen, list(reranked), bounding, tuple(notes)) for measure in measures]
+
+
+def _bounds(
+    first: Run, depth: int, qrels: Qrels, measures: Sequence[str], queries: Sequence[str], names: set[str]
+) -> list[SystemMean]:
+    """Return chance and ceiling of the first stage's results down to a depth."""
+    kept = {query: [document for document, _ in results[:depth]] for query, results in first.items()}
+    return bounds.rows(bounds.Candidates("", kept, qrels), measures, queries, str(depth), names)
 
 
 def _table(
-    found: ComparisonResult, measure: str, depths: Sequence[int], names: Sequence[str], notes: tuple[str, ...]
+    found: ComparisonResult,
+    measure: str,
+    depths: Sequence[int],
+    names: Sequence[str],
+    bounding: Sequence[SystemMean],
+    notes: tuple[str, ...],
 ) -> ResultTable:
     return ResultTable(
         "depth",
         f"{measure} by re-ranking depth",
         (ColumnHead("System"), *(ColumnHead(str(depth), "depth") for depth in depths)),
-        tuple(
-            (label(name, found.short[name]), *(mean_cell(found, name, (str(depth), measure)) for depth in depths))
-            for name in names
+        (
+            *(
+                (label(name, found.short[name]), *(mean_cell(found, name, (str(depth), measure)) for depth in depths))
+                for name in names
+            ),
+            *bound_rows(bounding, [(str(depth), measure) for depth in depths]),
         ),
         notes,
     )
@@ -106,4 +124,6 @@ def _at(system: System, first: Run, depth: int, qrels: Qrels, measures: Sequence
         cut = {query: [one for one in results if one[0] in kept[query]] for query, results in run.items()}
         tables.append(evaluate(cut, qrels, measures).per_query)
     replicates = tuple(tables) if len(tables) > 1 else ()
-    return replace(system, per_query=mean_per_query(tables), replicates=replicates, eval_set=str(depth), notes=())
+    values = mean_per_query(tables)
+    # Its files have more than this depth.
+    return replace(system, per_query=values, replicates=replicates, eval_set=str(depth), notes=(), origins=())

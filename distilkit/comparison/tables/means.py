@@ -1,16 +1,19 @@
 """The table of means (best bold, letters, stars: table 1 of Simplified TinyBERT) and those of the comparisons."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from distilkit.comparison import wording
-from distilkit.comparison.result import Column, Comparison, ComparisonResult
+from distilkit.comparison import bounds, wording
+from distilkit.comparison.result import Column, Comparison, ComparisonResult, SystemMean
 from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
 
 _Show = Callable[[Comparison], Cell]
 
 
 def means(result: ComparisonResult) -> ResultTable:
-    """Return a row per system and a column per measure, grouped by query set where there are several."""
+    """Return a row per system and a column per measure, grouped by query set where there are several.
+
+    Below them stand the ceiling and the chance of the candidates that they re-rank.
+    """
     groups = {
         name: f"{name} ({policy['n']} queries)" if len(result.sets) > 1 else ""
         for name, policy in result.policies().items()
@@ -19,10 +22,25 @@ def means(result: ComparisonResult) -> ResultTable:
         "means",
         "Means",
         (ColumnHead("System"), *(ColumnHead(measure, groups[name]) for name, measure in result.columns)),
-        tuple(
-            (_name(result, name), *(mean_cell(result, name, one) for one in result.columns)) for name in result.ranking
+        (
+            *(
+                (_name(result, name), *(mean_cell(result, name, one) for one in result.columns))
+                for name in result.ranking
+            ),
+            *bound_rows(result.bounds, result.columns),
         ),
     )
+
+
+def bound_rows(found: Sequence[SystemMean], columns: Sequence[Column]) -> list[tuple[Cell, ...]]:
+    """Return the rows of chance and ceiling, which have neither letters nor stars."""
+    return [
+        (
+            label(name),
+            *(Cell(means[one].mean, wording.number(means[one].mean)) if one in means else EMPTY for one in columns),
+        )
+        for name, means in bounds.by_name(found).items()
+    ]
 
 
 def mean_cell(result: ComparisonResult, name: str, column: Column) -> Cell:

@@ -65,6 +65,9 @@ class ReportTable(VirtualTable):
 class MeansPane(Pane):
     """Means and comparisons, as `distilkit compare` prints them."""
 
+    # The rows that are systems; chance and ceiling have no queries to look at.
+    _systems: tuple[str, ...] = ()
+
     def compose(self) -> ComposeResult:
         """Means, figures, words."""
         yield ReportTable(empty="comparing …", id="means")
@@ -76,6 +79,7 @@ class MeansPane(Pane):
     def look(self, view: ComparisonView) -> None:
         """Show a result."""
         result = view.result
+        self._systems = result.names
         marks: dict[str, Cell] = {name: Styled("◆", "accent") for name in result.baselines}
         ranks = {_head(result, number): max(2, 8 - number) for number in range(len(result.columns))}
         ranks |= {view.label: 9, _level(result): INTERVAL}
@@ -104,12 +108,13 @@ class MeansPane(Pane):
 
     @on(VirtualTable.Highlighted, "#means")
     def _moved(self, event: VirtualTable.Highlighted) -> None:
-        if self.table.has_focus:
+        if self.table.has_focus and event.key in self._systems:
             self.post_message(self.Chosen(event.key))
 
     @on(VirtualTable.Selected)
     def _open(self, event: VirtualTable.Selected) -> None:
-        self.post_message(self.Opened(event.key))
+        if event.key in self._systems:
+            self.post_message(self.Opened(event.key))
 
 
 def words(view: ComparisonView) -> Text:
