@@ -118,7 +118,7 @@ class Compare(Printed):
     ] = None
     details: Annotated[bool, Option("--details", help="Show every comparison's figures in text.")] = False
     tables: Annotated[
-        list[str] | None, Option(metavar="cost|depth|training|curve|fidelity", help="Tables beside the means.")
+        list[str] | None, Option(metavar="budget|cost|depth|training|curve|fidelity", help="Tables beside the means.")
     ] = None
     depths: Annotated[list[str] | None, Option(help="Depths of the table of re-ranking depths.")] = None
     plots: Annotated[Path | None, Option(metavar="DIR", help="Write plots as PNG, SVG and PDF.")] = None

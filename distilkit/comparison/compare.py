@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from distilkit.comparison import bounds, paired_tests, pairing, recommend, resampling
+from distilkit.comparison import bounds, paired_tests, pairing, recommend, resampling, run_files
 from distilkit.comparison.content import notes_on_candidates, refuse_other_judgements
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
@@ -94,12 +94,14 @@ def compare(
         notes=(
             *dict.fromkeys(note for members in groups.values() for note in notes_on_candidates(members)),
             *_notes(systems, found, min(values.n for values, _ in means), options),
+            *_tuning(systems),
         ),
         seeds=seeds,
         equivalence=equivalence,
         sets={str(name): one for name, one in policies.items()} if len(groups) > 1 else {},
         sources=tuple(systems),
         bounds=tuple(bounding),
+        budgets={one.name: behind for one in systems if (behind := run_files.budget(one))},
     )
     return (
         result
@@ -164,6 +166,15 @@ def _notes(systems: Sequence[System], found: list[Comparison], n: int, options: 
     if options.hierarchical and all(system.seeds == 1 for system in systems):
         notes["Every system has one seed, so that the draws are of queries alone."] = None
     return tuple(notes)
+
+
+def _tuning(systems: Sequence[System]) -> list[str]:
+    """Return what is to be said where systems of a table were tuned over grids of different sizes."""
+    found = {system.name: count for system in systems if (count := run_files.tried(system)) is not None}
+    if len(set(found.values())) < 2:
+        return []
+    listed = ", ".join(f"{name} {count}" for name, count in found.items())
+    return [f"Systems were tuned unequally, which may favour those with more; settings tried on validation: {listed}."]
 
 
 def _measures(systems: Sequence[System], asked: str | Sequence[str] | None) -> list[str]:

@@ -106,7 +106,7 @@ class ComparisonResult:
     set's name where there is one, and `policy` its policy; `sets` holds the policy of each where there are several.
     `tables` are those asked for beside the means, `sources` the systems as they were read, for what goes deeper.
     `bounds` are the means of chance and ceiling, which no test takes part in. `answer` is what it comes to on the first
-    measure.
+    measure. `budgets` has the labels and the training behind each system that states them.
     """
 
     baselines: tuple[str, ...]
@@ -129,6 +129,7 @@ class ComparisonResult:
     tables: tuple[ResultTable, ...] = ()
     sources: tuple[System, ...] = field(default=(), repr=False, compare=False)
     bounds: tuple[SystemMean, ...] = ()
+    budgets: dict[str, dict[str, float | None]] = field(default_factory=dict)
     answer: Answer | None = field(default=None, repr=False)
 
     @cached_property

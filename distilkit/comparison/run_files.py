@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System
+from distilkit.errors import UserError
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
 from distilkit.run_folders.read import StoredRun
@@ -16,6 +17,11 @@ from distilkit.run_folders.record import Cost, Event, JsonObject, as_table, numb
 Line = list[tuple[float, float]]
 """The points (x, y) of a curve."""
 
+BUDGET = (
+    "labelled_queries", "total_labelled_queries", "training_macs", "total_training_macs", "training_seconds",
+    "total_training_seconds",
+)  # fmt: skip
+"""The figures of what stands behind a system; the total ones have the teachers' too."""
 _SCORES = ("positive_score", "negative_score")
 
 
@@ -76,6 +82,24 @@ def speed(system: System) -> Speed | None:
             pairs = ((number(mine), number(theirs)) for mine, theirs in zip(own, other, strict=False))
             ratios += [theirs / mine for mine, theirs in pairs if mine and theirs]
     return Speed(statistics.median(ratios), min(ratios), max(ratios), len(ratios)) if len(ratios) > 1 else None
+
+
+def budget(system: System) -> dict[str, float | None]:
+    """Return the labels and the training behind a system, each figure's mean over the seeds; empty where none says it.
+
+    A figure is None where it is not known, such as what stands behind a file of scores.
+    """
+    found = [one.budget for one in costs(system) if one.budget]
+    return {name: mean([number(one.get(name)) for one in found]) for name in BUDGET} if found else {}
+
+
+def tried(system: System) -> int | None:
+    """Return how many settings a trained system was chosen from on validation; None where nothing says it."""
+    run = stored(system)
+    try:
+        return None if run is None else max(1, len(run.grid().get("tried", ())))
+    except UserError:  # its record is damaged, which `show` says
+        return None
 
 
 def seconds_by_stage(system: System) -> dict[str, float]:

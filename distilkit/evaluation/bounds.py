@@ -99,7 +99,7 @@ def _found(measure: "Measure", grades: Grades, depth: int) -> float:
 
 
 def _precision(measure: "Measure", grades: Grades, judged: Sequence[int]) -> float:
-    return _found(measure, grades, _depth(measure, grades)) / measure.params["cutoff"]
+    return _found(measure, grades, _depth(measure, grades)) / int(measure.params["cutoff"])
 
 
 def _recall(measure: "Measure", grades: Grades, judged: Sequence[int]) -> float:

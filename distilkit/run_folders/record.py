@@ -162,7 +162,8 @@ class Cost:
     """cost.json: what a system costs; None for what it does not state. `raw` is the whole object.
 
     `ms_per_query` is the median, `training_seconds` those of each stage. `latency` has the medians of rounds in which
-    the ranker and its teacher were timed by turns, `own_ms` and `beside_ms`.
+    the ranker and its teacher were timed by turns, `own_ms` and `beside_ms`. `budget` has the labelled queries and the
+    training behind the ranker, without and with (`total_`) those of its teachers.
     """
 
     parameters: float | None = None
@@ -176,6 +177,7 @@ class Cost:
     teacher_seconds: float | None = None
     machine: JsonObject = field(default_factory=dict)
     latency: JsonObject = field(default_factory=dict)
+    budget: JsonObject = field(default_factory=dict)
     raw: JsonObject = field(default_factory=dict, repr=False)
 
     @classmethod

@@ -42,6 +42,13 @@ def write_place(folder, run, **cost):
     (folder / "cost.json").write_text(json.dumps(cost))
 
 
+def budget(labels, macs, seconds, more=False):
+    """Return what stands behind a ranker, with what the teacher adds to it."""
+    own = {"labelled_queries": labels, "training_macs": macs, "training_seconds": seconds}
+    added = {"labelled_queries": 900, "training_macs": 1e12, "training_seconds": 60.0} if more else {}
+    return {**own, **{f"total_{key}": value + added.get(key, 0) for key, value in own.items()}}
+
+
 def finished_runs(runs):
     """Write a run `s`, with twin and references, and a smaller one, `other`; return the folder of all runs."""
     machine = {"host": "h", "cpu": "c"}
@@ -59,10 +66,12 @@ def finished_runs(runs):
             rounds = [10.0, 11.0, 9.0] if name == "other" else [20.0, 25.0, 18.0]
             own["latency"] = {"own_ms": rounds, "beside_ms": [300.0, 330.0, 288.0]}
         home = runs / name / "eval" / "test"
+        labels = 1600 if name == "s" else 2600
+        own["budget"] = budget(labels, 2e12, sum(times.values()), more=name == "s")
         write_place(home, ranked(skill, name), **own)
         write_qrels(home / "qrels.tsv", QRELS)
         write_place(home / "references" / "bm25", ranked(0.5, "bm25"), parameters=0, macs_per_pair=0)
-        write_place(home / "references" / "teacher", ranked(2.5, "teacher"), **teacher)
+        write_place(home / "references" / "teacher", ranked(2.5, "teacher"), budget=budget(1000, 1e12, 60.0), **teacher)
         _write_files(runs / name, name, list(times))
     return runs
 

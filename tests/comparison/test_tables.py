@@ -49,6 +49,35 @@ def test_cost_has_speedups_relative_to_the_teacher(result):
     assert "Latencies of two systems were measured at different times." in table.notes
 
 
+def test_the_budget_is_behind_each_system_with_and_without_its_teacher(result):
+    (table,) = build(result, ["budget"])
+    rows = texts(table)
+    assert list(rows) == ["s", "teacher", "other", TWIN]  # this first stage states none
+    assert list(rows["s"].values())[1:] == ["1,600", "2,500", "2T", "3T", "3.00 h", "3.02 h"]
+    assert list(rows[TWIN].values())[1:] == ["2,600", "2,600", "2T", "2T", "90.0 min", "90.0 min"]
+    assert result.to_json()["budgets"]["s"]["total_labelled_queries"] == 2500
+
+
+def test_unknown_labels_are_told_as_such(tmp_path):
+    runs = finished_runs(tmp_path / "runs")
+    cost = runs / "s" / "eval" / "test" / "cost.json"
+    found = json.loads(cost.read_text())
+    found["budget"]["total_labelled_queries"] = None
+    cost.write_text(json.dumps(found))
+    (table,) = build(compare(read_systems(["s"], runs_dir=runs)), ["budget"])
+    assert texts(table)["s"]["labelled queries total"] == "-"
+
+
+def test_grids_of_different_sizes_are_told(tmp_path):
+    runs = finished_runs(tmp_path / "runs")
+    point = {"values": {"train.learning_rate": 1e-4}, "validation": {"nDCG@10": 0.5}}
+    record = {"measure": "nDCG@10", "fraction": 1.0, "tried": [point, point], "chosen": point["values"]}
+    (runs / "s" / "grid.json").write_text(json.dumps(record))
+    assert any("s 2" in note and "unequally" in note for note in compare(read_systems(["s"], runs_dir=runs)).notes)
+    (runs / "s-label_only" / "grid.json").write_text(json.dumps(record))
+    assert not any("unequally" in note for note in compare(read_systems(["s"], runs_dir=runs)).notes)
+
+
 def test_cost_in_words(result):
     assert in_words(result) == [
         "s costs 17M parameters, 1.5G multiply-accumulates per pair (15.3 times fewer than the teacher's 22.9G), 20 ms "
@@ -170,7 +199,7 @@ def test_what_there_are_no_data_for_is_said_when_it_is_asked_for():
 
 def test_every_format_shows_the_tables(result):
     tables = tuple(available(result))
-    assert [table.key for table in tables] == ["cost", "depth", "depth", "training", "curve", "fidelity"]
+    assert [table.key for table in tables] == ["budget", "cost", "depth", "depth", "training", "curve", "fidelity"]
     full = replace(result, tables=tables)
     for name in formats:
         if name != "csv":

@@ -6,11 +6,13 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
+from distilkit.comparison import run_files
 from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
 from distilkit.comparison.wording import visible
 from distilkit.tables import csv_cell
 
 _MEAN = ("system", "kind", "set", "measure", "n", "seeds", "mean", "mean_ci_low", "mean_ci_high", "superscripts")
+_BUDGET = tuple(run_files.BUDGET)
 _POLICY = ("queries", "missing", "unjudged", "judged", "run", "qrels")
 _COMPARISON = tuple(field.name for field in fields(Comparison) if field.name not in ("system", "measure", "n", "set"))
 
@@ -30,13 +32,13 @@ def render_csv(result: ComparisonResult) -> str:
     name that a spreadsheet would take for a formula begins with an apostrophe.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*_MEAN, *_COMPARISON, *_POLICY], restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, [*_MEAN, *_COMPARISON, *_POLICY, *_BUDGET], restval="", lineterminator="\n")
     writer.writeheader()
     found: dict[tuple[str, str | None, str], list[Comparison]] = {}
     for one in result.comparisons:
         found.setdefault((one.system, one.set, one.measure), []).append(one)
     for system in result.systems:
-        shared = _mean(system) | _policy(result, system)
+        shared = _mean(system) | _policy(result, system) | result.budgets.get(system.name, {})
         for comparison in found.get((system.name, system.set, system.measure), []):
             values = asdict(comparison)
             writer.writerow(_cells(shared | {name: values[name] for name in _COMPARISON}))

@@ -24,7 +24,7 @@ def render_html(result: ComparisonResult) -> str:
     from markupsafe import Markup
 
     from distilkit.comparison import plots
-    from distilkit.comparison.tables import available
+    from distilkit.comparison.tables import available, beside
     from distilkit.comparison.tables.means import comparisons, means
 
     environment = Environment(
@@ -54,7 +54,7 @@ def render_html(result: ComparisonResult) -> str:
             columns=sentences.columns(result) if result.comparisons else [],
             policy=sentences.policy(result),
             comparisons=list(comparisons(result, full=True)),
-            tables=result.tables or (available(result) if result.sources else []),
+            tables=beside(result) if result.tables else (available(result) if result.sources else []),
             plots=[(name, Markup(svg)) for name, svg in plots.inline(result, _DRAWN_HERE)] if result.sources else [],
             drill=Markup(_json(drill(result) if result.sources else [])),
             changed=differing(result) if result.sources else [],

@@ -13,6 +13,7 @@ from distilkit.comparison.render import tex
 from distilkit.comparison.render.tex import escaped, sentence
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import ResultTable
+from distilkit.comparison.tables import beside
 from distilkit.comparison.tables.means import means
 
 _HEAD = r"""% Tables by distilkit. The preamble of the paper needs \usepackage{array,booktabs,xcolor}.
@@ -34,7 +35,7 @@ def render_latex(result: ComparisonResult) -> str:
     parts += _floats(means(result), " ".join(map(sentence, caption)), "means")
     if result.answer is not None and len(result.answer.ranking) > 1:
         parts += _forest(result, result.answer)
-    for table in result.tables:
+    for table in beside(result):
         caption = [f"{escaped(table.title)}.", *map(escaped, table.notes)]
         parts += _floats(table, " ".join(caption), table.key)
     parts += [f"% {line}\n" for line in sentences.policy(result, wording.visible)]

@@ -10,6 +10,7 @@ from distilkit.comparison.render import tex
 from distilkit.comparison.render.tex import escaped, sentence
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import ResultTable
+from distilkit.comparison.tables import beside
 from distilkit.comparison.tables.means import comparisons, means
 
 _PREAMBLE = r"""\documentclass[10pt]{article}
@@ -35,7 +36,7 @@ def render_longtable(result: ComparisonResult) -> str:
     told = [f"{lead}: {text}" for lead, text in answer_words.answer(result, escaped)]
     parts = [_PREAMBLE, *_list(told), *_longtables(means(result))]
     parts += _list([*sentences.legend(result, escaped), *sentences.verdicts(result, escaped)])
-    for table in (*comparisons(result), *result.tables):
+    for table in (*comparisons(result), *beside(result)):
         parts.append(f"\\subsection*{{{escaped(table.title)}}}")
         parts += _longtables(table)
         parts += _list([escaped(note) for note in table.notes])

@@ -7,6 +7,7 @@ from distilkit.comparison import answer_words, sentences, wording
 from distilkit.comparison.render.text import forest_plot
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import Cell, ResultTable
+from distilkit.comparison.tables import beside
 from distilkit.comparison.tables.means import comparisons, means
 
 _WIDTH = 100
@@ -21,7 +22,7 @@ def render_markdown(result: ComparisonResult) -> str:
         lines += ["", "```text", plot.replace("`", "'"), "```", ""]
     lines += [*_table(means(result)), ""]
     lines += [f"- {line}" for line in sentences.verdicts(result, escaped)]
-    for table in (*comparisons(result), *result.tables):
+    for table in (*comparisons(result), *beside(result)):
         lines += ["", f"**{escaped(table.title)}**", "", *_table(table)]
         lines += ["", *(f"- {escaped(note)}" for note in table.notes)] if table.notes else []
     explained = sentences.columns(result) if result.comparisons else []

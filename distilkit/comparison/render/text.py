@@ -13,6 +13,7 @@ from rich.text import Text
 from distilkit.comparison import answer_words, forest, sentences, wording
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import Cell, ColumnHead, ResultTable
+from distilkit.comparison.tables import beside
 from distilkit.comparison.tables.cost import in_words
 from distilkit.comparison.tables.means import comparisons, means
 from distilkit.run_folders.names import fitted
@@ -69,7 +70,7 @@ def _parts(result: ComparisonResult, screen: Screen) -> Iterator[RenderableType]
     hint = "" if screen.details else "--details lists them"
     yield from (Text(line) for line in sentences.verdicts(result, rest=hint))
     yield from (Text(wording.visible(line)) for line in in_words(result)[: sentences.SENTENCES])
-    tables = [*(comparisons(result) if screen.details else ()), *result.tables]
+    tables = [*(comparisons(result) if screen.details else ()), *beside(result)]
     for table in tables:
         yield Text(f"\n{wording.visible(table.title)}\n", style="bold")
         yield from _grids(table, screen.width)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import ResultTable
+from distilkit.comparison.tables.budget import budget
 from distilkit.comparison.tables.cost import cost, curve, training
 from distilkit.comparison.tables.depth import depth_tables
 from distilkit.comparison.tables.fidelity import fidelity
@@ -13,6 +14,7 @@ MANY = 10_000
 """Queries by systems beyond which a depth takes many seconds to measure."""
 
 _TABLES: dict[str, tuple[Callable[[ComparisonResult], ResultTable | None] | None, str]] = {
+    "budget": (budget, "no system states its labels and training"),
     "cost": (cost, "no system states a cost"),
     "depth": (None, "there is no first stage called bm25, of more than 10 results, that the others re-rank"),
     "training": (training, "no system states a time of training"),
@@ -36,6 +38,12 @@ def build(result: ComparisonResult, names: Iterable[str], depths: Sequence[int] 
             raise UserError(f"--tables {name}: {_TABLES[name][1]}")
         found += made
     return found
+
+
+def beside(result: ComparisonResult) -> list[ResultTable]:
+    """Return the tables that stand beside the means: what is behind the systems, where they say it, and those asked."""
+    found = None if any(table.key == "budget" for table in result.tables) else budget(result)
+    return [*([found] if found is not None else []), *result.tables]
 
 
 def available(result: ComparisonResult) -> list[ResultTable]:
