@@ -21,17 +21,19 @@ def drawn_queries(examples: Countable[Any]) -> tuple[str, ...] | None:
 
 
 def labelled_queries(pipeline: Pipeline, stages: Iterable[TrainedStage]) -> set[str]:
-    """Return the training queries whose judgements, or whose triples of a file, some stages read; text has none.
+    """Return the training queries whose judgements, or whose triples of a file, some stages read.
 
     A loss that reads the teacher's scores alone counts like any other: a judgement says which passages it compares.
     """
     found: set[str] = set()
     for stage in stages:
+        if stage.stage.examples == "text" or stage.stage.train.labels == "none":
+            continue
         drawn = drawn_queries(stage.examples)
-        if drawn is None and stage.examples.kind != "text_examples":
+        if drawn is None:
             rows = np.unique(pipeline.workspace.value(stage.examples).queries)
             drawn = tuple(pipeline.data.collection.queries.id(int(row)) for row in rows)
-        found.update(drawn or ())
+        found.update(drawn)
     return found
 
 

@@ -177,7 +177,13 @@ class Pipeline:
         if settings.train.labels == "none":
             raise UserError('[teacher.train] labels = "none": a teacher is fine-tuned on labels; expected "judgements"')
         chain = StageChain(
-            TeacherStage, start, architecture, base.tokenizer, "[teacher.train]", self.labelled, self._judged,
+            TeacherStage,
+            start,
+            architecture,
+            base.tokenizer,
+            "[teacher.train]",
+            self.labelled,
+            self._judged,
             query_seed=settings.query_seed,
         )
         return self._chain(stages, chain)

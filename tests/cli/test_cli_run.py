@@ -128,7 +128,7 @@ def test_the_cost_of_a_run(finished: Any) -> None:
     cost = read(finished.run / "eval/test/cost.json")
     assert set(cost) == {
         "parameters", "macs_per_pair", "length", "ms_per_query", "depth", "batch_size", "peak_memory_bytes",
-        "bytes_per_document", "training_seconds", "teacher_seconds", "grid_seconds", "machine", "latency",
+        "bytes_per_document", "training_seconds", "teacher_seconds", "grid_seconds", "budget", "machine", "latency",
     }  # fmt: skip
     assert set(cost["ms_per_query"]) == {"p50", "p95", "p99"}
     assert cost["depth"] == 10
@@ -241,7 +241,7 @@ def test_the_table_as_json(cli: Cli, finished: Any, tiny_recipe: Path) -> None:
     assert set(report) == {"run", "choices", "notes", "sets"}
     assert report["sets"]["test"]["baselines"] == ["bm25", "teacher", "tiny-label_only"]
     names = {one["name"] for one in report["sets"]["test"]["systems"]}
-    assert names == {"bm25", "teacher", "tiny-label_only", "tiny"}
+    assert names == {"bm25", "teacher", "tiny-label_only", "tiny", "chance", "ceiling"}
 
 
 @pytest.mark.parametrize("spell", ["name", "relative", "absolute"])
@@ -378,3 +378,18 @@ def test_a_query_without_candidates_scores_nothing(
 
 def test_a_run_that_nothing_disturbed_speaks_of_no_damage(finished: Any) -> None:
     assert "not whole" not in finished.outcome.err
+
+
+def test_labels_and_compute_of_student_teacher_and_twin_are_stated(finished: Any) -> None:
+    def budget(place: Path) -> dict[str, float]:
+        return json.loads((place / "cost.json").read_text())["budget"]
+
+    student, teacher = finished.run / "eval" / "test", finished.run / "eval" / "test" / "references" / "teacher"
+    own, taught, twin = budget(student), budget(teacher), budget(finished.twin / "eval" / "test")
+    assert own["labelled_queries"] == own["total_labelled_queries"] == 20  # both read all training queries
+    assert own["total_training_macs"] == own["training_macs"] + taught["training_macs"] > taught["training_macs"] > 0
+    assert own["total_training_seconds"] == pytest.approx(own["training_seconds"] + taught["training_seconds"])
+    assert twin["total_training_macs"] == twin["training_macs"]
+    # As many steps of as many pairs: the student's cost the teacher's four layers to its two, each read once, on top.
+    assert own["training_macs"] / twin["training_macs"] == pytest.approx(10 / 6)
+    assert "Labels and training behind each system" in finished.outcome.out

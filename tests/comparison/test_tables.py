@@ -206,7 +206,7 @@ def test_every_format_shows_the_tables(result):
             text = render(full, name, Screen(140))
             assert "Kendall" in text, name
             assert "15.3x" in text or "15.266" in text, name
-    value = full.to_json()["tables"][0]
+    value = full.to_json()["tables"][1]
     assert (value["key"], value["columns"][0]) == ("cost", "System")
     row = dict(zip(value["columns"], next(row for row in value["rows"] if row[0] == "s"), strict=True))
     assert row["parameters"] == 17_000_000
