@@ -4,6 +4,7 @@ import atexit
 import inspect
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
@@ -41,6 +42,7 @@ VERBS: dict[type[Any], str] = {
     options.Export: "export",
     options.Strategies: "listings",
     options.Recipes: "listings",
+    options.RecipeKeys: "listings",
     options.Doctor: "doctor",
     options.Tui: "listings",
 }
@@ -174,12 +176,17 @@ def _options(
     pass
 
 
+def _verb_name(request: type[Any]) -> str:
+    """Return a verb as it is typed: `recipe-keys` for `RecipeKeys`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", request.__name__).lower()
+
+
 def _verb(request: type[Any], module: str) -> Callable[..., None]:
     """Return a function whose parameters are a request's fields, its own before those that it shares."""
-    name = request.__name__.lower()
+    name = _verb_name(request)
 
     def verb(**given: object) -> None:
-        command = getattr(import_module(f"distilkit.commands.{module}"), name)
+        command = getattr(import_module(f"distilkit.commands.{module}"), name.replace("-", "_"))
         try:
             text: str | None = command(request(**given))
         except BaseException as error:
@@ -205,4 +212,4 @@ def _parameter(option: "Field[Any]") -> inspect.Parameter:
 
 
 for _request, _module in VERBS.items():
-    app.command(_request.__name__.lower())(_verb(_request, _module))
+    app.command(_verb_name(_request))(_verb(_request, _module))

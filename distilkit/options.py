@@ -18,6 +18,10 @@ MaxLength = Annotated[int | None, Option(min=8, help="Tokens of a pair read toge
 Model = Annotated[
     str, Argument(metavar="MODEL", help="A run's name or folder, a model's folder, a hub id, or package:NAME.")
 ]
+Data = Annotated[
+    str,
+    Option(help="A BEIR or MS MARCO folder, pydocs, or a source and what it reads, such as ir_datasets:beir/scifact."),
+]
 Prefix = Annotated[str | None, Option(help="Text before each; the model's own by default.")]
 Architecture = Annotated[str | None, Option(help="Which ranker a model is that does not say so.")]
 BatchSize = Annotated[int, Option(min=1, help="Pairs a forward pass.")]
@@ -173,7 +177,7 @@ class Score(Ranking):
     triples: Annotated[Path | None, Option(help="Query, positive, negative between tabs, ids or texts.")] = None
     pairs: Annotated[Path | None, Option(help="Query id and passage id between tabs.")] = None
     run: Annotated[Path | None, Option(help="The candidates of a TREC run.")] = None
-    data: Annotated[Path | None, Option(help="A BEIR or MS MARCO folder with the texts.")] = None
+    data: Annotated[str | None, Option(help="The texts: a folder or another source, as of rerank.")] = None
     collection: Annotated[list[Path] | None, Option(help="Passages: id and text, TSV or .jsonl.")] = None
     queries: Annotated[list[Path] | None, Option(help="Queries: id and text, TSV or .jsonl.")] = None
     combine: Annotated[str, Option(metavar="mean|standardised", help="An ensemble's score.")] = "mean"
@@ -198,7 +202,7 @@ class Rerank(Ranking):
             help="As a run's name or folder, a model's folder, a hub id, package:NAME; NAME=MODEL names its scores.",
         ),
     ]
-    data: Annotated[str, Option(help="A BEIR or MS MARCO folder, or pydocs.")]
+    data: Data
     output: Annotated[Path, Option(help="A TREC run; of several models one each, named after it.")]
     split: Annotated[str, Option(help="The split whose queries are re-ranked.")] = "test"
     depth: Annotated[int, Option(min=1, help="Candidates of each query.")] = 100
@@ -235,7 +239,7 @@ class Retrieve(Ranking):
     """
 
     model: Model
-    data: Annotated[str, Option(help="A BEIR or MS MARCO folder, or pydocs.")]
+    data: Data
     output: Annotated[Path, Option(help="A TREC run.")]
     split: Annotated[str, Option(help="The split whose queries are searched for; all for every query.")] = "test"
     depth: Annotated[int, Option(min=1, help="Documents of each query.")] = 1000
@@ -258,7 +262,7 @@ class Bench(Ranking):
     architecture: Annotated[str | None, Option(help="The ranker to time around a bare encoder.")] = None
     option: Annotated[list[str] | None, Option(metavar="K=V", help="Of such a ranker, such as dim=128.")] = None
     shape: Annotated[str | None, Option(help="Of such a ranker, such as L3_H384.")] = None
-    data: Annotated[str | None, Option(help="Time on a collection's texts; made-up ones by default.")] = None
+    data: Annotated[str | None, Option(help="Time on the texts of a collection, named as for rerank.")] = None
     split: Annotated[str, Option(help="The split of its queries.")] = "test"
     lengths: Annotated[str, Option(help="Tokens of made-up queries and documents.")] = TEXT_LENGTHS
     max_length: MaxLength = None
@@ -333,6 +337,18 @@ class Recipes(Printed):
 
     Example: distilkit recipes
     """
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeKeys(Printed):
+    """List the keys of a recipe with what they take, their defaults and help.
+
+    Example: distilkit recipe-keys data
+    """
+
+    section: Annotated[
+        str | None, Argument(help="Such as train, data.passages, evaluate.sets or strategy.margin_mse; all by default.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,13 @@ class Problem:
         return message[:1].lower() + message[1:]
 
 
+def shown(value: object) -> str:
+    """Return a value as one types it: TOML, with words bare and `none` for what is absent."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else to_toml(value)
+
+
 def to_toml(value: object) -> str:
     """Return a value as TOML writes it on one line."""
     if isinstance(value, bool):

@@ -1,6 +1,9 @@
 """Texts that may hold anything, made fit for terminals and spreadsheets; plain tables and sizes."""
 
+import io
 import re
+import shutil
+import sys
 from collections.abc import Sequence
 
 # What rich writes for styles, or else any one control character.
@@ -30,11 +33,32 @@ def csv_text(cell: str) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows below a header, columns aligned, two blanks apart."""
+    """Return rows below a header, columns aligned, two blanks apart; cells are folded where a terminal is narrower."""
     cells = [[plain(str(cell)) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    if sys.stdout.isatty() and max(map(len, lines)) > (room := shutil.get_terminal_size().columns):
+        return _folded(cells, room)
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _folded(cells: Sequence[Sequence[str]], room: int) -> str:
+    """Return a table, its first row the header, in so many columns of a terminal."""
+    from rich import box  # not needed where tables are as wide as they are
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    found = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for number, name in enumerate(cells[0]):
+        # Names, which one types again, are folded in need alone.
+        own = number == 0 and max(len(row[0]) for row in cells) <= room // 2
+        found.add_column(Text(name), overflow="fold", no_wrap=own)
+    for row in cells[1:]:
+        found.add_row(*map(Text, row))
+    out = io.StringIO()
+    Console(file=out, width=room, no_color=True).print(found)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
 def size(count: float) -> str:

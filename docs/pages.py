@@ -14,16 +14,14 @@ import typer
 from distilkit.cli import app
 from distilkit.data.teacher_scores.formats import FORMATS
 from distilkit.recipe import load_recipe, shipped_recipes
-from distilkit.settings import EvaluationSet, Recipe, TrainSettings
+from distilkit.recipe_keys import NAMED, Field, class_help, form, of_section, section_help
+from distilkit.settings import TrainSettings
 from distilkit.strategies import STRATEGIES, TERMS
 from distilkit.strategies.describe import READ_ON
-from distilkit_tui.core.fields import Field, form, of_section
 
 ROOT = Path(__file__).parents[1]
 # The parts of a strategy's documentation; each begins a paragraph with its name and a colon.
 PARTS = ("Equation", "Paper", "Papers", "Examples", "Deviations", "Defaults")
-# Tables of a recipe that carry a name of the user's choice, and what they hold.
-NAMED = {"evaluate.sets": ("evaluate.sets.NAME", EvaluationSet)}
 # Files of the checkout that are pages of the site too, as they are.
 COPIES = {"SECURITY.md": "security.md", "CHANGELOG.md": "changelog.md", "benchmarks/RESULTS.md": "results.md"}
 
@@ -163,13 +161,13 @@ def recipe_keys_page() -> str:
         if section.startswith("teacher.train"):
             continue
         lines += [f"## `[{section}]`" if section else "## At the top", ""]
-        if about := _about(section):
-            lines += [_escaped(about), ""]
+        if told := section_help(section):
+            lines += [_escaped(told), ""]
         lines += [*_keys(own, f"{section}." if section else ""), ""]
-        for name, (shown, model) in NAMED.items():
-            if name.rpartition(".")[0] == section:
-                lines += [f"## `[{shown}]`", "", _escaped(_after_colon(model)), ""]
-                lines += [*_keys(list(of_section(model, f"{shown}.")), f"{shown}."), ""]
+        if section == "evaluate":
+            name = "evaluate.sets"
+            lines += [f"## `[{name}.NAME]`", "", _escaped(class_help(NAMED[name])), ""]
+            lines += [*_keys(list(of_section(NAMED[name], f"{name}.")), f"{name}."), ""]
     return "\n".join(lines)
 
 
@@ -257,21 +255,6 @@ def _parts(about: str) -> list[tuple[str, str]]:
         (" ".join(part for part in one.groups() if part), " ".join(rest[one.end() : end].split()))
         for one, end in zip(starts, ends, strict=True)
     ]
-
-
-def _about(section: str) -> str:
-    """Return what a section's class says of it."""
-    model: Any = Recipe
-    for part in section.split(".") if section else []:
-        annotation = model.model_fields[part].annotation
-        model = next(one for one in (annotation, *getattr(annotation, "__args__", ())) if hasattr(one, "model_fields"))
-    return _after_colon(model)
-
-
-def _after_colon(model: type[Any]) -> str:
-    text = " ".join((inspect.getdoc(model) or "").split())
-    text = text.partition(": ")[2] or text
-    return text[:1].upper() + text[1:]
 
 
 def _keys(fields: list[Field], prefix: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from distilkit.comparison.compare import compare as compare_systems
 from distilkit.comparison.paired_tests import MarginKind
 from distilkit.comparison.render import Screen, format_of, render
+from distilkit.comparison.render.html import render_fragment
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import read_systems
 from distilkit.errors import UserError
@@ -96,9 +97,7 @@ class SystemComparison:
         return save(self.result, Path(folder))
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre style='white-space: pre-wrap'>{escape(self.to_text(120))}</pre>"
+        return render_fragment(self.result)
 
     def __rich__(self) -> "Text":
         from rich.text import Text

@@ -1,4 +1,4 @@
-"""`distilkit runs`, `show`, `strategies`, `recipes` and `tui`: what there is to see. None of them needs torch."""
+"""The verbs that show what there is: runs, show, strategies, recipes, recipe-keys and tui. None of them needs torch."""
 
 import json
 from pathlib import Path
@@ -101,6 +101,17 @@ def recipes(asked: options.Recipes) -> str:
     columns = ["name", "strategy", "data", "description"]
     shown = [{**row, "strategy": suites.get(row["name"], row["strategy"])} for row in rows]
     return table(["recipe", *columns[1:]], [[row[column] for column in columns] for row in shown])
+
+
+def recipe_keys(asked: options.RecipeKeys) -> str:
+    """Return a row a key of a recipe, or of one of its sections."""
+    from distilkit.recipe_keys import keys
+
+    found = keys(asked.section)
+    if asked.json_:
+        return json.dumps([one.to_json() for one in found], indent=2)
+    rows = [[one.key, ", ".join(one.choices) or one.kind, one.default, " ".join(one.help.split())] for one in found]
+    return table(["key", "takes", "default", "what it is"], rows)
 
 
 def tui(asked: options.Tui) -> None:

@@ -1,18 +1,21 @@
 """`distilkit score`: the raw logits of one teacher or several for triples, pairs or candidates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from distilkit import options
 from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
+from distilkit.data.sources import SOURCES
 from distilkit.errors import UserError
+from distilkit.pipeline.data import Data
+from distilkit.pipeline.workspace import Workspace
 from distilkit.scoring.audit import Audit, audit, plot_audit
 from distilkit.scoring.inputs import Kind
 from distilkit.scoring.job import Scored, ScoreJob, Systems, check
-from distilkit.scoring.rankers import named, open_all
-from distilkit.scoring.texts import Source, files_of, folder_of
+from distilkit.scoring.rankers import data_settings, named, open_all
+from distilkit.scoring.texts import Corpus, Source, collection_of, files_of, folder_of
 from distilkit.training.precision import choose_precision
 
 
@@ -54,6 +57,10 @@ def score(asked: options.Score) -> str | None:
     models, source = named(options.references(asked.model)), _source(asked)
     with launched(asked) as (processes, reporter), reporter.live():
         check(source, asked.output, asked.combine)
+        if _names_source(asked.data):
+            settings = data_settings(asked.data)
+            workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
+            source = replace(source, corpus=collection_of(Data.of(settings, workspace).collection.folder))
         precision = choose_precision(asked.wants_bf16, False, processes.device)
         lengths = asked.query_length, asked.document_length, asked.max_length
         prefixes = asked.query_prefix, asked.document_prefix
@@ -77,10 +84,15 @@ def _source(asked: options.Score) -> Source:
     if asked.data is not None:
         if collection or queries:
             raise UserError("--data names all texts; expected it, or --collection and --queries")
-        return Source(path, kind, folder_of(asked.data))
+        return Source(path, kind, Corpus([], []) if _names_source(asked.data) else folder_of(Path(asked.data)))
     if bool(collection) != bool(queries):
         raise UserError("--collection and --queries go together; expected both")
     return Source(path, kind, files_of(collection, queries) if collection else None)
+
+
+def _names_source(data: str | None) -> TypeGuard[str]:
+    """Tell whether --data names a source: a folder is read as it is, as only its texts are needed."""
+    return data is not None and not Path(data).is_dir() and (data in SOURCES or data.partition(":")[0] in SOURCES)
 
 
 def _facts(scored: Scored) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a scoring reads: its input, the files that hold the texts of its ids, and both gathered into one folder."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from distilkit.data.arrays import Integers
-from distilkit.data.reading import jsonl_texts, tsv_texts
+from distilkit.data.reading import Row, jsonl_texts, tsv_texts
 from distilkit.data.sources.tables import TableFile, find_file
 from distilkit.data.teacher_scores.keys import as_bytes, numbers
 from distilkit.data.teacher_scores.provenance import text_fingerprint
@@ -21,7 +22,10 @@ from distilkit.scoring.inputs import Kind, Wanted, first_line, read_wanted
 FACTS = "facts.json"
 TABLES = ("queries", "passages")
 ROWS = 65_536
-LAYOUTS = "a BEIR folder (corpus.jsonl, queries.jsonl) or an MS MARCO folder (collection.tsv, queries.SPLIT.tsv)"
+LAYOUTS = (
+    "a BEIR folder (corpus.jsonl, queries.jsonl), an MS MARCO folder (collection.tsv, queries.SPLIT.tsv), pydocs, or a "
+    "source with what it reads, such as ir_datasets:beir/scifact"
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,17 @@ def folder_of(folder: Path) -> Corpus:
     if collection and tables:
         return Corpus([TableFile(path, tsv_texts) for path in tables], [TableFile(collection, tsv_texts)])
     raise UserError(f"--data {folder}: expected {LAYOUTS}")
+
+
+def collection_of(folder: Path) -> Corpus:
+    """Return the texts of a collection that distilkit keeps in a folder."""
+    return Corpus([TableFile(folder / "queries.arrow", _kept)], [TableFile(folder / "passages.arrow", _kept)])
+
+
+def _kept(path: Path) -> Iterator[Row]:
+    numbers = itertools.count(1)
+    for ids, texts in Texts.open(path).batches(ROWS):
+        yield from (Row(next(numbers), (id,), text) for id, text in zip(ids, texts, strict=True))
 
 
 def files_of(collection: Sequence[Path], queries: Sequence[Path]) -> Corpus:

@@ -82,8 +82,11 @@ def test_one_system_and_systems_without_names() -> None:
 def test_it_shows_itself_and_is_saved_in_every_format(tmp_path: Path) -> None:
     found = distilkit.compare({"poor": POOR, "good <b>": GOOD}, qrels=QRELS, baseline="poor")
     assert "poor" in str(found)
-    assert "good &lt;b&gt;" in found._repr_html_()
-    assert "<b>" not in found._repr_html_()
+    shown = found._repr_html_()
+    assert "good &lt;b&gt;" in shown
+    assert "good <b>" not in shown
+    assert shown.index("<b>Take</b>") < shown.index("<table") < shown.index("against poor")
+    assert (shown.count("<table"), shown.count("</table>"), shown.count("<pre")) == (3, 3, 0)
     assert list(found.to_frame()["name"]) == ["poor", "poor", "good <b>", "good <b>"]
     assert list(found.to_frame("comparisons")["baseline"]) == ["poor", "poor"]
     for suffix, sign in {

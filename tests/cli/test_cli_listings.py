@@ -1,7 +1,9 @@
 """The verbs that list and explain: runs, show, strategies, recipes, and help."""
 
+import io
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ from distilkit import __version__
 from distilkit.cli import app
 from distilkit.recipe import load_recipe, shipped_recipes
 from distilkit.strategies import STRATEGIES, strategy_from_table, strategy_table
+from distilkit.tables import table
 
 Cli = Callable[..., Any]
-VERBS = ("run", "compare", "runs", "show", "strategies", "recipes")
+VERBS = ("run", "compare", "runs", "show", "strategies", "recipes", "recipe-keys")
 NASTY = "[red]a|b\x1b[31m\u202e"
 
 
@@ -45,6 +48,40 @@ def test_every_verb_has_help(cli: Cli, verb: str) -> None:
     assert "--json" in outcome.out
     # A line for every option: what it does, not only how it is spelt.
     assert cli(verb, "-h") == outcome
+
+
+def test_recipe_keys_have_types_defaults_and_help(cli: Cli) -> None:
+    found = {one["key"]: one for one in json.loads(cli("recipe-keys", "--json").out)}
+    assert found["train.learning_rate"]["default"] == "5e-05"
+    assert found["data.validation.from"]["type"] == "train or dev"
+    assert found["data.validation.from"]["choices"] == ["train", "dev", "none"]
+    assert all(one["help"] and one["type"] for one in found.values())
+    assert {"name", "teacher.train.negatives", "matrix.jobs"} <= set(found)
+    rows = cli("recipe-keys", "[data.passages]").out.splitlines()
+    assert [row.split()[0] for row in rows[2:]] == [key for key in found if key.startswith("data.passages.")]
+    own = json.loads(cli("recipe-keys", "strategy.margin_mse", "--json").out)
+    assert {one["key"] for one in own} >= {"strategy.name", "strategy.mix"}
+    shared = json.loads(cli("recipe-keys", "strategy", "--json").out)
+    assert any(one["help"].endswith("(tinybert)") for one in shared)
+    assert json.loads(cli("recipe-keys", "evaluate.sets", "--json").out)[0]["key"] == "evaluate.sets.NAME.data"
+    wrong = cli("recipe-keys", "trian")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+    assert wrong.err.endswith("did you mean 'train'?\n")
+
+
+def test_tables_fit_the_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "60")
+    text = table(["key", "what it is"], [["data.path", "a folder " * 12], ["[bold]", "x"]])
+    assert max(map(len, text.splitlines())) <= 60
+    assert text.count("folder") == 12
+    assert "[bold]" in text
+    narrow = table(["key"], [["data.path"]])
+    assert narrow.splitlines()[1] == "---------"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ LEVELS = [
         "run_folders",
     ],
     ["losses", "models", "data", "packed"],
-    ["strategies", "recipe"],
+    ["strategies", "recipe", "recipe_keys"],
     ["training", "evaluation", "comparison"],
     ["pipeline"],
     ["scoring", "bench"],

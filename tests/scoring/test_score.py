@@ -89,6 +89,25 @@ def test_parquet_holds_every_pair_once(
         assert row["score"] == np.float32((row["one"] + row["deep"]) / 2)
 
 
+def test_a_source_of_data_has_the_texts_too(
+    cli: Cli, teachers: list[Path], triples: Path, tiny_beir: Path, tmp_path: Path
+) -> None:
+    written = []
+    for number, data in enumerate((tiny_beir, f"beir:{tiny_beir}")):
+        output = tmp_path / f"{number}.tsv"
+        fixed = ("--data", data, "--bf16", "false", "--runs-dir", tmp_path / "runs", "--output", output)
+        outcome = cli("score", "--model", teachers[0], "--triples", triples, *fixed)
+        assert outcome.code == 0, outcome.err
+        written.append(output.read_bytes())
+    assert written[0] == written[1]
+    unknown = tmp_path / "unknown.tsv"
+    unknown.write_text("q0\td0\td1\nq0\tno-such\td1\n")
+    fixed = ("--data", f"beir:{tiny_beir}", "--runs-dir", tmp_path / "runs", "--output", tmp_path / "x.tsv")
+    outcome = cli("score", "--model", teachers[0], "--triples", unknown, *fixed)
+    assert outcome.code == 2
+    assert "unknown.tsv:2: the passage id 'no-such' is not in" in outcome.err
+
+
 def test_the_provenance(cli: Cli, teachers: list[Path], pairs: Path, tiny_beir: Path, tmp_path: Path) -> None:
     output = tmp_path / "scores.parquet"
     options = ("--data", tiny_beir, "--max-length", 16, "--bf16", "false", "--output", output)

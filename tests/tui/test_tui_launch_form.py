@@ -9,8 +9,8 @@ import pytest
 
 from distilkit.errors import UserError
 from distilkit.recipe import load_recipe, resolved, shipped_recipes
+from distilkit.recipe_keys import Field, form
 from distilkit.strategies import STRATEGIES
-from distilkit_tui.core.fields import Field, form
 from distilkit_tui.core.planning import DryRun, view
 from distilkit_tui.core.recipes import BROKEN, SUITES, Choice, Draft, choices
 

@@ -5,14 +5,18 @@ import time
 from collections.abc import Sequence
 from importlib import resources
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distilkit.comparison import answer_words, forest, run_files, sentences, wording
 from distilkit.comparison.render.drill import drill
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import ColumnHead
+from distilkit.comparison.tables.means import comparisons, means
 from distilkit.run_folders.folder import versions as current_versions
 from distilkit.run_folders.record import flat, text
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _DRAWN_HERE = ("forest",)
 """The plots that the page draws itself."""
@@ -20,24 +24,13 @@ _DRAWN_HERE = ("forest",)
 
 def render_html(result: ComparisonResult) -> str:
     """Return a self-contained page; without tables asked for it has all that there are data for."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
 
     from distilkit.comparison import plots
     from distilkit.comparison.tables import available, beside
-    from distilkit.comparison.tables.means import comparisons, means
 
-    environment = Environment(
-        loader=PackageLoader("distilkit.comparison.render"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["visible"] = wording.visible
-    environment.filters["grouped"] = _grouped
     page = resources.files("distilkit.comparison.render") / "templates"
-    template = environment.get_template("report.html")
+    template = _template("report.html")
     return (
         template.render(
             title=_title(result),
@@ -62,6 +55,33 @@ def render_html(result: ComparisonResult) -> str:
         )
         + "\n"
     )
+
+
+def render_fragment(result: ComparisonResult) -> str:
+    """Return what a notebook shows of a comparison: the answer, the means, and each comparison, as HTML tables."""
+    told = (*sentences.verdicts(result), *sentences.legend(result))
+    columns = sentences.columns(result) if result.comparisons else []
+    return _template("notebook.html").render(
+        answer=answer_words.answer(result),
+        means=means(result),
+        comparisons=list(comparisons(result)),
+        notes=[*told, *columns, *sentences.policy(result)],
+    )
+
+
+def _template(name: str) -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("distilkit.comparison.render"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["visible"] = wording.visible
+    environment.filters["grouped"] = _grouped
+    return environment.get_template(name)
 
 
 def _grouped(heads: Sequence[ColumnHead]) -> list[tuple[str, int]]:

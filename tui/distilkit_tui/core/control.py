@@ -13,10 +13,11 @@ from distilkit.alive import process_start
 from distilkit.errors import UserError
 from distilkit.files import write_text
 from distilkit.plugins import this_command
+from distilkit.problems import shown
 from distilkit.run_folders.folder import RunFolder, boot_id, refuse_links
 from distilkit.run_folders.lock import Lock
 from distilkit_tui.core.entry import Entry
-from distilkit_tui.core.text import recipe_toml, shown
+from distilkit_tui.core.text import recipe_toml
 
 # Beside the runs: what was started from here, and what it said before it had a folder of its own.
 LAUNCHES = ".launch"

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from distilkit.errors import UserError
+from distilkit.problems import shown
 from distilkit.run_folders.read import StoredRun
 from distilkit.run_folders.record import as_table, flat
 from distilkit.tables import size
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.history import History
-from distilkit_tui.core.text import duration, shown
+from distilkit_tui.core.text import duration
 
 # What stands in a run.json beside the configuration, and a value that a run does not have.
 SECTIONS = ("data", "versions", "host")

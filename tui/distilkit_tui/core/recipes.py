@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.errors import UserError
+from distilkit.problems import shown
 from distilkit.recipe import LARGEST, grid_of, load_recipe, load_with_source, resolved, searched_keys, shipped_recipes
+from distilkit.recipe_keys import Field, form
 from distilkit.settings import Recipe
 from distilkit.strategies import STRATEGIES
 from distilkit.untrusted import parse_toml, read_text
-from distilkit_tui.core.fields import Field, form
-from distilkit_tui.core.text import recipe_toml, shown
+from distilkit_tui.core.text import recipe_toml
 
 # What a TOML file has at its top if it is a recipe, and where files beside are looked for, how many at most.
 SIGNS = ("extends", "strategy", "matrix")

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from distilkit.errors import UserError
 from distilkit.files import write_text
+from distilkit.problems import shown
 from distilkit.run_folders.names import short_names
 from distilkit.run_folders.read import read_suite
 from distilkit.run_folders.record import as_table, text
 from distilkit.run_folders.suites import PLANNED, progress, seconds_left, state_of
 from distilkit_tui.core.control import LAUNCHES, Child, Launcher, delete, request_stop
 from distilkit_tui.core.entry import Entry
-from distilkit_tui.core.text import recipe_toml, shown
+from distilkit_tui.core.text import recipe_toml
 
 MARK = "/"
 """What the key of a suite ends in, which no run's does."""

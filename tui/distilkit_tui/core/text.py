@@ -40,13 +40,6 @@ def short(text: str, width: int) -> str:
     return f"{set_cell_size(text, head).rstrip()}…{tail}" if width > 1 else "…"
 
 
-def shown(value: object) -> str:
-    """Return a value as one types it: TOML, with words bare and `none` for what is absent."""
-    if value is None:
-        return "none"
-    return value if isinstance(value, str) else to_toml(value)
-
-
 def recipe_toml(table: dict[str, Any]) -> str:
     """Return a table of JSON values as TOML, inner tables inline; None is left out."""
     return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if value is not None)

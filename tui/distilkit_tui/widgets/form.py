@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from distilkit_tui.core.fields import Field
+from distilkit.recipe_keys import Field
 from distilkit_tui.core.text import safe
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 

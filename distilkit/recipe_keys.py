@@ -1,8 +1,8 @@
-"""The form of a recipe: its keys with their types, defaults, choices and help, from the recipe's own schema."""
+"""The keys of a recipe with their types, defaults, choices and help, from the recipe's own schema."""
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -10,12 +10,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from distilkit.data.sources import SOURCES
+from distilkit.errors import UserError, nearest
 from distilkit.models import STUDENTS
+from distilkit.problems import shown
 from distilkit.registry import Registry
-from distilkit.settings import Recipe, Section
+from distilkit.settings import EvaluationSet, Recipe, Section, TeacherSettings, TrainSettings
 from distilkit.strategies import STRATEGIES
 from distilkit.strategies.describe import key_help
-from distilkit_tui.core.text import shown
 
 NAMES: dict[object, str] = {
     bool: "true or false",
@@ -27,6 +28,9 @@ NAMES: dict[object, str] = {
 }
 # Sections in the order in which one fills them in; the others follow.
 ORDER = ("", "matrix", "strategy", "student", "data", "teacher", "train", "teacher.train", "twin", "evaluate", "report")
+# Tables of a recipe that carry a name of the user's choice, and what they hold.
+NAMED: dict[str, type[Section]] = {"evaluate.sets": EvaluationSet, "stages": TrainSettings, "teachers": TeacherSettings}
+TOP = "top"
 REGISTRIES: dict[str, Registry[Any]] = {
     "data.source": SOURCES,
     "student.architecture": STUDENTS,
@@ -37,7 +41,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 @dataclass(frozen=True)
 class Field:
-    """A key of the form: its dotted name, what it takes, its default as TOML, its help, and its choices if it has."""
+    """A key of a recipe: its dotted name, what it takes, its default as TOML, its help, and its choices if it has."""
 
     key: str
     kind: str
@@ -50,6 +54,16 @@ class Field:
         """The section that it stands in."""
         return self.key.rpartition(".")[0] if not self.key.startswith("strategy.") else "strategy"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the key as plain data."""
+        return {
+            "key": self.key,
+            "type": self.kind,
+            "choices": [*self.choices],
+            "default": self.default,
+            "help": self.help,
+        }
+
 
 def form(strategy: str | None, suite: bool) -> list[Field]:
     """Return the fields of a recipe with a strategy (none: a suite's, which has many), section by section."""
@@ -61,6 +75,66 @@ def form(strategy: str | None, suite: bool) -> list[Field]:
     sections = list(dict.fromkeys(field.section for field in found))
     sections.sort(key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
     return [field for section in sections for field in found if field.section == section]
+
+
+def keys(section: str | None = None) -> list[Field]:
+    """Return the keys of a recipe, or those of a section and of the sections in it.
+
+    Args:
+        section: such as train, data.passages, evaluate.sets or strategy.margin_mse; `top` for the keys that stand above
+            all sections; all keys by default, those of [strategy] left out, which each strategy has of its own
+
+    Raises UserError for a section that there is not.
+    """
+    found = list(of_section(Recipe, ""))
+    if section is None:
+        return found
+    asked = section.strip("[]").removesuffix(".NAME")
+    if asked == TOP:
+        return [field for field in found if field.section == ""]
+    if asked in NAMED:
+        return list(of_section(NAMED[asked], f"{asked}.NAME."))
+    table, _, name = asked.partition(".")
+    if table == "strategy":
+        return list(_of_strategy(STRATEGIES.resolve(name))) if name else _every_strategy()
+    if own := [field for field in found if f"{field.section}.".startswith(f"{asked}.")]:
+        return own
+    known = [TOP, "strategy", *NAMED, *dict.fromkeys(field.section for field in found if field.section)]
+    raise UserError(f"a recipe has no section {section!r}; expected one of {', '.join(known)}{nearest(asked, known)}")
+
+
+def _every_strategy() -> list[Field]:
+    """Return the keys of all strategies, each key once, with the strategies that have it in its help."""
+    owners: dict[str, list[str]] = {}
+    found: dict[str, Field] = {}
+    for name in STRATEGIES:
+        for field in _of_strategy(name):
+            found.setdefault(field.key, field)
+            owners.setdefault(field.key, []).append(name)
+    return [
+        replace(field, help="The method; recipe-keys strategy.NAME explains one.")
+        if key == "strategy.name"
+        else replace(field, help=f"{field.help} ({', '.join(owners[key])})")
+        for key, field in found.items()
+    ]
+
+
+def section_help(section: str) -> str:
+    """Return what a section's class says of it, "" where it says nothing."""
+    model: Any = Recipe
+    for part in section.split(".") if section else []:
+        found = _section(model.model_fields[part].annotation)
+        if found is None:
+            return ""
+        model = found
+    return class_help(model)
+
+
+def class_help(model: type[BaseModel]) -> str:
+    """Return the documentation of a section's class, without the section's name before it."""
+    text = " ".join((inspect.getdoc(model) or "").split())
+    text = text.partition(": ")[2] or text
+    return text[:1].upper() + text[1:]
 
 
 def of_section(model: type[BaseModel], prefix: str) -> Iterator[Field]:
