@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from distilkit.api.comparisons import SystemComparison as Comparison
     from distilkit.api.comparisons import compare
     from distilkit.api.extending import register_loss, register_source, register_strategy, register_student
+    from distilkit.api.publishing import push
     from distilkit.api.rankers import LoadedRanker as Ranker
     from distilkit.api.rankers import load
     from distilkit.api.runs import Run, Suite, open_run, plan, run, runs
@@ -40,6 +41,7 @@ _PLACES = {
     "losses": ("distilkit.losses", ""),
     "open_run": ("distilkit.api.runs", "open_run"),
     "plan": ("distilkit.api.runs", "plan"),
+    "push": ("distilkit.api.publishing", "push"),
     "register_loss": ("distilkit.api.extending", "register_loss"),
     "register_source": ("distilkit.api.extending", "register_source"),
     "register_strategy": ("distilkit.api.extending", "register_strategy"),
@@ -64,6 +66,7 @@ __all__ = [
     "losses",
     "open_run",
     "plan",
+    "push",
     "register_loss",
     "register_source",
     "register_strategy",

@@ -40,6 +40,7 @@ VERBS: dict[type[Any], str] = {
     options.Retrieve: "retrieve",
     options.Bench: "bench",
     options.Export: "export",
+    options.Push: "push",
     options.Strategies: "listings",
     options.Recipes: "listings",
     options.RecipeKeys: "listings",

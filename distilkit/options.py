@@ -322,6 +322,21 @@ class Export(Printed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Push(Printed):
+    """Upload a run's model with its card to the Hugging Face hub: after a question, or with --yes.
+
+    Example: distilkit push simplified_tinybert --to my-name/my-ranker
+    """
+
+    run: Annotated[str, Argument(metavar="RUN", help="A run's name or folder, or a model's folder.")]
+    to: Annotated[str, Option(metavar="OWNER/NAME", help="The repository, made where there is none.")]
+    yes: Annotated[bool, Option("--yes", help="Upload it; else nothing is, but after a question.")] = False
+    private: Annotated[bool, Option("--private", help="Make a new repository private.")] = False
+    license_: Annotated[str | None, Option("--license", help="For the card, such as apache-2.0.")] = None
+    runs_dir: RunsDir = Path("runs")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Strategies(Printed):
     """List the strategies, or explain one.
 

@@ -122,11 +122,13 @@ def _every_strategy() -> list[Field]:
 def section_help(section: str) -> str:
     """Return what a section's class says of it, "" where it says nothing."""
     model: Any = Recipe
+    if section in NAMED:
+        return class_help(NAMED[section])
     for part in section.split(".") if section else []:
-        found = _section(model.model_fields[part].annotation)
-        if found is None:
+        info = model.model_fields.get(part)
+        model = None if info is None else _section(info.annotation)
+        if model is None:
             return ""
-        model = found
     return class_help(model)
 
 

@@ -17,6 +17,7 @@ from distilkit.evaluation.rerank import Tokens, computing, score_pairs
 from distilkit.models.encoded import Encoded
 from distilkit.models.ranker import Ranker
 from distilkit.models.save import save_ranker
+from distilkit.pipeline.card import card_in
 from distilkit.progress import OneProcess
 from distilkit.scoring.rankers import OpenRanker, open_ranker
 from distilkit.training.precision import choose_precision
@@ -151,6 +152,7 @@ class LoadedRanker:
             max_length=self._opened.max_length,
             query_length=self._opened.query_length,
             document_length=self._opened.document_length,
+            known=card_in(self._opened.folder),
         )
         return path
 

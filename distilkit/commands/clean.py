@@ -1,12 +1,12 @@
 """`distilkit clean`: what runs share on disk, and removing what none of them needs. Needs no torch."""
 
 import json
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 from distilkit import options
+from distilkit.commands.output import agrees, asks
 from distilkit.run_folders.artifacts import Inventory, Leftover, StoredArtifact, age, remove, take_inventory
 from distilkit.run_folders.disk import freed
 from distilkit.tables import plain, size, table
@@ -19,33 +19,18 @@ def clean(asked: options.Clean) -> str:
     """Return what there is and what was removed, which is nothing before that is agreed to."""
     options.require_runs_dir(asked.runs_dir)
     found = take_inventory(asked.runs_dir, asked.finished)
-    agreed = asked.yes or (bool(found.removable) and not asked.json_ and _agrees(found))
+    agreed = asked.yes or (bool(found.removable) and not asked.json_ and agrees(_to_text(found), "remove it?"))
     removed = set(remove(asked.runs_dir, found.removable, asked.finished)) if agreed else set()
     gone = [one for one in found.removable if one.path in removed]
     if asked.json_:
         return json.dumps(_to_json(found, gone, asked), indent=2)
     if not agreed:
         ending = "nothing was removed; remove it with --yes" if found.removable else "there is nothing to remove"
-        return f"{_to_text(found)}\n{ending}" if asked.yes or not _asks() else ending
+        return f"{_to_text(found)}\n{ending}" if asked.yes or not asks() else ending
     used = len(found.removable) - len(gone)
     kept = f"; {used} kept, which a live process uses" if used else ""
     said = f"removed {_count(gone)}, {size(freed(one.taken for one in gone))} freed{kept}"
     return f"{_to_text(found)}\n{said}" if asked.yes else said
-
-
-def _asks() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _agrees(found: Inventory) -> bool:
-    """Ask on a terminal; elsewhere nobody can agree."""
-    if not _asks():
-        return False
-    print(_to_text(found))
-    try:
-        return input("remove it? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
 
 
 def _to_text(found: Inventory) -> str:

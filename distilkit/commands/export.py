@@ -8,6 +8,7 @@ from distilkit.commands.output import printed
 from distilkit.errors import UserError, nearest
 from distilkit.models import STUDENTS
 from distilkit.models.save import save_ranker
+from distilkit.pipeline.card import card_in
 from distilkit.scoring.rankers import named, open_ranker
 
 
@@ -55,6 +56,7 @@ def export(asked: options.Export) -> str:
         query_length=opened.query_length,
         document_length=opened.document_length,
         name=named([reference])[0].name,
+        known=card_in(opened.folder),
     )
     loads = ranker.exports[format_].format(folder=str(output))
     return printed(Exported(output, format_, ranker.architecture, loads), asked)

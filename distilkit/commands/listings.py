@@ -105,13 +105,14 @@ def recipes(asked: options.Recipes) -> str:
 
 def recipe_keys(asked: options.RecipeKeys) -> str:
     """Return a row a key of a recipe, or of one of its sections."""
-    from distilkit.recipe_keys import keys
+    from distilkit.recipe_keys import keys, section_help
 
     found = keys(asked.section)
     if asked.json_:
         return json.dumps([one.to_json() for one in found], indent=2)
     rows = [[one.key, ", ".join(one.choices) or one.kind, one.default, " ".join(one.help.split())] for one in found]
-    return table(["key", "takes", "default", "what it is"], rows)
+    told = section_help(asked.section) if asked.section else ""
+    return f"{told}\n\n" * bool(told) + table(["key", "takes", "default", "what it is"], rows)
 
 
 def tui(asked: options.Tui) -> None:

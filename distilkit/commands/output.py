@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
+import sys
 from typing import Protocol
 
 from distilkit.comparison.render import Screen
 from distilkit.options import Printed
+from distilkit.tables import printable
 
 
 class Found(Protocol):
@@ -24,6 +26,22 @@ class Found(Protocol):
 def printed(found: Found, asked: Printed) -> str:
     """Return what was found as JSON or as text, whichever was asked for."""
     return json.dumps(found.to_json(), indent=2) if asked.json_ else found.to_text()
+
+
+def asks() -> bool:
+    """Tell whether somebody can be asked: both ends are a terminal."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def agrees(about: str, question: str) -> bool:
+    """Ask on a terminal whether something is to be done; elsewhere nobody can agree."""
+    if not asks():
+        return False
+    print(printable(about))
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def screen(terminal: bool) -> Screen:

@@ -19,6 +19,7 @@ from transformers import (
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.errors import UserError
 from distilkit.files import read_json, write_json
+from distilkit.model_card import Card
 from distilkit.models.agree import require_alike
 from distilkit.models.attention import (
     Vectors,
@@ -41,7 +42,6 @@ from distilkit.models.options import Options, PairOptions
 from distilkit.models.pair_ranker import PairRanker
 from distilkit.models.published_cat import is_papers_cat, papers_classifier
 from distilkit.models.references import local_folder
-from distilkit.models.save import Card
 from distilkit.models.shape import Shape, reshaped, set_dropout
 from distilkit.models.silence import silent
 

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from distilkit.data.side_tokens import MaskPosition, SideFormat, markers_of, skipped_words
 from distilkit.errors import UserError
 from distilkit.files import read_json, write_json
+from distilkit.model_card import Card
 from distilkit.models.batch import TokenBatch
 from distilkit.models.checkpoint import Checkpoint
 from distilkit.models.encoded import Encoded
@@ -21,7 +22,7 @@ from distilkit.models.macs import SideMacs
 from distilkit.models.options import Options
 from distilkit.models.published import is_wrapped
 from distilkit.models.ranker import EncoderRanker, wide
-from distilkit.models.save import Card, write_config, write_dense, write_modules, write_weights
+from distilkit.models.save import write_config, write_dense, write_modules, write_weights
 
 # How many products of query and document vectors `score_all` holds at a time.
 PRODUCTS = 1 << 25

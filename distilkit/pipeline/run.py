@@ -13,6 +13,7 @@ from distilkit.errors import Busy, GroupLost, RunFailed, Stopped, UserError, is_
 from distilkit.files import remove_folder, write_json
 from distilkit.manifest import sealed
 from distilkit.models.weights import bin_note
+from distilkit.pipeline.card import refresh_cards, write_card
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
 from distilkit.pipeline.disk import disk_need
@@ -48,7 +49,10 @@ def execute(request: Request, quiet: bool = False) -> RunFolder | None:
     """Run a request in this process, one of many under `accelerate launch`; only the main one returns the folder."""
     if request.resume and is_done(request.folder):  # nothing to compute, so torch stays out of it
         refuse_clash(request)
-        return request.folder if os.environ.get("RANK", "0") == "0" else None
+        if os.environ.get("RANK", "0") != "0":
+            return None
+        refresh_cards(request.folder)
+        return request.folder
     from distilkit.training.processes import Processes
 
     processes = Processes()
@@ -82,6 +86,7 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
     folder = request.folder
     processes.on_main(lambda: refuse_clash(request))
     if processes.broadcast(is_done(folder)):
+        processes.on_main(lambda: refresh_cards(folder))
         return folder
     recorded, spent = processes.on_main(request.recorded_precision), processes.on_main(lambda: _seconds_spent(folder))
     workspace = Workspace(request.artifacts, processes, reporter, folder.checkpoints, recorded)
@@ -110,6 +115,7 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
             train_and_evaluate(pipeline, folder, reporter)
             if twin is not None:
                 _run_twin(twin, RunFolder(request.runs_dir / twin.recipe.name), reporter, request.source)
+                processes.on_main(lambda: write_card(folder))  # with what the twin reaches
     return folder
 
 
@@ -190,6 +196,7 @@ def train_and_evaluate(pipeline: Pipeline, folder: RunFolder, reporter: Reporter
         _keep_agreement(pipeline, folder, point)
         for one in pipeline.sets:
             keep_results(pipeline, one, folder, point)
+    workspace.processes.on_main(lambda: write_card(folder))
     workspace.processes.on_main(lambda: state_needs(pipeline, folder))
     if workspace.processes.is_main:
         remove_folder(folder.checkpoints)

@@ -68,9 +68,14 @@ class StoredResults:
         return self.path / "cost.json"
 
     @property
+    def ir_metadata(self) -> Path:
+        """Who made the run, of what and how, for other tools."""
+        return self.path / "ir-metadata.yml"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All files; a reference has no judgements of its own, which come last."""
-        return (self.run, self.table, self.measures_json, self.cost_json, self.qrels)
+        return (self.run, self.table, self.measures_json, self.cost_json, self.ir_metadata, self.qrels)
 
     def exist(self) -> bool:
         """Return whether the system has been measured."""

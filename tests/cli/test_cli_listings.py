@@ -57,8 +57,10 @@ def test_recipe_keys_have_types_defaults_and_help(cli: Cli) -> None:
     assert found["data.validation.from"]["choices"] == ["train", "dev", "none"]
     assert all(one["help"] and one["type"] for one in found.values())
     assert {"name", "teacher.train.negatives", "matrix.jobs"} <= set(found)
-    rows = cli("recipe-keys", "[data.passages]").out.splitlines()
-    assert [row.split()[0] for row in rows[2:]] == [key for key in found if key.startswith("data.passages.")]
+    rows = cli("recipe-keys", "data.passages").out.splitlines()
+    assert rows[0].startswith("Rank documents by their passages")
+    assert cli("recipe-keys", "[data.passages]").out.endswith("\n".join(rows[2:]) + "\n")
+    assert [row.split()[0] for row in rows[4:]] == [key for key in found if key.startswith("data.passages.")]
     own = json.loads(cli("recipe-keys", "strategy.margin_mse", "--json").out)
     assert {one["key"] for one in own} >= {"strategy.name", "strategy.mix"}
     shared = json.loads(cli("recipe-keys", "strategy", "--json").out)

@@ -16,6 +16,7 @@ LEVELS = [
         "errors",
         "files",
         "manifest",
+        "model_card",
         "untrusted",
         "alive",
         "places",
