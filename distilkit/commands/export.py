@@ -6,9 +6,11 @@ from pathlib import Path
 from distilkit import options
 from distilkit.commands.output import printed
 from distilkit.errors import UserError, nearest
+from distilkit.files import remove_folder
 from distilkit.models import STUDENTS
 from distilkit.models.save import save_ranker
 from distilkit.pipeline.card import card_in
+from distilkit.scoring.peers import check_export
 from distilkit.scoring.rankers import named, open_ranker
 
 
@@ -20,6 +22,7 @@ class Exported:
     format: str
     architecture: str
     loads: str
+    checked: str
 
     def to_json(self) -> dict[str, str]:
         """Return it as plain data."""
@@ -27,13 +30,14 @@ class Exported:
 
     def to_text(self) -> str:
         """Return it for people."""
-        return f"a {self.architecture} for {self.format}: {self.output}\nload it with {self.loads}"
+        return f"a {self.architecture} for {self.format}: {self.output}\nload it with {self.loads}\n{self.checked}"
 
 
 def export(asked: options.Export) -> str:
     """Write a ranker to a new folder; return where it is and how it is loaded.
 
-    Raises UserError for an unknown format, one that the ranker cannot be loaded in, and a folder that is not empty.
+    Raises UserError for an unknown format, one that the ranker cannot be loaded in, and a folder that is not empty;
+    RunFailed where the library that it is for scores otherwise.
     """
     reference, format_, output = asked.model, asked.format_, asked.output
     formats = dict.fromkeys(target for name in STUDENTS for target in STUDENTS[name].ranker().targets)
@@ -59,4 +63,9 @@ def export(asked: options.Export) -> str:
         known=card_in(opened.folder),
     )
     loads = ranker.exports[format_].format(folder=str(output))
-    return printed(Exported(output, format_, ranker.architecture, loads), asked)
+    try:
+        checked = check_export(output, opened, format_)
+    except BaseException:
+        remove_folder(output)  # nothing is left that scores otherwise elsewhere
+        raise
+    return printed(Exported(output, format_, ranker.architecture, loads, str(checked)), asked)

@@ -1,10 +1,12 @@
 """`distilkit export` writes what loads elsewhere, and refuses what would not score there as here."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_rankers import OPTIONS, save_tiny
@@ -54,6 +56,7 @@ def test_formats(model: str, format_: str, loads: str, cli: Cli, models: Path, t
     outcome = cli("export", models / model, "--format", format_, "--output", output)
     assert outcome.code == 0, outcome.err
     assert outcome.out.splitlines()[1] == f"load it with {loads}{str(output)!r})"
+    assert re.fullmatch(r"checked in [a-z-]+ [\d.]+: scores differ by \S+ at most", outcome.out.splitlines()[2])
     again, before = load_ranker(output), load_ranker(models / model)
     assert again.options == before.options
     for name, tensor in before.state_dict().items():
@@ -77,6 +80,23 @@ def test_refused(model: str, format_: str, message: str, cli: Cli, models: Path,
     outcome = cli("export", models / model, "--format", format_, "--output", tmp_path / "out")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert message in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_scores_otherwise_elsewhere_is_not_exported(
+    cli: Cli, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distilkit.scoring import peers
+
+    sigmoid = peers.cross_encoder
+
+    def squashed(*given: Any) -> Any:
+        return 1 / (1 + np.exp(-sigmoid(*given)))
+
+    monkeypatch.setattr(peers, "cross_encoder", squashed)
+    outcome = cli("export", models / "bert_cat", "--format", "cross-encoder", "--output", tmp_path / "out")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "scores otherwise than distilkit" in outcome.err
     assert not (tmp_path / "out").exists()
 
 
