@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 # As many processes as there are cores, each with one thread; a test goes to the next one that is free.
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test slow test-and-slow thorough lint types format docs clean
+.PHONY: demo test slow test-and-slow thorough interop packages lowest lint types format docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/distilkit run recipes/simplified_tinybert.toml --resume auto
@@ -25,6 +25,18 @@ test-and-slow: $(VENV)/.dev
 
 thorough: $(VENV)/.dev
 	$(PYTEST) -m slow
+
+# Exports beside PyLate and the versions that it is pinned to, in an environment of their own.
+interop:
+	.ci/interop
+
+# Wheel and source distribution, installed into a clean environment and used from there.
+packages:
+	.ci/packages
+
+# The same with the oldest versions that pyproject.toml allows.
+lowest:
+	.ci/packages lowest
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
