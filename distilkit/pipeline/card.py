@@ -99,7 +99,7 @@ def _making(run: StoredRun) -> str:
         "fingerprint of the collection": f"`{data.get('fingerprint')}`",
         "seed": record.seed,
         "precision of training": as_table(record.raw.get("precision")).get("training"),
-        "made": f"{record.created} with {versions}",
+        "made with": versions,
     }
     return _section("How it was made", table(["", ""], [(key, value) for key, value in rows.items() if value]))
 
