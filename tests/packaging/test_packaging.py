@@ -84,3 +84,13 @@ def test_extras_have_the_names_that_every_pip_understands() -> None:
     text = "".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "distilkit").rglob("*.py")))
     named = {name.strip() for group in re.findall(r"distilkit\[([^\]%]+)\]", text) for name in group.split(",")}
     assert named <= set(extras)
+
+
+def test_every_dependency_has_a_lower_bound_that_is_tried() -> None:
+    import runpy
+
+    script = runpy.run_path(str(ROOT / ".ci" / "lower_bounds.py"))
+    found = script["lower_bounds"](["demo"])
+    assert "typer==0.19" in found
+    assert "torch==2.6" in found
+    assert all(line.count("==") == 1 for line in found)
