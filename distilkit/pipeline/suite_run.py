@@ -15,6 +15,7 @@ from typing import Any
 from distilkit.errors import Busy, GroupLost, RunFailed, Stopped, UserError
 from distilkit.files import write_json
 from distilkit.manifest import sealed
+from distilkit.pipeline.card import refresh_cards
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
 from distilkit.pipeline.disk import DiskNeed
@@ -62,6 +63,9 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
             said = f"suite {folder.path.name}: {len(todo)} runs to train; {need.require_free(request.runs_dir)}"
             Reporter(quiet=quiet).say(said, log=False)
         write_json(folder.path / "suite.json", sealed(_record(request, found, auto)))
+        for member in found:
+            if member not in todo:
+                refresh_cards(RunFolder(request.runs_dir / member.recipe.name))
     failed: list[str] = []
     with _workers(request, len(todo), worker):
         _train_all(todo, request, quiet or worker, failed)
