@@ -35,6 +35,7 @@ def test_ir_measures_reads_them(results: Path) -> None:
         assert found[nDCG @ 10] == pytest.approx(means(folder)["nDCG@10"])
 
 
+@pytest.mark.slow  # it compiles its measures
 def test_ranx_reads_them(results: Path) -> None:
     ranx = pytest.importorskip("ranx")
     qrels = ranx.Qrels.from_file(str(results / "qrels.tsv"), kind="trec")
