@@ -200,4 +200,4 @@ class BertDot(EncoderRanker):
     @property
     def loads_in(self) -> str:
         """The card's sentence about libraries that load it."""
-        return "It loads in sentence-transformers (`SentenceTransformer`, dot product)."
+        return "It loads in sentence-transformers from version 6 (`SentenceTransformer`, dot product)."

@@ -102,7 +102,7 @@ def write_weights(weights: Mapping[str, Tensor], folder: Path) -> None:
 def write_modules(kinds: list[str], folder: Path, lengths: Mapping[str, int]) -> None:
     """Write the list of modules that sentence-transformers puts together, and the lengths of the texts.
 
-    Versions of it that know one length alone take that of documents.
+    Versions before 6 know one length for all texts: they load a folder whose two lengths are equal, and no other.
     """
     modules = [
         {

@@ -59,7 +59,10 @@ def check_export(folder: Path, opened: OpenRanker, format: str) -> Agreement:
         library = f"{package} {version(package)}"
     except PackageNotFoundError:
         return Agreement(package, why_not="it is not installed (pip install 'distilkit[interop]')")
-    queries, documents = texts(opened, long_queries=_knows_two_lengths(package))
+    two = _knows_two_lengths(package)
+    if peer is sentence_transformer and not two and opened.query_length != opened.document_length:
+        return Agreement(library, why_not="it knows one length for all texts; version 6 has one for queries, too")
+    queries, documents = texts(opened, long_queries=two or peer is sentence_transformer)
     ours = our_scores(opened, queries, documents)
     try:
         with warnings.catch_warnings(), silent(), torch.no_grad():
