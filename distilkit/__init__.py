@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distilkit.api.rankers import LoadedRanker as Ranker
     from distilkit.api.rankers import load
     from distilkit.api.runs import Run, Suite, open_run, plan, run, runs
+    from distilkit.cli import command
     from distilkit.data.collection import Collection
     from distilkit.errors import RunFailed, Stopped, UserError
     from distilkit.settings import Recipe
@@ -36,6 +37,7 @@ _PLACES = {
     "Stopped": ("distilkit.errors", "Stopped"),
     "Suite": ("distilkit.api.runs", "Suite"),
     "UserError": ("distilkit.errors", "UserError"),
+    "command": ("distilkit.cli", "command"),
     "compare": ("distilkit.api.comparisons", "compare"),
     "load": ("distilkit.api.rankers", "load"),
     "losses": ("distilkit.losses", ""),
@@ -61,6 +63,7 @@ __all__ = [
     "Suite",
     "UserError",
     "__version__",
+    "command",
     "compare",
     "load",
     "losses",

@@ -3,6 +3,7 @@
 import atexit
 import inspect
 import io
+import json
 import os
 import re
 import sys
@@ -10,12 +11,14 @@ from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, fields
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from distilkit import __version__, options
-from distilkit.errors import GroupLost, RunFailed, Stopped, UserError, is_out_of_memory, out_of_memory
+from distilkit.errors import GroupLost, RunFailed, Stopped, UserError, is_out_of_memory, nearest, out_of_memory
+from distilkit.options import Printed
 from distilkit.tables import plain, printable
 
 app = typer.Typer(
@@ -175,6 +178,68 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+def command(verb: str, **options: Any) -> Any:
+    """Do what a verb of the command line does, and return what it prints with --json as plain data.
+
+    For what has no function of its own here: score, rerank, retrieve, evaluate, bench, export, clean, show and the
+    lists of strategies, recipes and recipe keys.
+
+    Args:
+        verb: the verb, such as ``"rerank"``
+        options: its arguments and options by their names, such as ``batch_size`` for ``--batch-size``; a file or folder
+            is a path or a text, and one value stands for a list of one
+
+    Returns:
+        The plain data, or text where that is all there is.
+
+    Raises UserError for a verb or an option that there is not and for wrong input, RunFailed, and Stopped.
+
+    Example:
+        >>> [key["key"] for key in command("recipe-keys", section="data.passages")][:2]
+        ['data.passages.unit', 'data.passages.length']
+    """
+    requests = {_verb_name(request): (request, module) for request, module in VERBS.items()}
+    if verb not in requests or verb == "tui":
+        raise UserError(f"there is no verb {verb!r}{nearest(verb, requests)}")
+    request, module = requests[verb]
+    given = {**_fields_of(request, verb, options), **({"json_": True} if issubclass(request, Printed) else {})}
+    text: str | None = getattr(import_module(f"distilkit.commands.{module}"), verb.replace("-", "_"))(request(**given))
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        return text
+
+
+def _fields_of(request: type[Any], verb: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request with their values, texts as paths and single values as lists where they are."""
+    kinds = {one.name: str(one.type) for one in fields(request) if one.name != "json_"}
+    names = {name.removesuffix("_"): name for name in kinds}
+    found = {}
+    for name, value in options.items():
+        if name not in names:
+            raise UserError(f"{verb} has no option {name!r}{nearest(name, names)}")
+        kind = kinds[names[name]]
+        if "list[" in kind and isinstance(value, str | os.PathLike):
+            value = [value]
+        if "Path" in kind and isinstance(value, list):
+            value = [Path(one) for one in value]
+        elif "Path" in kind and value is not None:
+            value = Path(value)
+        elif isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        elif isinstance(value, list):
+            value = [os.fspath(one) if isinstance(one, os.PathLike) else one for one in value]
+        found[names[name]] = value
+    missing = [
+        name.removesuffix("_")
+        for name, one in ((one.name, one) for one in fields(request))
+        if name not in found and one.default is MISSING and one.default_factory is MISSING
+    ]
+    if missing:
+        raise UserError(f"{verb} needs {missing[0]}, and it is not given")
+    return found
 
 
 def _verb_name(request: type[Any]) -> str:

@@ -16,6 +16,7 @@ from distilkit.strategies import STRATEGIES, TERMS
 
 MODULES = [
     "distilkit",
+    "distilkit.cli",
     *(f"distilkit.api.{path.stem}" for path in sorted((Path(distilkit.__file__).parent / "api").glob("[a-z]*.py"))),
 ]
 
