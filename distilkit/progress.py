@@ -41,8 +41,11 @@ class ProgressReporter(Protocol):
     def sync(self) -> None:
         """Write the events so far through to the disk."""
 
-    def heartbeat(self, *, expect_next: float = 30) -> None:
-        """Show that the work goes on; the next sign comes within `expect_next` seconds."""
+    def heartbeat(self, *, expect_next: float = 30, waiting: str = "") -> None:
+        """Show that the work goes on; the next sign comes within `expect_next` seconds.
+
+        `waiting` names the artifact (`KIND/KEY`) that another run is building and this one waits for.
+        """
 
     def stop_requested(self) -> bool:
         """Return whether the work is asked to stop."""

@@ -322,12 +322,14 @@ class Reporter:
         self.sync()
         self._write_status(durable=True)
 
-    def heartbeat(self, phase: Phase | None = None, expect_next: float = 30, force: bool = False) -> None:
+    def heartbeat(
+        self, phase: Phase | None = None, expect_next: float = 30, force: bool = False, waiting: str = ""
+    ) -> None:
         """Show that the run lives, at most once a second, and with it the run whose twin it is."""
         if self._parent is not None:
             self._parent.heartbeat(expect_next=expect_next)
         # Kept up to date in between too, for the last status may come at any moment.
-        self.fields["expect_next_s"] = expect_next
+        self.fields.update(expect_next_s=expect_next, waiting=waiting)
         if phase is not None:
             self.fields.update(phase=phase.label, phase_done=phase.done, phase_total=phase.total)
             self.fields.update(rate=phase.rate, eta=phase.seconds_left)

@@ -163,7 +163,7 @@ class Workspace:
         if not lock.acquire():
             self.progress.say(f"waiting for another run that is building the same {node.kind}")
             while not lock.acquire():
-                self.progress.heartbeat(expect_next=60)
+                self.progress.heartbeat(expect_next=60, waiting=node.address)
                 self.progress.raise_if_stopped()
                 time.sleep(0.2)
         path = self.path(node)

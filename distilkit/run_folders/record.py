@@ -82,8 +82,8 @@ class RunStatus:
     `rate` its units a second, `eta` its seconds left, `heartbeat` the seconds since the epoch at which it was written
     and `expect_next` the seconds until the next one. `whole` is how far the whole run is: the `share` of its time that
     is over, the seconds that were spent on it, before a stop too (`spent_s`), and those that are left by the forecast
-    (`left_s`). `values` are the last loss and terms, `validation` the last
-    measures, `error` what ended it.
+    (`left_s`). `values` are the last loss and terms, `validation` the last measures, `error` what ended it, `waiting`
+    the artifact (`KIND/KEY`) that another run is building and this one waits for.
     """
 
     state: str = ""
@@ -98,6 +98,7 @@ class RunStatus:
     values: dict[str, float] = field(default_factory=dict)
     validation: dict[str, float] = field(default_factory=dict)
     error: str = ""
+    waiting: str = ""
     heartbeat: float | None = None
     expect_next: float = 30.0
     pid: int | None = None

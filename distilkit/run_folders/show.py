@@ -7,6 +7,7 @@ from distilkit.manifest import refuse_damage
 from distilkit.run_folders.read import StoredRun
 from distilkit.run_folders.record import numbers, text
 from distilkit.run_folders.results import StoredResults
+from distilkit.run_folders.suites import LIVE
 from distilkit.tables import plain
 
 
@@ -38,7 +39,9 @@ def to_text(run: StoredRun) -> str:
         f"  started     {record.created} with distilkit {record.versions.get('distilkit')}",
     ]
     lines += [f"  twin        {record.twin}"] if record.twin else []
-    if state != "done" and status.total:
+    if state in LIVE and status.waiting:
+        lines.append(f"  waiting     for another run that is building the same {status.waiting.partition('/')[0]}")
+    elif state != "done" and status.total:
         lines.append(f"  phase       {status.phase}: {status.step}/{status.total}")
     lines += [f"  ended       {status.error}"] if status.error else []
     if grid := run.grid():

@@ -83,6 +83,9 @@ def test_formats_hold_the_same_numbers(compare: Cli) -> None:
     rows = list(csv.DictReader(io.StringIO(compare("--format", "csv"))))
     found = {(one["system"], one["measure"], one["baseline"]): float(one["p"]) for one in rows if one["p"]}
     assert found == {(one["system"], one["measure"], one["baseline"]): one["p"] for one in result["comparisons"]}
+    assert len({(one["system"], one["set"], one["measure"], one["baseline"]) for one in rows}) == len(rows)
+    assert {one["set"] for one in rows} == {"test"}
+    assert {one["kind"]: one["strategy"] for one in rows}["run"]
     markdown, text = compare("--format", "markdown"), compare()
     assert markdown.startswith("- **Take**: ")
     assert "\n| System | RR@10 | nDCG@10 |\n|---|---:|---:|\n" in markdown

@@ -127,6 +127,7 @@ def test_csv_reads_back_with_equal_numbers():
                 one.p_adjusted, one.ci_low, one.wins
             )  # fmt: skip
             assert row["non_inferior"] == str(one.non_inferior)
+            assert row["verdict"] == found.outcome(one)
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", "\r=1"])

@@ -305,6 +305,8 @@ def test_results_that_come_while_one_looks(runs: Path, tmp_path: Path) -> None:
         await shows(pilot, "no results yet: one_layer")
         assert screen.result is not None
         assert "one_layer" not in screen.result.names
+        app_of(pilot).toggle_baseline("one_layer")
+        await shows(pilot, "no baseline, since it has no results here: one_layer (instead: teacher)")
         put_away.rename(runs / "one_layer" / "eval")
         await until(pilot, lambda: screen.result is not None and "one_layer" in screen.result.names)
         assert screen.query_one(TabbedContent).active == "means"

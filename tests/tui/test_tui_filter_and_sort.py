@@ -46,6 +46,11 @@ def names(entries: list[Entry], filter_: str) -> list[str]:
         ('strategy:"fine_tune"', ALL[1:2]),
         ("'seeds/stopped'", ALL[2:]),
         ("student:l2_h16 seed=1", ALL),
+        ("run:label", ALL[1:2]),
+        ("test>0.38", ALL[1:2]),
+        ("valid.<0.3 validation<0.3", ALL[1:2]),
+        ("disk>1KiB DISK<1GiB", ALL),
+        ("has:ETA", []),
         ("nothing>3", []),
     ],
 )
@@ -58,6 +63,26 @@ def test_a_filter_that_cannot_be_read_is_refused_in_a_sentence(filter_: str) -> 
     with pytest.raises(UserError, match=r"^filter: ") as refused:
         compile_filter(filter_)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("filter_", "complaint"),
+    [
+        ("sate:done", "filter: 'sate:done': no run has a field 'sate'; did you mean 'state'?"),
+        ("state:dnoe", "filter: 'state:dnoe': no run has it; state is done, stopped"),
+        ("test>0.9", "filter: 'test>0.9': test is between 0.371915 and 0.38093"),
+        ("ETA>1", "filter: no run has a value of ETA yet"),
+        ("distiled", "filter: no run has 'distiled' in its name, strategy or student; did you mean 'distilled'?"),
+        ("eta", "filter: no run has 'eta' in its name, strategy or student; the field eta is asked for as"),
+        ("state:done nothing=3", "filter: 'nothing=3': no run has a field 'nothing'"),
+        ("-nothing", ""),
+        ("state:done state:stopped", ""),
+    ],
+)
+def test_a_word_that_no_run_has_is_complained_about(entries: list[Entry], filter_: str, complaint: str) -> None:
+    said = compile_filter(filter_).complaint(entries)
+    assert said.startswith(complaint)
+    assert bool(said) == bool(complaint)
 
 
 def test_orders(entries: list[Entry]) -> None:

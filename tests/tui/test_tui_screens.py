@@ -40,12 +40,14 @@ def test_screens(recorded: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[in
 def test_the_lists_of_a_run(recorded: Path) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         await pilot.press("enter")
-        await shows(pilot, "■ stopped  seeds/stopped", "stage 2 of 2: student: distil", "818/3200")
+        await shows(
+            pilot, "■ stopped  seeds/stopped", "Press r to go on from its last checkpoint, near step 818 of 3200."
+        )
         for tab, *parts in [
             ("configuration", "train.num_train_epochs", "400.0", "--set"),
             ("results", "test · bm25", "nDCG@10 0.8452"),
             ("checkpoints", "distil, step 818"),
-            ("alerts", "Alerts (1)", "stopped; go on with --resume auto"),
+            ("alerts", "Alerts (1)", "it was stopped on request. Press r to go on"),
         ]:
             await open_tab(pilot, tab, *parts)
 
@@ -110,6 +112,8 @@ def test_filter_sort_and_marks(recorded: Path) -> None:
         assert "seeds/stopped" in (await shows(pilot, "reversed by name", "run▼")).splitlines()[2]
         await pilot.press("b", "u")
         assert "marked" not in await shows(pilot, "3 runs")
+        await pilot.press("slash", *"sate:done")
+        await shows(pilot, "0 of 3", "no run has a field 'sate'; did you mean 'state'?")
 
     drive(recorded, steps)
 

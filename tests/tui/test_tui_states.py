@@ -16,7 +16,7 @@ from distilkit.files import read_json, write_json
 from distilkit.run_folders.folder import RunFolder
 from distilkit_tui.core.control import delete, kill, local_pid, memory, request_stop
 from distilkit_tui.core.entry import Entry
-from distilkit_tui.core.facts import alerts, checkpoints, configuration, results
+from distilkit_tui.core.facts import alerts, checkpoints, configuration, results, waiting
 from distilkit_tui.core.history import History
 from distilkit_tui.core.progress import whole_run
 from distilkit_tui.core.store import RunStore
@@ -241,3 +241,37 @@ def test_deleting_asks_and_no_is_the_default(recorded: Path) -> None:
         await shows(pilot, "2 runs")
 
     drive(recorded, steps)
+
+
+def test_the_remedy_of_a_crash_is_the_headline(recorded: Path) -> None:
+    status = recorded / "seeds" / "stopped" / "status.json"
+    error = "memory ran out (bad_alloc): lower per_device_train_batch_size; nothing that was finished is lost"
+    write_json(status, {**read_json(status), "state": "crashed", "exit": {"code": 1, "error": error}})
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.press("enter")
+        shown = await shows(pilot, "✗ crashed  seeds/stopped")
+        lines = shown.splitlines()
+        assert lines[2].strip() == "Press r to go on from its last checkpoint, near step 818 of 3200."
+        assert lines[3].strip().startswith("Why: memory ran out (bad_alloc): lower per_device_train_batch_size;")
+
+    drive(recorded, steps, (80, 24))
+
+
+def test_waiting_for_the_artifact_of_another_run_is_said(recorded: Path) -> None:
+    folders = {name: RunFolder(recorded / name) for name in ("distilled", "seeds/stopped")}
+    for name, folder in folders.items():
+        told = {"state": "running", "hb_t": time.time(), "waiting": "teacher/ab" if name == "distilled" else ""}
+        write_json(folder.status_json, {**read_json(folder.status_json), **told})
+    entries = RunStore(recorded).poll().entries
+    said = "which is building the same teacher"
+    assert waiting(entries["distilled"], entries.values()) == f"waiting for another run, {said}"
+    write_json(folders["seeds/stopped"].path / "artifacts.json", {"artifacts": ["teacher/ab"]})
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        app_of(pilot).current = "distilled"
+        await pilot.press("2")
+        await shows(pilot, f"waiting for seeds/stopped, {said}")
+
+    drive(recorded, steps)
+    assert not waiting(entries["seeds/stopped"], entries.values())

@@ -1,7 +1,9 @@
 """The application: its screens, what they share, and the thread that keeps it up to date."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from itertools import count
@@ -16,7 +18,9 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from distilkit.errors import RunFailed
+from distilkit_tui.core import preferences
 from distilkit_tui.core.control import Launcher
+from distilkit_tui.core.preferences import Preferences
 from distilkit_tui.core.store import RunStore, Snapshot
 from distilkit_tui.core.text import safe
 from distilkit_tui.keys import KEYS, bindings, name
@@ -40,7 +44,7 @@ class DistilkitApp(App[None]):
 
     Shared by the screens: `snapshot` (all runs now), `store` (their curves), `current` (the key of the run that is
     looked at), `marks` and `baselines` (keys, in the order in which they were marked), `launcher` (starts processes),
-    `stopping` (keys that were asked to stop).
+    `stopping` (keys that were asked to stop), `preferences` (kept in the file `keep`, where there is one).
     """
 
     TITLE = "distilkit"
@@ -62,8 +66,10 @@ class DistilkitApp(App[None]):
             """Of those that wait, only the newest matters."""
             return isinstance(message, type(self))
 
-    def __init__(self, runs_dir: Path) -> None:
+    def __init__(self, runs_dir: Path, keep: Path | None = None) -> None:
         super().__init__()
+        self._keep = keep
+        self.preferences = preferences.read(keep) if keep is not None else Preferences()
         self.store = RunStore(runs_dir)
         self.snapshot = Snapshot()
         self.current: str | None = None
@@ -76,10 +82,12 @@ class DistilkitApp(App[None]):
         self._leaving = threading.Event()
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = DARK.name
+        chosen = self.preferences.theme
+        self.theme = chosen if chosen in self.available_themes else DARK.name
 
     def on_mount(self) -> None:
         """Start to look, at the runs and at the processes that were started here."""
+        self.theme_changed_signal.subscribe(self, lambda theme: self.prefer(theme=theme.name))
         self._look()
         self.set_interval(EVERY, self._bury)
 
@@ -102,8 +110,11 @@ class DistilkitApp(App[None]):
         self.snapshot = message.snapshot
         known = self.snapshot.entries
         if not self.snapshot.problem:
+            gone = [key for key in self.marks if key not in known]
             self.marks = [key for key in self.marks if key in known]
             self.baselines = [key for key in self.baselines if key in known]
+            if gone:
+                self.notify(f"deleted, and so not marked any more: {', '.join(gone)}", severity="warning", markup=False)
         self.stopping = {key for key in self.stopping if key in known and known[key].live}
         self.tell_screen()
 
@@ -123,6 +134,21 @@ class DistilkitApp(App[None]):
     def notify(self, message: str, **options: Any) -> None:
         """Show a notice; what does not print is spelled out, whoever wrote it."""
         super().notify(safe(message), **options)
+
+    def prefer(self, **changes: Any) -> None:
+        """Take other preferences, and keep them for the next start."""
+        changed = replace(self.preferences, **changes)
+        if changed != self.preferences:
+            self.preferences = changed
+            if self._keep is not None:
+                self._write(self._keep, changed)
+
+    @work(exclusive=True, group="preferences", exit_on_error=False)
+    async def _write(self, path: Path, changed: Preferences) -> None:
+        try:
+            await asyncio.to_thread(preferences.write, path, changed)
+        except OSError as error:
+            self.notify(f"{path} cannot be written: {error.strerror}", severity="warning", markup=False)
 
     async def action_mode(self, mode: str) -> None:
         """Show another screen."""
@@ -187,7 +213,7 @@ class DistilkitApp(App[None]):
 
 def run(runs_dir: Path) -> None:
     """Show the runs of a folder until the user leaves; raises RunFailed where the application broke."""
-    app = DistilkitApp(runs_dir)
+    app = DistilkitApp(runs_dir, preferences.place())
     app.run()
     if app.return_code:
         raise RunFailed("the terminal interface broke; the runs go on")

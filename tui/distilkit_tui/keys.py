@@ -56,6 +56,7 @@ KEYS: dict[str, tuple[str, tuple[Key, ...]]] = {
             Key("slash", "filter", "filter, such as state:done nDCG@10>0.4 -tiny", "filter", shown="/"),
             Key("o", "sort", "sort by the next column"),
             Key("O", "reverse", "turn the order around", shown="O"),
+            Key("v", "columns", "choose the columns"),
             Key("space", "mark", "mark, to compare or to see curves together", "mark"),
             Key("b", "baseline", "make it a baseline of the comparison", "baseline"),
             Key("u", "unmark", "take all marks away"),

@@ -9,9 +9,12 @@ from typing import Any
 from distilkit.comparison import run_files
 from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
 from distilkit.comparison.wording import visible
+from distilkit.run_folders.record import RunRecord
 from distilkit.tables import csv_cell
 
-_MEAN = ("system", "kind", "set", "measure", "n", "seeds", "mean", "mean_ci_low", "mean_ci_high", "superscripts")
+_SYSTEM = ("system", "name", "kind", "strategy", "student", "seeds")
+_MEAN = ("set", "measure", "n", "mean", "mean_ci_low", "mean_ci_high", "superscripts")
+_COST = ("parameters", "macs_per_pair", "ms_per_query")
 _BUDGET = tuple(run_files.BUDGET)
 _POLICY = ("queries", "missing", "unjudged", "judged", "run", "qrels")
 _COMPARISON = tuple(field.name for field in fields(Comparison) if field.name not in ("system", "measure", "n", "set"))
@@ -23,29 +26,33 @@ def render_json(result: ComparisonResult) -> str:
 
 
 def render_csv(result: ComparisonResult) -> str:
-    """Return a row per system, set, measure and baseline it is compared with, and the policy as far as it differs.
+    """Return a tidy table: a row per system, set, measure and baseline it is compared with, a column per variable.
 
-    A system that is compared with none, such as the only baseline, has one row with these columns empty, and so have
-    chance and ceiling, which `kind` tells. Numbers are
-    written so that they read back equal; what has no value is empty. `missing` and `unjudged` count queries, `judged`
-    is the share of the first results that are judged, `run` and `qrels` are the first digits of the files' sha256. A
-    name that a spreadsheet would take for a formula begins with an apostrophe.
+    What is known of the system (its short name, kind, strategy, student, cost) and its mean stand in each of its rows.
+    A system that is compared with none, such as the only baseline, chance or the ceiling, has one row, in which the
+    columns of the comparison are empty. Numbers are written so that they read back equal; what has no value is empty.
+    `verdict` is better, worse or inconclusive by `p_adjusted`; `missing` and `unjudged` count queries, `judged` is the
+    share of the first results that are judged, `run` and `qrels` are the first digits of the files' sha256. A name that
+    a spreadsheet would take for a formula begins with an apostrophe.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*_MEAN, *_COMPARISON, *_POLICY, *_BUDGET], restval="", lineterminator="\n")
+    heads = [*_SYSTEM, *_MEAN, *_COMPARISON, "verdict", *_COST, *_POLICY, *_BUDGET]
+    writer = csv.DictWriter(text, heads, restval="", lineterminator="\n")
     writer.writeheader()
     found: dict[tuple[str, str | None, str], list[Comparison]] = {}
     for one in result.comparisons:
         found.setdefault((one.system, one.set, one.measure), []).append(one)
-    for system in result.systems:
-        shared = _mean(system) | _policy(result, system) | result.budgets.get(system.name, {})
-        for comparison in found.get((system.name, system.set, system.measure), []):
+    for mean in result.systems:
+        shared = _system(result, mean) | _mean(result, mean) | _policy(result, mean)
+        shared |= result.budgets.get(mean.name, {})
+        for comparison in found.get((mean.name, mean.set, mean.measure), []):
             values = asdict(comparison)
-            writer.writerow(_cells(shared | {name: values[name] for name in _COMPARISON}))
-        if (system.name, system.set, system.measure) not in found:
+            own = {name: values[name] for name in _COMPARISON} | {"verdict": result.outcome(comparison)}
+            writer.writerow(_cells(shared | own))
+        if (mean.name, mean.set, mean.measure) not in found:
             writer.writerow(_cells(shared))
     for bound in result.bounds:
-        writer.writerow(_cells(_mean(bound)))
+        writer.writerow(_cells(_system(result, bound) | _mean(result, bound)))
     return text.getvalue()
 
 
@@ -54,9 +61,19 @@ def _cells(row: dict[str, Any]) -> dict[str, Any]:
     return {key: csv_cell(visible(value)) if isinstance(value, str) else value for key, value in row.items()}
 
 
-def _mean(one: SystemMean) -> dict[str, Any]:
-    values = one.name, one.kind, one.set, one.measure, one.n, one.seeds, one.mean, one.ci_low, one.ci_high
-    return dict(zip(_MEAN, (*values, one.superscripts), strict=True))
+def _system(result: ComparisonResult, one: SystemMean) -> dict[str, Any]:
+    known = {"system": one.name, "name": result.short.get(one.name, one.name), "kind": one.kind, "seeds": one.seeds}
+    source = run_files.of_set(result, one.set).get(one.name)
+    if source is None:
+        return known
+    record = run.record if (run := run_files.stored(source)) is not None else RunRecord()
+    costs = {name: run_files.cost(source, name) for name in _COST}
+    return known | costs | {"strategy": record.strategy, "student": record.student}
+
+
+def _mean(result: ComparisonResult, one: SystemMean) -> dict[str, Any]:
+    values = (one.set or result.eval_set, one.measure, one.n, one.mean, one.ci_low, one.ci_high, one.superscripts)
+    return dict(zip(_MEAN, values, strict=True))
 
 
 def _policy(result: ComparisonResult, one: SystemMean) -> dict[str, Any]:

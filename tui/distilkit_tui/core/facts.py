@@ -1,7 +1,7 @@
 """The lists of the screen of one run: configuration, checkpoints, results, alerts; and configurations side by side."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from distilkit.errors import UserError
@@ -88,23 +88,60 @@ def results(entry: Entry) -> list[Row]:
 
 def alerts(entry: Entry, history: History, stopping: bool) -> list[Row]:
     """Return what deserves attention: how the run ended, silence, damage, and what its events tell."""
-    silent = duration(silence(entry))
-    said = entry.status.error
-    states = {
-        "crashed": said or "its process has ended without a word: killed, or out of memory",
-        "stopped": said or "on request",
-        "stalled": f"no sign of life for {silent}; its process is still there",
-        "lost": f"no sign of life from its machine for {silent}",
-    }
-    rows = [Row("damaged", entry.problem)] if entry.problem else []
-    rows += [Row(entry.state, states[entry.state])] if entry.state in states else []
+    trouble = trouble_of(entry)
+    rows = [Row(entry.state, f"{trouble.cause}. {trouble.remedy}")] if trouble else []
     if stopping and entry.live:
-        rows.append(Row("stopping", "it was asked to stop, and will behind the next checkpoint"))
+        rows.append(Row("stopping", "it was asked to stop and will do so after the next checkpoint"))
     with history.lock:
         if history.damaged:
             rows.append(Row("events.jsonl", f"{history.damaged} lines cannot be read"))
         rows += [Row(f"{note.stage}, step {note.step}", note.text, clock(note.time)) for note in history.alerts[-100:]]
     return rows
+
+
+class Trouble(NamedTuple):
+    """Why a run does not go on, and what to do about it."""
+
+    remedy: str
+    cause: str
+
+
+def trouble_of(entry: Entry) -> Trouble | None:
+    """Return why a run does not go on and what to do about it; None where it goes on or is done."""
+    said, silent = " ".join(entry.status.error.split()).removesuffix("go on with --resume auto"), silence(entry)
+    said, quiet = said.rstrip("; .").removeprefix("stopped"), duration(silent)
+    at = f", near step {entry.step[0]} of {entry.step[1]}" if entry.step else ""
+    again = f"Press r to go on from its last checkpoint{at}."
+    if entry.record.twin_of:
+        again = f"Open {entry.record.twin_of}, whose twin it is, and press r there to go on."
+    found = {
+        "crashed": (again, said or "its process ended without a message: it was killed, or memory ran out"),
+        "stopped": (again, said or "it was stopped on request"),
+        "damaged": (f"Repair or delete {entry.folder.path}.", entry.problem),
+        "stalled": (
+            "Wait, or press x twice to kill it and r to go on from its last checkpoint.",
+            f"its process has given no sign of life for {quiet}, but is still there",
+        ),
+        "lost": (
+            "Look whether its machine still works on it; if not, press r to go on here.",
+            f"no sign of life has come from its machine for {quiet}",
+        ),
+    }
+    return Trouble(*found[entry.state]) if entry.state in found else None
+
+
+def waiting(entry: Entry, others: Iterable[Entry]) -> str:
+    """Return the sentence on the artifact that a run waits for, and which run builds it; empty where it waits for none.
+
+    That is the run that goes on, waits for nothing itself and needs the artifact, if there is one such alone.
+    """
+    what = entry.status.waiting
+    if not what or not entry.live:
+        return ""
+    there = [one for one in others if one.live and one.key != entry.key and not one.status.waiting]
+    builders = [one.key for one in there if what in (StoredRun(one.folder.path).needs() or ())]
+    who = builders[0] if len(builders) == 1 else "another run"
+    return f"waiting for {who}, which is building the same {what.partition('/')[0].replace('_', ' ')}"
 
 
 def silence(entry: Entry) -> float | None:

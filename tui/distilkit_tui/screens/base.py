@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
-from textual import work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.dom import DOMNode
@@ -36,7 +36,10 @@ def app_of(node: DOMNode) -> "DistilkitApp":
 
 
 class TopBar(Widget, can_focus=False):
-    """The line at the top: the screens by their keys, the shown one in brackets, and how many runs go on."""
+    """The line at the top: the screens by their keys, the shown one in brackets, how many runs go on, back and help.
+
+    A click on a screen, on back or on help does what their keys do.
+    """
 
     DEFAULT_CSS = """
     TopBar { dock: top; height: 1; background: $panel; color: $foreground; }
@@ -45,24 +48,47 @@ class TopBar(Widget, can_focus=False):
     def __init__(self, mode: str) -> None:
         super().__init__()
         self._mode = mode
-        self._facts = ""
+        self._facts = self._place = ""
+        # Where what can be clicked ends, and the action of each, from left to right.
+        self._spans: list[tuple[int, int, str]] = []
 
-    def tell(self, facts: str) -> None:
-        """Show something at the right."""
-        if facts != self._facts:
-            self._facts = facts
+    def tell(self, facts: str, place: str) -> None:
+        """Show how many runs go on, and where they lie as far as there is room for it."""
+        if (facts, place) != (self._facts, self._place):
+            self._facts, self._place = facts, place
             self.refresh()
 
     def render(self) -> Text:
         """Return the line."""
         line = Text(" distilkit ", style="bold", no_wrap=True, overflow="ellipsis")
+        self._spans = []
+
+        def place(text: str, action: str, style: str = "") -> None:
+            start = line.cell_len
+            line.append(text, style)
+            self._spans.append((start, line.cell_len, action))
+
         for number, (mode, title) in enumerate(TITLES.items(), 1):
             here = mode == self._mode
-            line.append(f"[{number} {title}]" if here else f" {number} {title} ", style="bold reverse" if here else "")
-        room = self.size.width - line.cell_len - 2
-        facts = short(safe(self._facts), max(room, 0)) if room > 4 else ""
-        line.append(facts.rjust(room + 1) if facts else "")
+            text, style = (f"[{number} {title}]", "bold reverse") if here else (f" {number} {title} ", "")
+            place(text, f"app.mode('{mode}')", style)
+        ends = [(" ‹ back ", "screen.back")] if self._mode != "runs" else []
+        ends += [(" ? help ", "app.help")]
+        room = self.size.width - line.cell_len - sum(len(text) for text, _ in ends) - 1
+        where = room - len(self._facts) - len(" · ")
+        whole = f"{self._facts} · {short(safe(self._place), where)}" if where > 3 else self._facts
+        facts = whole if len(whole) <= room else ""
+        line.append(f"{facts.rjust(room)} " if room > 0 else "")
+        for text, action in ends:
+            place(text, action)
         return line
+
+    async def on_click(self, event: events.Click) -> None:
+        """Do what is written under the pointer."""
+        event.stop()
+        for start, end, action in self._spans:
+            if start <= event.x < end:
+                await self.run_action(action)
 
 
 class BaseScreen(Screen[None]):
@@ -94,7 +120,7 @@ class BaseScreen(Screen[None]):
         """Take in the runs as they are now; called for the screen in sight alone, in the application's thread."""
         live, runs = snapshot.live, len(snapshot.entries)
         paused = "held still · " if self.main.paused else ""
-        self.query_one(TopBar).tell(f"{paused}{live} live of {runs} · {self.main.store.runs_dir}")
+        self.query_one(TopBar).tell(f"{paused}{live} live of {runs}", str(self.main.store.runs_dir))
         self.runs_changed(snapshot)
 
     def runs_changed(self, snapshot: Snapshot) -> None:

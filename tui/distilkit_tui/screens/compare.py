@@ -1,7 +1,7 @@
 """Compares the marked runs: is the difference real, on which queries, at which cost, and what was done differently?"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -58,6 +58,8 @@ class CompareScreen(BaseScreen):
         self._asked: object = None
         self._based_on: tuple[str, ...] | None = None
         self._waiting = False
+        # The baselines that were asked for last, of which those that are no system of the comparison are left out.
+        self._asked_baselines: tuple[str, ...] = ()
 
     def body(self) -> ComposeResult:
         """What is asked, and the tabs."""
@@ -123,6 +125,7 @@ class CompareScreen(BaseScreen):
                 names = self._reading.names
                 chosen = tuple(dict.fromkeys(names[key] for key in baselines if key in names))
                 question = replace(question, baselines=chosen)
+            self._asked_baselines = question.baselines
             result = await asyncio.to_thread(answer, self._reading, question)
         except (UserError, OSError) as error:
             self._problem, self._view = str(error), None
@@ -157,10 +160,23 @@ class CompareScreen(BaseScreen):
             count = f"{len(entries)} runs" if len(entries) > 1 else safe(entries[0].key)
             line.append(count if self.main.marks else f"nothing is marked; the latest finished run: {count}", "bold")
             line.append(safe(f" · {self._choices(view)}"))
-            if self._reading is not None and self._reading.left_out:
-                left = ", ".join(self._reading.left_out[:3])
-                line.append(safe(f" · no results yet: {left}"), self.app.theme_variables["warning"])
+            for said in self._left_out():
+                line.append(safe(f" · {said}"), self.app.theme_variables["warning"])
         self.query_one("#asked", Static).update(line)
+
+    def _left_out(self) -> list[str]:
+        """Return what was asked for and is not in the comparison: runs without results, and baselines."""
+        if self._reading is None or self._view is None:
+            return []
+        missing = self._reading.left_out
+        said = [f"no results yet: {_listed(missing)}"] if missing else []
+        asked = [self._reading.names.get(key, key) for key in self.main.baselines]
+        used, known = self._view.result.baselines, self._view.result.names
+        ignored = [name for name in dict.fromkeys([*asked, *self._asked_baselines]) if name not in known]
+        if ignored:
+            instead = ", ".join(self._view.names[name] for name in used)
+            said.append(f"no baseline, since it has no results here: {_listed(ignored)} (instead: {instead})")
+        return said
 
     def _choices(self, view: ComparisonView | None) -> str:
         if view is None:
@@ -322,3 +338,8 @@ class CompareScreen(BaseScreen):
             tabs.active = "answer"
         else:
             await self.main.action_mode("runs")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names in a line, of which more than three are counted."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

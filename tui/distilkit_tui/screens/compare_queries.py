@@ -1,18 +1,19 @@
 """The tab of queries: where the system wins and loses, and by how much; and one query in depth."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import ClassVar
 
 import numpy as np
+from rich.cells import cell_len
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Footer, Static
 
 from distilkit.errors import UserError
 from distilkit_tui.core.queries import Difference, Hit, Side, differences, query_texts, sides
@@ -33,13 +34,8 @@ QUERIES = (
     Column("baseline", 8, align="right", rank=1),
     Column("Δ", 8, align="right"),
 )
-RANKING = (
-    Column("", 3, align="right"),
-    Column("moved", 5, align="right", rank=3),
-    Column("", 1),
-    Column("document", 10, grow=1),
-    Column("text", 10, grow=3, rank=2),
-)
+# The widest that a document's id is shown.
+LONGEST_ID = 24
 
 
 class QueriesPane(Pane):
@@ -122,13 +118,18 @@ class QueriesPane(Pane):
 
 
 class Rankings(ModalScreen[None]):
-    """The rankings of the system and the baseline for a query, side by side, and of those before and after it."""
+    """The rankings of the system and the baseline for a query, and of the queries before and after it.
+
+    They stand side by side, and where that leaves no room for the passages one above the other.
+    """
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "dismiss", show=False),
-        Binding("right_square_bracket,n", "step(1)", show=False),
-        Binding("left_square_bracket,N", "step(-1)", show=False),
-        Binding("tab,left,right", "other", show=False),
+        Binding("escape,q", "dismiss", "back"),
+        Binding("right_square_bracket,n", "step(1)", "next query"),
+        Binding("left_square_bracket,N", "step(-1)", "query before"),
+        Binding("tab,left,right", "other", "other list"),
     ]
 
     def __init__(self, view: ComparisonView, queries: Sequence[str], query: str) -> None:
@@ -145,11 +146,10 @@ class Rankings(ModalScreen[None]):
                 for number in range(2):
                     with Vertical():
                         yield Static("", id=f"side-{number}", classes="side", markup=False)
-                        yield VirtualTable(RANKING, "reading …", id=f"ranking-{number}")
+                        yield VirtualTable((), "reading …", id=f"ranking-{number}")
             with VerticalScroll(id="passage", can_focus=False):
                 yield Static("", id="text", markup=False)
-            keys = "● relevant ○ not relevant · unjudged  tab other list  [ ] next query  esc back"
-            yield Static(keys, id="keys", markup=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Read the rankings."""
@@ -185,6 +185,7 @@ class Rankings(ModalScreen[None]):
         hits = {hit.document: hit for hit in side.hits or ()}
         self._hits[number] = hits
         nothing = "there is no run.trec to read" if side.hits is None else "this query has no results"
+        self._table(number).columns = _columns(hits)
         self._table(number).show(list(hits), lambda key: _cells(hits[key]), nothing)
         relevant = [hit.document for hit in hits.values() if hit.grade]
         self._table(number).go_to(relevant[0] if relevant else next(iter(hits), ""))
@@ -228,8 +229,21 @@ class Rankings(ModalScreen[None]):
         self._tell()
 
 
+def _columns(documents: Iterable[str]) -> tuple[Column, ...]:
+    """Return the columns of a ranking: the ids take what they need, and the texts all that is left."""
+    widest = max((cell_len(safe(document)) for document in documents), default=0)
+    return (
+        Column("", 3, align="right"),
+        Column("moved", 5, align="right", rank=3),
+        Column("grade", 5),
+        Column("document", min(max(widest, 8), LONGEST_ID), rank=2, middle=True),
+        Column("text", 10, grow=1),
+    )
+
+
 def _cells(hit: Hit) -> list[Cell]:
     sign, _, _ = hit.judged.partition(" ")
+    grade = sign if hit.grade is None else f"{sign} {hit.grade}"
     colour = {"●": "success", "○": "error"}.get(sign, "text-muted")
     moved = "new" if hit.other is None else f"{hit.other - hit.rank:+d}" if hit.other != hit.rank else "="
-    return [str(hit.rank), moved, Styled(sign, colour, bold=True), hit.document, hit.text]
+    return [str(hit.rank), moved, Styled(grade, colour, bold=True), hit.document, hit.text]

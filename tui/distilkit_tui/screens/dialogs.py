@@ -1,10 +1,10 @@
 """The dialogs that lie over a screen: a question before what cannot be undone, a choice of a few things, the keys."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -14,15 +14,24 @@ from textual.widgets import Button, Input, Label, Static
 from distilkit_tui.core import filters
 from distilkit_tui.core.text import safe
 from distilkit_tui.keys import KEYS, name
-from distilkit_tui.widgets.table import Column, VirtualTable
+from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 Answer = TypeVar("Answer")
 
 
 class Dialog(ModalScreen[Answer]):
-    """A box in the middle of the screen; escape leaves it without an answer."""
+    """A box in the middle of the screen; escape, or a click beside it, leaves it without an answer."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
+
+    def action_leave(self) -> None:
+        """Leave it."""
+        self.dismiss()
+
+    def on_click(self, event: events.Click) -> None:
+        """Leave it where the click was beside the box."""
+        if self.get_widget_at(event.screen_x, event.screen_y)[0] is self:
+            self.action_leave()
 
 
 class Confirm(Dialog[bool]):
@@ -80,6 +89,47 @@ class Pick(Dialog[str]):
     @on(VirtualTable.Selected)
     def _selected(self, event: VirtualTable.Selected) -> None:
         self.dismiss(event.key)
+
+
+class Columns(Dialog[tuple[str, ...]]):
+    """Asks which columns of a table are shown; answers with those that are left out."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "flip", show=False),
+        Binding("v,q", "leave", show=False),
+    ]
+
+    def __init__(self, titles: Mapping[str, str], hidden: Collection[str]) -> None:
+        super().__init__()
+        self._titles, self._hidden = titles, set(hidden)
+
+    def compose(self) -> ComposeResult:
+        """A title, the columns and what the keys do."""
+        with Vertical():
+            yield Label("Columns of the table of runs", markup=False)
+            yield VirtualTable((Column("", 1), Column("", 20, grow=1)))
+            yield Static("space shows a column or leaves it out   esc closes", markup=False)
+
+    def on_mount(self) -> None:
+        """Show the columns."""
+        table = self.query_one(VirtualTable)
+        table.styles.height = len(self._titles) + 1
+        table.show(list(self._titles), self._cells)
+        table.focus()
+
+    def _cells(self, key: str) -> list[Cell]:
+        return ["" if key in self._hidden else Styled("✓", "success"), self._titles[key]]
+
+    @on(VirtualTable.Selected)
+    def action_flip(self) -> None:
+        """Show the column under the cursor, or leave it out."""
+        table = self.query_one(VirtualTable)
+        self._hidden ^= {table.cursor_key or ""}
+        table.show(list(self._titles), self._cells)
+
+    def action_leave(self) -> None:
+        """Answer."""
+        self.dismiss(tuple(key for key in self._titles if key in self._hidden))
 
 
 class Ask(Dialog[str]):

@@ -269,10 +269,10 @@ class LaunchScreen(BaseScreen):
             self.set_class(name == pane, f"at-{name}")
         {"recipes": self.recipes, "form": self.form.table, "plan": self.plan.table}[pane].focus()
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """Go back to the recipes, then to all runs."""
         if self._pane == "recipes":
-            self.run_worker(self.main.action_mode("runs"))
+            await self.main.action_mode("runs")
         else:
             self._go("recipes")
 

@@ -37,6 +37,8 @@ LISTS = {
     "checkpoints": (Column("checkpoint", 30, grow=2), Column("size", 10), Column("", 20)),
     "alerts": (Column("what", 14, grow=1), Column("", 30, grow=5), Column("when", 20, rank=1)),
 }
+# How many lines the cause of a crash may take.
+CAUSE_LINES = 3
 # What z goes through: both, curves alone, details alone. A narrow screen has no room for both.
 ZOOMS = ("", "curves-only", "details-only")
 
@@ -112,11 +114,26 @@ class RunScreen(RunActions):
         head.append(f"  {marked}{short(safe(entry.key), max(width // 2, 12))}", style="bold")
         about = [entry.strategy, entry.student, f"seed {entry.record.raw.get('seed', '?')}"]
         head.append("  " + safe(" · ".join(text for text in about if text)))
-        lines = [head, self._bar(entry, headline(entry, found)), Text(safe(progress_line(found)))]
+        lines = [head, *self._headline(entry, headline(entry, found), width), Text(safe(progress_line(found)))]
         lines.append(Text(safe(" · ".join(self._figures(entry)))))
         for line in lines:
             line.truncate(width, overflow="ellipsis")
         self.query_one("#head", Static).update(Text("\n").join(lines))
+
+    def _headline(self, entry: Entry, title: str, width: int) -> list[Text]:
+        """Return what matters most: how to go on with a run that does not, and why it does not; else its work."""
+        colour = STATES.get(entry.state, ("·", "foreground"))[1]
+        if (trouble := facts.trouble_of(entry)) is not None:
+            line = Text(safe(trouble.remedy), style=f"bold {self.app.theme_variables.get(colour, '')}")
+            return [*line.wrap(self.app.console, width), *self._cause(trouble.cause, width)]
+        if said := facts.waiting(entry, self.main.snapshot.entries.values()):
+            return [Text(safe(said), style=f"bold {self.app.theme_variables['accent']}")]
+        return [self._bar(entry, title)]
+
+    def _cause(self, cause: str, width: int) -> list[Text]:
+        """Return why a run does not go on, in as many lines as there is room for."""
+        lines = Text(f"Why: {safe(cause)}").wrap(self.app.console, width)
+        return list(lines[:CAUSE_LINES])
 
     def _bar(self, entry: Entry, title: str) -> Text:
         """Return the work under way: what, a bar, how many of how many, how fast, how long."""
@@ -149,8 +166,6 @@ class RunScreen(RunActions):
             found += [f"pid {entry.status.pid}"]
             silent = facts.silence(entry)
             found += [f"heartbeat {duration(silent)} ago"] if silent is not None else []
-        if entry.problem:
-            found.append(entry.problem)
         return found
 
     def draw(self) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input, Static
@@ -17,7 +17,7 @@ from distilkit_tui.core.suites import MARK, Suite, is_open, remove, resume, rows
 from distilkit_tui.core.text import duration, figure, optional, rate, safe
 from distilkit_tui.keys import bindings
 from distilkit_tui.screens.base import RunActions, RunCurves
-from distilkit_tui.screens.dialogs import Confirm
+from distilkit_tui.screens.dialogs import Columns, Confirm
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 # Order -> its column; the marks have none.
@@ -35,6 +35,16 @@ COLUMNS: dict[str, Column] = {
     "eta": Column("ETA", 6, align="right", rank=5),
     "disk": Column("disk", 10, align="right", rank=0),
 }
+# Those that can be left out, and what short titles stand for.
+CHOOSABLE = [order for order in COLUMNS if order not in ("mark", "name")]
+SPELLED_OUT = {
+    "loss": "loss, the last one",
+    "validation": "valid.: the measure on validation queries, the last one",
+    "test": "test: the measure on test queries",
+    "rate": "rate: steps per second",
+    "eta": "ETA: time that is left",
+    "disk": "disk: size of the folder",
+}
 
 
 class RunsScreen(RunActions):
@@ -45,7 +55,7 @@ class RunsScreen(RunActions):
 
     def __init__(self) -> None:
         super().__init__()
-        self._filter, self._order, self._reverse = "", "started", False
+        self._filter, self._all_pass = "", compile_filter("")
         self._opened: dict[str, bool] = {}
 
     def body(self) -> ComposeResult:
@@ -60,6 +70,20 @@ class RunsScreen(RunActions):
         self.table.focus()
 
     @property
+    def _order(self) -> str:
+        """What runs are sorted by: what was chosen last, also in another session."""
+        chosen = self.main.preferences.order
+        return chosen if chosen in ORDERS else "started"
+
+    @property
+    def _reverse(self) -> bool:
+        return self.main.preferences.reverse
+
+    def _sort(self, order: str, reverse: bool) -> None:
+        self.main.prefer(order=order, reverse=reverse)
+        self.runs_changed(self.main.snapshot)
+
+    @property
     def table(self) -> VirtualTable:
         """The table of runs."""
         return self.query_one(VirtualTable)
@@ -71,23 +95,30 @@ class RunsScreen(RunActions):
 
     def runs_changed(self, snapshot: Snapshot) -> None:
         """Show what passes the filter, in order, and the curves."""
-        problem = ""
+        entries, problem = snapshot.entries.values(), ""
         try:
             passes = compile_filter(self._filter)
         except UserError as error:
-            problem, passes = str(error), lambda entry: True
-        chosen = ordered((entry for entry in snapshot.entries.values() if passes(entry)), self._order, self._reverse)
+            problem, passes = str(error), self._all_pass
+        chosen = ordered(filter(passes, entries), self._order, self._reverse)
+        if not chosen:
+            problem = problem or passes.complaint(list(entries))
         # A filter looks for runs: they are shown as they are found, under their whole names.
         keys = [entry.key for entry in chosen] if self._filter else rows(chosen, snapshot.suites, self._opened)
         self.table.columns = self._columns()
-        self.table.show(keys, lambda key: self._row(snapshot, key), self._empty(snapshot))
+        self.table.show(keys, lambda key: self._row(snapshot, key), self._empty(snapshot, problem))
         self._tell(len(chosen), len(snapshot.entries), problem)
         self.draw()
 
     def _columns(self) -> list[Column]:
-        down = (self._order in DESCENDING) != self._reverse
+        arrow = "▼" if (self._order in DESCENDING) != self._reverse else "▲"
+        hidden = self.main.preferences.hidden
         return [
-            replace(column, title=f"{column.title}{'▼' if down else '▲'}") if order == self._order else column
+            replace(
+                column,
+                title=f"{column.title}{arrow}" if order == self._order else column.title,
+                hidden=order in hidden and order in CHOOSABLE,
+            )
             for order, column in COLUMNS.items()
         ]
 
@@ -132,13 +163,13 @@ class RunsScreen(RunActions):
             size(entry.bytes),
         ]
 
-    def _empty(self, snapshot: Snapshot) -> str:
+    def _empty(self, snapshot: Snapshot, problem: str) -> str:
         if snapshot.problem:
             return snapshot.problem
         if not snapshot.version:
             return "looking for runs …"
         if snapshot.entries:
-            return "no run passes the filter"
+            return problem or "no run passes the filter; escape takes it away"
         return f"no runs in {self.main.store.runs_dir} yet; press n to start one: quickstart takes a minute"
 
     def _tell(self, shown: int, total: int, problem: str) -> None:
@@ -174,7 +205,7 @@ class RunsScreen(RunActions):
             self.runs_changed(self.main.snapshot)
             return
         if event.key not in self.main.snapshot.entries:
-            self.warn(f"{event.key} is planned: it was not started yet")
+            self.warn(f"{event.key} is planned, but was not started yet")
             return
         self.main.current = event.key
         await self.main.action_mode("run")
@@ -182,11 +213,8 @@ class RunsScreen(RunActions):
     @on(VirtualTable.HeaderClicked)
     def _sort_by(self, event: VirtualTable.HeaderClicked) -> None:
         order = list(COLUMNS)[event.column]
-        if order == self._order:
-            self._reverse = not self._reverse
-        elif order in ORDERS:
-            self._order, self._reverse = order, False
-        self.runs_changed(self.main.snapshot)
+        if order in ORDERS:
+            self._sort(order, order == self._order and not self._reverse)
 
     @on(Input.Changed, "#filter")
     def _filter_changed(self, event: Input.Changed) -> None:
@@ -214,13 +242,21 @@ class RunsScreen(RunActions):
     def action_sort(self) -> None:
         """Sort by the next column."""
         orders = list(ORDERS)
-        self._order, self._reverse = orders[(orders.index(self._order) + 1) % len(orders)], False
-        self.runs_changed(self.main.snapshot)
+        self._sort(orders[(orders.index(self._order) + 1) % len(orders)], False)
 
     def action_reverse(self) -> None:
         """Turn the order around."""
-        self._reverse = not self._reverse
-        self.runs_changed(self.main.snapshot)
+        self._sort(self._order, not self._reverse)
+
+    @work
+    async def action_columns(self) -> None:
+        """Ask which columns are shown."""
+        titles = {order: SPELLED_OUT.get(order, column.title) for order, column in COLUMNS.items()}
+        choosable = {order: titles[order] for order in CHOOSABLE}
+        hidden = await self.app.push_screen_wait(Columns(choosable, self.main.preferences.hidden))
+        if hidden is not None:
+            self.main.prefer(hidden=hidden)
+            self.runs_changed(self.main.snapshot)
 
     def action_open(self) -> None:
         """Open the run under the cursor."""
@@ -236,6 +272,8 @@ class RunsScreen(RunActions):
                     self.main.toggle_mark(key)
         elif self.entry is not None:
             self.main.toggle_mark(self.entry.key)
+        elif self.key is not None:
+            self.warn(f"{self.key} was not started yet, so there is nothing to mark")
         self.table.action_move(1)
 
     def action_baseline(self) -> None:
@@ -243,7 +281,7 @@ class RunsScreen(RunActions):
         if self.entry is not None:
             self.main.toggle_baseline(self.entry.key)
         elif self.key is not None:
-            self.warn("a run is made a baseline; open the suite with enter")
+            self.warn("a baseline is one run: open the suite with enter and choose a run of it")
 
     async def stop_suite(self, suite: Suite) -> None:
         """Ask the runs of a suite to stop."""

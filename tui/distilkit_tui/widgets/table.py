@@ -37,7 +37,8 @@ class Column:
 
     Of texts that are too long the end is left out, or the `middle`, for names that differ at their ends.
 
-    Where the table is too narrow, columns with the least `rank` go first; those of rank 9 stay.
+    Where the table is too narrow, columns with the least `rank` go first; those of rank 9 stay. Those that are `hidden`
+    are never shown.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Column:
     grow: int = 0
     rank: int = 9
     middle: bool = False
+    hidden: bool = False
 
 
 class VirtualTable(ScrollView, can_focus=True):
@@ -187,7 +189,7 @@ class VirtualTable(ScrollView, can_focus=True):
 
     def _arrange(self) -> None:
         """Choose the columns that fit and share out what is left over."""
-        chosen = dict(enumerate(self._columns))
+        chosen = {number: column for number, column in enumerate(self._columns) if not column.hidden}
         left = self.scrollable_content_region.width - GAP - sum(column.width + GAP for column in chosen.values())
         for number, column in sorted(chosen.items(), key=lambda item: (item[1].rank, -item[0])):
             if left < 0 and column.rank < 9:
