@@ -13,18 +13,20 @@ from typer import Argument, Option
 from distilkit.errors import UserError
 
 RunsDir = Annotated[Path, Option("--runs-dir", envvar="DISTILKIT_RUNS", help="The folder of all runs.")]
-Length = Annotated[int | None, Option(min=3, help="Tokens of one, read apart; the model's own by default.")]
-MaxLength = Annotated[int | None, Option(min=8, help="Tokens of a pair read together; the model's own.")]
+Length = Annotated[int | None, Option(min=3, help="Tokens of a text that is read alone; as the model says by default.")]
+MaxLength = Annotated[
+    int | None, Option(min=8, help="Tokens of a pair that is read together; as the model says by default.")
+]
 Model = Annotated[
     str, Argument(metavar="MODEL", help="A run's name or folder, a model's folder, a hub id, or package:NAME.")
 ]
 Data = Annotated[
     str,
-    Option(help="A BEIR or MS MARCO folder, pydocs, or a source and what it reads, such as ir_datasets:beir/scifact."),
+    Option(help="The collection: a BEIR or MS MARCO folder, pydocs, or SOURCE:WHAT such as ir_datasets:beir/scifact."),
 ]
-Prefix = Annotated[str | None, Option(help="Text before each; the model's own by default.")]
-Architecture = Annotated[str | None, Option(help="Which ranker a model is that does not say so.")]
-BatchSize = Annotated[int, Option(min=1, help="Pairs a forward pass.")]
+Prefix = Annotated[str | None, Option(help="Text put before each one; as the model says by default.")]
+Architecture = Annotated[str | None, Option(help="The architecture of a model whose folder does not say it.")]
+BatchSize = Annotated[int, Option(min=1, help="How many pairs a forward pass reads.")]
 Toggle = Literal["auto", "true", "false"]
 Margin = Literal["relative", "absolute"]
 Tokenisation = Literal["in", "out", "both"]
@@ -51,7 +53,7 @@ class Ranking(Printed):
     document_length: Length = None
     query_prefix: Prefix = None
     document_prefix: Prefix = None
-    bf16: Annotated[Toggle, Option(help="bfloat16; auto where the device is fast at it.")] = "auto"
+    bf16: Annotated[Toggle, Option(help="Compute in bfloat16; auto: where the device is fast at it.")] = "auto"
     runs_dir: RunsDir = Path("runs")
 
     @property
@@ -71,12 +73,12 @@ class Run(Printed):
     set_: Annotated[list[str] | None, Option("--set", metavar="K=V", help="Change a key, as section.key=value.")] = None
     name: Annotated[str | None, Option(help="The run's name; the recipe's by default.")] = None
     runs_dir: RunsDir = Path("runs")
-    seed: Annotated[int | None, Option(help="The student's seed.")] = None
-    resume: Annotated[str | None, Option(metavar="auto|RUN", help="Continue a run, or print a finished one.")] = None
+    seed: Annotated[int | None, Option(help="The seed of the student's training.")] = None
+    resume: Annotated[str | None, Option(metavar="auto|RUN", help="Continue a run, or show a finished one.")] = None
     dry_run: Annotated[bool, Option("--dry-run", help="Show stages, steps, sizes and what is cached.")] = False
     allow_plugins: Annotated[
         bool | None,
-        Option("--allow-plugins/--no-plugins", help="Run the recipe's plug-ins, by --dry-run too, or never."),
+        Option("--allow-plugins/--no-plugins", help="Run the recipe's plug-ins, with --dry-run too, or refuse them."),
     ] = None
 
 
@@ -90,10 +92,14 @@ class Compare(Printed):
     systems: Annotated[
         list[str], Argument(metavar="SYSTEM...", help="Run folders, names of runs or suites, TREC run files.")
     ]
-    baseline: Annotated[list[str] | None, Option(help="NAME or NAME:LETTER; repeatable.")] = None
-    pairs: Annotated[str, Option(metavar="baseline|all", help="Against the baselines, or all with all.")] = "baseline"
-    measures: Annotated[list[str] | None, Option(help="Measures as in ir-measures.")] = None
-    qrels: Annotated[Path | None, Option(help="Judgements, TREC or BEIR TSV, plain or .gz.")] = None
+    baseline: Annotated[list[str] | None, Option(help="A system to compare with, NAME or NAME:LETTER; repeatable.")] = (
+        None
+    )
+    pairs: Annotated[str, Option(metavar="baseline|all", help="Compare with the baselines, or all with all.")] = (
+        "baseline"
+    )
+    measures: Annotated[list[str] | None, Option(help="Measures, named as in ir-measures.")] = None
+    qrels: Annotated[Path | None, Option(help="The judgements: TREC or BEIR TSV, plain or .gz.")] = None
     eval_set: Annotated[
         list[str] | None, Option(help="Query sets of run folders; all that the runs share by default.")
     ] = None
@@ -102,16 +108,16 @@ class Compare(Printed):
         Option(metavar="judged|intersection", help="All judged queries, or those that every system has results for."),
     ] = "judged"
     test: Annotated[
-        str, Option(metavar="t-test|wilcoxon|permutation|bootstrap", help="The paired test that p is of.")
+        str, Option(metavar="t-test|wilcoxon|permutation|bootstrap", help="The paired test that gives p.")
     ] = "t-test"
     correction: Annotated[
         str, Option(metavar="none|bonferroni|holm|bh", help="The correction of p over all comparisons of the report.")
     ] = "holm"
-    alpha: Annotated[list[str] | None, Option(help="Levels of the marks, the larger one the interval's.")] = None
+    alpha: Annotated[list[str] | None, Option(help="Levels of significance; intervals use the larger one.")] = None
     non_inferiority: Annotated[float, Option(help="The margin of non-inferiority.")] = 0.03
     margin_kind: Annotated[Margin, Option(help="Whether the margin is a share of the baseline's mean.")] = "relative"
     equivalence: Annotated[bool, Option("--equivalence", help="Test equivalence at the margin, too.")] = False
-    seeds: Annotated[str, Option(metavar="mean|hierarchical", help="What several seeds of a run are.")] = "mean"
+    seeds: Annotated[str, Option(metavar="mean|hierarchical", help="How several seeds are tested.")] = "mean"
     format_: Annotated[
         str | None,
         Option(
@@ -120,11 +126,11 @@ class Compare(Printed):
             help="The report's format; by default what the suffix of --output names, else text.",
         ),
     ] = None
-    details: Annotated[bool, Option("--details", help="Show every comparison's figures in text.")] = False
+    details: Annotated[bool, Option("--details", help="Show the figures of every comparison, too.")] = False
     tables: Annotated[
-        list[str] | None, Option(metavar="budget|cost|depth|training|curve|fidelity", help="Tables beside the means.")
+        list[str] | None, Option(metavar="budget|cost|depth|training|curve|fidelity", help="Further tables to show.")
     ] = None
-    depths: Annotated[list[str] | None, Option(help="Depths of the table of re-ranking depths.")] = None
+    depths: Annotated[list[str] | None, Option(help="Re-ranking depths for the table of depths.")] = None
     plots: Annotated[Path | None, Option(metavar="DIR", help="Write plots as PNG, SVG and PDF.")] = None
     output: Annotated[Path | None, Option(help="Write to a file instead of the screen.")] = None
     runs_dir: RunsDir = Path("runs")
@@ -147,8 +153,8 @@ class Clean(Printed):
     Example: distilkit clean
     """
 
-    yes: Annotated[bool, Option("--yes", help="Remove it; else nothing is, but after a question.")] = False
-    finished: Annotated[bool, Option("--finished", help="Finished runs count as needing nothing.")] = False
+    yes: Annotated[bool, Option("--yes", help="Remove it without asking; otherwise a question is asked first.")] = False
+    finished: Annotated[bool, Option("--finished", help="Remove what only finished runs need, too.")] = False
     runs_dir: RunsDir = Path("runs")
 
 
@@ -171,21 +177,26 @@ class Score(Ranking):
     """
 
     model: Annotated[
-        list[str], Option(metavar="MODEL", help="A teacher: a run, a folder, a hub id, package:NAME; or NAME=MODEL.")
+        list[str],
+        Option(metavar="MODEL", help="A teacher: a run, a folder, a hub id, package:NAME; or NAME=MODEL."),
     ]
-    output: Annotated[Path, Option(metavar="FILE.tsv|FILE.parquet", help="Where the scores go.")]
-    triples: Annotated[Path | None, Option(help="Query, positive, negative between tabs, ids or texts.")] = None
-    pairs: Annotated[Path | None, Option(help="Query id and passage id between tabs.")] = None
-    run: Annotated[Path | None, Option(help="The candidates of a TREC run.")] = None
-    data: Annotated[str | None, Option(help="The texts: a folder or another source, as of rerank.")] = None
+    output: Annotated[Path, Option(metavar="FILE.tsv|FILE.parquet", help="The file that the scores are written to.")]
+    triples: Annotated[
+        Path | None, Option(help="Triples: query, positive, negative between tabs, as ids or texts.")
+    ] = None
+    pairs: Annotated[Path | None, Option(help="Pairs: query id and passage id between tabs.")] = None
+    run: Annotated[Path | None, Option(help="A TREC run whose candidates are scored.")] = None
+    data: Annotated[str | None, Option(help="The collection with the texts, as for rerank.")] = None
     collection: Annotated[list[Path] | None, Option(help="Passages: id and text, TSV or .jsonl.")] = None
     queries: Annotated[list[Path] | None, Option(help="Queries: id and text, TSV or .jsonl.")] = None
-    combine: Annotated[str, Option(metavar="mean|standardised", help="An ensemble's score.")] = "mean"
-    resume: Annotated[bool, Option("--resume", help="Go on with what a killed process left.")] = False
-    audit: Annotated[bool, Option("--audit", help="Print and plot ranges, margins, ties.")] = False
+    combine: Annotated[str, Option(metavar="mean|standardised", help="How several teachers' scores are combined.")] = (
+        "mean"
+    )
+    resume: Annotated[bool, Option("--resume", help="Continue what a stopped process left.")] = False
+    audit: Annotated[bool, Option("--audit", help="Print and plot the ranges, margins and ties of the scores.")] = False
     max_length: MaxLength = None
     batch_size: BatchSize = 64
-    bf16: Annotated[Toggle, Option(help="bfloat16: coarse scores, some equal.")] = "false"
+    bf16: Annotated[Toggle, Option(help="Compute in bfloat16: faster, but some scores become equal.")] = "false"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,15 +210,17 @@ class Rerank(Ranking):
         list[str],
         Argument(
             metavar="MODEL...",
-            help="As a run's name or folder, a model's folder, a hub id, package:NAME; NAME=MODEL names its scores.",
+            help="A run's name or folder, a model's folder, a hub id or package:NAME; NAME=MODEL names its scores.",
         ),
     ]
     data: Data
-    output: Annotated[Path, Option(help="A TREC run; of several models one each, named after it.")]
+    output: Annotated[Path, Option(help="The TREC run to write; of several models one each, named after them.")]
     split: Annotated[str, Option(help="The split whose queries are re-ranked.")] = "test"
-    depth: Annotated[int, Option(min=1, help="Candidates of each query.")] = 100
-    candidates: Annotated[str, Option(help="candidates/NAME.SPLIT.trec; bm25 is computed if missing.")] = "bm25"
-    combine: Annotated[str | None, Option(metavar="mean|standardised", help="Write the models' ensemble, too.")] = None
+    depth: Annotated[int, Option(min=1, help="How many candidates of each query are re-ranked.")] = 100
+    candidates: Annotated[str, Option(help="The file candidates/NAME.SPLIT.trec; bm25 is computed if missing.")] = (
+        "bm25"
+    )
+    combine: Annotated[str | None, Option(metavar="mean|standardised", help="Also write the models' ensemble.")] = None
     max_length: MaxLength = None
     batch_size: BatchSize = 64
 
@@ -219,9 +232,9 @@ class Evaluate(Printed):
     Example: distilkit evaluate mine.trec --qrels my-collection/qrels/test.tsv --measures "nDCG@10 RR@10"
     """
 
-    runs: Annotated[list[str], Argument(metavar="RUN...", help="TREC runs, plain or .gz; NAME=PATH renames.")]
-    qrels: Annotated[Path, Option(help="Judgements, TREC or BEIR TSV, plain or .gz.")]
-    measures: Annotated[list[str], Option(help="Measures as in ir-measures.")]
+    runs: Annotated[list[str], Argument(metavar="RUN...", help="TREC runs, plain or .gz; NAME=PATH names one.")]
+    qrels: Annotated[Path, Option(help="The judgements: TREC or BEIR TSV, plain or .gz.")]
+    measures: Annotated[list[str], Option(help="Measures, named as in ir-measures.")]
     exclude_self: Annotated[
         bool | None,
         Option(
@@ -240,11 +253,11 @@ class Retrieve(Ranking):
 
     model: Model
     data: Data
-    output: Annotated[Path, Option(help="A TREC run.")]
-    split: Annotated[str, Option(help="The split whose queries are searched for; all for every query.")] = "test"
-    depth: Annotated[int, Option(min=1, help="Documents of each query.")] = 1000
+    output: Annotated[Path, Option(help="The TREC run to write.")]
+    split: Annotated[str, Option(help="The split whose queries are answered; all: every query.")] = "test"
+    depth: Annotated[int, Option(min=1, help="How many documents are returned for each query.")] = 1000
     index: Annotated[Path | None, Option(help="Keep encoded documents in this folder, and reuse them.")] = None
-    fp16: Annotated[bool, Option("--fp16", help="Documents' vectors in float16: half the memory.")] = False
+    fp16: Annotated[bool, Option("--fp16", help="Keep document vectors in float16, which halves the memory.")] = False
     faiss: Annotated[str | None, Option(metavar="KIND", help="Search with FAISS: Flat, HNSW32, IVF...")] = None
     batch_size: BatchSize = 64
 
@@ -257,20 +270,20 @@ class Bench(Ranking):
     """
 
     model: Model
-    depth: Annotated[list[int] | None, Option(min=1, help="Documents of a query; repeatable.")] = None
-    batch_sizes: Annotated[list[str] | None, Option(help='Documents a forward pass: "16 32 64".')] = None
-    architecture: Annotated[str | None, Option(help="The ranker to time around a bare encoder.")] = None
-    option: Annotated[list[str] | None, Option(metavar="K=V", help="Of such a ranker, such as dim=128.")] = None
-    shape: Annotated[str | None, Option(help="Of such a ranker, such as L3_H384.")] = None
-    data: Annotated[str | None, Option(help="Time on the texts of a collection, named as for rerank.")] = None
-    split: Annotated[str, Option(help="The split of its queries.")] = "test"
-    lengths: Annotated[str, Option(help="Tokens of made-up queries and documents.")] = TEXT_LENGTHS
+    depth: Annotated[list[int] | None, Option(min=1, help="How many documents a query ranks; repeatable.")] = None
+    batch_sizes: Annotated[list[str] | None, Option(help='Batch sizes to try, such as "16 32 64".')] = None
+    architecture: Annotated[str | None, Option(help="The architecture to time a bare encoder as.")] = None
+    option: Annotated[list[str] | None, Option(metavar="K=V", help="An option of that ranker, such as dim=128.")] = None
+    shape: Annotated[str | None, Option(help="The shape of that ranker, such as L3_H384.")] = None
+    data: Annotated[str | None, Option(help="A collection whose texts are timed; made-up texts by default.")] = None
+    split: Annotated[str, Option(help="The split of the collection whose queries are timed.")] = "test"
+    lengths: Annotated[str, Option(help="How many tokens made-up queries and documents have.")] = TEXT_LENGTHS
     max_length: MaxLength = None
-    queries: Annotated[int, Option(min=1, help="Queries that are timed.")] = 20
-    warm_up: Annotated[int, Option(min=0, help="Queries before, which are not.")] = 3
-    tokenisation: Annotated[Tokenisation, Option(help="Whether it counts.")] = "both"
-    paper: Annotated[bool, Option("--paper", help="Time as the Margin-MSE paper does, too.")] = False
-    output: Annotated[Path | None, Option(help="Write the figures to a JSON file, too.")] = None
+    queries: Annotated[int, Option(min=1, help="How many queries are timed.")] = 20
+    warm_up: Annotated[int, Option(min=0, help="How many queries are run before, untimed.")] = 3
+    tokenisation: Annotated[Tokenisation, Option(help="Whether the time of tokenisation counts.")] = "both"
+    paper: Annotated[bool, Option("--paper", help="Also time as the Margin-MSE paper does.")] = False
+    output: Annotated[Path | None, Option(help="A JSON file that the figures are also written to.")] = None
 
     @property
     def depths(self) -> list[int]:
@@ -313,10 +326,10 @@ class Export(Printed):
         Option(
             "--format",
             metavar="cross-encoder|sentence-transformers|pylate|transformers",
-            help="The library that is to load it.",
+            help="The library that loads the result.",
         ),
     ]
-    output: Annotated[Path, Option(metavar="DIR", help="A new folder.")]
+    output: Annotated[Path, Option(metavar="DIR", help="The folder to write, which must not exist.")]
     architecture: Architecture = None
     runs_dir: RunsDir = Path("runs")
 
@@ -343,7 +356,7 @@ class Strategies(Printed):
     Example: distilkit strategies margin_mse
     """
 
-    name: Annotated[str | None, Argument(help="One strategy, in full.")] = None
+    name: Annotated[str | None, Argument(help="The strategy to explain.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)

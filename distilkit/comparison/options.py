@@ -59,7 +59,9 @@ class CompareOptions:
                 f"--non-inferiority: expected a share from 0 to 1 or an absolute margin from 0, found {self.margin}"
             )
         if self.hierarchical and self.test not in ("t-test", "bootstrap"):
-            raise UserError(f"--seeds hierarchical is a bootstrap of its own and cannot be had with --test {self.test}")
+            raise UserError(
+                f"--seeds hierarchical is a bootstrap of its own, so it does not go with --test {self.test}"
+            )
         test = "bootstrap" if self.hierarchical else self.test
         return replace(self, test=test, correction=corrections.resolve(self.correction), alpha=levels)
 

@@ -131,12 +131,12 @@ class Analyser:
         return {"stemmer": self.stemmer, "stopwords": self.stopwords, **cut}
 
     def __str__(self) -> str:
-        """Return a sentence's part: the language, how it was told, and what becomes of words."""
+        """Return a sentence's part: the language, how it was found, and what the terms are."""
         name = NAMES.get(self.language, self.language).capitalize()
         cut = "words by ICU" if self.segmenter == ICU and self.language != "ko" else "pairs of characters"
-        words = f"{cut} where there are no blanks" if self.language in PAIRED else "words"
-        stems = f"stems of {self.stemmer}" if self.stemmer else "no stems"
-        return f"{name}{f' ({self.told})' if self.told else ''}: {words}, {stems}"
+        pairs = f", and {cut} where there are no blanks" if self.language in PAIRED else ""
+        stems = f"stemmed for {self.stemmer.capitalize()}" if self.stemmer else "not stemmed"
+        return f"language {name}{f' ({self.told})' if self.told else ''}, words {stems}{pairs}"
 
 
 def analyser_of(language: str, stemmer: str | None, passages: Texts, segmenter: str = PAIRS) -> Analyser:
@@ -162,14 +162,14 @@ def told(passages: Texts) -> tuple[str, str]:
     rows = np.unique(np.linspace(0, len(passages) - 1, min(SAMPLE, len(passages)), dtype=np.int64))
     texts = passages.texts(rows.tolist())
     if _share_of_english(texts) >= ENGLISH:
-        return "en", "told from the texts"
+        return "en", "detected from the texts"
     votes = [_classified(chunk) for chunk in _chunks(texts)]
     best = max(sorted({*votes}), key=votes.count, default="en")
     # Names and keywords have no language; without a single accent they are not Swedish, whatever a model finds.
     odd = best not in PLAIN and all(text.isascii() for text in texts)
     if not odd and votes.count(best) > SURE * len(votes):
-        return best, "told from the texts"
-    return "en", "the texts do not tell their language"
+        return best, "detected from the texts"
+    return "en", "assumed, since it cannot be detected from the texts"
 
 
 def tokens(text: str, segment: Segment = pairs) -> Iterator[str]:

@@ -82,7 +82,7 @@ class ArrayFile:
         places = zip((self._start + starts * size).tolist(), (counts * size).tolist(), strict=True)
         found = b"".join([os.pread(self._file, length, place) for place, length in places])
         if len(found) != size * counts.sum():
-            raise OSError(f"{self.path} is shorter than it was written")
+            raise OSError(f"{self.path} is incomplete: it is shorter than when it was written")
         return np.frombuffer(found, self.dtype)
 
     def __reduce__(self) -> tuple[type["ArrayFile"], tuple[Path]]:

@@ -250,7 +250,7 @@ class Cut(NamedTuple):
     length: int
 
     def __str__(self) -> str:
-        return f"{self.texts} of {self.total} {self.what} are cut to {self.length} tokens"
+        return f"{self.texts} of {self.total} {self.what} are longer than {self.length} tokens and are cut to these"
 
 
 @dataclass(frozen=True)

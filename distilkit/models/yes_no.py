@@ -262,7 +262,7 @@ class YesNo(PairRanker):
 
     def write(self, folder: Path, lengths: Mapping[str, int]) -> None:
         """Raise UserError: what was not trained here is not saved here."""
-        raise UserError("a yes_no is not trained here, and its own folder holds it: it is not exported")
+        raise UserError("a yes_no is not trained here, so there is nothing to export: use its own folder")
 
 
 def _parameters(model: PreTrainedModel) -> Mapping[str, Any]:

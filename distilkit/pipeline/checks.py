@@ -50,7 +50,8 @@ def _check_teachers(pipeline: Pipeline) -> None:
             )
         if settings.shape is not None and not chain:
             raise UserError(
-                f"[teacher] shape = {settings.shape!r} cuts layers away; expected a fine_tune that mends it"
+                f"[teacher] shape = {settings.shape!r} cuts layers away; "
+                "expected [teacher] fine_tune, too, which trains the rest"
             )
         from distilkit.models.load import load_tokenizer, require_fit
 

@@ -48,7 +48,7 @@ class CollectionNode(Artifact[Collection]):
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Read the source; raises UserError for missing or broken files."""
-        workspace.progress.say(f"collection: reading {self.settings.source}")
+        workspace.progress.say(f"collection: reading the source {self.settings.source}")
         (folder / "content").mkdir()
         self._source.write(folder / "content")
 
@@ -162,7 +162,7 @@ class Data:
         said = f"{len(rows)} of {len(table)} queries have no text, the first is {table.id(int(rows[0]))!r}"
         if self.settings.on_missing == "error":
             raise UserError(f'{said}; expected a text for each, or [data] on_missing = "skip"')
-        workspace.progress.say(f"{said}; they are not trained on")
+        workspace.progress.say(f"{said}; they are left out of training")
 
     def qrels(self, split: str, limit: int | None, section: str = "[evaluate]") -> Qrels:
         """Return the judgements of a fixed random subset of `limit` queries of a split, less those that validate.

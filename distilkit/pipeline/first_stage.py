@@ -86,7 +86,7 @@ class Bm25Index(Node["Bm25"]):
         """Index the passages."""
         from distilkit.data.bm25 import Bm25
 
-        workspace.progress.say(f"BM25: indexing {len(self.collection.passages)} passages; {self.analyser}")
+        workspace.progress.say(f"BM25: indexing {len(self.collection.passages)} passages ({self.analyser})")
         return Bm25(self.collection.passages, k1=self.k1, b=self.b, analyser=self.analyser)
 
 

@@ -178,7 +178,9 @@ def _save(node: TrainedStage, student: "Ranker", tokens: Any, tokenizer_folder: 
         student.train()
     gap = float((before - after).abs().max())
     if gap > CLOSE * max(1.0, float(before.abs().max())):
-        raise UserError(f"a student of this kind does not score alike after it is saved: the difference is {gap:.2g}")
+        raise UserError(
+            f"this student scores differently after it was saved and loaded: the scores differ by {gap:.2g}"
+        )
 
 
 @contextmanager

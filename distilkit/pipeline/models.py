@@ -219,7 +219,7 @@ def teacher_options(settings: TeacherSettings, name: str, folder: Path) -> "Opti
     if given and name != "yes_no":
         key, value = next(iter(given.items()))
         raise UserError(
-            f'[teacher] {key} = {value!r}: a {name} is not asked; expected architecture = "yes_no", or no {key}'
+            f'[teacher] {key} = {value!r}: a {name} has no prompt; expected architecture = "yes_no", or no {key}'
         )
     return None if name == "bert_cat" else saved_options(folder, name, given)
 

@@ -132,7 +132,7 @@ class Pipeline:
             raise UserError(f"{where}: expected 'cached', 'online' or a file, and there is none")
         if settings.fine_tune is not None:
             raise UserError(
-                f"{where}: what a file says of a teacher is fine-tuned no more; expected no [teacher] fine_tune"
+                f"{where}: a teacher with scores from a file cannot be fine-tuned; expected no [teacher] fine_tune"
             )
         made_by = None
         if settings.model_fields_set & {"model", "models"}:

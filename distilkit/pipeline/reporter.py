@@ -364,7 +364,7 @@ class Reporter:
         if number != signal.SIGHUP and sum(one != signal.SIGHUP for one in self._signals) > 1:
             raise KeyboardInterrupt
         with suppress(OSError):
-            self.console.print("stopping after a checkpoint; once more to stop at once")
+            self.console.print("stopping after the next checkpoint; ask again to stop at once")
 
     def stop_requested(self) -> bool:
         """Return whether a signal or the `stop` file asks the run to stop, its own or that of the twin's run."""

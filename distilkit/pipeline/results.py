@@ -95,7 +95,7 @@ def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, poin
     def write() -> None:
         evaluation = one.measure(run)
         if evaluation.missing:
-            workspace.progress.say(f"{len(evaluation.missing)} judged queries have no candidates and score 0")
+            workspace.progress.say(f"{len(evaluation.missing)} judged queries have no candidates and count as 0")
         write_evaluation(results.path, one.name, run, evaluation, pipeline.recipe.name)
         write_qrels(results.qrels, one.queries.qrels)
         write_json(results.cost_json, {**cost, **_spent(pipeline, point)})
@@ -130,7 +130,7 @@ def _is_whole(folder: Path, made_of: dict[str, Any], workspace: Workspace) -> bo
     found = damage(folder)
     # The folder of references is there before the results beside it.
     if found is not None and folder.exists() and any(path.is_file() for path in folder.iterdir()):
-        workspace.progress.say(f"{folder} is not whole: {found}; it is made again")
+        workspace.progress.say(f"{folder} is incomplete or damaged: {found}; it is made again")
     return found is None and is_made_of(folder, made_of)
 
 

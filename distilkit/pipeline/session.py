@@ -23,6 +23,8 @@ from distilkit.settings import Recipe
 from distilkit.strategies import strategy_from_table, strategy_name
 from distilkit.strategies.stage import WITHOUT_EFFECT
 
+# Number formats by their short names, as sentences have them.
+NUMBERS = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 # Keys that may differ when a run is resumed, as no result depends on them.
 CUTS = ("per_device_train_batch_size", "gradient_accumulation_steps")
 COSMETIC = {
@@ -117,9 +119,10 @@ def _precision(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _say_precision(pipeline: Pipeline, precision: dict[str, Any], reporter: Reporter) -> None:
-    text = f"trains in {precision['training']}, evaluates in {precision['evaluation']}"
+    training, evaluation = (NUMBERS.get(name, name) for name in (precision["training"], precision["evaluation"]))
+    text = f"precision: training in {training}, evaluation in {evaluation}"
     if (auto := pipeline.workspace.auto) is not None:
-        text = f'{text}: bf16 = "auto" is {auto.precision} here, since {auto.why}'
+        text = f'{text}; bf16 = "auto" chose {NUMBERS.get(auto.precision, auto.precision)}, since {auto.why}'
     reporter.say(text, quiet=pipeline.twin_of is not None)
 
 

@@ -21,7 +21,7 @@ def _terms(value: object) -> tuple[Term, ...]:
     terms = tuple(_term(one) for one in value)
     names = [term.name for term in terms]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{twice[0]} stands there twice; expected each loss once")
+        raise ValueError(f"{twice[0]} is listed twice; expected each loss once")
     return terms
 
 

@@ -86,11 +86,11 @@ def auto_precision(
 
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
-            return AutoPrecision("bf16", "the GPU multiplies bfloat16")
-        return AutoPrecision("fp32", "the GPU does not multiply bfloat16")
+            return AutoPrecision("bf16", "this GPU supports it")
+        return AutoPrecision("fp32", "this GPU does not support bfloat16")
     units = bf16_units()
     if not units:
-        return AutoPrecision("fp32", "the processor has no bfloat16 units")
+        return AutoPrecision("fp32", "this processor has no bfloat16 units")
     return (measured or measured_here)(units)
 
 
@@ -116,14 +116,14 @@ def judged(times: Sequence[tuple[float, float]]) -> AutoPrecision:
     ratios = [single / half for single, half in times]
     least, most = min(ratios), max(ratios)
     if most <= WORTH_IT:
-        return AutoPrecision("fp32", f"bfloat16 multiplies at most {most:.2g} times as fast as float32")
+        return AutoPrecision("fp32", f"bfloat16 was measured to be at most {most:.2g} times as fast as float32")
     steady = all(max(side) <= STEADY * min(side) for side in zip(*times, strict=True))
     if least > (WORTH_IT if steady else CLEAR):
-        return AutoPrecision("bf16", f"bfloat16 multiplies at least {least:.2g} times as fast as float32")
+        return AutoPrecision("bf16", f"bfloat16 was measured to be at least {least:.2g} times as fast as float32")
     return AutoPrecision(
         "fp32",
-        f"the measurements vary too much to be trusted, as on a busy machine: bfloat16 multiplied between {least:.2g} "
-        f"and {most:.2g} times as fast as float32",
+        f"the measurements vary too much to be trusted, as on a busy machine: bfloat16 was between {least:.2g} and "
+        f"{most:.2g} times as fast as float32",
     )
 
 

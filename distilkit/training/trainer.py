@@ -169,7 +169,7 @@ class Trainer:
     def _compile(self) -> None:
         self.objective.compile_layers = self.loader.packed and compiles(self.objective.student, self.objective.teacher)
         if not self.objective.compile_layers:
-            self.reporter.say(f"{self.label}: layers are not compiled: that is for training without padding, on a GPU")
+            self.reporter.say(f"{self.label}: compile has no effect: it is for training without padding, on a GPU")
 
     def _leaves_some_alone(self) -> bool:
         """Return whether processes that train together must look, step by step, for parameters without a gradient.
@@ -224,8 +224,8 @@ class Trainer:
                 self._prefetcher.forget()
             if self.processes.device.type == "cuda":
                 torch.cuda.empty_cache()
-            left = f"micro-batches of {self.loader.micro_batch} from here on, {self.loader.batch_size} examples a step"
-            self.reporter.say(f"{self.label}: step {step + 1}: {said}; {left} as before")
+            left = f"micro-batches have {self.loader.micro_batch} examples from here on, and a step reads"
+            self.reporter.say(f"{self.label}: step {step + 1}: {said}; {left} {self.loader.batch_size} as before")
 
     def _backward(self, module: nn.Module, accelerator: Accelerator, batch: StepBatch) -> dict[str, Tensor]:
         """Add up the gradients of this process's micro-batches, and return its share of the losses."""

@@ -365,7 +365,7 @@ def test_a_query_without_candidates_scores_nothing(
     options = ("--set", f"data.path={beir}", "--set", "twin.budget=none", "--set", "train.max_steps=2")
     outcome = cli("run", tiny_recipe, "--runs-dir", runs, *options)
     assert outcome.code == 0, outcome.err
-    assert "1 judged queries have no candidates and score 0" in outcome.err
+    assert "1 judged queries have no candidates and count as 0" in outcome.err
     for place in (".", "references/bm25", "references/teacher"):
         folder = runs / "tiny/eval/test" / place
         measures = read(folder / "measures.json")

@@ -81,9 +81,9 @@ def test_grids_of_different_sizes_are_told(tmp_path):
 def test_cost_in_words(result):
     assert in_words(result) == [
         "s costs 17M parameters, 1.5G multiply-accumulates per pair (15.3 times fewer than the teacher's 22.9G), 20 ms "
-        "per query (15 times faster than the teacher, 13.2 to 16 in 3 rounds by turns).",
+        "per query (15 times faster than the teacher, 13.2 to 16 in 3 interleaved rounds).",
         "other costs 17M parameters, 1.5G multiply-accumulates per pair (15.3 times fewer than the teacher's 22.9G), "
-        "10 ms per query (30 times faster than the teacher, 30 to 32 in 3 rounds by turns).",
+        "10 ms per query (30 times faster than the teacher, 30 to 32 in 3 interleaved rounds).",
     ]
     assert in_words(result)[0] in " ".join(render(result).split())
 
@@ -91,8 +91,8 @@ def test_cost_in_words(result):
 @pytest.mark.parametrize(
     ("own", "beside", "words", "cell"),
     [
-        ([100.0, 400.0], [200.0, 300.0], "(not told apart from the teacher: its time is 0.75 to 2 in 2 rounds", "-"),
-        ([450.0, 440.0], [300.0, 310.0], "slower than the teacher, 0.667 to 0.705 in 2 rounds", "0.686x (0.667-0.705)"),
+        ([100.0, 400.0], [200.0, 300.0], "(no clear difference to the teacher, whose time is 0.75 to 2 in 2", "-"),
+        ([450.0, 440.0], [300.0, 310.0], "slower than the teacher, 0.667 to 0.705 in 2 ", "0.686x (0.667-0.705)"),
         ([20.0], [300.0], "20 ms per query.", "-"),  # one round has no spread
         ("damaged", 3, "20 ms per query.", "-"),
     ],

@@ -38,7 +38,7 @@ def table(folder, texts):
 
 @pytest.mark.parametrize("language", ARTICLE)
 def test_a_language_is_told_from_its_texts(tmp_path, language):
-    assert told(table(tmp_path, [ARTICLE[language]] * 5)) == (language, "told from the texts")
+    assert told(table(tmp_path, [ARTICLE[language]] * 5)) == (language, "detected from the texts")
 
 
 @pytest.mark.parametrize("texts", [["", ""], ["numpy.mean(a, axis) arithmetic"] * 9, ["alpha beta gamma delta"] * 50])

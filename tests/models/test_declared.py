@@ -309,12 +309,12 @@ def test_cut_texts_are_counted_and_said_once(tmp_path: Path, tiny_beir: Path, cl
     fixed = ("--pairs", pairs, "--data", tiny_beir)
     done = cli("score", "--model", folder, *fixed, "--output", tmp_path / "a.parquet", "--max-length", 8)
     assert done.code == 0, done.err
-    assert done.err.count("cat: 3 of 3 pairs are cut to 8 tokens") == 1
+    assert done.err.count("cat: 3 of 3 pairs are longer than 8 tokens") == 1
     whole = cli("score", "--model", folder, *fixed, "--output", tmp_path / "b.parquet")
     assert "are cut" not in whole.err
     dot = sentence_model(tmp_path, length=8)
     found = cli("retrieve", dot, "--data", tiny_beir, "--output", tmp_path / "r.trec", "--runs-dir", tmp_path / "runs")
-    assert found.err.count("40 of 40 documents are cut to 8 tokens") == 1
+    assert found.err.count("40 of 40 documents are longer than 8 tokens") == 1
 
 
 def test_prefixes_are_chosen_and_saved(tmp_path: Path) -> None:

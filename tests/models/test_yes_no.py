@@ -236,7 +236,7 @@ def test_a_template_is_for_what_is_asked(tmp_path: Path, run: Run) -> None:
     folder = write_bert(tmp_path / "teacher", head=True)
     done = run(f'model = "{folder}"\ntemplate = "monot5"', 'name = "margin_mse"')
     assert done.code == 2
-    assert 'a bert_cat is not asked; expected architecture = "yes_no", or no template' in done.err
+    assert 'a bert_cat has no prompt; expected architecture = "yes_no", or no template' in done.err
 
 
 def test_no_student_is_asked(tmp_path: Path, run: Run) -> None:

@@ -141,7 +141,10 @@ def test_runs_of_models_are_combined_and_their_costs_added() -> None:
             ["teacher.models=['teacher', 'secnd']"],
             "'secnd' is no folder here, and the hub cannot be reached (names are",
         ),
-        (["teachers.second.fine_tune=none", "teachers.second.shape=L2_H16"], "expected a fine_tune that mends it"),
+        (
+            ["teachers.second.fine_tune=none", "teachers.second.shape=L2_H16"],
+            "expected [teacher] fine_tune, too, which trains the rest",
+        ),
         (
             ["teacher.architecture=bert_dot"],
             "[teacher] architecture = 'bert_dot': only a bert_cat is fine-tuned as a teacher; expected no fine_tune",

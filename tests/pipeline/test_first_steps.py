@@ -122,7 +122,7 @@ def test_an_unsaveable_student_is_found(
 
     for broken, message in (
         (fails, "fails: AttributeError: no 'classifier'"),
-        (changes, "does not score alike after it is saved: the difference is"),
+        (changes, "scores differently after it was saved and loaded: the scores differ by"),
     ):
         monkeypatch.setattr(BertCat, "write", broken)
         done = cli("run", recipe, "--runs-dir", tmp_path / "runs", "--dry-run")

@@ -46,7 +46,7 @@ def test_a_recipe_trains_one_loss_alone(
         ('[{name = "adr_mse", temperature = 0.0}]', "temperature = 0.0: expected a number above 0"),
         ('[{name = "adr_mse", weight = -1.0}]', "weight = -1.0: expected a number from 0"),
         ('[{name = "adr_mse", weight = 0.0}]', "every loss has the weight 0; expected one above 0"),
-        ('[{name = "adr_mse"}, {name = "adr_mse"}]', "adr_mse stands there twice; expected each loss once"),
+        ('[{name = "adr_mse"}, {name = "adr_mse"}]', "adr_mse is listed twice; expected each loss once"),
         ('[{name = "list"}, {name = "masked_lm"}]', "no examples in common: list (on lists) and masked_lm (on text)"),
         ('["adr_mse"]', 'expected a list of losses such as [{ name = "kl_divergence", weight = 1.0 }]'),
     ],

@@ -83,7 +83,7 @@ def test_resuming_makes_a_finished_run_whole(whole: Path, runs: Path, cli: Cli, 
     words = ["--set", GRID, "--set", "train.eval_steps=4", "--resume", "auto"]
     code, _, said = cli("run", tiny_recipe, "--runs-dir", runs, *words)
     assert code == 0, said
-    assert "is not whole: " in said
+    assert "is incomplete or damaged: " in said
     for run in ("tiny", "tiny-label_only"):
         assert content(runs / run) == content(whole / run)
         assert json.loads((runs / run / "status.json").read_text())["state"] == "done"

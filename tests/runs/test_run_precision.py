@@ -121,7 +121,10 @@ def test_a_resumed_run_keeps_what_it_began_with(
     assert record_of(tmp_path / "tiny" / "run.json") == record
     said = (tmp_path / "tiny" / "log.txt").read_text()
     assert (
-        said.count('trains in bf16, evaluates in bf16: bf16 = "auto" is bf16 here, since bfloat16 multiplies at') == 2
+        said.count(
+            'in bfloat16, evaluation in bfloat16; bf16 = "auto" chose bfloat16, since bfloat16 was measured to be at'
+        )
+        == 2
     )
 
 
@@ -154,5 +157,5 @@ def test_a_run_without_auto_measures_nothing(tiny_recipe: Path, tmp_path: Path, 
     folder = execute(request_of(tiny_recipe, tmp_path, *plain), quiet=True)
     assert folder is not None
     assert record_of(folder.run_json) == {"training": "fp32", "evaluation": "bf16", "auto": None}
-    assert "trains in fp32, evaluates in bf16\n" in folder.log.read_text()
+    assert "precision: training in float32, evaluation in bfloat16\n" in folder.log.read_text()
     assert len(measured) == 4

@@ -79,8 +79,8 @@ def test_micro_batches_shrink_and_gradients_stay(tmp_path: Path, strategy: str, 
     assert set(read[3:]) <= {1, 2}
     assert len(said) == 2
     assert said[0].startswith(f"{stage.name}: step 1: memory ran out")
-    assert "micro-batches of 4 examples from here on, 8 examples a step as before" in said[0]
-    assert "micro-batches of 2 examples" in said[1]
+    assert "micro-batches have 4 examples from here on, and a step reads 8 as before" in said[0]
+    assert "micro-batches have 2 examples" in said[1]
     for (name, one), (_, other) in zip(
         whole.objective.student.named_parameters(), short.objective.student.named_parameters(), strict=True
     ):

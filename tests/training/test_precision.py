@@ -40,7 +40,7 @@ def test_bf16_is_taken_where_every_block_speaks_for_it(times: list[tuple[float, 
 def test_a_processor_without_units_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "bf16_units", lambda: ())
     found = auto_precision(CPU, lambda units: pytest.fail("measured"))
-    assert found == AutoPrecision("fp32", "the processor has no bfloat16 units")
+    assert found == AutoPrecision("fp32", "this processor has no bfloat16 units")
 
 
 def test_blocks_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:

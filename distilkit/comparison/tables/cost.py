@@ -80,9 +80,9 @@ def _beside(speed: run_files.Speed | None) -> str:
     """Return a latency beside the teacher's in words, with the spread over the rounds that both were timed in."""
     if speed is None:
         return ""
-    spread = f"{speed.low:.3g} to {speed.high:.3g} in {speed.rounds} rounds by turns"
+    spread = f"{speed.low:.3g} to {speed.high:.3g} in {speed.rounds} interleaved rounds"
     if not speed.differs:
-        return f" (not told apart from the teacher: its time is {spread} of this)"
+        return f" (no clear difference to the teacher, whose time is {spread} times this)"
     if speed.median > 1:
         return f" ({speed.median:.3g} times faster than the teacher, {spread})"
     return f" ({1 / speed.median:.3g} times slower than the teacher, {spread} times as fast)"
@@ -140,8 +140,8 @@ def _notes(systems: dict[str, System]) -> list[str]:
     parts += [f"MACs speed-up: relative to {reference}"]
     if any(run_files.speed(system) for system in systems.values()):
         parts += [
-            "times faster: than the teacher, the median of rounds in which both were timed by turns, and its least and "
-            "most; left out where these lie on both sides of 1"
+            "times faster: than the teacher, the median of rounds in which both were timed in turn, and the least and "
+            "most of them; left out where these lie on both sides of 1"
         ]
     warning = (
         ["Latencies of different machines or depths cannot be compared."] if len(machines) * len(depths) > 1 else []
