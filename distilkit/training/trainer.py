@@ -224,8 +224,9 @@ class Trainer:
                 self._prefetcher.forget()
             if self.processes.device.type == "cuda":
                 torch.cuda.empty_cache()
-            left = f"micro-batches have {self.loader.micro_batch} examples from here on, and a step reads"
-            self.reporter.say(f"{self.label}: step {step + 1}: {said}; {left} {self.loader.batch_size} as before")
+            cut = f"micro-batches have {self.loader.micro_batch} examples from here on"
+            left = f"{cut}, and a step reads {self.loader.batch_size} as before"
+            self.reporter.say(f"{self.label}: step {step + 1}: {said}; {left}")
 
     def _backward(self, module: nn.Module, accelerator: Accelerator, batch: StepBatch) -> dict[str, Tensor]:
         """Add up the gradients of this process's micro-batches, and return its share of the losses."""
