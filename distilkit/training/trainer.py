@@ -224,7 +224,7 @@ class Trainer:
                 self._prefetcher.forget()
             if self.processes.device.type == "cuda":
                 torch.cuda.empty_cache()
-            cut = f"micro-batches have {self.loader.micro_batch} examples from here on"
+            cut = f"micro-batches have {self.loader.micro_batch} from here on"
             left = f"{cut}, and a step reads {self.loader.batch_size} as before"
             self.reporter.say(f"{self.label}: step {step + 1}: {said}; {left}")
 

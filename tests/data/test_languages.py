@@ -45,7 +45,7 @@ def test_a_language_is_told_from_its_texts(tmp_path, language):
 def test_texts_that_tell_no_language_are_read_as_english_and_said_so(tmp_path, texts):
     found = analyser_of("auto", "auto", table(tmp_path, texts))
     assert (found.language, found.stemmer, found.stopwords) == ("en", "english", "en")
-    assert "do not tell their language" in str(found)
+    assert "cannot be detected" in str(found)
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ class CompareScreen(BaseScreen):
         ignored = [name for name in dict.fromkeys([*asked, *self._asked_baselines]) if name not in known]
         if ignored:
             instead = ", ".join(self._view.names[name] for name in used)
-            said.append(f"no baseline, since it has no results here: {_listed(ignored)} (instead: {instead})")
+            said.append(f"no results of the baseline {_listed(ignored)}, so against {instead}")
         return said
 
     def _choices(self, view: ComparisonView | None) -> str:
