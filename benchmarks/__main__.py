@@ -61,6 +61,7 @@ SCRIPTS = {
     "effectiveness": "the default recipe against its twin and BM25 on new seeds",
     "growth": "cost against collection size, teachers, mapped layers, processes",
     "gpu": "the step on a GPU",
+    "gpu_session": "a prepared run for a GPU that is there for minutes: what works, what agrees, how fast it is",
 }
 
 

@@ -106,6 +106,7 @@ def pair_seconds(ranking: Ranking, workspace: Workspace) -> float:
     """Return the seconds of scoring a pair, from a ranker before any training."""
     import torch
 
+    from distilkit.data.tokens import PairTokens
     from distilkit.evaluation.rerank import computing, forward_passes, launch_batch, on_host
 
     model, device = ranking.model, workspace.processes.device
@@ -116,7 +117,7 @@ def pair_seconds(ranking: Ranking, workspace: Workspace) -> float:
     ranker = ranker.to(device).eval()
     tokens: Any = workspace.value(ranking.reader)
     of, passages = workspace.value(ranking.queries.candidates).pairs()
-    if tokens_have_windows(tokens):
+    if isinstance(tokens, PairTokens) and tokens.documents is not None:
         passages, owners = tokens.documents.windows.of(passages)
         of = of[owners]
     if not len(of):
@@ -134,11 +135,6 @@ def pair_seconds(ranking: Ranking, workspace: Workspace) -> float:
     # Documents that are cut are scored window by window.
     windows = len(of) / max(1, ranking.pairs)
     return sum(seconds[1:]) / max(1, counted) * float(lengths.mean()) * windows
-
-
-def tokens_have_windows(tokens: Any) -> bool:
-    """Return whether documents are read by their windows."""
-    return getattr(tokens, "documents", None) is not None
 
 
 def _examples(stage: TrainedStage, workspace: Workspace) -> "TrainingSet | None":

@@ -24,6 +24,13 @@ OPTIONS = {
 @pytest.fixture(scope="module")
 def finished(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory, cli: Callable[..., Any]) -> Path:
     runs = tmp_path_factory.mktemp("students")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("distilkit.pipeline.probe.SHORT", 0.0)  # as before a longer run, a few steps are timed
+        _train(runs, tiny_recipe, cli)
+    return runs
+
+
+def _train(runs: Path, tiny_recipe: Path, cli: Callable[..., Any]) -> None:
     for name, options in OPTIONS.items():
         sets = [STRATEGY, TWIN, f"student.architecture={name}", f"student.options={options}"]
         sets += ["data.query_length=8", "data.document_length=16", "train.negatives=2", "train.max_steps=8"]
@@ -32,7 +39,6 @@ def finished(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory, cli: C
         words = [word for one in sets for word in ("--set", one)]
         done = cli("run", tiny_recipe, "--runs-dir", runs, "--name", name, *words)
         assert done.code == 0, (name, done.err)
-    return runs
 
 
 @pytest.mark.parametrize("name", OPTIONS)
