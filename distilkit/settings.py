@@ -197,7 +197,10 @@ class TrainSettings(Section):
     negative_depth: Count = 50
     """Negatives are drawn from this many first candidates, of which judged positives are left out."""
     negative_range_min: Annotated[int, Field(ge=0)] = 0
-    """Leave out this many first candidates, which are often relevant and not judged."""
+    """Leave out this many first candidates, which are often relevant and not judged; without labels this many of those
+    that the teacher ranks next below the first of a list."""
+    negative_range_max: Count | None = None
+    """Draw from no more than this many first candidates, without labels by the teacher's rank; all where absent."""
     negative_absolute_margin: float | None = None
     """Leave out candidates that the teacher scores less than this below the positive."""
     negative_relative_margin: float | None = None
@@ -269,6 +272,11 @@ class TrainSettings(Section):
         if self.negative_range_min >= self.negative_depth:
             most = self.negative_depth - 1
             raise ValueError(f"negative_range_min = {self.negative_range_min} leaves nothing; expected at most {most}")
+        if self.negative_range_max is not None and self.negative_range_max <= self.negative_range_min:
+            raise ValueError(
+                f"negative_range_max = {self.negative_range_max} leaves nothing above negative_range_min = "
+                f"{self.negative_range_min}; expected more"
+            )
         if self.early_stopping_patience is not None and self.eval_steps is None:
             raise ValueError("early_stopping_patience is set without eval_steps; expected both or neither")
         return self
@@ -279,7 +287,7 @@ class TrainSettings(Section):
             if self.teacher_positives > 1:
                 raise ValueError('teacher_positives is read without labels alone; expected labels = "none" beside it')
             return
-        judged = ("negative_range_min", "negative_absolute_margin", "negative_relative_margin", "negative_max_score")
+        judged = ("negative_absolute_margin", "negative_relative_margin", "negative_max_score")
         for key in ("triples", *judged):
             if getattr(self, key) not in (None, 0):
                 raise ValueError(f'{key} is read with judged positives alone; expected none with labels = "none"')

@@ -42,12 +42,14 @@ class NegativeFilters:
         absolute_margin: those that score above the positive's score less this
         relative_margin: those that score above the positive's score less this share of its size
         max_score: those that score above this
+        range_max: those behind the first so many; all count where None
     """
 
     range_min: int = 0
     absolute_margin: float | None = None
     relative_margin: float | None = None
     max_score: float | None = None
+    range_max: int | None = None
 
     @property
     def by_score(self) -> bool:
@@ -112,11 +114,14 @@ def draw_lists(
                 f"{len(positives)} of them relevant; lower [train] negatives"
             )
         ranked = [int(passage) for passage in candidates.passages[row] if passage >= 0]
-        every = [passage for passage in ranked[filters.range_min :] if passage not in barred]
+        every = [passage for passage in ranked[filters.range_min : filters.range_max] if passage not in barred]
         for positive in sorted(positives):
             pool = every
-            counts["candidates"] += len(every) + min(filters.range_min, len(ranked))
-            counts["range_min"] += min(filters.range_min, len(ranked))
+            first = min(filters.range_min, len(ranked))
+            behind = max(0, len(ranked) - (filters.range_max or len(ranked)))
+            counts["candidates"] += len(every) + first + behind
+            counts["range_min"] += first
+            counts["range_max"] += behind
             if scores is not None and every:
                 pair = np.array([positive, *every], np.int64)
                 found = scores(np.full(len(pair), candidates.queries[row]), pair)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection as Ids
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -57,35 +58,51 @@ def draw_unjudged(queries: Qrels, count: int | None, seed: int) -> list[str]:
     return [every[place] for place in sorted(chosen)]
 
 
-def draw_by_teacher(candidates: Candidates, scores: Scores, positives: int, negatives: int, seed: int) -> Lists:
+@dataclass(frozen=True)
+class Draw:
+    """How lists are drawn from candidates in a teacher's order.
+
+    Attributes:
+        positives: lists of a query, fewer where its candidates do not suffice
+        negatives: passages of a list beside the first
+        seed: of the draw
+        skipped: this many candidates next below the first of a list are not drawn
+        last: how many below the first are drawn from, those that are skipped included; all where None
+    """
+
+    positives: int
+    negatives: int
+    seed: int
+    skipped: int = 0
+    last: int | None = None
+
+    def lists(self, candidates: int) -> int:
+        """Return how many lists so many candidates of a query make."""
+        below = (candidates - place - 1 for place in range(self.positives))
+        return sum(min(count, self.last or count) - self.skipped >= self.negatives for count in below)
+
+
+def draw_by_teacher(candidates: Candidates, scores: Scores, draw: Draw) -> Lists:
     """Return lists of each query's candidates, in the order of a teacher's scores.
 
-    Each of the `positives` best candidates of a query stands first in a list of its own; the others are `negatives`
-    drawn, without replacement, from those that the teacher ranks below it, the better ones first. Equal scores keep the
-    order of the first stage.
+    Each of the best candidates of a query stands first in a list of its own; the others are drawn, without replacement,
+    from those that the teacher ranks below it, the better ones first. Equal scores keep the order of the first stage.
 
     Args:
         candidates: the candidates of n queries
         scores: the teacher's score of each, [n, depth]; NaN for what cannot be drawn
-        positives: lists of a query, fewer where its candidates do not suffice
-        negatives: passages of a list beside the first
-        seed: of the draw
+        draw: how many lists of how many passages, and which
     """
-    rng = np.random.default_rng([seed, 2])
+    rng = np.random.default_rng([draw.seed, 2])
     queries: list[int] = []
     rows: list[Integers] = []
     for row, own in enumerate(scores):
         usable = np.flatnonzero(~np.isnan(own))
         best_first = candidates.passages[row][usable[np.argsort(-own[usable], kind="stable")]]
-        for place in range(lists_of(len(best_first), positives, negatives)):
-            below = best_first[place + 1 :]
-            drawn = np.sort(rng.permutation(len(below))[:negatives])
+        for place in range(draw.lists(len(best_first))):
+            below = best_first[place + 1 :][draw.skipped : draw.last]
+            drawn = np.sort(rng.permutation(len(below))[: draw.negatives])
             queries.append(int(candidates.queries[row]))
             rows.append(np.concatenate([best_first[place : place + 1], below[drawn]]))
-    passages = np.array(rows, np.int64).reshape(len(rows), 1 + negatives)
+    passages = np.array(rows, np.int64).reshape(len(rows), 1 + draw.negatives)
     return Lists(np.array(queries, np.int64), passages)
-
-
-def lists_of(candidates: int, positives: int, negatives: int) -> int:
-    """Return how many lists so many candidates of a query make."""
-    return max(0, min(positives, candidates - negatives))

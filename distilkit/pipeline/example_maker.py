@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distilkit.data.examples import NegativeFilters, draw_queries
-from distilkit.data.unlabelled import draw_unjudged
+from distilkit.data.unlabelled import Draw, draw_unjudged
 from distilkit.errors import UserError
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Scorer
@@ -82,8 +82,9 @@ class ExampleMaker:
         candidates = first_stage_of(train, self.section, self.data, self.scorer, *where)
         pairs = CandidatePairs(self.data, candidates)
         scores = self._scores(self.teacher, pairs)
-        drawn = train.teacher_positives, train.negatives, stage.seed
-        source = TeacherLists(self.data, candidates, pairs, scores, *drawn, self.section)
+        between = train.negative_range_min, train.negative_range_max
+        draw = Draw(train.teacher_positives, train.negatives, stage.seed, *between)
+        source = TeacherLists(self.data, candidates, pairs, scores, draw, self.section)
         examples = TaskExamples(stage.examples, self.data, source, None, 1, None, train.negatives)
         if scoring is None:
             return examples
@@ -100,7 +101,9 @@ class ExampleMaker:
         where = "train", query_ids, train.negative_depth
         candidates = first_stage_of(train, self.section, self.data, self.scorer, *where)
         margins = train.negative_absolute_margin, train.negative_relative_margin
-        filters = NegativeFilters(train.negative_range_min, *margins, train.negative_max_score)
+        filters = NegativeFilters(
+            train.negative_range_min, *margins, train.negative_max_score, train.negative_range_max
+        )
         scores = None
         if filters.by_score:
             if self.teacher is None or self.teacher.file is not None or self.recipe.data.passages is not None:

@@ -1,13 +1,13 @@
 """Lists of training queries without judgements: a first stage's candidates in the order of the teacher's scores."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from distilkit.data.examples import Lists
-from distilkit.data.unlabelled import draw_by_teacher, lists_of
+from distilkit.data.unlabelled import Draw, draw_by_teacher
 from distilkit.errors import UserError
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.first_stage import FirstStage
@@ -30,9 +30,7 @@ class TeacherLists(Node[Lists]):
     candidates: FirstStage
     pairs: CandidatePairs
     scores: "RankerScores | FileScores"
-    positives: int
-    negatives: int
-    seed: int
+    draw: Draw
     section: str = "[train]"
 
     kind: ClassVar[str] = "teacher_lists"
@@ -44,9 +42,13 @@ class TeacherLists(Node[Lists]):
 
     def identity(self) -> dict[str, Any]:
         """Return the candidates, their scores, how many lists of which length, the seed, and what is left out."""
-        drawn = {"positives": self.positives, "negatives": self.negatives, "seed": self.seed}
-        parts = {"candidates": self.candidates.key, "scores": self.scores.key, **drawn}
+        parts = {"candidates": self.candidates.key, "scores": self.scores.key, **asdict(self.draw)}
         return {**parts, "on_missing": self.data.settings.on_missing}
+
+    @property
+    def negatives(self) -> int:
+        """The passages of a list beside the first."""
+        return self.draw.negatives
 
     @property
     def to_count(self) -> tuple[Node[Any], ...]:
@@ -70,25 +72,25 @@ class TeacherLists(Node[Lists]):
         found = np.full(scores.shape, np.nan, np.float32)
         found[candidates.passages >= 0] = self.scores.targets(pairs, workspace)[:, 0]
         found[np.isnan(scores)] = np.nan
-        return draw_by_teacher(candidates, found, self.positives, self.negatives, self.seed)
+        return draw_by_teacher(candidates, found, self.draw)
 
     def said(self, workspace: Workspace) -> list[str]:
         """Return what is to be said of queries that no list is made of."""
         found = self._lists_of_each(workspace)
         lacking = int((found == 0).sum())
-        what = f"fewer than {1 + self.negatives} candidates with a text and a score"
+        what = f"fewer than {1 + self.draw.skipped + self.negatives} candidates with a text and a score"
         return [f"{lacking} of {len(found)} training queries have {what}: left out"] if lacking else []
 
     def _lists_of_each(self, workspace: Workspace) -> npt.NDArray[np.int64]:
         counts = (~np.isnan(self._usable(workspace))).sum(axis=1).tolist()
-        found = np.array([lists_of(count, self.positives, self.negatives) for count in counts], np.int64)
+        found = np.array([self.draw.lists(count) for count in counts], np.int64)
         lacking = np.flatnonzero(found == 0)
         if 2 * len(lacking) > len(found):
-            first = int(lacking[0])
+            first, needed = int(lacking[0]), 1 + self.draw.skipped + self.negatives
             raise UserError(
                 f"{len(lacking)} of {len(found)} training queries have fewer candidates than a list needs: query "
-                f"{self.candidates.query_ids[first]!r} has {counts[first]}; expected {1 + self.negatives}, as "
-                f"{self.section} negatives = {self.negatives}"
+                f"{self.candidates.query_ids[first]!r} has {counts[first]}; expected {needed}, as {self.section} "
+                f"negatives = {self.negatives}"
             )
         return found
 

@@ -2,6 +2,7 @@
 
 from distilkit.strategies import (
     contrastive,
+    curriculum_margin,
     fine_tune,
     listwise,
     minilm,
@@ -37,6 +38,7 @@ __all__ = [
     "StrategyError",
     "Term",
     "contrastive",
+    "curriculum_margin",
     "fine_tune",
     "label_strategy",
     "listwise",

@@ -93,7 +93,7 @@ class Stage:
         for name in ("per_device_train_batch_size", "gradient_accumulation_steps", *WITHOUT_EFFECT, "bf16", "fp16"):
             del train[name]
         # The examples' identity knows where they come from, and the losses what they read.
-        for name in ("labels", "teacher_positives", "teacher_queries"):
+        for name in ("labels", "teacher_positives", "teacher_queries", "negative_range_max"):
             del train[name]
         train["batch_size"] = self.train.batch_size(processes)
         if train["eval_steps"] is None:  # nothing is chosen by it then

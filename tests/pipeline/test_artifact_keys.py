@@ -86,6 +86,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"train.labels": "none"}, STUDENT),
     ({"train.labels": "none", "train.teacher_positives": 2}, STUDENT),
     ({"train.negative_range_min": 1}, STUDENT),
+    ({"train.negative_range_max": 9}, STUDENT),
     ({"train.negative_absolute_margin": 0.1}, STUDENT),
     ({"train.negative_relative_margin": 0.1}, STUDENT),
     ({"train.negative_max_score": 1.0}, STUDENT),
