@@ -416,6 +416,8 @@ class MatrixSettings(Section):
     """Names of [teachers.NAME]; teacher is [teacher] itself, and none trains on labels alone."""
     seeds: Seeds | None = None
     """Seeds of the students' own stages; the recipe's where absent."""
+    only: dict[str, Names] = {}
+    """Strategies that not all students can learn by, each with the architectures that can, as minilm = ["bert_cat"]."""
     shared: dict[str, Any] = {}
     """Keys of [strategy] that every strategy which has them starts from."""
     jobs: Count = 1
@@ -429,6 +431,8 @@ class ReportSettings(Section):
     """What systems are compared with: teacher, bm25, or a strategy of the same student; the teacher where empty."""
     correction: Literal["none", "bonferroni", "holm", "bh"] = "holm"
     """The correction of p-values for the number of comparisons in the whole report."""
+    one_table: bool = False
+    """Whether a suite has one table of all students, instead of a table for each."""
     depths: Counts = ()
     """Re-ranking depths; where there are any, the report has a table of the measures at each."""
     note: str = ""

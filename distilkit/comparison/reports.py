@@ -126,13 +126,16 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
     suite = read_suite(folder)
     if not fits(suite, _SUITE):
         raise UserError(f"{folder / 'suite.json'}: is no record of a suite; expected its name, runs, recipe and report")
-    students = dict.fromkeys(run["student"] for run in suite["runs"])
-    results = {student: _compare_runs_of(student, folder, suite) for student in students}
+    groups: dict[str, list[JsonObject]] = {}
+    for run in suite["runs"]:
+        groups.setdefault("all" if suite["report"].get("one_table") else run["student"], []).append(run)
+    results = {student: _compare_runs_of(runs, folder, suite) for student, runs in groups.items()}
     if format_ == "json":
         tables = {student: result.to_json() for student, result in results.items()}
         return json.dumps({"suite": suite["name"], "students": tables}, indent=2, ensure_ascii=False)
     parts = [
-        visible(f"{suite['name']}, student {student}") + f"\n\n{render(result, format_, screen).rstrip()}"
+        visible(f"{suite['name']}, {'all students' if student == 'all' else f'student {student}'}")
+        + f"\n\n{render(result, format_, screen).rstrip()}"
         for student, result in results.items()
     ]
     runs = [one for one in (StoredRun(folder.parent / run["name"]) for run in suite["runs"]) if one.exists()]
@@ -143,13 +146,12 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
     return "\n\n".join([*parts, visible(f"Suite folder: {folder}")])
 
 
-def _compare_runs_of(student: str, folder: Path, suite: JsonObject) -> ComparisonResult:
-    """Return the comparison of a student's runs, on all query sets that they share.
+def _compare_runs_of(runs: list[JsonObject], folder: Path, suite: JsonObject) -> ComparisonResult:
+    """Return the comparison of a student's runs, or of all students', on all query sets that they share.
 
     Beside the means it has the tables of re-ranking depths, where asked for, and of training time and curve.
     """
     settings = suite["report"]
-    runs = [run for run in suite["runs"] if run["student"] == student]
     systems = _systems(folder, runs, suite["recipe"]["matrix"]["strategies"])
     names = {system.name for system in systems}
     baselines = [name for name in settings["baselines"] if name.rpartition(":")[0] in names or name in names]
@@ -164,7 +166,7 @@ def _systems(folder: Path, runs: list[JsonObject], strategies: list[str]) -> lis
 
     A student whose strategy is none of the matrix, since it has no teacher to learn from, is called after that.
     """
-    teachers = {run["teacher"] for run in runs} - {"none"}
+    teachers, students = {run["teacher"] for run in runs} - {"none"}, {run["student"] for run in runs}
     # A teacher is called after the first run that has it, which those without one have too, to be held against.
     taught_first = sorted(runs, key=lambda run: run["teacher"] == "none")
     paths = [str(folder.parent / run["name"]) for run in taught_first]
@@ -175,6 +177,7 @@ def _systems(folder: Path, runs: list[JsonObject], strategies: list[str]) -> lis
             label = ALONE
         elif len(teachers) > 1 and run["teacher"] != "none":
             label = f"{label}, {run['teacher']}"
+        label = f"{label}, {run['student']}" if len(students) > 1 else label
         labels[run["name"]] = labels[run["name"].rpartition("-seed")[0]] = label
         labels[f"teacher-{run['name']}"] = f"teacher {run['teacher']}"
     systems = read_systems(paths, runs_dir=folder.parent, eval_set=None)

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from distilkit.errors import UserError, nearest
+from distilkit.models import STUDENTS
 from distilkit.pipeline.teachers import ITSELF, named_by, teacher_table
 from distilkit.recipe import explain
 from distilkit.settings import MatrixSettings, Recipe
@@ -39,10 +40,13 @@ def members(recipe: Recipe) -> list[Member]:
     """
     matrix = _matrix(recipe)
     _check_shared(matrix)
+    only = _only(matrix)
     found: dict[str, Member] = {}
     for student in matrix.students:
         for teacher in matrix.teachers:
             for strategy in matrix.strategies:
+                if _architecture(student) not in only.get(_name(strategy), (_architecture(student),)):
+                    continue
                 for seed in matrix.seeds or (recipe.seed,):
                     member = _member(recipe, matrix, strategy, student, teacher, seed)
                     found.setdefault(member.recipe.name, member)
@@ -63,6 +67,26 @@ def _check_shared(matrix: MatrixSettings) -> None:
     for key in matrix.shared:
         if key not in fields:
             raise UserError(f"[matrix] shared: no strategy of the matrix has the key {key!r}{nearest(key, fields)}")
+
+
+def _only(matrix: MatrixSettings) -> dict[str, set[str]]:
+    """Return the architectures that learn by a strategy, where not all do; refuse names that there are not."""
+    names = {_name(text) for text in matrix.strategies}
+    found = {}
+    for strategy, students in matrix.only.items():
+        if strategy not in names:
+            raise UserError(f"[matrix] only: {strategy!r} is no strategy of the matrix{nearest(strategy, names)}")
+        try:
+            found[strategy] = {STUDENTS.resolve(student) for student in students}
+        except UserError as error:
+            raise UserError(f"[matrix] only.{strategy}: {error}") from None
+    return found
+
+
+def _architecture(student: str) -> str:
+    """Return the architecture that ARCHITECTURE:SHAPE:START names; one that there is not is refused later."""
+    name = student.partition(":")[0]
+    return STUDENTS.resolve(name) if name in STUDENTS else name
 
 
 def _member(recipe: Recipe, matrix: MatrixSettings, strategy: str, student: str, teacher: str, seed: int) -> Member:

@@ -1,12 +1,14 @@
 """A suite from its recipe to its tables: what is shared, what is repeated, what is refused."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from distilkit.comparison.reports import suite_report
 from distilkit.errors import UserError
 from distilkit.pipeline.suite import members
 from distilkit.recipe import load_recipe
@@ -117,6 +119,24 @@ def test_it_ends_in_one_table_for_each_student(finished: Path, cli: Callable[...
         assert {"bm25", "teacher", "fine_tune", "tinybert(one_step=true)"} <= {one["name"] for one in table["systems"]}
 
 
+def test_or_in_one_table_of_all_students(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "runs", symlinks=True)
+    path = tmp_path / "runs" / "suite" / "suite.json"
+    suite = json.loads(path.read_text())
+    suite["report"]["one_table"] = True
+    path.write_text(json.dumps(suite))
+    (table,) = json.loads(suite_report(path.parent, "json"))["students"].values()
+    names = {one["name"] for one in table["systems"]}
+    assert {"fine_tune, bert_cat:L2_H16:first_layers", "fine_tune, bert_cat:L1_H8:random", "teacher", "bm25"} <= names
+    assert len(names) == 8 + 2
+    assert "suite, all students" in suite_report(path.parent, "text")
+
+
+def test_strategies_are_left_out_for_students_that_cannot_learn_by_them(suite_recipe: Path) -> None:
+    recipe = load_recipe(suite_recipe, ['matrix.only={standard_kd = ["colbert"], tinybert = ["cross_encoder"]}'])
+    assert {member.recipe.strategy["name"] for member in members(recipe)} == {"fine_tune", "tinybert"}
+
+
 def test_a_suite_is_compared_by_its_name(finished: Path, cli: Callable[..., Any]) -> None:
     done = cli("compare", "suite", "--runs-dir", finished, "--json")
     assert done.code == 0, done.err
@@ -147,6 +167,11 @@ def test_a_plan_tells_what_is_shared(suite_recipe: Path, tmp_path: Path, cli: Ca
         ),
         ({"matrix.students": ["bert_cat:huge"]}, "expected layers and hidden size"),
         ({"name": "a/b"}, "expected one without a slash"),
+        ({"matrix.only": {"tinybret": ["bert_cat"]}}, "only: 'tinybret' is no strategy of the matrix; did you mean"),
+        (
+            {"matrix.only": {"tinybert": ["bert_kat"]}},
+            "only.tinybert: no student architecture is called 'bert_kat'; did you mean",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_matrix(suite_recipe: Path, change: dict[str, Any], message: str) -> None:
