@@ -29,6 +29,9 @@ CURVES = ("train", "validation", "curve")
 _AGREEMENT = {"queries": int, "depth": int, "measures": dict}
 _GRID = {"chosen": dict, "measure": str, "tried": [{"values": dict, "validation": dict}]}
 
+_VARIABLE = ("seed", "student", "strategy", "train", "stages")
+"""The sections whose keys a grid can vary."""
+
 _Training = tuple[str, str, str]
 """A stage's training in events.jsonl: its key, the label of its grid point, the stage's name."""
 
@@ -110,12 +113,19 @@ class StoredRun:
         found = read_object_if_any(self.folder.grid)
         if found and not fits(found, _GRID):
             raise UserError(f"{self.folder.grid}: is no record of a grid; expected chosen, measure and tried")
-        searched = self.record.recipe.get("grid") and not self.record.twin_of
-        if searched and not found and self.status().state == "done":
+        if self._has_searched and not found and self.status().state == "done":
             raise UserError(
                 f"{self.folder.grid} is missing: the run has searched a grid; make it anew with --resume auto"
             )
         return found
+
+    @property
+    def _has_searched(self) -> bool:
+        """Whether the run had several points to try; keys of another strategy, as NAME.key, make none of them."""
+        recipe = self.record.recipe
+        own = (*_VARIABLE, as_table(recipe.get("strategy")).get("name"))
+        kept = [values for key, values in as_table(recipe.get("grid")).items() if key.partition(".")[0] in own]
+        return any(isinstance(values, list) and len(values) > 1 for values in kept) and not self.record.twin_of
 
     def curve(self) -> JsonObject:
         """Return the validation by examples and time, empty where the student was not validated on the way."""
