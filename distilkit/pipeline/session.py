@@ -137,7 +137,7 @@ def _record_end(folder: RunFolder, reporter: Reporter, error: BaseException, new
     stopped = code == 130
     try:
         reporter.status("stopped" if stopped else "crashed", exit={"code": code, "error": str(error)})
-        reporter.say(f"{'stopped' if stopped else 'failed'}: {error}", quiet=True)
+        reporter.say(str(error) if stopped else f"failed: {error}", quiet=True)
     except OSError:
         pass  # a full disk: what stopped the run is said on the screen
 

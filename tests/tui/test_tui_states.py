@@ -113,7 +113,7 @@ def test_the_store_sees_runs_come_change_and_go(recorded: Path) -> None:
     gone = store.poll()
     assert (gone.entries, gone.problem) == (
         {},
-        f"there is no folder {recorded} yet; press n to start a run, which makes it",
+        f"press n to start a first run: there is no folder {recorded} yet",
     )
     copy_recorded(recorded)
     store.hurry()
@@ -275,3 +275,21 @@ def test_waiting_for_the_artifact_of_another_run_is_said(recorded: Path) -> None
 
     drive(recorded, steps)
     assert not waiting(entries["seeds/stopped"], entries.values())
+
+
+def test_where_there_is_no_run_n_starts_the_first_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        launcher = app_of(pilot).launcher
+        monkeypatch.setattr(launcher, "start", lambda arguments, label: asked.append(list(arguments)))
+        await shows(pilot, "press n to start a first run")
+        await pilot.press("n")
+        await shows(pilot, "Start a first run", "about a minute")
+        await pilot.press("enter")
+        await says(pilot, "quickstart starts in a process of its own")
+        await pilot.press("n", "down", "enter")
+        await shows(pilot, "[3 Launch]")
+
+    drive(tmp_path / "runs", steps)
+    assert asked == [["run", "quickstart", "--runs-dir", str(tmp_path / "runs")]]

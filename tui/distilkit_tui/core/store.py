@@ -121,7 +121,7 @@ class RunStore:
         self._scanned = time.monotonic()
         if not self.runs_dir.is_dir():
             self._histories.clear()
-            return {}, f"there is no folder {self.runs_dir} yet; press n to start a run, which makes it"
+            return {}, f"press n to start a first run: there is no folder {self.runs_dir} yet"
         try:
             folders = [run.folder for run in find_runs(self.runs_dir)]
         except OSError as error:

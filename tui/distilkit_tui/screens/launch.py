@@ -48,7 +48,7 @@ class LaunchScreen(BaseScreen):
     def body(self) -> ComposeResult:
         """Recipes, form, plan, and the command line that would do the same."""
         with Horizontal(id="panes"):
-            yield VirtualTable((Column("recipe", 20, grow=1), Column("", 5)), "no recipes", id="recipes")
+            yield VirtualTable((Column("recipe", 20, grow=1, middle=True), Column("", 5)), "no recipes", id="recipes")
             with Vertical(id="right"):
                 yield Form(id="form")
                 yield PlanPane(id="plan")

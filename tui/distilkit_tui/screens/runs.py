@@ -17,7 +17,7 @@ from distilkit_tui.core.suites import MARK, Suite, is_open, remove, resume, rows
 from distilkit_tui.core.text import duration, figure, optional, rate, safe
 from distilkit_tui.keys import bindings
 from distilkit_tui.screens.base import RunActions, RunCurves
-from distilkit_tui.screens.dialogs import Columns, Confirm
+from distilkit_tui.screens.dialogs import Columns, Confirm, Pick
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 # Order -> its column; the marks have none.
@@ -34,6 +34,12 @@ COLUMNS: dict[str, Column] = {
     "rate": Column("rate", 7, align="right", rank=1),
     "eta": Column("ETA", 6, align="right", rank=5),
     "disk": Column("disk", 10, align="right", rank=0),
+}
+# What n offers while there is no run.
+FIRST_RECIPE = "quickstart"
+FIRST = {
+    FIRST_RECIPE: "start it now: every part of a run in about a minute",
+    "another": "choose a recipe and change it",
 }
 # Those that can be left out, and what short titles stand for.
 CHOOSABLE = [order for order in COLUMNS if order not in ("mark", "name")]
@@ -170,7 +176,7 @@ class RunsScreen(RunActions):
             return "looking for runs …"
         if snapshot.entries:
             return problem or "no run passes the filter; escape takes it away"
-        return f"no runs in {self.main.store.runs_dir} yet; press n to start one: quickstart takes a minute"
+        return f"press n to start a first run: there is none in {self.main.store.runs_dir} yet"
 
     def _tell(self, shown: int, total: int, problem: str) -> None:
         parts = [f"{shown} of {total}" if self._filter else f"{total} runs"]
@@ -307,6 +313,16 @@ class RunsScreen(RunActions):
         """Compare what is marked."""
         await self.main.action_mode("compare")
 
+    @work
     async def action_launch(self) -> None:
-        """Start a new run."""
+        """Start a new run; the first one can be started at once."""
+        snapshot, runs_dir = self.main.snapshot, self.main.store.runs_dir
+        if snapshot.version and not snapshot.entries and not snapshot.suites:
+            chosen = await self.app.push_screen_wait(Pick("Start a first run", list(FIRST.items()), FIRST_RECIPE))
+            if chosen == FIRST_RECIPE:
+                arguments = ["run", FIRST_RECIPE, "--runs-dir", str(runs_dir)]
+                said = f"{FIRST_RECIPE} starts in a process of its own; it appears here in a moment"
+                await self.attempt(lambda: self.main.launcher.start(arguments, FIRST_RECIPE), said)
+            if chosen is None or chosen == FIRST_RECIPE:
+                return
         await self.main.action_mode("launch")
