@@ -147,9 +147,9 @@ def test_a_trial_is_cheap_and_changes_nothing(
         trial(node, *more)
 
     monkeypatch.setattr(first_steps, "_try", counted)
-    start = time.perf_counter()
+    start = time.process_time()  # the clock would say how busy the machine is
     assert cli("run", recipe, "--runs-dir", tmp_path / "a", "--dry-run").code == 0
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert sorted(tried) == ["stage fine_tune", "stage prediction", "teacher fine_tune"]
     assert cli("run", recipe, "--runs-dir", tmp_path / "a").code == 0
     before = len(tried)
