@@ -165,7 +165,10 @@ def validation_split(
     """
     if "train" not in collection.splits:
         known = ", ".join(collection.splits) or "none"
-        raise UserError(f"collection {collection.name!r} has no train judgements to train on; it has: {known}")
+        raise UserError(
+            f"collection {collection.name!r} has no train judgements to train on; it has: {known} "
+            '([train] labels = "none" trains on a teacher\'s scores alone)'
+        )
     train = collection.qrels("train")
     if take_from is None and "dev" in collection.splits:
         return train, collection.qrels("dev")

@@ -171,7 +171,10 @@ class Data:
         """
         if split not in self.collection.splits:
             known = ", ".join(self.collection.splits)
-            raise UserError(f"{section} split = {split!r}: the collection has judgements for {known}")
+            there = (
+                f"has judgements for {known}" if known else 'has none at all; expected some, or [train] labels = "none"'
+            )
+            raise UserError(f"{section} split = {split!r}: the collection {there}")
         qrels = self.collection.qrels(split)
         if split in ("train", "dev"):
             validation = first_queries(self._split[1], self.settings.validation_queries)
