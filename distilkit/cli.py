@@ -197,8 +197,9 @@ def command(verb: str, **options: Any) -> Any:
     Raises UserError for a verb or an option that there is not and for wrong input, RunFailed, and Stopped.
 
     Example:
-        >>> [key["key"] for key in command("recipe-keys", section="data.passages")][:2]
-        ['data.passages.unit', 'data.passages.length']
+        >>> first = command("recipe-keys", section="data.passages")[0]
+        >>> first.get("key"), first.get("default")
+        ('data.passages.unit', 'words')
     """
     requests = {_verb_name(request): (request, module) for request, module in VERBS.items()}
     if verb not in requests or verb == "tui":
