@@ -117,7 +117,9 @@ class Compare(Printed):
     non_inferiority: Annotated[float, Option(help="The margin of non-inferiority.")] = 0.03
     margin_kind: Annotated[Margin, Option(help="Whether the margin is a share of the baseline's mean.")] = "relative"
     equivalence: Annotated[bool, Option("--equivalence", help="Test equivalence at the margin, too.")] = False
-    seeds: Annotated[str, Option(metavar="mean|hierarchical", help="How several seeds are tested.")] = "mean"
+    seeds: Annotated[
+        str, Option(metavar="auto|mean|hierarchical", help="Test over queries alone, or over seeds too.")
+    ] = "auto"
     format_: Annotated[
         str | None,
         Option(

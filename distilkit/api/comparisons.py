@@ -128,7 +128,7 @@ def compare(
     non_inferiority: float = 0.03,
     margin_kind: MarginKind = "relative",
     equivalence: bool = False,
-    seeds: str = "mean",
+    seeds: str = "auto",
 ) -> SystemComparison:
     """Compare systems over the same queries, with paired tests that are corrected over the whole report.
 
@@ -151,7 +151,8 @@ def compare(
         non_inferiority: the margin, of the baseline's mean or absolute
         margin_kind: relative or absolute
         equivalence: test equivalence at the margin, too
-        seeds: "mean" over the seeds of a system, or "hierarchical" for draws of queries and seeds
+        seeds: "hierarchical" tests over queries and seeds, "mean" over the queries' means over the seeds; "auto" is the
+            former where a system has several seeds and the test is the t-test
 
     Raises UserError for systems, names or options that do not fit.
 

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from distilkit.comparison import bounds, paired_tests, pairing, recommend, resampling, run_files
+import numpy as np
+
+from distilkit.comparison import bounds, paired_tests, pairing, recommend, resampling, run_files, seeded_test
 from distilkit.comparison.content import notes_on_candidates, refuse_other_judgements
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
 from distilkit.comparison.options import CompareOptions
-from distilkit.comparison.paired_tests import MarginKind, Vector
-from distilkit.comparison.pairing import SystemMeasure, Values, choose, policy
+from distilkit.comparison.paired_tests import MarginKind
+from distilkit.comparison.pairing import Values, choose, policy
 from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
 from distilkit.comparison.systems import System
 from distilkit.errors import UserError, nearest
@@ -32,19 +34,21 @@ def compare(
     margin_kind: MarginKind = "relative",
     eval_set: str | None = None,
     equivalence: bool = False,
-    seeds: str = "mean",
+    seeds: str = "auto",
 ) -> ComparisonResult:
     """Return every system's means and the paired comparisons with the baselines.
 
     Two systems are compared once per measure and query set: where both are baselines (or with `pairs="all"`, where
     every system is one), the earlier baseline is the baseline of the pair, so that the correction counts no test twice.
-    `eval_set` names the query set of systems that name none. `seeds="hierarchical"` takes interval and p from draws of
-    queries and seeds. Raises UserError for options or names that do not fit, and for systems that share no queries.
+    `eval_set` names the query set of systems that name none. `seeds="hierarchical"` takes interval and p from the
+    t-test over queries and seeds, "mean" from the queries' means over the seeds; "auto" is the former where a system
+    has several seeds and the test is the t-test. Raises UserError for options or names that do not fit, and for systems
+    that share no queries.
     """
     chosen = CompareOptions(
         test, correction, tuple(alpha), noninferiority, margin_kind, equivalence, pairs, queries, seeds
     )
-    options = chosen.checked()
+    options = chosen.checked().settled(several=any(system.seeds > 1 for system in systems))
     groups = _by_set(systems, eval_set)
     names = list(dict.fromkeys(system.name for system in systems))
     asked = parse_baselines(baselines, names)
@@ -52,7 +56,7 @@ def compare(
         asked |= {name: None for name in names if name not in asked}
     letters = assign(asked)
     means: list[tuple[Values, SystemMean]] = []
-    first: tuple[Values, dict[SystemMeasure, Vector]] | None = None
+    first: Values | None = None
     found: list[Comparison] = []
     policies, bounding = {}, list[SystemMean]()
     for name, members in groups.items():
@@ -62,10 +66,9 @@ def compare(
         policies[name] = policy(members, names_of_measures, ids, queries)
         bounding += bounds.of_set(members, names_of_measures, ids)
         values = pairing.values_of(name, members, names_of_measures, ids)
-        drawn = pairing.drawn_means(values) if options.hierarchical else {}
-        first = first or (values, drawn)
-        found += pairing.comparisons(values, list(asked), options, drawn)
-        means += [(values, one) for one in _means(values, options, drawn)]
+        first = first or values
+        found += pairing.comparisons(values, list(asked), options)
+        means += [(values, one) for one in _means(values, options)]
     found = _corrected(found, correction)
     kinds = {system.name: system.kind for system in systems}
     adjusted = {((one.set, one.measure), frozenset((one.system, one.baseline))): one.p_adjusted for one in found}
@@ -96,7 +99,7 @@ def compare(
             *_notes(systems, found, min(values.n for values, _ in means), options),
             *_tuning(systems),
         ),
-        seeds=seeds,
+        seeds=options.seeds,
         equivalence=equivalence,
         sets={str(name): one for name, one in policies.items()} if len(groups) > 1 else {},
         sources=tuple(systems),
@@ -106,7 +109,7 @@ def compare(
     return (
         result
         if first is None
-        else with_answer(result, first[0], recommend.not_separable_from_best(result, first[0], options, first[1]))
+        else with_answer(result, first, recommend.not_separable_from_best(result, first, options))
     )
 
 
@@ -137,19 +140,29 @@ def _corrected(found: list[Comparison], correction: str) -> list[Comparison]:
     return [replace(one, p_adjusted=p) for one, p in zip(found, corrected, strict=True)]
 
 
-def _means(values: Values, options: CompareOptions, drawn: dict[SystemMeasure, Vector]) -> list[SystemMean]:
+def _means(values: Values, options: CompareOptions) -> list[SystemMean]:
     """Return the means of one set, without their letters."""
     means = []
     for name in values.names:
         for measure in values.measures:
-            scores = values.means[name, measure]
+            scores, rows = values.means[name, measure], values.replicates[name, measure]
             interval = paired_tests.t_test(scores, options.level)
-            low, high = interval.ci_low, interval.ci_high
             if options.hierarchical:
-                found = resampling.percentiles(drawn[name, measure], options.level)
-                low, high = found.low, found.high
-            mean, seeds = math.fsum(scores) / values.n, len(values.replicates[name, measure])
-            means.append(SystemMean(name, measure, values.n, mean, low, high, seeds, "", values.eval_set))
+                interval = seeded_test.t_test(rows, level=options.level)
+            means.append(
+                SystemMean(
+                    name,
+                    measure,
+                    values.n,
+                    math.fsum(scores) / values.n,
+                    interval.ci_low,
+                    interval.ci_high,
+                    len(rows),
+                    "",
+                    values.eval_set,
+                    seed_deviation=float(np.std(rows.mean(axis=1), ddof=1)) if len(rows) > 1 else None,
+                )
+            )
     return means
 
 
@@ -164,7 +177,7 @@ def _notes(systems: Sequence[System], found: list[Comparison], n: int, options: 
             f"comparisons takes above {level:g}: no difference can be significant; --test t-test has no such limit."
         ] = None
     if options.hierarchical and all(system.seeds == 1 for system in systems):
-        notes["Every system has one seed, so that the draws are of queries alone."] = None
+        notes["Every system has one seed, so that nothing is known of how much seeds differ."] = None
     return tuple(notes)
 
 

@@ -12,7 +12,7 @@ from distilkit.errors import UserError, nearest
 TESTS = ("t-test", "wilcoxon", "permutation", "bootstrap")
 PAIRS = ("baseline", "all")
 QUERIES = ("judged", "intersection")
-SEEDS = ("mean", "hierarchical")
+SEEDS = ("auto", "mean", "hierarchical")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CompareOptions:
 
     @property
     def hierarchical(self) -> bool:
-        """Whether interval and p come from draws of both queries and seeds."""
+        """Whether interval and p come from the t-test over queries and seeds."""
         return self.seeds == "hierarchical"
 
     def checked(self) -> "CompareOptions":
@@ -58,12 +58,15 @@ class CompareOptions:
             raise UserError(
                 f"--non-inferiority: expected a share from 0 to 1 or an absolute margin from 0, found {self.margin}"
             )
-        if self.hierarchical and self.test not in ("t-test", "bootstrap"):
-            raise UserError(
-                f"--seeds hierarchical is a bootstrap of its own, so it does not go with --test {self.test}"
-            )
-        test = "bootstrap" if self.hierarchical else self.test
-        return replace(self, test=test, correction=corrections.resolve(self.correction), alpha=levels)
+        if self.hierarchical and self.test != "t-test":
+            raise UserError(f"--seeds hierarchical is a t-test of its own, so it does not go with --test {self.test}")
+        return replace(self, correction=corrections.resolve(self.correction), alpha=levels)
+
+    def settled(self, several: bool) -> "CompareOptions":
+        """Return the options with what `auto` comes to: seeds are tested where any system has several."""
+        if self.seeds != "auto":
+            return self
+        return replace(self, seeds="hierarchical" if several and self.test == "t-test" else "mean")
 
 
 def _known(option: str, value: str, known: Iterable[str]) -> None:

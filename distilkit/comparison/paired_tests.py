@@ -24,7 +24,7 @@ POWER = 0.8
 class TTest:
     """A two-tailed paired t-test: t = mean(d)/(sd(d)/sqrt(n)), df = n - 1, the mean's interval, dz = mean(d)/sd(d)."""
 
-    df: int
+    df: float
     t: float | None = None
     p: float | None = None
     ci_low: float | None = None
@@ -52,12 +52,12 @@ def t_test(differences: Vector, level: float = 0.95) -> TTest:
     )
 
 
-def widened(df: int, level: float, to: float) -> float:
+def widened(df: float, level: float, to: float) -> float:
     """Return how many times wider the t-test's interval at the level `to` is than that at `level`."""
     return quantile(df, (1 + to) / 2) / quantile(df, (1 + level) / 2)
 
 
-def quantile(df: int, level: float) -> float:
+def quantile(df: float, level: float) -> float:
     """Return a quantile of Student's distribution."""
     from scipy.special import stdtrit
 

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from distilkit.comparison import paired_tests, resampling
+from distilkit.comparison import paired_tests, resampling, seeded_test
 from distilkit.comparison.options import CompareOptions
 from distilkit.comparison.paired_tests import MarginKind, Vector
 from distilkit.comparison.result import Comparison, Policy
@@ -123,17 +123,10 @@ def values_of(eval_set: str | None, systems: Sequence[System], measures: list[st
     )
 
 
-def drawn_means(values: Values) -> dict[SystemMeasure, Vector]:
-    """Return each system's mean in every draw of queries and seeds."""
-    return {cell: resampling.hierarchical_means(rows, cell[0]) for cell, rows in values.replicates.items()}
-
-
-def comparisons(
-    values: Values, baselines: Sequence[str], options: CompareOptions, drawn: dict[SystemMeasure, Vector]
-) -> list[Comparison]:
+def comparisons(values: Values, baselines: Sequence[str], options: CompareOptions) -> list[Comparison]:
     """Return the comparisons, uncorrected, by measure, then baseline, then system.
 
-    Two baselines are compared once, the earlier one as the baseline. `drawn` has the means of hierarchical draws.
+    Two baselines are compared once, the earlier one as the baseline.
     """
     done = {name: set(baselines[:place]) for place, name in enumerate(baselines)}
     triples = [
@@ -150,18 +143,13 @@ def comparisons(
     differences = np.stack([means[name, measure] - means[baseline, measure] for name, baseline, measure in triples])
     permuted = resampling.permutation_p(differences)
     resampled: list[float | None] = [None] * len(triples)
-    if options.test == "bootstrap" and not options.hierarchical:
+    if options.test == "bootstrap":
         resampled = resampling.bootstrap_p(differences)
     found = []
     for place, (name, baseline, measure) in enumerate(triples):
         one = _comparison(name, baseline, measure, values, options)
         p = {"t-test": one.p, "wilcoxon": one.wilcoxon_p, "permutation": permuted[place], "bootstrap": resampled[place]}
-        one = replace(one, permutation_p=permuted[place], p=p[options.test])
-        if options.hierarchical:
-            draws = drawn[name, measure] - drawn[baseline, measure]
-            found_interval = resampling.percentiles(draws, options.level, one.mean_difference)
-            one = replace(one, ci_low=found_interval.low, ci_high=found_interval.high, p=found_interval.p)
-        found.append(one)
+        found.append(replace(one, permutation_p=permuted[place], p=p[options.test]))
     return found
 
 
@@ -169,7 +157,11 @@ def _comparison(name: str, baseline: str, measure: str, values: Values, options:
     """Return one comparison with the t-test's p; the p-values that are drawn for all comparisons at once come later."""
     x, y = values.means[name, measure], values.means[baseline, measure]
     differences = x - y
-    student = paired_tests.t_test(differences, options.level)
+    if options.hierarchical:
+        rows = values.replicates
+        student = seeded_test.t_test(rows[name, measure], rows[baseline, measure], options.level)
+    else:
+        student = paired_tests.t_test(differences, options.level)
     wins, ties, losses = paired_tests.wins_ties_losses(differences)
     return Comparison(
         system=name,

@@ -11,7 +11,7 @@ from distilkit.comparison.answer import Answer, ForestLine, NonInferior
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.options import CompareOptions
 from distilkit.comparison.paired_tests import MarginKind, Vector
-from distilkit.comparison.pairing import SystemMeasure, Values
+from distilkit.comparison.pairing import Values
 from distilkit.comparison.result import Comparison, ComparisonResult
 
 
@@ -48,9 +48,7 @@ def answer(result: ComparisonResult, values: Mapping[str, Vector], not_separable
     )
 
 
-def not_separable_from_best(
-    result: ComparisonResult, values: Values, options: CompareOptions, drawn: dict[SystemMeasure, Vector]
-) -> list[str]:
+def not_separable_from_best(result: ComparisonResult, values: Values, options: CompareOptions) -> list[str]:
     """Return the systems whose difference to the best one on the first measure is not significant.
 
     A pair that the report compares has its corrected p, so that the answer agrees with the letters; the p of the others
@@ -61,7 +59,7 @@ def not_separable_from_best(
     best = max(values.names, key=lambda name: result.mean(name, measure, column[0]).mean)
     known = {name: one.p_adjusted for name, one in _pairs(result, best).items()}
     if len(known) < len(values.names) - 1:
-        found = pairing.comparisons(replace(values, measures=[measure]), [best], options, drawn)
+        found = pairing.comparisons(replace(values, measures=[measure]), [best], options)
         corrected = adjust([one.p for one in found], options.correction)
         known = {one.system: p for one, p in zip(found, corrected, strict=True)} | known
     # Without a p nothing can be tested: the difference does not vary, and one that is not zero is a difference.
@@ -140,7 +138,7 @@ def _line(result: ComparisonResult, system: Vector, baseline: Vector, mean: floa
     if smallest is not None and tests["noninferiority_p"] is not None:
         low = -smallest * (float(np.mean(baseline)) if result.margin_kind == "relative" else 1.0)
         error = paired_tests.standard_error(system - baseline) or 0.0
-        high = difference + error * paired_tests.quantile(one.df, 1 - paired_tests.ALPHA)
+        high = difference + error * paired_tests.quantile(len(system) - 1, 1 - paired_tests.ALPHA)
     return ForestLine(
         name=one.system,
         mean=mean,

@@ -5,8 +5,6 @@ compared. Seed 0, 10,000 draws.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from zlib import crc32
 
 import numpy as np
 
@@ -16,15 +14,6 @@ EXACT_UP_TO = 13
 DRAWS = 10_000
 SEED = 0
 ROWS_AT_A_TIME = 256
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """An interval of percentiles and, for a difference, its two-tailed p; None where the draws do not vary."""
-
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
 
 
 def permutation_p(differences: Vector) -> list[float | None]:
@@ -56,34 +45,6 @@ def bootstrap_p(differences: Vector) -> list[float | None]:
     shifted = differences - np.mean(differences, axis=1, keepdims=True)
     shares = _shares(differences, _count_extreme(shifted, sums, _resamples(differences.shape[1])), DRAWS, exact=False)
     return [None if standard_error(row) is None else share for row, share in zip(differences, shares, strict=True)]
-
-
-def hierarchical_means(replicates: Vector, system: str) -> Vector:
-    """Return the mean of a system's values [seed, query] in 10,000 resamples of both its queries and its seeds.
-
-    The queries drawn are the same for all systems, which keeps their pairing; a system's seeds are drawn for it alone.
-    With few seeds the spread between them is understated: s seeds show (s - 1)/s of its variance.
-    """
-    seeds, n = replicates.shape
-    random = np.random.default_rng([SEED, crc32(system.encode("utf-8", "surrogatepass"))])
-    chosen = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS) / seeds
-    by_seed = np.concatenate([block @ replicates.T for block in _resamples(n)]) / n
-    means: Vector = np.sum(by_seed * chosen, axis=1)
-    return means
-
-
-def percentiles(draws: Vector, level: float, observed: float | None = None) -> Drawn:
-    """Return the interval that holds the middle `level` of the draws, and p = (1 + #{|d* - d| >= |d|})/(1 + draws).
-
-    `observed` is the difference d that the draws d* are of; without it there is no p.
-    """
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    if high - low <= 1e-12 * max(abs(low), abs(high)):
-        return Drawn()
-    p = None
-    if observed is not None:
-        p = (1 + int(np.sum(np.abs(draws - observed) >= abs(observed) - 1e-12))) / (1 + len(draws))
-    return Drawn(float(low), float(high), p)
 
 
 def _count_extreme(rows: Vector, observed: Vector, weights: Iterator[Vector]) -> Vector:

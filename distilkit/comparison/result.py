@@ -17,6 +17,7 @@ class SystemMean:
     """A system's mean of one measure on one set, with its interval and the letters of baselines it differs from.
 
     `kind` is bm25, teacher, twin, run or file; chance and ceiling are rows that candidates and judgements give alone.
+    `seed_deviation` is the standard deviation of the means of several seeds.
     """
 
     name: str
@@ -29,6 +30,7 @@ class SystemMean:
     superscripts: str
     set: str | None = None
     kind: str = "file"
+    seed_deviation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Comparison:
     ci_low: float | None
     ci_high: float | None
     t: float | None
-    df: int
+    df: float
     p: float | None
     p_adjusted: float | None
     wilcoxon_p: float | None
@@ -166,7 +168,7 @@ class ComparisonResult:
     @property
     def intervals_corrected(self) -> bool:
         """Whether intervals and p are of one test, the t-test, so that both can be corrected alike."""
-        return self.test == "t-test" and self.seeds == "mean"
+        return self.test == "t-test"
 
     def outcome(self, one: Comparison) -> str:
         """Return `better`, `worse` or `inconclusive`, at the larger alpha after the correction."""

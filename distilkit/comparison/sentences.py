@@ -204,8 +204,13 @@ def _star(result: ComparisonResult, show: Show) -> list[str]:
 def _seeds(result: ComparisonResult) -> list[str]:
     if all(one.seeds == 1 for one in result.systems):
         return []
-    how = "queries and seeds are drawn" if result.seeds == "hierarchical" else "each query's mean over the seeds counts"
-    return [f"Several seeds of a system are one row: {how}."]
+    spread = "± is the standard deviation between the seeds' means"
+    if result.seeds == "hierarchical":
+        how = "the test asks whether a difference would hold for other queries and other seeds"
+        return [
+            f"Several seeds of a system are one row: {how}; {spread}. Stars are of these models, over queries alone."
+        ]
+    return [f"Several seeds of a system are one row: each query's mean over the seeds counts; {spread}."]
 
 
 def _margins(result: ComparisonResult) -> list[str]:

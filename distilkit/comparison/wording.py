@@ -73,7 +73,7 @@ def within(result: ComparisonResult) -> str:
 
 def test_name(result: ComparisonResult) -> str:
     """Return the test's name in words."""
-    return "bootstrap over queries and seeds" if result.seeds == "hierarchical" else _TESTS[result.test]
+    return "t-test over queries and seeds" if result.seeds == "hierarchical" else _TESTS[result.test]
 
 
 def correction_name(result: ComparisonResult) -> str:

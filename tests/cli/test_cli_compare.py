@@ -40,6 +40,8 @@ def test_a_run_brings_its_references_along(compare: Cli, finished: Any) -> None:
         "teacher",
         "tiny-label_only",
         "tiny",
+        "ceiling",
+        "chance",
     ]
     assert {one["system"] for one in result["comparisons"]} == {"bm25", "tiny-label_only", "tiny"}
     for one in result["comparisons"]:
@@ -114,7 +116,7 @@ def test_equivalence_is_tested_on_demand(compare: Cli) -> None:
 
 def test_seeds_are_drawn_on_demand(compare: Cli) -> None:
     result = json.loads(compare("--seeds", "hierarchical", "--json"))
-    assert (result["seeds"], result["test"]) == ("hierarchical", "bootstrap")
+    assert (result["seeds"], result["test"]) == ("hierarchical", "t-test")
 
 
 def test_eval_sets_are_named(compare: Cli) -> None:
@@ -194,7 +196,7 @@ def test_a_bare_run_file_needs_judgements(compare: Cli, finished: Any, tiny_beir
         (("--eval-set", "dev"), "no results for the set 'dev'; known: test"),
         (("--qrels", "nowhere.tsv"), "--qrels nowhere.tsv: there is no such file"),
         (("--seeds", "median"), "--seeds: there is no 'median'; did you mean 'mean'?"),
-        (("--seeds", "hierarchical", "--test", "wilcoxon"), "--seeds hierarchical is a bootstrap of its own"),
+        (("--seeds", "hierarchical", "--test", "wilcoxon"), "--seeds hierarchical is a t-test of its own"),
         (("--tables", "costs"), "--tables: there is no 'costs'; did you mean 'cost'?"),
         (("--tables", "curve"), "--tables curve: no run was measured on the way"),
         (("--depths", "ten"), "--depths ten: expected whole numbers, such as 10 20 50 100"),

@@ -1,11 +1,12 @@
-"""Several seeds of one system: which runs are one, their mean, and draws of queries and seeds."""
+"""Several seeds of one system: which runs are one, their mean and spread, and the test over queries and seeds."""
 
 import numpy as np
 import pytest
 from finished_runs import write_record
 
-from distilkit.comparison import resampling
+from distilkit.comparison import paired_tests, seeded_test
 from distilkit.comparison.compare import compare
+from distilkit.comparison.render import formats, render
 from distilkit.comparison.systems import System, read_systems
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
@@ -174,40 +175,82 @@ def spread(between, seeds=3, n=60):
     ]
 
 
-def test_draws_of_queries_and_seeds_widen_the_interval_by_the_spread_between_seeds():
-    def width(systems, seeds):
-        one = compare(systems, seeds=seeds).comparisons[0]
-        return one.ci_high - one.ci_low
+def width(systems, seeds):
+    one = compare(systems, seeds=seeds).comparisons[0]
+    return one.ci_high - one.ci_low
 
+
+def test_a_test_over_seeds_widens_the_interval_by_the_spread_between_them():
     alike, apart = spread(0.0), spread(0.04)
-    assert width(alike, "hierarchical") == pytest.approx(width(alike, "mean"), rel=0.05)
+    assert width(alike, "hierarchical") == pytest.approx(width(alike, "mean"))
     assert width(apart, "hierarchical") > 2 * width(apart, "mean")
-    # The mean of 3 seeds drawn from 0, 0.04, 0.08 has an sd of 0.0327/sqrt(3), that of the queries adds to it.
-    assert width(apart, "hierarchical") == pytest.approx(2 * 1.96 * (0.0327**2 / 3 + 0.05**2 / 60) ** 0.5, rel=0.15)
+    # Seeds 0, 0.04 and 0.08 have a deviation of 0.04; with so much of it 2.3 degrees of freedom remain, and t is 3.8.
+    assert width(apart, "hierarchical") == pytest.approx(2 * 3.8 * (0.04**2 / 3 + 0.05**2 / 60) ** 0.5, rel=0.05)
 
 
-def test_hierarchical_p_and_family():
+def test_its_p_its_interval_and_its_degrees_of_freedom_are_of_one_test():
     result = compare(spread(0.04), seeds="hierarchical")
     one = result.comparisons[0]
-    assert (result.test, result.seeds, result.family) == ("bootstrap", "hierarchical", 1)
-    assert one.p == one.p_adjusted
-    assert 1 / 10_001 <= one.p < 0.05
-    assert one.t is not None
-    clear = compare(spread(0.0), seeds="hierarchical").comparisons[0]
-    assert clear.p == 1 / 10_001
-    assert compare(spread(0.04), seeds="hierarchical") == result
+    assert (result.test, result.seeds, result.family) == ("t-test", "hierarchical", 1)
+    assert 2 < one.df < 3
+    assert 0.04 < one.p < 0.06
+    assert 0 < one.ci_low < 0.01
+    # Clear over the queries of these models alone.
+    assert compare(spread(0.04), seeds="mean").comparisons[0].p < 1e-6
     mean = result.mean("system", "RR@10")
     assert mean.ci_low < mean.mean < mean.ci_high
-    assert mean.seeds == 3
+    assert (mean.seeds, mean.seed_deviation) == (3, pytest.approx(0.04))
+    assert result.mean("base", "RR@10").seed_deviation is None
 
 
-def test_draws_do_not_depend_on_the_other_systems():
-    rows = np.random.default_rng(0).uniform(size=(2, 30))
-    assert resampling.hierarchical_means(rows, "a").tolist() == resampling.hierarchical_means(rows, "a").tolist()
-    assert resampling.hierarchical_means(rows, "a").tolist() != resampling.hierarchical_means(rows, "b").tolist()
-    assert resampling.hierarchical_means(rows, "a").mean() == pytest.approx(rows.mean(), abs=0.01)
-    same = resampling.hierarchical_means(rows[:1], "a")
-    assert resampling.percentiles(same - same, 0.95, 0.0) == resampling.Drawn()
+def test_seeds_are_tested_where_there_are_several_and_the_spread_is_shown():
+    several = compare(spread(0.04))
+    assert several.seeds == "hierarchical"
+    assert compare(spread(0.04), test="wilcoxon").seeds == "mean"
+    assert compare(spread(0.04, seeds=1)).seeds == "mean"
+    for name in formats:
+        text = render(several, name)
+        if name in ("json", "csv"):
+            assert "seed_deviation" in text
+        else:
+            assert (r"$\pm$ 0.0400" if name in ("latex", "longtable") else "± 0.0400") in text, name
+
+
+def test_of_single_seeds_it_is_the_paired_t_test():
+    random = np.random.default_rng(1)
+    x, y = random.normal(size=(2, 1, 40))
+    ours, theirs = seeded_test.t_test(x, y), paired_tests.t_test((x - y)[0])
+    assert (ours.t, ours.p, ours.df) == pytest.approx((theirs.t, theirs.p, theirs.df))
+    assert seeded_test.t_test(x, x).p is None
+
+
+@pytest.mark.parametrize("between", [0.0, 0.01, 0.05])
+@pytest.mark.parametrize("seeds", [(3, 3), (3, 1)])
+def test_where_there_is_no_difference_it_finds_one_as_often_as_it_says(between, seeds):
+    random, n, found = np.random.default_rng(7), 80, []
+    for _ in range(400):
+        queries = random.normal(0, 0.3, n)
+        sides = [
+            queries
+            + random.normal(0, 0.15, n)
+            + random.normal(0, between if count > 1 else 0, (count, 1))
+            + random.normal(0, 0.15, (count, n))
+            for count in seeds
+        ]
+        found.append([seeded_test.t_test(*sides).p, paired_tests.t_test(sides[0].mean(0) - sides[1].mean(0)).p])
+    ours, over_queries = (np.array(found) < 0.05).mean(axis=0)
+    assert 0.005 <= ours <= 0.085
+    if between == 0.05:  # what a test over queries alone takes for a difference of methods is one of seeds
+        assert over_queries > 0.12
+
+
+def test_it_finds_differences_that_are_there():
+    random, n, found = np.random.default_rng(8), 200, []
+    for _ in range(100):
+        queries = random.normal(0, 0.3, n)
+        x, y = (queries + random.normal(mean, 0.005, (3, 1)) + random.normal(0, 0.15, (3, n)) for mean in (0.04, 0.0))
+        found.append(seeded_test.t_test(x, y).p)
+    assert (np.array(found) < 0.05).mean() > 0.7
 
 
 def test_one_seed_each_says_so():
@@ -216,7 +259,7 @@ def test_one_seed_each_says_so():
 
 
 def test_hierarchical_has_a_test_of_its_own():
-    with pytest.raises(UserError, match="--seeds hierarchical is a bootstrap of its own"):
+    with pytest.raises(UserError, match="--seeds hierarchical is a t-test of its own"):
         compare(spread(0.0), seeds="hierarchical", test="wilcoxon")
     with pytest.raises(UserError, match="--seeds: there is no 'median'"):
         compare(spread(0.0), seeds="median")

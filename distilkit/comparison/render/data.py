@@ -13,7 +13,7 @@ from distilkit.run_folders.record import RunRecord
 from distilkit.tables import csv_cell
 
 _SYSTEM = ("system", "name", "kind", "strategy", "student", "seeds")
-_MEAN = ("set", "measure", "n", "mean", "mean_ci_low", "mean_ci_high", "superscripts")
+_MEAN = ("set", "measure", "n", "mean", "mean_ci_low", "mean_ci_high", "superscripts", "seed_deviation")
 _COST = ("parameters", "macs_per_pair", "ms_per_query")
 _BUDGET = tuple(run_files.BUDGET)
 _POLICY = ("queries", "missing", "unjudged", "judged", "run", "qrels")
@@ -72,8 +72,8 @@ def _system(result: ComparisonResult, one: SystemMean) -> dict[str, Any]:
 
 
 def _mean(result: ComparisonResult, one: SystemMean) -> dict[str, Any]:
-    values = (one.set or result.eval_set, one.measure, one.n, one.mean, one.ci_low, one.ci_high, one.superscripts)
-    return dict(zip(_MEAN, values, strict=True))
+    values = one.set or result.eval_set, one.measure, one.n, one.mean, one.ci_low, one.ci_high, one.superscripts
+    return dict(zip(_MEAN, (*values, one.seed_deviation), strict=True))
 
 
 def _policy(result: ComparisonResult, one: SystemMean) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def mean_cell(result: ComparisonResult, name: str, column: Column) -> Cell:
         return EMPTY
     return Cell(
         one.mean,
-        wording.number(one.mean),
+        wording.number(one.mean) + ("" if one.seed_deviation is None else f" ± {wording.number(one.seed_deviation)}"),
         bold=one.mean == result.best(one.measure, one.set),
         marks=one.superscripts,
         star=result.starred(name, column),
