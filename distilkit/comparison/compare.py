@@ -183,7 +183,7 @@ def _notes(systems: Sequence[System], found: list[Comparison], n: int, options: 
 
 def _tuning(systems: Sequence[System]) -> list[str]:
     """Return what is to be said where systems of a table were tuned over grids of different sizes."""
-    found = {system.name: count for system in systems if (count := run_files.tried(system)) is not None}
+    found = {system.name: count for system in systems if (count := run_files.grid_size(system)) is not None}
     if len(set(found.values())) < 2:
         return []
     listed = ", ".join(f"{name} {count}" for name, count in found.items())

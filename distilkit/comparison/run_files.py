@@ -8,7 +8,6 @@ from pathlib import Path
 
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System
-from distilkit.errors import UserError
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
 from distilkit.run_folders.read import StoredRun
@@ -93,13 +92,10 @@ def budget(system: System) -> dict[str, float | None]:
     return {name: mean([number(one.get(name)) for one in found]) for name in BUDGET} if found else {}
 
 
-def tried(system: System) -> int | None:
-    """Return how many settings a trained system was chosen from on validation; None where nothing says it."""
+def grid_size(system: System) -> int | None:
+    """Return how many settings a trained system was chosen from on validation queries; None for others."""
     run = stored(system)
-    try:
-        return None if run is None else max(1, len(run.grid().get("tried", ())))
-    except UserError:  # its record is damaged, which `show` says
-        return None
+    return None if run is None else run.grid_size
 
 
 def seconds_by_stage(system: System) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """The one reader of run folders and suites, for `compare`, `show`, `runs` and the terminal interface."""
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -113,19 +114,25 @@ class StoredRun:
         found = read_object_if_any(self.folder.grid)
         if found and not fits(found, _GRID):
             raise UserError(f"{self.folder.grid}: is no record of a grid; expected chosen, measure and tried")
-        if self._has_searched and not found and self.status().state == "done":
+        searched = self.grid_size > 1 and not self.record.twin_of
+        if searched and not found and self.status().state == "done":
             raise UserError(
                 f"{self.folder.grid} is missing: the run has searched a grid; make it anew with --resume auto"
             )
         return found
 
     @property
-    def _has_searched(self) -> bool:
-        """Whether the run had several points to try; keys of another strategy, as NAME.key, make none of them."""
-        recipe = self.record.recipe
-        own = (*_VARIABLE, as_table(recipe.get("strategy")).get("name"))
-        kept = [values for key, values in as_table(recipe.get("grid")).items() if key.partition(".")[0] in own]
-        return any(isinstance(values, list) and len(values) > 1 for values in kept) and not self.record.twin_of
+    def grid_size(self) -> int:
+        """How many settings the run chose from on the validation queries: 1 without a grid.
+
+        Keys of another strategy, as the grid of a suite has them, are none of its own.
+        """
+        record = self.record
+        own = {*record.resolved, as_table(record.resolved.get("strategy")).get("name")}
+        grid = as_table(record.resolved.get("grid"))
+        return math.prod(
+            len(values) for key, values in grid.items() if key.partition(".")[0] in own and isinstance(values, list)
+        )
 
     def curve(self) -> JsonObject:
         """Return the validation by examples and time, empty where the student was not validated on the way."""

@@ -70,12 +70,18 @@ def test_unknown_labels_are_told_as_such(tmp_path):
 
 def test_grids_of_different_sizes_are_told(tmp_path):
     runs = finished_runs(tmp_path / "runs")
-    point = {"values": {"train.learning_rate": 1e-4}, "validation": {"nDCG@10": 0.5}}
-    record = {"measure": "nDCG@10", "fraction": 1.0, "tried": [point, point], "chosen": point["values"]}
-    (runs / "s" / "grid.json").write_text(json.dumps(record))
-    assert any("s 2" in note and "unequally" in note for note in compare(read_systems(["s"], runs_dir=runs)).notes)
-    (runs / "s-label_only" / "grid.json").write_text(json.dumps(record))
-    assert not any("unequally" in note for note in compare(read_systems(["s"], runs_dir=runs)).notes)
+
+    def search(name, **grid):
+        path = runs / name / "run.json"
+        record = json.loads(path.read_text())
+        record["resolved"]["grid"] = grid
+        path.write_text(json.dumps(record))
+        return compare(read_systems(["s"], runs_dir=runs)).notes
+
+    assert not any("unequally" in note for note in search("s"))
+    found = search("s", **{"train.learning_rate": [1, 2, 3], "another.alpha": [1, 2]})
+    assert any("unequally" in note and note.endswith("s-label_only 1, s 3.") for note in found)
+    assert not any("unequally" in note for note in search("s-label_only", **{"train.learning_rate": [4, 5, 6]}))
 
 
 def test_cost_in_words(result):
