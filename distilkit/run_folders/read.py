@@ -128,7 +128,7 @@ class StoredRun:
         Keys of another strategy, as the grid of a suite has them, are none of its own.
         """
         record = self.record
-        own = {*record.resolved, as_table(record.resolved.get("strategy")).get("name")}
+        own = (*_VARIABLE, as_table(record.resolved.get("strategy")).get("name"))
         grid = as_table(record.resolved.get("grid"))
         return math.prod(
             len(values) for key, values in grid.items() if key.partition(".")[0] in own and isinstance(values, list)

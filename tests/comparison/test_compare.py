@@ -42,7 +42,8 @@ def test_the_json_has_the_stated_keys():
         "margin_kind", "pairs", "eval_set", "letters", "notes", "seeds", "equivalence", "sets", "budgets", "answer",
     ]  # fmt: skip
     assert list(value["systems"][0]) == [
-        "name", "measure", "n", "mean", "ci_low", "ci_high", "seeds", "superscripts", "set", "kind"
+        "name", "measure", "n", "mean", "ci_low", "ci_high", "seeds", "superscripts", "set", "kind",
+        "seed_deviation",
     ]  # fmt: skip
     assert list(value["comparisons"][0]) == [
         "system", "baseline", "measure", "n", "mean_difference", "ci_low", "ci_high", "t", "df", "p", "p_adjusted",
