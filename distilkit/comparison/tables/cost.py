@@ -80,9 +80,11 @@ def _beside(speed: run_files.Speed | None) -> str:
     """Return a latency beside the teacher's in words, with the spread over the rounds that both were timed in."""
     if speed is None:
         return ""
-    spread = f"{speed.low:.3g} to {speed.high:.3g} in {speed.rounds} interleaved rounds"
+    rounds = f"in {speed.rounds} interleaved rounds"
+    spread = f"{speed.low:.3g} to {speed.high:.3g} {rounds}"
     if not speed.differs:
-        return f" (no clear difference to the teacher, whose time is {spread} times this)"
+        between = f"{speed.low:.3g} to {speed.high:.3g} times this"
+        return f" (no clear difference to the teacher, whose time was {between} {rounds})"
     if speed.median > 1:
         return f" ({speed.median:.3g} times faster than the teacher, {spread})"
     return f" ({1 / speed.median:.3g} times slower than the teacher, {spread} times as fast)"
