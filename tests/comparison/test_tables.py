@@ -97,7 +97,7 @@ def test_cost_in_words(result):
 @pytest.mark.parametrize(
     ("own", "beside", "words", "cell"),
     [
-        ([100.0, 400.0], [200.0, 300.0], "(no clear difference to the teacher, whose time was 0.75 to 2 times this", "-"),
+        ([100.0, 400.0], [200.0, 300.0], "(no clear difference to the teacher, whose time was 0.75 to 2 times", "-"),
         ([450.0, 440.0], [300.0, 310.0], "slower than the teacher, 0.667 to 0.705 in 2 ", "0.686x (0.667-0.705)"),
         ([20.0], [300.0], "20 ms per query.", "-"),  # one round has no spread
         ("damaged", 3, "20 ms per query.", "-"),
