@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,11 @@ def run_part(given: argparse.Namespace, name: str, seconds: float) -> str:
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
+            process.terminate()  # a launcher ends its own processes, which have sessions of their own
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)
             process.wait()
             return f"cut off after {seconds:.0f} s"
     if code == 0:

@@ -5,6 +5,7 @@ A part appends its figures to `FOLDER/NAME.jsonl` as they come, so that one that
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -83,6 +84,7 @@ def _losses(asked: Asked, one: Combination, variant: str, keys: dict[str, Any]) 
     import distilkit
 
     size = DRY if asked.dry else FULL
+    size = size._replace(batch=size.batch // int(os.environ.get("WORLD_SIZE", "1")))  # the same batch in all
     table = recipe(asked.collection, one, asked.teacher, size, **keys)
     runs = asked.output / f"runs-{variant}"
     finished: Any = distilkit.run(table, runs_dir=runs, resume=True, quiet=True)
@@ -145,9 +147,8 @@ def peers(asked: Asked) -> Iterator[Row]:
 
     texts = [json.loads(line)["text"] for line in (asked.collection / "corpus.jsonl").read_text().splitlines()]
     texts = (texts * 5)[: 40 if asked.dry else 8000]
-    folder = asked.output / "cross-encoder"
-    ranker: Any = distilkit.load(asked.teacher, architecture="bert_cat", device=asked.device)
-    ranker.save(folder)
+    folder = asked.output / "runs-gpu" / "simplified_tinybert-bert_cat" / "model"
+    ranker: Any = distilkit.load(folder, device=asked.device)
     peer = CrossEncoder(str(folder), device=asked.device, activation_fn=torch.nn.Identity())
     query = "what is the meaning of this"
     ours, theirs = [], []
@@ -190,7 +191,7 @@ PARTS: dict[str, tuple[Callable[[Asked], Iterator[Row]], int]] = {
     "kernel": (kernel, 60),
     "train-padded": (partial(train, variant="padded", goal=CLOSE), 60),
     "train-compiled": (partial(train, variant="compiled", goal=CLOSE), 90),
-    "train-processes": (partial(train, variant="processes", goal=CLOSE), 90),
+    "train-processes": (partial(train, variant="processes", goal=10 * CLOSE), 90),
     "steps": (steps, 120),
     "peers": (peers, 60),
     "job": (partial(recipes, names=["simplified_tinybert_full"]), 180),
@@ -209,7 +210,9 @@ def main() -> int:
     if given.name == "train-processes":
         share_one_device()
     work, _ = PARTS[given.name]
-    with (given.output / f"{given.name}.jsonl").open("a") as file:
+    # Of several processes the first one writes.
+    path = Path(os.devnull) if os.environ.get("RANK", "0") != "0" else given.output / f"{given.name}.jsonl"
+    with path.open("a") as file:
         for row in work(Asked(given.output, given.teacher, given.dry)):
             print(json.dumps(row.to_json()), file=file, flush=True)
             print(row.what, row.value.median, row.unit, flush=True)
@@ -218,8 +221,6 @@ def main() -> int:
 
 def share_one_device() -> None:
     """Let several processes train on one device, which NCCL refuses: they talk by gloo."""
-    import os
-
     import distilkit.training.processes as processes
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
