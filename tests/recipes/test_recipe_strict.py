@@ -154,7 +154,7 @@ def test_whole_numbers_do_for_fractions(write: Write) -> None:
         ("seed = 3", "evaluate.sets.x.data.k1 = -1", 2, "[evaluate.sets.x.data] k1 = -1: expected a number from 0"),
         # The strategy.
         ('name = "simplified_tinybert"', 'name = "tinybird"', 14, "no strategy is called 'tinybird'"),
-        ('name = "simplified_tinybert"', "name = 5", 14, "[strategy] name = 5; expected one of fine_tune,"),
+        ('name = "simplified_tinybert"', "name = 5", 14, "[strategy] name = 5; expected one of contrastive,"),
         # The grid.
         ('"train.max_steps"', '"train.max_step"', 22, "[grid] [train] max_step is no key; did you mean 'max_steps'"),
         ("[1, 2]", '[1, "2"]', 22, '[grid] [train] max_steps = "2": expected a whole number'),
