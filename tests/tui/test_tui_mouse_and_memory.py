@@ -77,7 +77,7 @@ def test_preferences_that_cannot_be_read_or_are_not_known_are_as_at_first(record
     keep.write_text('{"theme": "gone", "order": "gone", "hidden": ["name", "mark", "rate"]}')
     shown = start(recorded, keep)
     assert shown.startswith("distilkit-dark")
-    assert "by started" in shown
+    assert "sorted by start" in shown
     assert "distilled" in shown
     assert " rate" not in shown.splitlines()[1]
 

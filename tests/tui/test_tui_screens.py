@@ -109,7 +109,7 @@ def test_filter_sort_and_marks(recorded: Path) -> None:
         await pilot.press("enter", "escape")
         await shows(pilot, "3 runs")
         await pilot.press("o", "O")
-        assert "seeds/stopped" in (await shows(pilot, "reversed by name", "run▼")).splitlines()[2]
+        assert "seeds/stopped" in (await shows(pilot, "sorted by name, reversed", "run▼")).splitlines()[2]
         await pilot.press("b", "u")
         assert "marked" not in await shows(pilot, "3 runs")
         await pilot.press("slash", *"sate:done")

@@ -180,7 +180,8 @@ class RunsScreen(RunActions):
 
     def _tell(self, shown: int, total: int, problem: str) -> None:
         parts = [f"{shown} of {total}" if self._filter else f"{total} runs"]
-        parts.append(f"{'reversed ' if self._reverse else ''}by {self._order}")
+        order = "start" if self._order == "started" else self._order
+        parts.append(f"sorted by {order}{', reversed' if self._reverse else ''}")
         if self._filter:
             parts.append(problem or f"filter {self._filter}")
         if self.main.marks:
