@@ -415,7 +415,7 @@ class MatrixSettings(Section):
     teachers: Names = ("teacher",)
     """Names of [teachers.NAME]; teacher is [teacher] itself, and none trains on labels alone."""
     seeds: Seeds | None = None
-    """Seeds of the students' own stages; the recipe's where absent."""
+    """Seeds of the students' own stages; where absent three, the recipe's and the two after it."""
     only: dict[str, Names] = {}
     """Strategies that not all students can learn by, each with the architectures that can, as minilm = ["bert_cat"]."""
     shared: dict[str, Any] = {}

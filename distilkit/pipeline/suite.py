@@ -14,6 +14,8 @@ from distilkit.settings import MatrixSettings, Recipe
 from distilkit.strategies import STRATEGIES, named_table, parse_strategy, strategy_from_table, with_shared
 
 LABELS = "none"
+SEEDS = 3
+"""How many seeds a suite has that names none: the fewest whose spread says something."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def members(recipe: Recipe) -> list[Member]:
             for strategy in matrix.strategies:
                 if _architecture(student) not in only.get(_name(strategy), (_architecture(student),)):
                     continue
-                for seed in matrix.seeds or (recipe.seed,):
+                for seed in matrix.seeds or range(recipe.seed, recipe.seed + SEEDS):
                     member = _member(recipe, matrix, strategy, student, teacher, seed)
                     found.setdefault(member.recipe.name, member)
     return list(found.values())

@@ -257,7 +257,7 @@ def test_a_suite_s_finished_runs_are_of_the_same_world(
 ) -> None:
     text = world.recipe.read_text().replace('[strategy]\nname = "simplified_tinybert"\n', "")
     world.recipe.write_text(
-        f'{text}\n[matrix]\nstrategies = ["fine_tune", "standard_kd"]\nstudents = ["bert_cat:L1_H16"]\n'
+        f'{text}\n[matrix]\nstrategies = ["fine_tune", "standard_kd"]\nstudents = ["bert_cat:L1_H16"]\nseeds = [1]\n'
     )
     build, trained = TrainedStage.build, list[str]()
 

@@ -57,5 +57,5 @@ def test_a_suite_tells_its_need(cli: Cli, tiny_recipe: Path, tmp_path: Path, mon
     words = ("--set", 'matrix.strategies=["fine_tune", "margin_mse"]', "--set", 'matrix.students=["bert_cat:L2_H16"]')
     outcome = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words)
     assert outcome.code == 1
-    assert outcome.err.startswith("suite tiny: 2 runs to train; needs about ")
+    assert outcome.err.startswith("suite tiny: 6 runs to train; needs about ")
     assert " of disk in " in outcome.err

@@ -177,6 +177,7 @@ models = ["teacher", "second", "shallow"]
 strategies = ["margin_mse"]
 students = ["bert_dot:L2_H16"]
 teachers = ["none", "teacher", "T2"]
+seeds = [1]
 """)
     runs = members(load_recipe(table))
     assert [run.teacher for run in runs] == ["none", "teacher", "T2"]

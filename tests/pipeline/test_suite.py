@@ -22,6 +22,7 @@ grid_fraction = 0.5
 [matrix]
 strategies = ["fine_tune", "standard_kd(general=true)", "tinybert", "tinybert(one_step=true)"]
 students = ["bert_cat:L2_H16:first_layers", "bert_cat:L1_H8:random"]
+seeds = [1]
 shared = { weights = { attention = 0.5 } }
 
 [general]
@@ -187,6 +188,15 @@ def test_what_is_wrong_with_a_matrix(suite_recipe: Path, change: dict[str, Any],
         (table[section] if section else table)[key] = value
     with pytest.raises(UserError, match=message):
         members(type(recipe).model_validate(table))
+
+
+def test_there_are_three_seeds_where_none_is_named(suite_recipe: Path) -> None:
+    recipe = load_recipe(suite_recipe, ["seed=5"])
+    assert recipe.matrix is not None
+    unnamed = recipe.model_copy(update={"matrix": recipe.matrix.model_copy(update={"seeds": None})})
+    assert sorted({member.seed for member in members(unnamed)}) == [5, 6, 7]
+    assert len(members(unnamed)) == 3 * len(members(recipe))
+    assert {member.seed for member in members(recipe)} == {1}
 
 
 def test_layers_are_not_copied_across_widths(suite_recipe: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:

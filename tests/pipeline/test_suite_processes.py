@@ -14,6 +14,7 @@ MATRIX = """
 [matrix]
 strategies = ["fine_tune", "standard_kd", "simplified_tinybert"]
 students = ["bert_cat:L2_H16:first_layers"]
+seeds = [1]
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from made_once import made_once
 
-from distilkit.pipeline.suite import members
+from distilkit.pipeline.suite import SEEDS, members
 from distilkit.recipe import load_recipe, resolved, shipped_recipes
 from distilkit.settings import Recipe
 from distilkit.strategies import resolved_stages
@@ -31,7 +31,7 @@ def name(path: Path) -> str:
 def slow(path: Path, most: int = 99) -> Any:
     """Mark the recipes that train many students, those with more than `most` runs as thorough."""
     recipe = load_recipe(path)
-    many = recipe.matrix is not None and len(members(recipe)) > most
+    many = recipe.matrix is not None and len(members(recipe)) > most * SEEDS
     return pytest.param(path, marks=[pytest.mark.slow] * (recipe.matrix is not None) + [pytest.mark.thorough] * many)
 
 
@@ -60,7 +60,8 @@ def test_a_recipe_loads(path: Path) -> None:
         for kinds in recipe.matrix.only.values()
         for student in recipe.matrix.students
     )
-    assert len(runs) == len(recipe.matrix.students) * (len(recipe.matrix.strategies) * taught + alone) - left_out
+    each = len(recipe.matrix.students) * (len(recipe.matrix.strategies) * taught + alone) - left_out
+    assert len(runs) == SEEDS * each
     assert {run.recipe.strategy["name"] for run in runs} == {
         strategy.partition("(")[0] for strategy in (*recipe.matrix.strategies, *(["fine_tune"] if alone else []))
     }
@@ -233,6 +234,7 @@ def scaled_down(recipe: Recipe, msmarco: Path) -> list[str]:
         sets |= {"data.passages.length": 3, "data.passages.stride": 2}
     if recipe.matrix is not None:
         sets["matrix.students"] = json.dumps([shrunk(student) for student in recipe.matrix.students])
+        sets["matrix.seeds"] = [1]
         sets |= {"general.text": "collection", "general.max_length": 16}
     if recipe.train.triples is not None:
         sets |= {"train.triples": msmarco / "triples.tsv", "teacher.train.triples": msmarco / "triples.tsv"}
@@ -256,7 +258,7 @@ def test_a_recipe_for_msmarco_trains(
     assert outcome.code == 0, outcome.err
     suite = runs / recipe.name / "suite.json"
     names = [run["name"] for run in json.loads(suite.read_text())["runs"]] if suite.exists() else [recipe.name]
-    assert len(names) == (len(members(recipe)) if recipe.matrix else 1)
+    assert len(names) == (len(members(recipe)) // SEEDS if recipe.matrix else 1)
     for run in (runs / name for name in names):
         status = json.loads((run / "status.json").read_text())
         assert status["state"] == "done"

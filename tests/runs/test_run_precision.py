@@ -136,7 +136,9 @@ def test_all_runs_of_a_suite_have_one_precision(
     text = tiny_recipe.read_text().replace('name = "tiny"', 'name = "suite"')
     text = text.replace('[strategy]\nname = "simplified_tinybert"\n', "")
     path = tmp_path / "suite.toml"
-    path.write_text(f'{text}\n[matrix]\nstrategies = ["fine_tune", "standard_kd"]\nstudents = ["bert_cat:L1_H16"]\n')
+    path.write_text(
+        f'{text}\n[matrix]\nstrategies = ["fine_tune", "standard_kd"]\nstudents = ["bert_cat:L1_H16"]\nseeds = [1]\n'
+    )
 
     prepare = Workspace.prepare
 

@@ -12,7 +12,7 @@ from distilkit.run_folders.folder import RunFolder
 from distilkit_tui.core.control import delete
 
 Cli = Callable[..., Any]
-MATRIX = '[matrix]\nstrategies = ["fine_tune"]\nstudents = ["bert_cat:L2_H16:first_layers"]\n'
+MATRIX = '[matrix]\nstrategies = ["fine_tune"]\nstudents = ["bert_cat:L2_H16:first_layers"]\nseeds = [1]\n'
 
 
 def files(folder: Path) -> dict[str, str]:
