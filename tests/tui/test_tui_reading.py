@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from distilkit.run_folders.folder import RunFolder
 from distilkit_tui.core.history import History, Series
-from distilkit_tui.core.progress import of_teacher
+from distilkit_tui.core.progress import of_teacher, parts
 from distilkit_tui.core.store import read_entry
 from distilkit_tui.core.tail import Log, Tail
 from distilkit_tui.plots import View, loss_plot, smooth
@@ -173,3 +174,20 @@ def test_a_series_grows_past_its_first_array_and_rewinds() -> None:
     assert (len(series), series.values[-1], series.times[3]) == (5000, -4999, 1.5)
     series.rewind(10)
     assert series.steps.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("phase", "now"),
+    [
+        ("teacher: fine_tune", "teacher: fine_tune"),
+        ("re-rank test queries", "student: distil"),
+        ("time single queries", "student: distil"),
+        ("student: distil", "student: distil"),
+        ("student: re-rank test", "evaluation"),
+        ("student: time single queries", "evaluation"),
+    ],
+)
+def test_the_teachers_own_ranking_is_not_the_evaluation_of_the_student(phase: str, now: str) -> None:
+    entry = read_entry("distilled", RunFolder(RECORDED / "distilled"))
+    going = replace(entry, state="running", status=replace(entry.status, phase=phase))
+    assert [part.label for part in parts(going) if part.state == "now"] == [now]

@@ -159,8 +159,9 @@ def _place(phase: str, names: list[tuple[str, str]]) -> int:
     """Return which part a phase such as `student 2/3, temperature 5: distil` belongs to."""
     role, _, label = phase.rpartition(": ")
     role = role.partition(",")[0]
-    if label.startswith("re-rank") and role != "teacher":
-        return len(names)
+    if label.startswith(("re-rank", "time single queries")):
+        # What no role stands before is the teacher's own ranking, which is made before the student is trained.
+        return len(names) if role not in ("teacher", "") else sum(other == "teacher" for other, _ in names)
     for place, (other, name) in enumerate(names):
         if (role, label) == (other, name):
             return place
