@@ -169,6 +169,11 @@ def score_query(
     return scores
 
 
+def threads() -> int:
+    """Return how many threads of a CPU a forward pass takes here."""
+    return torch.get_num_threads()
+
+
 def reset_peak(device: torch.device) -> None:
     """Forget the peak so far; only Linux and GPUs can, elsewhere it stays the process's."""
     if device.type == "cuda":

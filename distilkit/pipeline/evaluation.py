@@ -231,8 +231,13 @@ class Cost(Artifact[dict[str, Any]]):
         return tuple(dict.fromkeys(node for one in (self.ranking, *self.beside) for node in one.inputs))
 
     def identity(self) -> dict[str, Any]:
-        """Return what is re-ranked and how many pairs a forward pass takes, which latency depends on."""
-        own = {"ranking": self.ranking.key, "batch_size": self.ranking.scorer.batch_size}
+        """Return what is re-ranked, how many pairs a forward pass takes, and the machine: latency depends on them."""
+        here = machine()
+        own = {
+            "ranking": self.ranking.key,
+            "batch_size": self.ranking.scorer.batch_size,
+            "machine": [here["host"], here["cpu"], here["cores"]],
+        }
         return {**own, "beside": [one.key for one in self.beside]} if self.beside else own
 
     def work(self, workspace: Workspace) -> float:
@@ -247,7 +252,7 @@ class Cost(Artifact[dict[str, Any]]):
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Time single queries."""
-        from distilkit.evaluation.cost import Timed, measure_cost
+        from distilkit.evaluation.cost import Timed, measure_cost, threads
 
         def timed(one: Ranking) -> Timed:
             loaded = one.model.load(workspace).to(workspace.processes.device)
@@ -267,7 +272,7 @@ class Cost(Artifact[dict[str, Any]]):
                 (lambda: [timed(one) for one in self.beside]) if self.beside else None,
             )
             phase.advance()
-        write_json(folder / "cost.json", {**cost, "machine": machine()})
+        write_json(folder / "cost.json", {**cost, "machine": {**machine(), "threads": threads()}})
 
     def open(self, folder: Path, workspace: Workspace) -> dict[str, Any]:
         """Read the figures."""

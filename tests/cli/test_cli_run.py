@@ -134,6 +134,7 @@ def test_the_cost_of_a_run(finished: Any) -> None:
     assert cost["depth"] == 10
     assert set(cost["training_seconds"]) == {"distil"}
     assert cost["teacher_seconds"] > 0
+    assert cost["machine"]["threads"] >= 1
     teacher = read(finished.run / "eval/test/references/teacher/cost.json")
     assert teacher["parameters"] > cost["parameters"] > 0
     assert teacher["macs_per_pair"] == 2 * cost["macs_per_pair"]

@@ -49,6 +49,22 @@ def test_cost_has_speedups_relative_to_the_teacher(result):
     assert "Latencies of two systems were measured at different times." in table.notes
 
 
+@pytest.mark.parametrize(("threads", "warned"), [(2, False), (1, True)])
+def test_latencies_of_different_threads_are_told_apart(tmp_path, threads, warned):
+    runs = finished_runs(tmp_path / "runs")
+    for name, count in (("s", 2), ("s/eval/test/references/teacher", 2), ("other", threads), ("s-label_only", 2)):
+        path = runs / name / ("cost.json" if "/" in name else "eval/test/cost.json")
+        cost = json.loads(path.read_text())
+        path.write_text(json.dumps({**cost, "machine": {**cost["machine"], "threads": count}}))
+    (table,) = build(compare(read_systems(["s", "other"], runs_dir=runs)), ["cost"])
+    assert (
+        "candidates on h, c, 1 thread and h, c, 2 threads" in table.notes[0]
+        if warned
+        else "2 threads" in table.notes[0]
+    )
+    assert ("Latencies of different machines, threads or depths cannot be compared." in table.notes) is warned
+
+
 def test_the_budget_is_behind_each_system_with_and_without_its_teacher(result):
     (table,) = build(result, ["budget"])
     rows = texts(table)

@@ -245,3 +245,17 @@ def test_a_student_of_its_own_is_told_by_its_content(
     assert found[0] == found[1] != found[2]
     sources = [keys({"student.source": str(tmp_path / name)})["student"] for name in "abc"]
     assert sources[0] == sources[1] != sources[2]
+
+
+def test_a_latency_is_measured_anew_on_another_machine(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keys() -> list[str]:
+        workspace = Workspace(tmp_path / ".artifacts", OneProcess(), Reporter(quiet=True))
+        return [node.key for node in Pipeline(load_recipe(tiny_recipe), workspace).targets() if node.kind == "cost"]
+
+    here = keys()
+    assert len(here) == 2  # of teacher and student
+    assert keys() == here
+    monkeypatch.setattr("distilkit.pipeline.evaluation.machine", lambda: {"host": "else", "cpu": "c", "cores": 2})
+    assert not {*keys()} & {*here}

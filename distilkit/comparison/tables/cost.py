@@ -9,6 +9,7 @@ from distilkit.comparison.systems import System
 from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
 from distilkit.comparison.tables.means import bound_rows, mean_cell
 from distilkit.comparison.wording import NOTHING, number
+from distilkit.run_folders.record import JsonObject
 from distilkit.run_folders.record import number as finite
 
 Row = tuple[Cell, ...]
@@ -130,11 +131,7 @@ def _speedup(systems: dict[str, System], key: str) -> dict[str, Cell]:
 def _notes(systems: dict[str, System]) -> list[str]:
     """Return the notes on the length, re-ranking depth and machine that the figures were measured with."""
     costs = [run_files.first_cost(system) for system in systems.values()]
-    machines = {
-        ", ".join(str(one.machine[key]) for key in ("host", "cpu", "device") if one.machine.get(key))
-        for one in costs
-        if one.raw.get("ms_per_query") and one.machine
-    }
+    machines = {_machine(one.machine) for one in costs if one.raw.get("ms_per_query") and one.machine}
     depths, lengths = {one.depth for one in costs if one.depth}, {one.length for one in costs if one.length}
     parts = [f"MACs: multiply-accumulates of a pair at length {_listed(lengths)}"] if lengths else []
     parts += [f"ms/query: median of re-ranking {_listed(depths)} candidates on {_listed(machines)}"] if depths else []
@@ -146,10 +143,19 @@ def _notes(systems: dict[str, System]) -> list[str]:
             "most of them; left out where these lie on both sides of 1"
         ]
     warning = (
-        ["Latencies of different machines or depths cannot be compared."] if len(machines) * len(depths) > 1 else []
+        ["Latencies of different machines, threads or depths cannot be compared."]
+        if len(machines) * len(depths) > 1
+        else []
     )
     measured = ["Latencies of two systems were measured at different times."] if len(machines) else []
     return ["; ".join(parts) + ".", *warning, *measured]
+
+
+def _machine(told: JsonObject) -> str:
+    """Return the machine that latencies were measured on, with the threads that it took."""
+    parts = [str(told[key]) for key in ("host", "cpu", "device") if told.get(key)]
+    threads = told.get("threads")
+    return ", ".join([*parts, *([f"{threads} thread{'' if threads == 1 else 's'}"] if threads else [])])
 
 
 def _listed(values: set[int] | set[str]) -> str:
