@@ -126,7 +126,7 @@ def test_show_tells_all_of_a_run(cli: Cli, finished: Any, monkeypatch: pytest.Mo
     found = json.loads(cli("show", "tiny", "--runs-dir", finished.runs, "--json").out)
     record = json.loads((finished.run / "run.json").read_text())
     assert {key: found[key] for key in record} == record
-    assert set(found) - set(record) == {"path", "state", "status", "grid", "sets"}
+    assert set(found) - set(record) == {"path", "state", "status", "grid", "agreement", "sets"}
     assert found["state"] == "done"
     assert set(found["sets"]["test"]) == {"set", "n", "measures", "policy", "cost"}
     text = cli("show", "tiny", "--runs-dir", finished.runs).out
