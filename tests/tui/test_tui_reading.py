@@ -183,6 +183,7 @@ def test_a_series_grows_past_its_first_array_and_rewinds() -> None:
         ("re-rank test queries", "student: distil"),
         ("time single queries", "student: distil"),
         ("student: distil", "student: distil"),
+        ("student: re-rank test queries", "student: distil"),
         ("student: re-rank test", "evaluation"),
         ("student: time single queries", "evaluation"),
     ],

@@ -15,6 +15,7 @@ from distilkit.strategies import Strategy, parse_strategy, strategy_from_table
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.history import StageCurves
 
+TIMED = "time single queries"
 GLYPHS = {"done": "✓", "now": "▶", "later": "○", "failed": "✗", "stopped": "■"}
 
 
@@ -159,9 +160,11 @@ def _place(phase: str, names: list[tuple[str, str]]) -> int:
     """Return which part a phase such as `student 2/3, temperature 5: distil` belongs to."""
     role, _, label = phase.rpartition(": ")
     role = role.partition(",")[0]
-    if label.startswith(("re-rank", "time single queries")):
-        # What no role stands before is the teacher's own ranking, which is made before the student is trained.
-        return len(names) if role not in ("teacher", "") else sum(other == "teacher" for other, _ in names)
+    # The teacher's ranking (`re-rank test queries`, often without a role) is made before the student is trained.
+    if label.startswith("re-rank") and label.endswith(" queries") or (role, label) == ("", TIMED):
+        return sum(other == "teacher" for other, _ in names)
+    if label.startswith("re-rank") or label == TIMED:
+        return len(names) if role != "teacher" else 0
     for place, (other, name) in enumerate(names):
         if (role, label) == (other, name):
             return place
