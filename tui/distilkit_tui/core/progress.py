@@ -161,7 +161,7 @@ def _place(phase: str, names: list[tuple[str, str]]) -> int:
     role, _, label = phase.rpartition(": ")
     role = role.partition(",")[0]
     # The teacher's ranking (`re-rank test queries`, often without a role) is made before the student is trained.
-    if label.startswith("re-rank") and label.endswith(" queries") or (role, label) == ("", TIMED):
+    if (label.startswith("re-rank") and label.endswith(" queries")) or (role, label) == ("", TIMED):
         return sum(other == "teacher" for other, _ in names)
     if label.startswith("re-rank") or label == TIMED:
         return len(names) if role != "teacher" else 0
