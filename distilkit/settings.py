@@ -366,6 +366,8 @@ class StudentSettings(Section):
     """Layers and hidden size, such as L3_H384; that of the start where absent."""
     start: str = "first_layers"
     """random, first_layers, every_nth_layer, or a model reference."""
+    embeddings: Literal["drawn", "pca"] = "drawn"
+    """Of a student that starts at random: drawn, or the source's projected on their principal components."""
     source: str | None = None
     """The checkpoint whose layers are taken; the teacher's model, as it was before fine-tuning, where absent."""
     query_prefix: str | None = None
@@ -378,6 +380,14 @@ class StudentSettings(Section):
     """What can be chosen of its architecture, such as query_masks of a colbert; a table `colbert` is for that alone."""
     num_labels: Literal[1, 2] = 1
     """Outputs of the head: one logit, or two classes as in the papers' code (the score is their difference)."""
+
+    @model_validator(mode="after")
+    def _starts(self) -> "StudentSettings":
+        if self.embeddings == "pca" and self.start != "random":
+            raise ValueError(
+                f"embeddings = 'pca' is for start = 'random'; start = {self.start!r} has embeddings of its own"
+            )
+        return self
 
 
 class TwinSettings(Section):

@@ -29,6 +29,7 @@ def student_from(
     options: Options | None = None,
     shape: str | None = None,
     start: str = "random",
+    embeddings: str = "drawn",
     num_labels: int = 1,
     dropout: float | None = None,
     tokenizer: PreTrainedTokenizerFast | None = None,
@@ -45,6 +46,8 @@ def student_from(
             source; `every_nth_layer`, the same with the layers that the uniform map's attention takes; or a model
             reference, whose checkpoint is the student, or its encoder where it is another architecture. A `tk` shares
             no layer with an encoder: its layers are drawn, and its options say where its embeddings come from
+        embeddings: of a `random` start: `drawn`, or `pca`, the source's projected on the principal components of its
+            word embeddings
         num_labels: 1 or 2, for a `bert_cat`
         dropout: sets every dropout probability; by default they stay as the source has them (0 in a `tk`)
         tokenizer: the student's tokenizer, for a `tk` whose vocabulary or embeddings are not the source's
@@ -52,7 +55,7 @@ def student_from(
     name = STUDENTS.resolve(architecture)
     STUDENTS[name].require_options(options)
     wanted = None if shape is None else Shape.parse(shape)
-    origin = Origin(source, wanted, start, num_labels, dropout, tokenizer)
+    origin = Origin(source, wanted, start, embeddings, num_labels, dropout, tokenizer)
     return STUDENTS[name].ranker().begin(origin, options).train()
 
 
@@ -63,6 +66,7 @@ class Origin:
     source: Ranker | Path
     shape: Shape | None
     start: str
+    embeddings: str
     num_labels: int
     dropout: float | None
     tokenizer: PreTrainedTokenizerFast | None
@@ -102,6 +106,8 @@ class Origin:
     def copy_layers(self, source: PreTrainedModel, student: PreTrainedModel) -> None:
         """Copy embeddings, pooler and the layers that `start` names, none where it is `random`."""
         if self.start == "random":
+            if self.embeddings == "pca":
+                project_embeddings(source, student)
             return
         start = self.start
         hidden, theirs, ours = source.config.hidden_size, layer_count(source.config), layer_count(student.config)
@@ -134,6 +140,30 @@ class Origin:
                 f"student and teacher must share one vocabulary: {self.start} has {config.vocab_size} entries, "
                 f"the teacher {vocabulary}"
             )
+
+
+@torch.no_grad()
+def project_embeddings(source: PreTrainedModel, student: PreTrainedModel) -> None:
+    """Give a narrower student the source's embeddings by the linear map that keeps most of them.
+
+    The map is V_d of the word embeddings E = U S V^T [V, D]: its d columns are the principal directions of E (not
+    centred), so that E V_d V_d^T is the closest table of rank d to E. Tables of positions and token types go through
+    the same map, since they are added to the words'. Raises UserError for a student that is wider than the source.
+    """
+    theirs = source.get_input_embeddings().weight
+    ours = student.get_input_embeddings().weight
+    if ours.shape[1] > theirs.shape[1]:
+        raise UserError(
+            f"embeddings = 'pca': the student's embeddings have {ours.shape[1]} dimensions, more than the source's "
+            f"{theirs.shape[1]}"
+        )
+    _, directions = torch.linalg.eigh(theirs.double().T @ theirs.double())  # by rising variance
+    kept = directions.flip(1)[:, : ours.shape[1]]
+    weights, width = source.state_dict(), theirs.shape[1]
+    for name, weight in student.named_parameters():
+        table = weights.get(name)
+        if "embed" in name and table is not None and table.dim() == 2 and table.shape == (len(weight), width):
+            weight.copy_((table.double() @ kept).to(weight))
 
 
 def _source_name(name: str, chosen: tuple[int, ...]) -> str:

@@ -239,6 +239,11 @@ class Tk(SideRanker):
                 raise UserError(f"the student is to have the shape {shape}, but {origin.start} has {found}")
             return student
         chosen = cast(TkOptions, options or TkOptions())
+        if origin.embeddings != "drawn":
+            raise UserError(
+                f"[student] embeddings = {origin.embeddings!r}: where a tk's embeddings come from is said by "
+                "[student.options.tk] embeddings; expected no other"
+            )
         if shape is not None:
             chosen = replace(chosen, layers=shape.layers, dim=shape.hidden)
         pad = None if tokenizer is None else tokenizer.pad_token_id

@@ -74,6 +74,7 @@ def start_student(start: Start, tokenizer: Path) -> "Ranker":
         tokenizer=load_tokenizer(tokenizer),
         shape=settings.shape,
         start=settings.start,
+        embeddings=settings.embeddings,
         num_labels=settings.num_labels,
         dropout=start.dropout,
     )

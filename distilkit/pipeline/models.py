@@ -162,6 +162,7 @@ class Start:
             # A student that is a checkpoint of its own is told by that checkpoint's weights, not by its name.
             "start": self.own.key if self.own else settings.start,
             "num_labels": settings.num_labels,
+            **({} if settings.embeddings == "drawn" else {"embeddings": settings.embeddings}),
             "options": student_options(settings.architecture, self.options).identity(),
         }
 

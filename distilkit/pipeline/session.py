@@ -89,10 +89,11 @@ def state_needs(pipeline: Pipeline, folder: RunFolder, more: Sequence[Node[Any]]
 def _record(pipeline: Pipeline, source: Source) -> dict[str, Any]:
     recipe, collection = pipeline.recipe, pipeline.data.collection
     student = recipe.student
+    embeddings = "" if student.embeddings == "drawn" else f":{student.embeddings}"
     return {
         "name": recipe.name,
         "strategy": strategy_name(strategy_from_table(recipe.strategy)),
-        "student": f"{student.architecture}:{student.shape or student.start}",
+        "student": f"{student.architecture}:{student.shape or student.start}{embeddings}",
         "seed": recipe.seed,
         "twin": twin_name(recipe),
         "twin_of": pipeline.twin_of,

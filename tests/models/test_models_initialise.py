@@ -18,6 +18,7 @@ from distilkit.models.cat import BertCat
 from distilkit.models.initialise import student_from, uniform_layer_map
 from distilkit.models.projection import Projections
 from distilkit.models.shape import Shape, reshaped
+from distilkit.settings import StudentSettings
 
 BATCH = tiny_batch([7, 4])
 
@@ -82,6 +83,44 @@ def test_random_students(tiny: Any, family: str) -> None:
     assert not torch.equal(student.score(BATCH), student_from(source, shape="L2_H8", num_labels=2).score(BATCH))
     widths = {module.out_features for module in student.modules() if isinstance(module, nn.Linear)}
     assert 32 in widths
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_projected_embeddings_are_the_closest_of_their_rank(tiny: Any, family: str) -> None:
+    source = BertCat(tiny(family))
+    torch.manual_seed(1)
+    student = student_from(source, shape="L2_H8", embeddings="pca", dropout=0.0)
+    theirs = source.encoder.get_input_embeddings().weight.detach().double()
+    ours = student.encoder.get_input_embeddings().weight.detach().double()
+    if ours.shape[1] == theirs.shape[1]:  # a family whose embeddings have a size of their own
+        torch.testing.assert_close(ours @ ours.T, theirs @ theirs.T)
+        return
+    # Gram matrices agree with the best approximation of rank 8 (Eckart-Young), whatever signs the directions have.
+    left, values, _ = torch.linalg.svd(theirs, full_matrices=False)
+    best = left[:, :8] * values[:8]
+    torch.testing.assert_close(ours @ ours.T, best @ best.T, rtol=1e-4, atol=1e-5)
+
+
+def test_projected_embeddings_keep_positions_with_words(tiny: Any) -> None:
+    source = BertCat(tiny())
+    student = student_from(source, shape="L2_H8", embeddings="pca", dropout=0.0)
+    words, positions = (source.model.bert.embeddings.word_embeddings, source.model.bert.embeddings.position_embeddings)
+    own = student.model.bert.embeddings
+    # One map for both: their products are those of the source, but for what the map leaves out.
+    _, directions = torch.linalg.eigh(words.weight.double().T @ words.weight.double())
+    kept = directions.flip(1)[:, :8]
+    expected = (positions.weight.double() @ kept) @ (words.weight.double() @ kept).T
+    found = own.position_embeddings.weight.double() @ own.word_embeddings.weight.double().T
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_projected_embeddings_are_refused_where_they_are_not_a_start(tiny: Any) -> None:
+    with pytest.raises(UserError, match="more than the source's 16"):
+        student_from(BertCat(tiny()), shape="L2_H32", embeddings="pca")
+    with pytest.raises(ValueError, match="is for start = 'random'"):
+        StudentSettings(start="first_layers", embeddings="pca")
+    with pytest.raises(UserError, match=r"\[student.options.tk\] embeddings"):
+        student_from(BertCat(tiny()), architecture="tk", embeddings="pca")
 
 
 def test_random_weights_are_drawn_as_configured(tiny: Any) -> None:
