@@ -285,7 +285,7 @@ def _request(
     planned: bool,
     allow_plugins: bool | None,
 ) -> "Request":
-    from distilkit.options import require_runs_dir
+    from distilkit.option_values import require_runs_dir
     from distilkit.pipeline.request import Request
     from distilkit.pipeline.trust import Act
     from distilkit.recipe import load_with_source, read_table

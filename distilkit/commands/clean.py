@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from distilkit import options
+from distilkit import option_values, options
 from distilkit.commands.output import agrees, asks
 from distilkit.run_folders.artifacts import Inventory, Leftover, StoredArtifact, age, remove, take_inventory
 from distilkit.run_folders.disk import freed
@@ -17,7 +17,7 @@ SHOWN = 20
 
 def clean(asked: options.Clean) -> str:
     """Return what there is and what was removed, which is nothing before that is agreed to."""
-    options.require_runs_dir(asked.runs_dir)
+    option_values.require_runs_dir(asked.runs_dir)
     found = take_inventory(asked.runs_dir, asked.finished)
     agreed = asked.yes or (bool(found.removable) and not asked.json_ and agrees(_to_text(found), "remove it?"))
     removed = set(remove(asked.runs_dir, found.removable, asked.finished)) if agreed else set()

@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from distilkit import options
+from distilkit import option_values, options
 from distilkit.commands.output import screen
 from distilkit.comparison.compare import compare as compare_systems
 from distilkit.comparison.render import format_of, formats, render
@@ -17,8 +17,8 @@ from distilkit.files import write_text
 def compare(asked: options.Compare) -> str | None:
     """Return the comparison in the format that was asked for; None where it goes to a file."""
     format_ = formats.resolve("json" if asked.json_ else asked.format_ or format_of(asked.output or Path()))
-    measures = options.split(asked.measures)
-    eval_set = options.split(asked.eval_set)
+    measures = option_values.split(asked.measures)
+    eval_set = option_values.split(asked.eval_set)
     read = read_systems(asked.systems, runs_dir=asked.runs_dir, measures=measures, qrels=asked.qrels, eval_set=eval_set)
     result = compare_systems(
         read,
@@ -34,8 +34,8 @@ def compare(asked: options.Compare) -> str | None:
         equivalence=asked.equivalence,
         seeds=asked.seeds,
     )
-    tables = [*(options.split(asked.tables) or []), *(["depth"] if asked.depths else [])]
-    depths = options.whole_numbers(asked.depths, "--depths", "10 20 50 100")
+    tables = [*(option_values.split(asked.tables) or []), *(["depth"] if asked.depths else [])]
+    depths = option_values.whole_numbers(asked.depths, "--depths", "10 20 50 100")
     result = replace(result, tables=tuple(build(result, tables, depths)))
     shown = replace(screen(asked.output is None and sys.stdout.isatty()), details=asked.details)
     text = render(result, format_, shown)
@@ -54,7 +54,7 @@ def compare(asked: options.Compare) -> str | None:
 
 def _levels(values: list[str] | None) -> tuple[float, ...]:
     levels = []
-    for text in options.split(values) or []:
+    for text in option_values.split(values) or []:
         try:
             levels.append(float(text))
         except ValueError:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distilkit import options
+from distilkit import option_values, options
 from distilkit.commands.output import printed
 from distilkit.comparison.arguments import file_name
 from distilkit.data.columns import FORM
@@ -67,7 +67,7 @@ def evaluate(asked: options.Evaluate) -> str:
             raise UserError(f"two runs are called {name!r}; rename one as NAME={path}")
         run, own = policy.without_own(read_run(path), asked.exclude_self)
         _require_same(path, run, judgements, asked.qrels)
-        found[name] = measures.evaluate(run, judgements, options.split(asked.measures) or [], own)
+        found[name] = measures.evaluate(run, judgements, option_values.split(asked.measures) or [], own)
     return printed(Evaluations(found, judgements.repeated), asked)
 
 

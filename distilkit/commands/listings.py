@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilkit import options
+from distilkit import option_values, options
 from distilkit.tables import size, table
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def recipe_keys(asked: options.RecipeKeys) -> str:
 
 def tui(asked: options.Tui) -> None:
     """Open the terminal interface; returns when it is closed."""
-    options.require_runs_dir(asked.runs_dir)
+    option_values.require_runs_dir(asked.runs_dir)
     from distilkit_tui.app import run
 
     run(asked.runs_dir)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distilkit import options
+from distilkit import option_values, options
 from distilkit.commands.launch import launched
 from distilkit.data.teacher_scores.combine import HOW, combine
 from distilkit.errors import UserError, nearest
@@ -22,7 +22,7 @@ def rerank(asked: options.Rerank) -> str | None:
 
     With several runs each model's name stands before the output's suffix. Raises UserError for wrong input.
     """
-    models = named(options.references(asked.models))
+    models = named(option_values.references(asked.models))
     if asked.combine is not None and len(models) < 2:
         raise UserError("--combine: an ensemble needs two models or more")
     if asked.combine not in (None, *HOW):

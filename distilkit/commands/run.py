@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from distilkit import options
+from distilkit import option_values, options
 from distilkit.commands.output import screen
 from distilkit.comparison.reports import report, suite_report
 from distilkit.errors import UserError
@@ -19,7 +19,7 @@ from distilkit.run_folders.listing import locate
 
 def run(asked: options.Run) -> str | None:
     """Do what a recipe names, or plan it; return the plan or the finished report, None but in the main process."""
-    options.require_runs_dir(asked.runs_dir)
+    option_values.require_runs_dir(asked.runs_dir)
     overrides = list(asked.set_ or [])
     overrides += [f"name={json.dumps(asked.name)}"] if asked.name is not None else []
     overrides += [f"seed={asked.seed}"] if asked.seed is not None else []

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from distilkit import options
+from distilkit import option_values, options
 from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
 from distilkit.data.sources import SOURCES
@@ -54,7 +54,7 @@ def score(asked: options.Score) -> str | None:
 
     Raises UserError for options that do not go together, and as `ScoreJob.build` does.
     """
-    models, source = named(options.references(asked.model)), _source(asked)
+    models, source = named(option_values.references(asked.model)), _source(asked)
     with launched(asked) as (processes, reporter), reporter.live():
         check(source, asked.output, asked.combine)
         if _names_source(asked.data):

@@ -22,6 +22,7 @@ LEVELS = [
         "places",
         "problems",
         "tables",
+        "option_values",
         "options",
         "registry",
         "plugins",
