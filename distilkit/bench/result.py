@@ -39,9 +39,12 @@ def _title(found: dict[str, Any]) -> str:
         if work["source"] == "made up"
         else f"{plain(work['source'])}, {plain(work['split'])}"
     )
+    size = "" if model["bytes"] is None else f", {model['bytes'] / 1e6:.1f} MB on the disk"
+    in_onnx = ", scored with by onnxruntime" if model["backend"] == "onnx" else ""
     return (
-        f"{model['architecture']}: {plain(model['reference'])}{drawn}\n"
-        f"{model['layers']} layers of {model['hidden_size']}, {amount(model['parameters'])} parameters; {lengths}\n"
+        f"{model['architecture']}: {plain(model['reference'])}{drawn}{in_onnx}\n"
+        f"{model['layers']} layers of {model['hidden_size']}, {amount(model['parameters'])} parameters{size}; "
+        f"{lengths}\n"
         f"{work['queries']} queries ({of}), {work['documents']} documents, {work['warm_up']} queries of warm-up"
     )
 

@@ -66,7 +66,7 @@ def open_subject(asked: Bench) -> tuple[OpenRanker, bool]:
     elif asked.option or asked.shape is not None:
         raise UserError(f"{asked.model} is a {found} already: --option and --shape are for a new ranker")
     else:
-        opened = open_ranker(asked.model, asked.architecture, runs_dir=asked.runs_dir)
+        opened = open_ranker(asked.model, asked.architecture, runs_dir=asked.runs_dir, backend=asked.backend)
     opened = opened.with_lengths(asked.query_length, asked.document_length, asked.max_length)
     return opened.with_prefixes(asked.query_prefix, asked.document_prefix), found is not None
 

@@ -23,6 +23,7 @@ from distilkit.evaluation.macs_check import check_macs
 from distilkit.evaluation.rerank import Tokens, computing
 from distilkit.files import write_json
 from distilkit.models.encoded import EncodedFile
+from distilkit.models.references import stored_bytes
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProgressReporter
 from distilkit.run_folders.folder import machine, versions
@@ -47,12 +48,15 @@ def bench(asked: options.Bench) -> str:
             workload = made_up(opened.tokenizer, asked.queries, max(asked.depths), asked.text_lengths)
         else:
             workload = of_collection(asked, Workspace(asked.runs_dir / ".artifacts", processes, reporter))
-        precision = processes.on_main(lambda: choose_precision(asked.wants_bf16, False, processes.device))
+        chosen = processes.on_main(lambda: choose_precision(asked.wants_bf16, False, processes.device))
+        precision = opened.precision(chosen)
         opened.ranker.to(processes.device)
         with torch.no_grad(), computing(precision, processes.device), tempfile.TemporaryDirectory() as folder:
             measured = Measuring(asked, opened, workload, processes.device, reporter).all(Path(folder))
-    about = {"reference": asked.model, "architecture": opened.ranker.architecture, "trained": trained}
-    ran = {**_machine(processes.device), "precision": precision, "load": load}
+    ranker = opened.ranker
+    about = {"reference": asked.model, "architecture": ranker.architecture, "trained": trained}
+    about |= {"backend": ranker.backend, "bytes": stored_bytes(opened.folder) if trained else None}
+    ran = {**_machine(processes.device), "precision": ranker.stored or precision, "load": load}
     result = Result({"model": {**about, **_sizes(opened)}, **measured, "machine": ran})
     if asked.output is not None:
         write_json(asked.output, result.to_json())

@@ -9,9 +9,12 @@ from distilkit.errors import UserError, nearest
 from distilkit.files import remove_folder
 from distilkit.models import STUDENTS
 from distilkit.models.save import save_ranker
+from distilkit.onnx.write import Stored, write_onnx
 from distilkit.pipeline.card import card_in
-from distilkit.scoring.peers import check_export
-from distilkit.scoring.rankers import named, open_ranker
+from distilkit.scoring.peers import check_export, check_onnx
+from distilkit.scoring.rankers import OpenRanker, named, open_ranker
+
+ONNX = "onnx"
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,18 @@ def export(asked: options.Export) -> str:
     RunFailed where the library that it is for scores otherwise.
     """
     reference, format_, output = asked.model, asked.format_, asked.output
-    formats = dict.fromkeys(target for name in STUDENTS for target in STUDENTS[name].ranker().targets)
+    formats = dict.fromkeys([*(target for name in STUDENTS for target in STUDENTS[name].ranker().targets), ONNX])
     if format_ not in formats:
         raise UserError(f"--format {format_}: there is no such format{nearest(format_, formats)}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output}: exists already; choose a new folder")
-    opened = open_ranker(reference, asked.architecture, runs_dir=asked.runs_dir)
+    if asked.quantize not in (None, "int8"):
+        raise UserError(f"--quantize {asked.quantize}: expected int8, the one that there is")
+    if asked.quantize is not None and format_ != ONNX:
+        raise UserError(f"--quantize {asked.quantize} goes with --format {ONNX}, not with {format_}")
+    opened = open_ranker(reference, asked.architecture, runs_dir=asked.runs_dir, backend="torch")
+    if format_ == ONNX:
+        return printed(_to_onnx(asked, opened), asked)
     ranker = opened.ranker
     if format_ not in ranker.exports:
         known = f"it takes {', '.join(ranker.exports)}" if ranker.exports else "it loads in distilkit alone"
@@ -69,3 +78,16 @@ def export(asked: options.Export) -> str:
         remove_folder(output)  # nothing is left that scores otherwise elsewhere
         raise
     return printed(Exported(output, format_, ranker.architecture, loads, str(checked)), asked)
+
+
+def _to_onnx(asked: options.Export, opened: OpenRanker) -> Exported:
+    """Write a ranker as an ONNX file, and hold the scores of the file against its own."""
+    stored: Stored = "fp32" if asked.quantize is None else "int8"
+    name, ranker = named([asked.model])[0].name, opened.ranker
+    write_onnx(ranker, opened.tokenizer, asked.output, stored, opened.lengths, name, card_in(opened.folder))
+    try:
+        checked = check_onnx(opened, open_ranker(str(asked.output), backend="onnx"))
+    except BaseException:
+        remove_folder(asked.output)
+        raise
+    return Exported(asked.output, ONNX, ranker.architecture, f"distilkit.load({str(asked.output)!r})", str(checked))

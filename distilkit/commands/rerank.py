@@ -31,7 +31,7 @@ def rerank(asked: options.Rerank) -> str | None:
     lengths = asked.query_length, asked.document_length, asked.max_length
     with launched(asked, "stopped; nothing was written") as (processes, reporter), reporter.live():
         prefixes = asked.query_prefix, asked.document_prefix
-        rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir, prefixes)
+        rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir, prefixes, asked.backend)
         workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
         data = Data.of(settings, workspace)
         for said in data.notes:

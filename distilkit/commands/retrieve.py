@@ -67,7 +67,7 @@ def retrieve(asked: options.Retrieve) -> str | None:
     tag = named([asked.model])[0].name
     kept = "the same command goes on with the blocks of --index" if asked.index else "nothing was kept"
     with launched(asked, f"stopped; {kept}") as (processes, reporter), reporter.live():
-        opened = open_ranker(asked.model, asked.architecture, reporter.say, asked.runs_dir)
+        opened = open_ranker(asked.model, asked.architecture, reporter.say, asked.runs_dir, asked.backend)
         opened = opened.with_lengths(asked.query_length, asked.document_length)
         opened = opened.with_prefixes(asked.query_prefix, asked.document_prefix)
         _require_search(asked, opened)
@@ -78,7 +78,7 @@ def retrieve(asked: options.Retrieve) -> str | None:
         queries = _queries(data.collection, asked.split)
         tokens = opened.collection_tokens(data, workspace)
         started = time.monotonic()
-        precision = workspace.precision(asked.wants_bf16)
+        precision = opened.precision(workspace.precision(asked.wants_bf16))
         opened.ranker.to(processes.device)
         assert isinstance(tokens, SideTokens)
         for side, rows, what in (

@@ -64,7 +64,7 @@ def score(asked: options.Score) -> str | None:
         precision = choose_precision(asked.wants_bf16, False, processes.device)
         lengths = asked.query_length, asked.document_length, asked.max_length
         prefixes = asked.query_prefix, asked.document_prefix
-        rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir, prefixes)
+        rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir, prefixes, asked.backend)
         job = ScoreJob(source, rankers, asked.output, asked.combine, asked.batch_size, precision)
         scored = job.build(processes, reporter, asked.resume)
         if not processes.is_main:

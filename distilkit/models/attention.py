@@ -190,10 +190,17 @@ def _attention_mask(*args: Any, **kwargs: Any) -> Tensor | None:
     kwargs["allow_is_causal_skip"] = False
     padding_alone = kwargs.get("mask_function") is bidirectional_mask_function
     padding = kwargs.get("attention_mask")
+    if padding_alone and padding is not None and (_is_traced() or padding.is_meta):
+        # What is exported reads batches with padding and without; what has no content is counted.
+        return cast(Tensor, padding)[:, None, None].bool()
     if padding_alone and padding is not None and padding.device.type == "cpu" and padding.all():
         return None  # a GPU would have to be waited for
     mask: Tensor | None = sdpa_mask(*args, **kwargs)
     return mask[:, :, :1] if mask is not None and padding_alone else mask
+
+
+def _is_traced() -> bool:
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 AttentionInterface.register(ATTENTION, attention)

@@ -99,6 +99,8 @@ class BertCat(PairRanker):
         "cross-encoder": "sentence_transformers.CrossEncoder({folder!r})",
         "transformers": "transformers.AutoModelForSequenceClassification.from_pretrained({folder!r})",
     }
+    graph_output = "logits"
+    declares: ClassVar[Mapping[str, Any]] = {"sentence_transformers": ACTIVATION}
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
@@ -126,7 +128,11 @@ class BertCat(PairRanker):
 
     def score(self, batch: TokenBatch) -> Tensor:
         """Return a raw score per pair, shape `[B]`: higher is better."""
-        return self.scores_of(self.logits(batch))
+        return self.graph(batch)[:, 0]
+
+    def graph(self, batch: TokenBatch) -> Tensor:
+        """Return a raw score per pair, shape `[B, 1]`."""
+        return self.scores_of(self.logits(batch)).unsqueeze(1)
 
     def scores_of(self, logits: Tensor) -> Tensor:
         """Return the raw score per pair, shape `[B]`, of logits `[B, C]`."""
@@ -217,6 +223,11 @@ class BertCat(PairRanker):
         return student
 
     @classmethod
+    def hollow(cls, config: PretrainedConfig, options: Options) -> Self:
+        """Return a cross-encoder whose weights mean nothing."""
+        return cls(AutoModelForSequenceClassification.from_config(config))
+
+    @classmethod
     def recognises(cls, checkpoint: Checkpoint) -> bool:
         """Tell whether a folder holds a sequence classifier, or the Margin-MSE paper's BERT_CAT."""
         return checkpoint.model_class.endswith("ForSequenceClassification") or is_papers_cat(checkpoint)
@@ -281,7 +292,7 @@ class BertCat(PairRanker):
         """
         self._with_one_label().save_pretrained(folder)
         config = read_json(folder / "config.json")
-        write_json(folder / "config.json", {**config, "sentence_transformers": ACTIVATION})
+        write_json(folder / "config.json", {**config, **self.declares})
         if any(self.prefixes):
             prompts = {"prompts": {"query": self.prefixes.query}, "default_prompt_name": "query"}
             kind = {"model_type": "CrossEncoder", "activation_fn": ACTIVATION["activation_fn"]}

@@ -129,6 +129,9 @@ class ColBert(EncoderRanker):
         "sentence-transformers": "sentence_transformers.MultiVectorEncoder({folder!r})",
     }
 
+    graph_output = "token_embeddings"
+    graph_axes: ClassVar[Mapping[int, str]] = {0: "batch", 1: "length"}
+
     options: ColBertOptions
 
     def __init__(self, encoder: PreTrainedModel, options: ColBertOptions) -> None:
@@ -137,10 +140,12 @@ class ColBert(EncoderRanker):
 
     def encode_query(self, batch: TokenBatch) -> Encoded:
         """Return a vector per token, shape `[B, L, d]`."""
+        return Encoded(self.graph(batch), batch.score_mask)
+
+    def graph(self, batch: TokenBatch) -> Tensor:
+        """Return a vector per token, shape `[B, L, d]`."""
         vectors = self.compressor(last_states(self.encoder, batch))
-        if self.options.normalise:
-            vectors = F.normalize(wide(vectors), dim=-1)
-        return Encoded(vectors, batch.score_mask)
+        return F.normalize(wide(vectors), dim=-1) if self.options.normalise else vectors
 
     def encode_document(self, batch: TokenBatch) -> Encoded:
         """Return a vector per token, shape `[B, L, d]`."""

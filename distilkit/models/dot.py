@@ -77,6 +77,8 @@ class BertDot(EncoderRanker):
         f"sebastian-hofstaetter/distilbert-dot-{name}-msmarco" for name in ("margin_mse-T2", "tas_b-b256")
     )
 
+    graph_output = "sentence_embedding"
+
     options: DotOptions
 
     def __init__(self, encoder: PreTrainedModel, options: DotOptions) -> None:
@@ -91,9 +93,13 @@ class BertDot(EncoderRanker):
 
     def encode_query(self, batch: TokenBatch) -> Encoded:
         """Return a vector per query, shape `[B, d]`."""
+        return Encoded(self.graph(batch))
+
+    def graph(self, batch: TokenBatch) -> Tensor:
+        """Return a vector per text, shape `[B, d]`."""
         vectors = self._pooled(batch)
         vectors = vectors if self.compressor is None else self.compressor(vectors)
-        return Encoded(F.normalize(wide(vectors), dim=-1) if self.options.normalise else vectors)
+        return F.normalize(wide(vectors), dim=-1) if self.options.normalise else vectors
 
     def _pooled(self, batch: TokenBatch) -> Tensor:
         """Return what the options make of the last states, shape `[B, H]`."""

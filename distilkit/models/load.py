@@ -112,6 +112,21 @@ def saved_options(folder: Path, architecture: str, chosen: Mapping[str, Any] | N
 
 
 @_of_folder
+def exported_entry(folder: Path) -> dict[str, Any] | None:
+    """Return what a folder says of the ONNX file that it holds in place of weights; None for any other folder."""
+    told = Checkpoint(folder).entry.get("onnx")
+    return told if isinstance(told, dict) else None
+
+
+def _refuse_exported(folder: Path) -> None:
+    if exported_entry(folder) is not None or not weight_files(folder):
+        raise UserError(
+            f"{folder} holds an ONNX file, which is scored with (--backend onnx) and neither trained nor written anew: "
+            "name the model that it was made of"
+        )
+
+
+@_of_folder
 def load_ranker(
     folder: Path,
     architecture: str | None = None,
@@ -131,6 +146,7 @@ def load_ranker(
 
     Raises UserError where a weight is missing, unexpected or of another shape.
     """
+    _refuse_exported(folder)
     found = architecture_of(folder)
     name = found if architecture is None else STUDENTS.resolve(architecture)
     if name is None:
@@ -146,6 +162,7 @@ def load_ranker(
 @_of_folder
 def load_encoder(folder: Path, dropout: float | None = None) -> PreTrainedModel:
     """Load the encoder of any model folder, without its head, to start a ranker from."""
+    _refuse_exported(folder)
     name = architecture_of(folder)
     if name is not None and STUDENTS[name].ranker().holds_encoder(Checkpoint(folder)):
         return load_ranker(folder, dropout=dropout).encoder

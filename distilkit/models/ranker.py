@@ -21,7 +21,7 @@ from distilkit.models.agree import require_encoder
 from distilkit.models.batch import Sides, TokenBatch
 from distilkit.models.checkpoint import Checkpoint
 from distilkit.models.encoded import Encoded
-from distilkit.models.encoder import layer_count, position_room
+from distilkit.models.encoder import encoder_of, layer_count, position_room
 from distilkit.models.load import (
     architecture_of,
     encoder_from,
@@ -58,6 +58,11 @@ class Ranker(nn.Module):
         tags: the card's first tags
         targets: the formats of `distilkit export` and how a folder is loaded there, for some of the options at least
         published: hub ids of bare encoders that were published as this architecture
+        graph_output: what an ONNX file of `graph` calls its output, None for an architecture that has no such file
+        graph_axes: the names of the output's dimensions that change from batch to batch
+        declares: what config.json says to other libraries
+        backend: what computes: torch, or onnx
+        stored: what the weights are stored as where torch does not compute: fp32 or int8
         prefixes: what is read before queries and documents
     """
 
@@ -68,6 +73,11 @@ class Ranker(nn.Module):
     tags: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[Mapping[str, str]] = {}
     published: ClassVar[tuple[str, ...]] = ()
+    graph_output: ClassVar[str | None] = None
+    graph_axes: ClassVar[Mapping[int, str]] = {0: "batch"}
+    declares: ClassVar[Mapping[str, Any]] = {}
+    backend: ClassVar[str] = "torch"
+    stored: str | None = None
 
     options: Any
     encoder: PreTrainedModel
@@ -102,6 +112,10 @@ class Ranker(nn.Module):
 
     def score(self, batch: Any) -> Tensor:
         """Return a raw score per pair, shape `[B]`: higher is better."""
+        raise NotImplementedError
+
+    def graph(self, batch: TokenBatch) -> Tensor:
+        """Return all that an ONNX file computes of a batch of texts, or of packed pairs."""
         raise NotImplementedError
 
     @property
@@ -341,6 +355,11 @@ class EncoderRanker(SideRanker):
             student = cls(load_encoder(folder, origin.dropout), options or cls.options_type())
         origin.require_fit(student.config, source.config.vocab_size)
         return student
+
+    @classmethod
+    def hollow(cls, config: PretrainedConfig, options: Options) -> Self:
+        """Return a ranker around an encoder whose weights mean nothing."""
+        return cls(encoder_of(config), options)
 
     @classmethod
     def holds_encoder(cls, checkpoint: Checkpoint) -> bool:

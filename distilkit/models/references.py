@@ -9,7 +9,7 @@ from distilkit.errors import UserError
 from distilkit.files import content_key, sha256_once
 from distilkit.manifest import read_manifest, refuse_damage
 from distilkit.models.declared import Declared
-from distilkit.models.weights import BIN, BIN_PATTERNS, weight_files
+from distilkit.models.weights import BIN, BIN_PATTERNS, ONNX, weight_files
 
 PREFIX = "package:"
 # What is read of a tokenizer, beside its JSON files: vocabularies, the codes of PhoBERT, templates of chats.
@@ -61,8 +61,18 @@ def content_hash(reference: str) -> str:
     """Return the sha256 of what a model's scores depend on: all files that are read of it, subfolders included."""
     folder = local_folder(reference)
     files = {file for pattern in CONTENT_PATTERNS for file in folder.glob(pattern) if file.is_file()}
-    files |= {*weight_files(folder), *Declared(folder).files()}
+    files |= {*weights_of(folder), *Declared(folder).files()}
     return content_key({file.relative_to(folder).as_posix(): sha256_once(file) for file in files})
+
+
+def weights_of(folder: Path) -> list[Path]:
+    """Return the files that hold a model's weights, the ONNX file where there are no others."""
+    return weight_files(folder) or [folder / ONNX]
+
+
+def stored_bytes(folder: Path) -> int:
+    """Return the bytes of a model's weights on the disk."""
+    return sum(file.stat().st_size for file in weights_of(folder))
 
 
 def _package_folder(name: str) -> Path:
@@ -95,7 +105,7 @@ def _checked_folder(folder: Path) -> Path:
         )
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} is no model folder: it has no config.json")
-    if not weight_files(folder):
+    if not weight_files(folder) and not (folder / ONNX).is_file():
         other = ", only other formats" if any(folder.glob("*.bin")) else ""
         raise UserError(f"{folder} has no *.safetensors{other}: weights are read from those, or from {BIN}")
     return folder

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BIN = "pytorch_model.bin"
+# Where a folder of `distilkit export --format onnx` has its graph, as text-embeddings-inference expects it.
+ONNX = "onnx/model.onnx"
 INDEX = f"{BIN}.index.json"
 # What is fetched from a hub repository without safetensors: the weights, and those of a Dense module.
 BIN_PATTERNS = ["pytorch_model*.bin", f"*_Dense/{BIN}"]

@@ -42,7 +42,7 @@ class PackedInternals:
 
 def can_pack(ranker: Ranker) -> TypeGuard[BertCat]:
     """Return whether a ranker has a packed forward pass: a cross-encoder on BERT or DistilBERT."""
-    return isinstance(ranker, BertCat) and ranker.config.model_type in HEADS
+    return isinstance(ranker, BertCat) and ranker.backend == "torch" and ranker.config.model_type in HEADS
 
 
 def compiles(*rankers: BertCat | None) -> bool:

@@ -27,6 +27,9 @@ Peer = Callable[[Path, OpenRanker, Sequence[str], Sequence[str]], Scores]
 TOLERANCE = 1e-5
 """Of a score, absolutely, and relative to the largest one."""
 
+ONNX_TOLERANCE = 1e-4
+"""The same for onnxruntime, which sums in another order; quantised weights give other scores, and are only told of."""
+
 QUERIES = ("how do I cook rice", "What is the capital of France?", "train")
 DOCUMENTS = ("Boil the rice in water for ten minutes.", "Paris is the capital, and the largest city, of France.", "no")
 WORDS = "the old river runs past the city, and the train is late; what is boiled in water is rice, at noon. "
@@ -34,16 +37,21 @@ WORDS = "the old river runs past the city, and the train is late; what is boiled
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a library's scores are from ours: the largest difference, or why nothing was compared."""
+    """How far a library's scores are from ours: the largest difference, or why nothing was compared.
+
+    Where a difference is what one expects, the largest score says how much it is.
+    """
 
     library: str
     difference: float | None = None
     why_not: str = ""
+    largest: float | None = None
 
     def __str__(self) -> str:
         if self.difference is None:
             return f"not checked in {self.library}: {self.why_not}"
-        return f"checked in {self.library}: scores differ by {self.difference:.1e} at most"
+        of = "" if self.largest is None else f", where the largest is {self.largest:.2g}"
+        return f"checked in {self.library}: scores differ by {self.difference:.1e} at most{of}"
 
 
 def check_export(folder: Path, opened: OpenRanker, format: str) -> Agreement:
@@ -74,6 +82,19 @@ def check_export(folder: Path, opened: OpenRanker, format: str) -> Agreement:
     if not difference <= TOLERANCE * max(1.0, float(np.abs(ours).max())):
         raise RunFailed(f"{folder}: {library} scores otherwise than distilkit: by {difference:.2g} of a score at most")
     return Agreement(library, difference)
+
+
+def check_onnx(opened: OpenRanker, exported: OpenRanker) -> Agreement:
+    """Score a few texts, some longer than what the ranker reads, with PyTorch and with an ONNX file of the ranker.
+
+    Raises RunFailed where a file of float32 weights scores otherwise by more than 1e-4.
+    """
+    library, batch = f"onnxruntime {version('onnxruntime')}", texts(opened)
+    ours, theirs = our_scores(opened, *batch), our_scores(exported, *batch)
+    difference, largest = float(np.abs(ours - theirs).max()), float(np.abs(ours).max())
+    if exported.ranker.stored == "fp32" and not difference <= ONNX_TOLERANCE * max(1.0, largest):
+        raise RunFailed(f"{library} scores otherwise than distilkit: by {difference:.2g} of a score at most")
+    return Agreement(library, difference, largest=None if exported.ranker.stored == "fp32" else largest)
 
 
 def texts(opened: OpenRanker, long_queries: bool = True) -> tuple[list[str], list[str]]:

@@ -21,10 +21,19 @@ from distilkit.data.tokens import TokenStore, tokenizer_identity
 from distilkit.errors import UserError
 from distilkit.evaluation.rerank import Tokens, score_pairs
 from distilkit.models import STUDENTS
-from distilkit.models.load import architecture_of, load_ranker, load_tokenizer, require_fit, saved_lengths
+from distilkit.models.load import (
+    architecture_of,
+    exported_entry,
+    load_ranker,
+    load_tokenizer,
+    require_fit,
+    saved_lengths,
+)
 from distilkit.models.ranker import Ranker, SideRanker
 from distilkit.models.references import PREFIX, content_hash, local_folder
 from distilkit.models.weights import bin_note
+from distilkit.onnx.load import load_onnx
+from distilkit.options import Backend
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
@@ -76,6 +85,10 @@ class OpenRanker:
         """The ranker, as one that encodes queries and documents apart."""
         assert isinstance(self.ranker, SideRanker)
         return self.ranker
+
+    def precision(self, chosen: Precision) -> Precision:
+        """Return the precision that torch computes in: fp32 beside an ONNX file, which has a precision of its own."""
+        return chosen if self.ranker.backend == "torch" else "fp32"
 
     @property
     def lengths(self) -> dict[str, int]:
@@ -155,18 +168,24 @@ def open_ranker(
     architecture: str | None = None,
     say: Callable[[str], object] = lambda _: None,
     runs_dir: Path = Path("runs"),
+    backend: Backend = "auto",
 ) -> OpenRanker:
     """Load a trained ranker and its tokenizer from a model, or from a run by its name or folder.
 
     The architecture is for a model that does not say which ranker it is, as a bare encoder does not; `say` is told
-    where weights are not read from safetensors. Raises UserError for a reference that holds no ranker, and where
+    where weights are not read from safetensors. The backend `auto` is onnx for a folder of an ONNX file, and torch for
+    any other. Raises UserError for a reference that holds no ranker, and where
     neither it nor the caller says which one.
     """
     folder = model_folder(reference, runs_dir)
     if architecture is None:
         # Bare encoders, which do not say that they are rankers.
         architecture = next((name for name in STUDENTS if reference in STUDENTS[name].ranker().published), None)
-    ranker, tokenizer = load_ranker(folder, architecture), load_tokenizer(folder)
+    if backend == "onnx" or (backend == "auto" and exported_entry(folder) is not None):
+        ranker = load_onnx(folder)
+    else:
+        ranker = load_ranker(folder, architecture)
+    tokenizer = load_tokenizer(folder)
     require_fit(tokenizer, ranker.config, folder)
     if note := bin_note(folder):
         say(note)
@@ -180,6 +199,7 @@ def open_all(
     say: Callable[[str], object] = lambda _: None,
     runs_dir: Path = Path("runs"),
     prefixes: Sequence[str | None] = (None, None),
+    backend: Backend = "auto",
 ) -> dict[str, OpenRanker]:
     """Return several rankers by name, all with those lengths of queries, documents and pairs that are given.
 
@@ -190,7 +210,7 @@ def open_all(
     opened: dict[str, OpenRanker] = {}
     for one in models:
         says = len(models) > 1 and architecture_of(model_folder(one.reference, runs_dir)) is not None
-        found = open_ranker(one.reference, None if says else architecture, say, runs_dir)
+        found = open_ranker(one.reference, None if says else architecture, say, runs_dir, backend)
         opened[one.name] = found.with_lengths(*lengths).with_prefixes(*prefixes)
     return opened
 
@@ -234,7 +254,7 @@ def score_each(
                 queries,
                 passages,
                 batch_size=batch_size,
-                precision=precision,
+                precision=opened.precision(precision),
                 processes=processes,
                 progress=phase.reach,
             )

@@ -30,7 +30,7 @@ LEVELS = [
         "progress",
         "run_folders",
     ],
-    ["losses", "models", "data", "packed"],
+    ["losses", "models", "data", "packed", "onnx"],
     ["strategies", "recipe", "recipe_keys"],
     ["training", "evaluation", "comparison"],
     ["pipeline"],
