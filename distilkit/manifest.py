@@ -25,13 +25,6 @@ def write_manifest(folder: Path, record: dict[str, Any], names: Iterable[str] | 
     write_json(folder / MANIFEST, sealed({**record, "files": listed}))
 
 
-def relist(folder: Path, name: str) -> None:
-    """Take the size and hash of a file that was written anew into the manifest; the others' stay as listed."""
-    record = read_manifest(folder)
-    listed = {**record["files"], name: [(folder / name).stat().st_size, fast_hash(folder / name)]}
-    write_json(folder / MANIFEST, sealed({**{key: record[key] for key in record if key != SEAL}, "files": listed}))
-
-
 def write_made_of(folder: Path, made_of: dict[str, Any], names: Iterable[str] | None = None) -> None:
     """Write the manifest of files that are known by what they were made of."""
     write_manifest(folder, {"key": content_key(made_of), "made_of": made_of}, names)

@@ -5,12 +5,13 @@ import heapq
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from distilkit.data.arrays import Integers
-from distilkit.data.collection import Collection
 from distilkit.data.reading import Reader, Row, json_lines, jsonl_texts, tsv_texts
+
+if TYPE_CHECKING:
+    from distilkit.data.arrays import Integers
+    from distilkit.data.collection import Collection
 
 PREFIX = "sentence:"
 """What the id of such a query begins with; that of its passage follows."""
@@ -42,8 +43,10 @@ def tsv_sentences(count: int) -> Reader:
     return _reader(count, lambda path: ((row, "") for row in tsv_texts(path)))
 
 
-def own_passages(collection: Collection, query_ids: Sequence[str]) -> Integers:
+def own_passages(collection: "Collection", query_ids: Sequence[str]) -> "Integers":
     """Return the row of the passage that each query is a sentence of, -1 for queries of other kinds."""
+    import numpy as np
+
     found = collection.passages.find([query.removeprefix(PREFIX) for query in query_ids])
     return np.where([query.startswith(PREFIX) for query in query_ids], found, -1)
 

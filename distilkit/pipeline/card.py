@@ -1,6 +1,5 @@
 """The model card of a run: what its folder says of how the student was made, what it reaches, and what it costs."""
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,9 +11,10 @@ import numpy as np
 from distilkit.comparison.paired_tests import t_test
 from distilkit.errors import UserError
 from distilkit.files import write_text
-from distilkit.manifest import MANIFEST, damage, relist
+from distilkit.manifest import MANIFEST, damage
 from distilkit.model_card import CARD, UNKNOWN, ModelCard, table
 from distilkit.models.references import KNOWN_PACKAGES, PREFIX
+from distilkit.pipeline.ir_metadata import without_place
 from distilkit.problems import to_toml
 from distilkit.run_folders.folder import RunFolder
 from distilkit.run_folders.read import StoredRun, is_run
@@ -40,7 +40,6 @@ def write_card(folder: RunFolder) -> None:
     text = card_of(StoredRun(folder.path), card).to_text()
     if text != (folder.model / CARD).read_text(encoding="utf-8"):
         write_text(folder.model / CARD, text)
-        relist(folder.model, CARD)
 
 
 def card_in(folder: Path) -> ModelCard | None:
@@ -86,7 +85,7 @@ def _making(run: StoredRun) -> str:
     record, resolved = run.record, run.record.resolved
     teacher, data = as_table(resolved.get("teacher")), record.data
     models = teacher.get("models") or [teacher.get("model")]
-    told = ", ".join(_place(str(one)) for one in models)
+    told = ", ".join(without_place(str(one)) for one in models)
     learnt = "none: it learnt from labels alone" if record.twin_of or _labels_alone(record.strategy) else told
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     rows = {
@@ -222,19 +221,14 @@ def _placed(value: Any) -> Any:
         return {key: _placed(one) for key, one in value.items() if one is not None}
     if isinstance(value, list):
         return [_placed(one) for one in value]
-    return _place(value) if isinstance(value, str) else value
-
-
-def _place(text: str) -> str:
-    """Return a text, of an absolute path the last part alone: where it lies is nobody else's business."""
-    return Path(text).name if os.path.isabs(text) or text.startswith("~") else text
+    return without_place(value) if isinstance(value, str) else value
 
 
 def _data_set(resolved: JsonObject, data: JsonObject) -> str:
     """Return the hub id of a data set of the hub, else the collection's name."""
     table_ = as_table(resolved.get("data"))
     dataset = table_.get("dataset") if table_.get("source") == "huggingface" else None
-    return str(dataset or _place(str(data.get("name"))))
+    return str(dataset or without_place(str(data.get("name"))))
 
 
 def _index(run: StoredRun, results: dict[str, StoredResults]) -> Iterator[JsonObject]:
@@ -252,7 +246,7 @@ def _index(run: StoredRun, results: dict[str, StoredResults]) -> Iterator[JsonOb
         yield {
             "task": {"type": "text-ranking", "name": "re-ranking"},
             "dataset": {
-                "name": _place(data["name"]),
+                "name": without_place(data["name"]),
                 "type": _data_set(merged, data),
                 "split": str(other.get("split") or evaluate.get("split")),
                 "args": {"set": name, "fingerprint": record.data.get("fingerprint")},

@@ -123,7 +123,7 @@ class Bm25Candidates(FirstStage, Artifact[Candidates]):
         lost = int((candidates.passages[:, :1] < 0).sum())
         if 2 * lost > len(rows):
             raise UserError(
-                f"BM25 finds nothing for {lost} of {len(rows)} queries of {collection.name}, whose texts it reads as "
+                f"BM25 finds nothing for {lost} of {len(rows)} queries of {collection.name}, whose texts it reads by "
                 f"{self.index.analyser}; expected passages that share words with the queries: set [data] language, or "
                 "bring candidates of another first stage"
             )

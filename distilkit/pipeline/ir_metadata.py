@@ -5,6 +5,7 @@ Breuer, Keller and Schaer, *ir_metadata: An Extensible Metadata Schema for IR Ex
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def _retrieval(resolved: JsonObject, record: RunRecord, tag: str) -> Iterator[Js
     first: JsonObject = {"name": FIRST_STAGE, "method": data.get("candidates") or "bm25"}
     yield {**first, "k1": data.get("k1"), "b": data.get("b"), "stemmer": data.get("stemmer")}
     if tag == "teacher":
-        models = teacher.get("models") or [teacher.get("model")]
+        models = [without_place(str(one)) for one in teacher.get("models") or [teacher.get("model")]]
         yield {"name": tag, "method": teacher.get("architecture"), "models": models, "reranks": FIRST_STAGE}
     elif tag != "bm25":
         how = {"method": record.student, "strategy": record.strategy, "seed": record.seed}
@@ -90,3 +91,8 @@ def _yaml(table: Mapping[str, Any], indent: str = "") -> Iterator[str]:
                 yield f"{indent}  - {json.dumps(known, ensure_ascii=False)}"
         elif value is not None:
             yield f"{indent}{key}: {json.dumps(value, ensure_ascii=False)}"
+
+
+def without_place(text: str) -> str:
+    """Return a text, of an absolute path the last part alone: where it lies is nobody else's business."""
+    return Path(text).name if os.path.isabs(text) or text.startswith("~") else text

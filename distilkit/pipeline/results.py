@@ -10,6 +10,7 @@ from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import write_qrels
 from distilkit.files import atomic_folder, content_key, link_weights, read_json, write_json
 from distilkit.manifest import MANIFEST, damage, is_made_of, write_made_of
+from distilkit.model_card import CARD
 from distilkit.pipeline.budget import spent, teacher_stages
 from distilkit.pipeline.content import content_of_set
 from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
@@ -31,7 +32,9 @@ def keep_model(student: TrainedStage, workspace: Workspace, folder: RunFolder) -
             return
         with atomic_folder(folder.model) as temporary:
             shutil.copytree(source, temporary, copy_function=link_weights, dirs_exist_ok=True)
-            write_made_of(temporary, made_of)
+            # The card is people's to edit, and is written again as results are known: it is not listed.
+            files = (path.relative_to(temporary) for path in sorted(temporary.rglob("*")) if path.is_file())
+            write_made_of(temporary, made_of, [one.as_posix() for one in files if one.as_posix() != CARD])
 
     workspace.processes.on_main(copy)
 

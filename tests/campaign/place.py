@@ -90,7 +90,10 @@ class World:
 
 
 def left(place: Path) -> Left:
-    """Return what commands left in a folder: models, results, scores; not costs, which no two runs agree on."""
+    """Return what commands left in a folder: models, results, scores; not costs, which no two runs agree on.
+
+    A model's card tells costs too.
+    """
     found = {}
     files = [*place.glob("*.parquet"), *place.glob("*.trec"), *place.glob("index/*.safetensors")]
     for kind in ("model", "eval"):
@@ -98,7 +101,7 @@ def left(place: Path) -> Left:
     files += place.glob("runs/.artifacts/*/*/model/model.safetensors")
     for path in files:
         aside = any(part.endswith(".damaged") for part in path.parts)
-        if path.name not in ("cost.json", "manifest.json") and not path.name.startswith(".") and not aside:
+        if path.name not in ("cost.json", "manifest.json", "README.md") and not path.name.startswith(".") and not aside:
             found[str(path.relative_to(place))] = path.read_bytes()
     return found
 

@@ -15,7 +15,7 @@ from distilkit.strategies import strategy_from_table
 
 Cli = Callable[..., Any]
 
-EVALUATION = {"run.trec", "per_query.csv", "measures.json", "cost.json", "manifest.json"}
+EVALUATION = {"run.trec", "per_query.csv", "measures.json", "cost.json", "ir-metadata.yml", "manifest.json"}
 WEIGHTS = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 MODEL = {f"model/{name}" for name in ("README.md", "manifest.json", *WEIGHTS)}
 COMMON = {"run.json", "artifacts.json", "status.json", "events.jsonl", "log.txt", "run.lock", *MODEL}
@@ -53,7 +53,8 @@ def test_weights_are_stored_once_and_what_people_edit_is_the_runs_own(finished: 
         for path in (finished.runs / ".artifacts" / "stage").glob("*/model/model.safetensors")
         if path.samefile(finished.run / "model" / "model.safetensors")
     )
-    for name in ("config.json", "tokenizer.json", "README.md"):
+    assert (stage / "README.md").read_bytes() != (finished.run / "model" / "README.md").read_bytes()
+    for name in ("config.json", "tokenizer.json"):
         assert (stage / name).read_bytes() == (finished.run / "model" / name).read_bytes()
         assert not (stage / name).samefile(finished.run / "model" / name)
 

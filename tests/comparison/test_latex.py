@@ -60,7 +60,15 @@ def test_special_characters(text, source):
     assert escaped(text) == source
 
 
-CLASSES = {"article": r"\documentclass[twocolumn]{article}", "acmart": r"\documentclass[sigconf,nonacm]{acmart}"}
+# A system without scalable fonts cannot expand them.
+PLAIN = r"\PassOptionsToPackage{expansion=false}{microtype}"
+CLASSES = {
+    "article": r"\documentclass[twocolumn]{article}",
+    "acmart": rf"{PLAIN}\documentclass[sigconf,nonacm]{{acmart}}",
+}
+    "article": r"\documentclass[twocolumn]{article}",
+    "acmart": r"\PassOptionsToPackage{expansion=false}{microtype}\documentclass[sigconf,nonacm]{acmart}",
+}
 
 
 @pytest.mark.parametrize("document", CLASSES)

@@ -124,8 +124,8 @@ def test_words_of_icu_where_there_are_no_blanks(tmp_path):
     assert pairs == {"stemmer": None, "stopwords": None}
     assert words["segmenter"].startswith("icu ")
     told_so = [str(analyser_of("zh", "auto", texts, segmenter)) for segmenter in ("pairs", "icu")]
-    assert told_so[0] == "Chinese: pairs of characters where there are no blanks, no stems"
-    assert told_so[1] == "Chinese: words by ICU where there are no blanks, no stems"
+    assert told_so[0] == "language Chinese, words not stemmed, and pairs of characters where there are no blanks"
+    assert told_so[1] == "language Chinese, words not stemmed, and words by ICU where there are no blanks"
 
 
 def test_a_segmenter_that_is_not_installed_is_refused(tmp_path, monkeypatch):

@@ -277,6 +277,7 @@ def test_cost_of_a_finished_run(finished: Path) -> None:
     assert set(cost) == {
         *("parameters", "macs_per_pair", "length", "ms_per_query", "depth", "batch_size", "peak_memory_bytes"),
         *("bytes_per_document", "training_seconds", "teacher_seconds", "grid_seconds", "machine", "latency"),
+        "budget",
     }
     assert list(cost["training_seconds"]) == ["distil"]
     assert cost["training_seconds"]["distil"] > 0

@@ -206,7 +206,8 @@ def test_the_record_names_what_was_read(world: World, run: Run) -> None:
     assert content["sets"]["test"].keys() == {"passages", "queries", "judgements"}
     manifest = json.loads((world.run / "eval" / "test" / "manifest.json").read_text())
     assert manifest["made_of"]["judgements"] == content["sets"]["test"]["judgements"]
-    assert manifest["files"].keys() == {"run.trec", "per_query.csv", "measures.json", "cost.json", "qrels.tsv"}
+    files = {"run.trec", "per_query.csv", "measures.json", "cost.json", "qrels.tsv", "ir-metadata.yml"}
+    assert manifest["files"].keys() == files
     for reference in ("bm25", "teacher"):
         own = json.loads((world.run / "eval" / "test" / "references" / reference / "manifest.json").read_text())
         assert own["made_of"]["content"] == manifest["made_of"]["content"]

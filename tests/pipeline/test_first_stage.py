@@ -32,7 +32,7 @@ def run(cli, recipe, folder, tmp_path, *more):
 def test_bm25_that_finds_nothing_ends_the_run_and_says_what_it_read(other, tiny_recipe, tmp_path, cli):
     found = run(cli, tiny_recipe, other(lambda i, text: f"萤火虫{i}号"), tmp_path)
     assert found.code == 2
-    assert "BM25 finds nothing for 6 of 6 queries of other, whose texts it reads as English" in found.err
+    assert "BM25 finds nothing for 6 of 6 queries of other, whose texts it reads by language English" in found.err
     assert "teacher" not in found.err
     assert not (tmp_path / "runs/tiny").exists()
 

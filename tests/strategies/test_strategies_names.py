@@ -25,9 +25,13 @@ from distilkit.strategies import (
 
 
 def values(hint: Any) -> st.SearchStrategy[Any]:
-    """Draw values of a field's type, its bounds aside: those out of range are sorted out by validation."""
+    """Draw values of a field's type, integers within both bounds; validation sorts out what else is out of range."""
     if get_origin(hint) is Annotated:
-        return values(get_args(hint)[0])
+        kind, *notes = get_args(hint)
+        bounds = [one for note in notes for one in getattr(note, "metadata", ())]
+        least = next((one.ge for one in bounds if hasattr(one, "ge")), None)
+        most = next((one.le for one in bounds if hasattr(one, "le")), None)
+        return st.integers(least, most) if kind is int and most is not None else values(kind)
     if get_origin(hint) is Literal:
         return st.sampled_from(get_args(hint))
     if get_origin(hint) in (Union, UnionType):

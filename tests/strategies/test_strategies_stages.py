@@ -88,10 +88,21 @@ def test_the_released_codes_head_is_for_tasks_alone() -> None:
 def test_whatever_a_strategy_is_told_its_stages_hold_together(key: str) -> None:
     for stage in stages_of(key):
         assert {term.name for term in stage.terms} <= set(TERMS)
-        assert stage.train == TrainSettings()
+        assert key == "curriculum_margin" or stage.train == TrainSettings()
         json.dumps(stage.numbers(1, "fp32"))
     names = {stage.name for stage in stages_of(key)}
     assert {stage.name for stage in STRATEGIES[key]().stages(TrainSettings(), 1)} <= names
+
+
+def test_groups_of_a_curriculum_share_the_budget_from_the_last_candidates_to_the_first() -> None:
+    whole = TrainSettings(num_train_epochs=6.0, max_steps=10, negative_depth=100)
+    parts = [stage.train for stage in STRATEGIES["curriculum_margin"]().stages(whole, 1)]
+    assert [part.num_train_epochs for part in parts] == [2.0] * 3
+    assert [part.max_steps for part in parts] == [4] * 3
+    ranges = [(part.negative_range_min, part.negative_range_max) for part in parts]
+    assert ranges == [(67, 100), (33, 67), (0, 33)]
+    own = {"num_train_epochs", "max_steps", "negative_range_min", "negative_range_max"}
+    assert all(part.model_dump(exclude=own) == whole.model_dump(exclude=own) for part in parts)
 
 
 @pytest.mark.parametrize(
