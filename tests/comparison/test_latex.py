@@ -66,9 +66,6 @@ CLASSES = {
     "article": r"\documentclass[twocolumn]{article}",
     "acmart": rf"{PLAIN}\documentclass[sigconf,nonacm]{{acmart}}",
 }
-    "article": r"\documentclass[twocolumn]{article}",
-    "acmart": r"\PassOptionsToPackage{expansion=false}{microtype}\documentclass[sigconf,nonacm]{acmart}",
-}
 
 
 @pytest.mark.parametrize("document", CLASSES)
