@@ -107,7 +107,8 @@ class BertDot(EncoderRanker):
             return first_states(self.encoder, batch)
         states, mask = last_states(self.encoder, batch), batch.attention_mask
         if self.options.pooling == "last":
-            return states[torch.arange(len(states), device=states.device), mask.sum(1).clamp(min=1) - 1]
+            spots = mask.sum(1).clamp(min=1) - 1
+            return states.gather(1, spots[:, None, None].expand(-1, 1, states.shape[-1]))[:, 0]
         total = (wide(states) * mask.unsqueeze(-1)).sum(1)
         return (total / mask.sum(1, keepdim=True).clamp(min=1)).to(states.dtype)
 

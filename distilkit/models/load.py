@@ -32,7 +32,7 @@ from distilkit.models.options import Options, options_of
 from distilkit.models.shape import set_dropout
 from distilkit.models.silence import silent
 from distilkit.models.sound import require_sound
-from distilkit.models.weights import weight_files
+from distilkit.models.weights import ONNX, weight_files
 
 if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
@@ -119,7 +119,7 @@ def exported_entry(folder: Path) -> dict[str, Any] | None:
 
 
 def _refuse_exported(folder: Path) -> None:
-    if exported_entry(folder) is not None or not weight_files(folder):
+    if exported_entry(folder) is not None or (not weight_files(folder) and (folder / ONNX).is_file()):
         raise UserError(
             f"{folder} holds an ONNX file, which is scored with (--backend onnx) and neither trained nor written anew: "
             "name the model that it was made of"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distilkit.errors import UserError
+from distilkit.errors import RunFailed, UserError
 from distilkit.models import STUDENTS
 from distilkit.models.batch import TokenBatch
 from distilkit.models.checkpoint import Checkpoint, first_line
@@ -32,6 +32,7 @@ class Session:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of classes that are onnxruntime's own
             raise UserError(f"{path} cannot be read as an ONNX file: {first_line(error)}") from None
+        self._path = path
         self._names = [one.name for one in self._session.get_inputs()]
 
     def run(self, batch: TokenBatch) -> Tensor:
@@ -40,7 +41,11 @@ class Session:
         for name in self._names:
             given: Tensor | None = getattr(batch, name, None)
             inputs[name] = np.asarray((torch.zeros_like(batch.input_ids) if given is None else given).cpu(), np.int64)
-        return torch.from_numpy(self._session.run(None, inputs)[0]).to(batch.input_ids.device)
+        try:
+            found = self._session.run(None, inputs)[0]
+        except Exception as error:
+            raise RunFailed(f"{self._path} cannot be computed: {first_line(error)}") from None
+        return torch.from_numpy(found).to(batch.input_ids.device)
 
 
 class OnnxRanker(Ranker):

@@ -137,7 +137,10 @@ def _batch(ranker: Ranker, types: bool) -> TokenBatch:
     rows = torch.arange(min(LENGTHS[0], ranker.room or LENGTHS[0]))
     mask = (rows < torch.tensor(LENGTHS)[:, None]).long()
     token = min(max(2, 1 + int(ranker.config.pad_token_id or 0)), ranker.config.vocab_size - 1)
-    return TokenBatch(mask * token, mask, torch.zeros_like(mask) if types else None)
+    ids = mask * token
+    if isinstance(end := ranker.config.eos_token_id, int):
+        ids[torch.arange(len(LENGTHS)), mask.sum(1) - 1] = end  # T5's classifiers look for it
+    return TokenBatch(ids, mask, torch.zeros_like(mask) if types else None)
 
 
 def _quantise(path: Path, name: str) -> None:

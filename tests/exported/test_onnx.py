@@ -93,6 +93,57 @@ def test_prefixes_of_the_model_are_declared_again(
     np.testing.assert_allclose(shown, np.sort(ours.score(query, passages))[::-1], atol=2 * CLOSE, rtol=0)
 
 
+def tiny(family: str, **sizes: Any) -> Any:
+    """Return the configuration of a tiny model of a family, whose weights are large."""
+    import transformers
+
+    size = {"vocab_size": 40, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "pad_token_id": 0}
+    size |= {"intermediate_size": 32, "max_position_embeddings": 64, "initializer_range": 0.2, "eos_token_id": None}
+    return getattr(transformers, f"{family}Config")(**size | sizes)
+
+
+def rankers() -> dict[str, Callable[[], Ranker]]:
+    """Return rankers whose graphs differ: two labels, positions behind padding, windows, pooling."""
+    from transformers import AutoModelForSequenceClassification
+
+    from distilkit.models.cat import BertCat
+    from distilkit.models.dot import BertDot, DotOptions
+    from distilkit.models.encoder import encoder_of
+
+    def cat(config: Any) -> Ranker:
+        return BertCat(AutoModelForSequenceClassification.from_config(config))
+
+    return {
+        "two labels": lambda: cat(tiny("Bert", num_labels=2)),
+        "RoBERTa": lambda: cat(tiny("Roberta", type_vocab_size=1, num_labels=1)),
+        "ModernBERT": lambda: cat(tiny("ModernBert", local_attention=8, num_hidden_layers=4, num_labels=1)),
+        "last of a decoder": lambda: BertDot(
+            encoder_of(tiny("Qwen2", num_key_value_heads=1)), DotOptions(pooling="last")
+        ),
+        "mean": lambda: BertDot(encoder_of(tiny("Bert")), DotOptions(pooling="mean", normalise=True, dim=4)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["two labels", "RoBERTa", "ModernBERT", "last of a decoder", "mean"])
+def test_graphs_read_batches_of_any_shape(kind: str, tmp_path: Path) -> None:
+    from distilkit.models.silence import silent
+    from distilkit.onnx.load import Session
+    from distilkit.onnx.write import write_graph
+
+    torch.manual_seed(1)
+    with silent():
+        ranker = rankers()[kind]().eval()
+    write_graph(ranker, tmp_path / "model.onnx", kind)
+    session = Session(tmp_path / "model.onnx")
+    for lengths in ([1], [3, 3], [30, 7, 12, 1, 9]):
+        mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
+        batch = TokenBatch(torch.randint(4, 40, mask.shape) * mask, mask, torch.zeros_like(mask))
+        with torch.no_grad():
+            expected = ranker.graph(batch)
+        assert len(lengths) == 1 or expected.std() > 0.01
+        torch.testing.assert_close(session.run(batch), expected, atol=1e-5, rtol=0)
+
+
 def test_batches_are_sorted_and_cut_by_length(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exported = load(models / "bert_cat.onnx")
     widths: list[tuple[int, int]] = []
