@@ -81,7 +81,17 @@ class World:
             models = [word for name in ("teacher", "other") for word in ("--model", f"{name}={self.folder / name}")]
             return list(map(str, ["score", *models, *pairs, "--output", place / "scores.parquet", "--resume"]))
         if command == "retrieve":
-            where = ["--output", place / "found.trec", "--index", place / "index", "--runs-dir", runs]
+            # In fp32, as the others: what "auto" takes is measured in each folder, and differs on a busy machine.
+            where = [
+                "--output",
+                place / "found.trec",
+                "--index",
+                place / "index",
+                "--runs-dir",
+                runs,
+                "--bf16",
+                "false",
+            ]
             return list(map(str, ["retrieve", self.folder / "dot", "--data", self.collection, *where]))
         settings = {**STAGES, **CHANGES[command]}
         sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
