@@ -1,7 +1,7 @@
 """The manifest of a folder: what its files were made of, and their sizes and hashes. It is written last of all."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,29 @@ SEAL = "hash"
 BLOCK = 1 << 22
 
 
-def write_manifest(folder: Path, record: dict[str, Any], names: Iterable[str] | None = None) -> None:
-    """Write a record and the list of a folder's files (all of them, or some by name), which makes it complete."""
+def write_manifest(
+    folder: Path, record: dict[str, Any], names: Iterable[str] | None = None, without: Collection[str] = ()
+) -> None:
+    """Write a record and the list of a folder's files (all of them, or some by name), which makes it complete.
+
+    Files of the names `without` may change: they are not listed.
+    """
     if names is None:
         files = (path for path in folder.rglob("*") if path.is_file())
         names = sorted(path.relative_to(folder).as_posix() for path in files)
-    listed = {name: [(folder / name).stat().st_size, fast_hash(folder / name)] for name in names if name != MANIFEST}
+    listed = {
+        name: [(folder / name).stat().st_size, fast_hash(folder / name)]
+        for name in names
+        if name != MANIFEST and name not in without
+    }
     write_json(folder / MANIFEST, sealed({**record, "files": listed}))
 
 
-def write_made_of(folder: Path, made_of: dict[str, Any], names: Iterable[str] | None = None) -> None:
-    """Write the manifest of files that are known by what they were made of."""
-    write_manifest(folder, {"key": content_key(made_of), "made_of": made_of}, names)
+def write_made_of(
+    folder: Path, made_of: dict[str, Any], names: Iterable[str] | None = None, without: Collection[str] = ()
+) -> None:
+    """Write the manifest of files that are known by what they were made of; see `write_manifest`."""
+    write_manifest(folder, {"key": content_key(made_of), "made_of": made_of}, names, without)
 
 
 def is_made_of(folder: Path, made_of: dict[str, Any]) -> bool:

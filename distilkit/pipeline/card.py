@@ -11,7 +11,7 @@ import numpy as np
 from distilkit.comparison.paired_tests import t_test
 from distilkit.errors import UserError
 from distilkit.files import write_text
-from distilkit.manifest import MANIFEST, damage
+from distilkit.manifest import MANIFEST, damage, read_manifest
 from distilkit.model_card import CARD, UNKNOWN, ModelCard, table
 from distilkit.models.references import KNOWN_PACKAGES, PREFIX
 from distilkit.pipeline.ir_metadata import without_place
@@ -30,12 +30,14 @@ STARTS = ("random", "first_layers", "every_nth_layer")
 def write_card(folder: RunFolder) -> None:
     """Write the card into a run's model, where the model is whole and the card says something else.
 
+    A card that the manifest lists, as of an earlier version, stays as it is: another one would count as damage.
+
     Weights, which may be hard links, stay as they are: the card is a file of the run's own.
     """
     if not (folder.model / MANIFEST).is_file() or damage(folder.model, content=False) is not None:
         return
     card = ModelCard.read(folder.model)
-    if card is None:
+    if card is None or CARD in as_table(read_manifest(folder.model).get("files")):
         return
     text = card_of(StoredRun(folder.path), card).to_text()
     if text != (folder.model / CARD).read_text(encoding="utf-8"):

@@ -33,8 +33,7 @@ def keep_model(student: TrainedStage, workspace: Workspace, folder: RunFolder) -
         with atomic_folder(folder.model) as temporary:
             shutil.copytree(source, temporary, copy_function=link_weights, dirs_exist_ok=True)
             # The card is people's to edit, and is written again as results are known: it is not listed.
-            files = (path.relative_to(temporary) for path in sorted(temporary.rglob("*")) if path.is_file())
-            write_made_of(temporary, made_of, [one.as_posix() for one in files if one.as_posix() != CARD])
+            write_made_of(temporary, made_of, without=(CARD,))
 
     workspace.processes.on_main(copy)
 

@@ -21,35 +21,37 @@ class ScoredListTerm(ListTerm):
         return self.loss()(inputs.student, inputs.teacher, **self.options, normaliser=inputs.counts.lists)
 
 
-@TERMS.register("list")
-@dataclass(frozen=True)
-class ListCrossEntropyTerm(ListTerm):
-    """Cross-entropy of a query's positive against its negatives (localised contrastive estimation)."""
+class LabelledListTerm(ListTerm):
+    """A loss of the student's scores of a query's list, whose first passage is the positive."""
 
-    function = "list_cross_entropy"
     examples = ("lists",)
     uses_teacher = False
 
     def compute(self, inputs: "ListInputs") -> "Tensor":
-        """Return the loss of the lists."""
+        """Return the loss of the lists, each by itself."""
         return self.loss()(inputs.student, **self.options, normaliser=inputs.counts.lists)
+
+
+@TERMS.register("list")
+@dataclass(frozen=True)
+class ListCrossEntropyTerm(LabelledListTerm):
+    """Cross-entropy of a query's positive against its negatives (localised contrastive estimation)."""
+
+    function = "list_cross_entropy"
 
 
 @TERMS.register("contrastive")
 @dataclass(frozen=True)
-class ContrastiveTerm(ListTerm):
-    """InfoNCE: cross-entropy of each positive against its negatives and, where texts are encoded apart, the batch's."""
+class ContrastiveTerm(LabelledListTerm):
+    """InfoNCE: cross-entropy of each positive against its negatives and, where texts are encoded apart, the batch's.
+
+    `compute` is of each list by itself; the loss of a whole batch is made in `training.in_batch`.
+    """
 
     function = "info_nce"
-    examples = ("lists",)
-    uses_teacher = False
     reads_batch = True
 
     temperature: Positive = 1.0
-
-    def compute(self, inputs: "ListInputs") -> "Tensor":
-        """Return the loss of each list by itself; that of a whole batch is made in `training.in_batch`."""
-        return self.loss()(inputs.student, **self.options, normaliser=inputs.counts.lists)
 
 
 @TERMS.register("kl_divergence")

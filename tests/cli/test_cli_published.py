@@ -12,7 +12,7 @@ import yaml
 from fake_hub import FakeHub, fake_hub
 from huggingface_hub import ModelCard as HubCard
 
-from distilkit.manifest import damage
+from distilkit.manifest import damage, read_manifest, write_manifest
 from distilkit.pipeline.card import base_model, refresh_cards
 from distilkit.run_folders.folder import RunFolder
 from distilkit.run_folders.read import StoredRun
@@ -163,3 +163,12 @@ def test_what_cannot_be_pushed_is_said(to: str, code: int, message: str, cli: Cl
     missing = cli("push", run.parent / "none", "--to", "me/ranker", "--yes")
     assert missing.code == 2
     assert "there is no such run or model folder" in missing.err
+
+
+def test_a_card_that_the_manifest_lists_stays_as_it_is(run: Path) -> None:
+    model, plain = run / "model", card(run / "model").partition("\n## ")[0]
+    (model / "README.md").write_text(plain)
+    write_manifest(model, {key: value for key, value in read_manifest(model).items() if key not in ("files", "hash")})
+    refresh_cards(RunFolder(run))
+    assert card(model) == plain
+    assert damage(model) is None
