@@ -181,7 +181,7 @@ def _step(who: str, stage: TrainedStage, workspace: Workspace) -> Step:
     examples, steps = stage.examples.count(workspace), stage.steps(workspace)
     losses = " + ".join(f"{term.weight:g}·{term.name}" for term in stage.stage.terms)
     pace = workspace.pace
-    seconds = round(stage.step_macs * steps / pace, 1) if steps and pace else None
+    seconds = round(stage.step_macs * steps / pace, 3) if steps and pace else None
     return Step(f"{who}: {stage.stage.name}", losses, examples, steps, workspace.has(stage), stage.key, seconds)
 
 
