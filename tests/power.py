@@ -8,6 +8,9 @@ got further, those of now.
 import itertools
 import os
 import random
+import resource
+import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +19,7 @@ from typing import Any
 Image = dict[str, bytes | None]
 """What is on the disk, by path below the root: the bytes of files, None for folders."""
 
-_REMOVING = ("unlink", "rmdir")
-_RENAMING = ("replace", "rename")
-_CHANGES = (*_REMOVING, *_RENAMING, "mkdir", "fsync")
+_CHANGES = ("unlink", "remove", "rmdir", "replace", "rename", "mkdir", "link", "fsync")
 
 
 class Disk:
@@ -27,9 +28,10 @@ class Disk:
     def __init__(self, root: Path) -> None:
         self.root, self.cuts = root, 0
         self._numbers = itertools.count()
-        self._known: dict[tuple[int, int], int] = {}
+        self._known: dict[tuple[int, int], tuple[int, int]] = {}
         self._content: dict[int, bytes] = {}
         self._names: dict[int, dict[str, int]] = {}
+        weakref.finalize(self, _close, self._known)
         # What is there already was written long ago.
         for path in [root, *root.rglob("*")]:
             self._keep(path)
@@ -39,12 +41,6 @@ class Disk:
         path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
         if path.is_relative_to(self.root):
             self._keep(path)
-
-    def removed(self, path: Path) -> None:
-        """Forget which file a path is, as the number of a removed one may be given to another."""
-        if path.is_relative_to(self.root) and os.path.lexists(path):
-            status = path.lstat()
-            self._known.pop((status.st_dev, status.st_ino), None)
 
     def image(self, names: Callable[[], bool] = lambda: True) -> Image:
         """Return what is there after a cut; `names` is asked, folder by folder, whether its names are those of now."""
@@ -62,6 +58,7 @@ class Disk:
                     found[f"{shown}{name}"] = self._content.get(child, b"")
 
         visit(self._identity(self.root), "")
+        self._forget({*paths, *self._names, *itertools.chain(*(names.values() for names in self._names.values()))})
         return found
 
     def images(self, chance: random.Random) -> list[Image]:
@@ -76,7 +73,23 @@ class Disk:
 
     def _identity(self, path: Path) -> int:
         status = path.lstat()
-        return self._known.setdefault((status.st_dev, status.st_ino), next(self._numbers))
+        where = (status.st_dev, status.st_ino)
+        if where not in self._known:
+            # A file that is open keeps its number when it is removed, else the system may give it to the next one.
+            handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self._known[where] = (next(self._numbers), handle)
+        return self._known[where][0]
+
+    def _forget(self, needed: set[int]) -> None:
+        for where, (number, handle) in list(self._known.items()):
+            if number not in needed:
+                os.close(handle)
+                del self._known[where]
+
+
+def _close(known: dict[tuple[int, int], tuple[int, int]]) -> None:
+    for _, handle in known.values():
+        os.close(handle)
 
 
 def restore(image: Image, folder: Path) -> None:
@@ -92,27 +105,26 @@ def restore(image: Image, folder: Path) -> None:
 @contextmanager
 def recorded(root: Path, at_a_cut: Callable[[Disk], object] = lambda disk: None) -> Iterator[Disk]:
     """Record what a block writes below a folder, and call back at every moment when its names or syncs have changed."""
-    disk, busy = Disk(root.resolve()), False
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    disk, lock, within = Disk(root.resolve()), threading.Lock(), 0
     originals = {name: getattr(os, name) for name in _CHANGES}
 
     def layer(name: str) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
-            nonlocal busy
-            if busy:  # what a callback does is no part of the block
+            nonlocal within
+            if within == threading.get_ident():  # what a callback does is no part of the block
                 return originals[name](*given, **named)
-            if name in _REMOVING:
-                disk.removed(_path(given[0], named.get("dir_fd")))
-            elif name in _RENAMING:
-                disk.removed(_path(given[1], named.get("dst_dir_fd")))
-            result = originals[name](*given, **named)
-            busy = True
-            try:
-                if name == "fsync":
-                    disk.synced(given[0])
-                disk.cuts += 1
-                at_a_cut(disk)
-            finally:
-                busy = False
+            with lock:  # another thread of the block waits until this moment has been looked at
+                result = originals[name](*given, **named)
+                within = threading.get_ident()
+                try:
+                    if name == "fsync":
+                        disk.synced(given[0])
+                    disk.cuts += 1
+                    at_a_cut(disk)
+                finally:
+                    within = 0
             return result
 
         return call
@@ -124,7 +136,3 @@ def recorded(root: Path, at_a_cut: Callable[[Disk], object] = lambda disk: None)
     finally:
         for name, original in originals.items():
             setattr(os, name, original)
-
-
-def _path(path: str | os.PathLike[str], folder: int | None) -> Path:
-    return Path(path).absolute() if folder is None else Path(os.readlink(f"/proc/self/fd/{folder}"), path)
