@@ -67,6 +67,11 @@ def test_tabs(runs: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
         screen_of(pilot).query_one("#verdicts", Static).display = False
         await pilot.pause()
         await check(pilot, f"compare-means-{name}")
+        screen_of(pilot).query_one(TabbedContent).active = "budget"
+        await shows(pilot, "labelled queries", "2,015", "ceiling", "chance")
+        await check(pilot, f"compare-budget-{name}")
+        screen_of(pilot).query_one(TabbedContent).active = "means"
+        await pilot.pause()
         await pilot.press("m", "enter")
         await shows(pilot, "what planet cold", "nDCG@10")
         await check(pilot, f"compare-queries-{name}")
@@ -288,7 +293,9 @@ def test_no_colour_is_needed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     async def steps(pilot: Pilot[Any]) -> None:
         await compare(pilot, "one_layer", "distilled")
         await shows(pilot, "▲ BM25", "? one_layer", "✓ yes", "✗ no", "◆ teacher")
-        await pilot.press("right_square_bracket", "n")  # the system after the best, which loses queries, too
+        await pilot.press(
+            "right_square_bracket", "right_square_bracket", "n"
+        )  # the system after the best, which loses queries, too
         await shows(pilot, "▌ won", "▌ lost", "▲ q", "▼ q")
         await pilot.press("right_square_bracket")
         await shows(pilot, "○ dominated", "● on the frontier")

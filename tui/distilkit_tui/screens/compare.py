@@ -22,6 +22,7 @@ from distilkit_tui.core.text import safe
 from distilkit_tui.keys import bindings
 from distilkit_tui.screens.base import BaseScreen
 from distilkit_tui.screens.compare_answer import AnswerPane
+from distilkit_tui.screens.compare_budget import BudgetPane
 from distilkit_tui.screens.compare_curves import ConfigurationPane, CurvesPane
 from distilkit_tui.screens.compare_frontier import FrontierPane
 from distilkit_tui.screens.compare_means import MeansPane
@@ -34,6 +35,7 @@ from distilkit_tui.widgets.table import VirtualTable
 TABS: dict[str, Callable[[], Pane]] = {
     "answer": AnswerPane,
     "means": MeansPane,
+    "budget": BudgetPane,
     "queries": QueriesPane,
     "frontier": FrontierPane,
     "curves": CurvesPane,
