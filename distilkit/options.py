@@ -1,7 +1,7 @@
 """What each verb can be asked: one frozen dataclass a verb, whose fields are its arguments and options.
 
-`cli` makes the verbs out of these, and `commands` reads them. Options that several verbs share are declared once: as
-the fields of a base class, or as an annotation where only some verbs have them. Nothing here imports more than typer.
+`cli` makes the verbs out of these, and `commands` reads them. Options that several verbs share are declared once, in
+`shared_options`. Nothing here imports more than typer.
 """
 
 from dataclasses import dataclass
@@ -12,59 +12,14 @@ from typer import Argument, Option
 
 from distilkit.errors import UserError
 from distilkit.option_values import whole_numbers
+from distilkit.shared_options import Architecture, BatchSize, Data, MaxLength, Model, Printed, Ranking, RunsDir, Toggle
 
-RunsDir = Annotated[Path, Option("--runs-dir", envvar="DISTILKIT_RUNS", help="The folder of all runs.")]
-Length = Annotated[int | None, Option(min=3, help="Tokens of a text that is read alone; as the model says by default.")]
-MaxLength = Annotated[
-    int | None, Option(min=8, help="Tokens of a pair that is read together; as the model says by default.")
-]
-Model = Annotated[
-    str, Argument(metavar="MODEL", help="A run's name or folder, a model's folder, a hub id, or package:NAME.")
-]
-Data = Annotated[
-    str,
-    Option(help="The collection: a BEIR or MS MARCO folder, pydocs, or SOURCE:WHAT such as ir_datasets:beir/scifact."),
-]
-Prefix = Annotated[str | None, Option(help="Text put before each one; as the model says by default.")]
-Architecture = Annotated[str | None, Option(help="The architecture of a model whose folder does not say it.")]
-BatchSize = Annotated[int, Option(min=1, help="How many pairs a forward pass reads.")]
-Toggle = Literal["auto", "true", "false"]
-Backend = Literal["auto", "torch", "onnx"]
-Margin = Literal["relative", "absolute"]
 Tokenisation = Literal["in", "out", "both"]
-
+Margin = Literal["relative", "absolute"]
 # Gao et al. 2020 keep the best of 64, 128, 256 and 512 on GPUs; small batches are the better ones on CPUs.
 BATCH_SIZES = (16, 32, 64, 128, 256, 512)
 # Hofstätter et al. 2020: special tokens on top, these fill the 30 and 200 tokens that queries and passages are cut to.
 TEXT_LENGTHS = "28 198"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Printed:
-    """A verb that can print JSON."""
-
-    json_: Annotated[bool, Option("--json", help="Print JSON for scripts.")] = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ranking(Printed):
-    """A verb that computes with rankers: which ones they are, what they read, and in which precision."""
-
-    architecture: Architecture = None
-    query_length: Length = None
-    document_length: Length = None
-    query_prefix: Prefix = None
-    document_prefix: Prefix = None
-    bf16: Annotated[Toggle, Option(help="Compute in bfloat16; auto: where the device is fast at it.")] = "auto"
-    backend: Annotated[
-        Backend, Option(help="What computes: PyTorch, or onnxruntime on the CPU; auto: as the model's folder needs.")
-    ] = "auto"
-    runs_dir: RunsDir = Path("runs")
-
-    @property
-    def wants_bf16(self) -> bool | str:
-        """The choice of bfloat16 as `choose_precision` takes it."""
-        return self.bf16 if self.bf16 == "auto" else self.bf16 == "true"
 
 
 @dataclass(frozen=True, kw_only=True)

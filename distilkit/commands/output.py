@@ -7,7 +7,7 @@ import sys
 from typing import Protocol
 
 from distilkit.comparison.render import Screen
-from distilkit.options import Printed
+from distilkit.shared_options import Printed
 from distilkit.tables import printable
 
 

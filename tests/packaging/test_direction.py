@@ -24,6 +24,7 @@ LEVELS = [
         "tables",
         "option_values",
         "options",
+        "shared_options",
         "registry",
         "plugins",
         "settings",

@@ -1,0 +1,53 @@
+"""What several verbs can be asked alike: annotations of single options, and base classes of verbs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from typer import Argument, Option
+
+RunsDir = Annotated[Path, Option("--runs-dir", envvar="DISTILKIT_RUNS", help="The folder of all runs.")]
+Length = Annotated[int | None, Option(min=3, help="Tokens of a text that is read alone; as the model says by default.")]
+MaxLength = Annotated[
+    int | None, Option(min=8, help="Tokens of a pair that is read together; as the model says by default.")
+]
+Model = Annotated[
+    str, Argument(metavar="MODEL", help="A run's name or folder, a model's folder, a hub id, or package:NAME.")
+]
+Data = Annotated[
+    str,
+    Option(help="The collection: a BEIR or MS MARCO folder, pydocs, or SOURCE:WHAT such as ir_datasets:beir/scifact."),
+]
+Prefix = Annotated[str | None, Option(help="Text put before each one; as the model says by default.")]
+Architecture = Annotated[str | None, Option(help="The architecture of a model whose folder does not say it.")]
+BatchSize = Annotated[int, Option(min=1, help="How many pairs a forward pass reads.")]
+Toggle = Literal["auto", "true", "false"]
+Backend = Literal["auto", "torch", "onnx"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Printed:
+    """A verb that can print JSON."""
+
+    json_: Annotated[bool, Option("--json", help="Print JSON for scripts.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking(Printed):
+    """A verb that computes with rankers: which ones they are, what they read, and in which precision."""
+
+    architecture: Architecture = None
+    query_length: Length = None
+    document_length: Length = None
+    query_prefix: Prefix = None
+    document_prefix: Prefix = None
+    bf16: Annotated[Toggle, Option(help="Compute in bfloat16; auto: where the device is fast at it.")] = "auto"
+    backend: Annotated[
+        Backend, Option(help="What computes: PyTorch, or onnxruntime on the CPU; auto: as the model's folder needs.")
+    ] = "auto"
+    runs_dir: RunsDir = Path("runs")
+
+    @property
+    def wants_bf16(self) -> bool | str:
+        """The choice of bfloat16 as `choose_precision` takes it."""
+        return self.bf16 if self.bf16 == "auto" else self.bf16 == "true"
