@@ -19,7 +19,7 @@ from distilkit.models.checkpoint import Checkpoint
 from distilkit.models.encoded import Encoded
 from distilkit.models.encoder import last_states
 from distilkit.models.macs import SideMacs
-from distilkit.models.options import Options
+from distilkit.models.options import OffsetOptions, Options, said_offset
 from distilkit.models.published import is_wrapped
 from distilkit.models.ranker import EncoderRanker, wide
 from distilkit.models.save import write_config, write_dense, write_modules, write_weights
@@ -58,7 +58,7 @@ FORMS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class ColBertOptions(Options):
+class ColBertOptions(OffsetOptions):
     """ColBERT's options: the form of Khattab and Zaharia's code, or the Margin-MSE paper's; a field changes the form.
 
     Attributes:
@@ -87,6 +87,7 @@ class ColBertOptions(Options):
     skip_punctuation: bool | tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_one_of("form", FORMS)
         for name, value in FORMS[self.form].items():
             if getattr(self, name) is None:
@@ -155,7 +156,7 @@ class ColBert(EncoderRanker):
         """Return the score of each row, shape `[B]`."""
         with _float32(queries):
             products = torch.bmm(wide(queries.states), wide(documents.states).transpose(1, 2))
-        return max_sim(products, queries.mask, documents.mask)
+        return max_sim(products, queries.mask, documents.mask) + self.options.offset
 
     def score_all(self, queries: Encoded, documents: Encoded) -> Tensor:
         """Return the scores of every query with every document, shape `[Q, D]`."""
@@ -168,7 +169,7 @@ class ColBert(EncoderRanker):
         with _float32(queries):
             products = torch.einsum("qid,njd->qnij", wide(queries.states), wide(documents.states))
         query_mask = None if queries.mask is None else queries.mask[:, None]
-        return max_sim(products, query_mask, documents.mask)
+        return max_sim(products, query_mask, documents.mask) + self.options.offset
 
     def side_macs(self, query_length: int, document_length: int) -> SideMacs:
         """Return encoder and linear map of every token, and the products of all query with all document vectors."""
@@ -312,7 +313,8 @@ class ColBert(EncoderRanker):
         if not self.exports:
             return f"{super().loads_in} PyLate and sentence-transformers do not compute this form of ColBERT."
         native = "in sentence-transformers (`MultiVectorEncoder`)."
-        return f"It loads in PyLate (`ColBERT`) and {native}" if "pylate" in self.exports else f"It loads {native}"
+        libraries = f"in PyLate (`ColBERT`) and {native}" if "pylate" in self.exports else native
+        return f"It loads {libraries}{said_offset(self.options)}"
 
 
 def is_late(options: ColBertOptions) -> bool:

@@ -22,7 +22,7 @@ from distilkit.models.encoded import Encoded
 from distilkit.models.encoder import first_states, last_states
 from distilkit.models.layers import FAMILIES
 from distilkit.models.macs import SideMacs
-from distilkit.models.options import Options
+from distilkit.models.options import OffsetOptions, said_offset
 from distilkit.models.ranker import EncoderRanker, wide
 from distilkit.models.save import write_config, write_dense, write_modules, write_weights
 
@@ -32,7 +32,7 @@ Pooling = Literal["cls", "mean", "last"]
 
 
 @dataclass(frozen=True)
-class DotOptions(Options):
+class DotOptions(OffsetOptions):
     """BERT_DOT's options.
 
     Attributes:
@@ -50,6 +50,7 @@ class DotOptions(Options):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_positive("dim")
         self._require_one_of("pooling", ("cls", "mean", "last"))
         self._require_truth("normalise")
@@ -123,12 +124,12 @@ class BertDot(EncoderRanker):
 
     def score_encoded(self, queries: Encoded, documents: Encoded) -> Tensor:
         """Return the dot product of each row, shape `[B]`."""
-        return (wide(queries.states) * wide(documents.states)).sum(-1)
+        return (wide(queries.states) * wide(documents.states)).sum(-1) + self.options.offset
 
     def score_all(self, queries: Encoded, documents: Encoded) -> Tensor:
         """Return the dot products of every query with every document, shape `[Q, D]`."""
         with torch.autocast(queries.states.device.type, enabled=False):
-            return wide(queries.states) @ wide(documents.states).T
+            return wide(queries.states) @ wide(documents.states).T + self.options.offset
 
     def side_macs(self, query_length: int, document_length: int) -> SideMacs:
         """Return encoder and linear map of either side, and the numbers of a vector for the dot product."""
@@ -153,7 +154,7 @@ class BertDot(EncoderRanker):
     @property
     def exports(self) -> Mapping[str, str]:
         """In transformers nothing maps, averages or normalises."""
-        plain = replace(self.options, scale=1.0) == DotOptions() and not any(self.prefixes)
+        plain = replace(self.options, scale=1.0, offset=0.0) == DotOptions() and not any(self.prefixes)
         return {name: loads for name, loads in self.targets.items() if name != "transformers" or plain}
 
     @classmethod
@@ -207,4 +208,5 @@ class BertDot(EncoderRanker):
     @property
     def loads_in(self) -> str:
         """The card's sentence about libraries that load it."""
-        return "It loads in sentence-transformers from version 6 (`SentenceTransformer`, dot product)."
+        library = "sentence-transformers from version 6 (`SentenceTransformer`, dot product)"
+        return f"It loads in {library}.{said_offset(self.options)}"

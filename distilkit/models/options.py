@@ -1,7 +1,8 @@
 """What the recipe's `[student] options` can choose of an architecture: the base of its options, and their checks."""
 
+import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from distilkit.data.prefixes import Prefixes
@@ -50,6 +51,26 @@ class Options:
 
 
 @dataclass(frozen=True)
+class OffsetOptions(Options):
+    """The options of a ranker whose score has no bias of its own.
+
+    Attributes:
+        offset: a fixed number that is added to every score; it changes no ranking
+    """
+
+    offset: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        value = self.offset
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise UserError(f"offset is a number that is added to every score, not {value!r}")
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options as artifact keys hold them; an offset of 0 is none."""
+        return {name: value for name, value in super().identity().items() if name != "offset" or value}
+
+
+@dataclass(frozen=True)
 class PairOptions(Options):
     """The options of a ranker that reads query and document in one sequence, and has nothing to choose."""
 
@@ -60,6 +81,19 @@ class PairOptions(Options):
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+def offset_of(options: Options) -> float | None:
+    """Return the fixed number that is added to every score; None for an architecture that has none to set."""
+    return getattr(options, "offset", None)
+
+
+def said_offset(options: Options) -> str:
+    """Return a card's words about an offset, which other libraries' files have no place for; empty without one."""
+    offset = offset_of(options)
+    if not offset:
+        return ""
+    return f" distilkit adds the offset {offset:g} to every score, as in training; they do not, and rank alike."
 
 
 def options_of(kind: type[O], values: Mapping[str, Any], where: str) -> O:

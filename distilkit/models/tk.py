@@ -17,7 +17,7 @@ from distilkit.models.checkpoint import ENTRY, Checkpoint
 from distilkit.models.encoded import Encoded
 from distilkit.models.load import load_ranker, load_weights
 from distilkit.models.macs import SideMacs
-from distilkit.models.options import Options
+from distilkit.models.options import OffsetOptions, Options
 from distilkit.models.ranker import SideRanker, wide
 from distilkit.models.references import local_folder
 from distilkit.models.shape import Shape
@@ -34,7 +34,7 @@ TINY = 1e-13
 
 
 @dataclass(frozen=True)
-class TkOptions(Options):
+class TkOptions(OffsetOptions):
     """TK's options.
 
     Attributes:
@@ -61,6 +61,7 @@ class TkOptions(Options):
     document_position: int = 500
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_positive("dim", "layers", "heads", "feed_forward")
         self._require_one_of("vocabulary", ("wordpiece", "word"))
         if not isinstance(self.embeddings, str):
@@ -200,7 +201,7 @@ class Tk(SideRanker):
         assert queries.mask is not None
         assert documents.mask is not None
         scores: Tensor = self.kernels(queries.states, documents.states, queries.mask, documents.mask)
-        return scores
+        return scores + self.options.offset
 
     def _encode(self, batch: TokenBatch, start: int) -> Encoded:
         embedded = self.word_embeddings(batch.input_ids)

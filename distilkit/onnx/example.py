@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from distilkit.models.options import offset_of
 from distilkit.models.ranker import Ranker
 
 START = """\
@@ -33,7 +34,7 @@ def encode(texts, length):
 
 
 documents = encode({documents}, {document_length})
-scores = documents @ encode([{query}], {query_length})[0]
+scores = documents @ encode([{query}], {query_length})[0]{offset}
 for place in np.argsort(-scores):
     print(f"{{scores[place]:.4f}}", passages[place])
 """
@@ -49,6 +50,7 @@ for found in ranker.rank("how do I cook rice", ["Boil the rice in water.", "Pari
 
 def example(ranker: Ranker, lengths: Mapping[str, int]) -> str:
     """Return the section of the card; a ranker of many vectors a text, whose markers matter, is shown in distilkit."""
+    offset = offset_of(ranker.options)
     query, document = ranker.prefixes.query, ranker.prefixes.document
     before = {
         "query": f"{query!r} + query" if query else "query",
@@ -57,7 +59,7 @@ def example(ranker: Ranker, lengths: Mapping[str, int]) -> str:
     if ranker.reads_pairs:
         code = START + PAIRS.format(**before, **lengths)
     elif ranker.storage_unit == "|P|":
-        code = START + SIDES.format(**before, **lengths)
+        code = START + SIDES.format(**before, **lengths, offset=f" + {offset:g}" if offset else "")
     else:
         code = OURS
     return f"## Use\n\nIn this folder:\n\n```python\n{code}```"

@@ -9,12 +9,13 @@ from distilkit.data.batches import total_steps
 from distilkit.errors import UserError
 from distilkit.files import content_key
 from distilkit.models import STUDENTS
-from distilkit.pipeline.build_objective import NO_LM_HEAD, build_objective, save_result, start_student
+from distilkit.pipeline.build_objective import build_objective, save_result, start_student
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Ranking
 from distilkit.pipeline.examples import Countable
 from distilkit.pipeline.graph import Artifact, Node
-from distilkit.pipeline.models import Checkpoint, ModelNode, Size, Start, Teacher
+from distilkit.pipeline.models import ModelNode, Size, Start, Teacher
+from distilkit.pipeline.stage_checks import check_offset, check_pair, check_teaching, check_text
 from distilkit.pipeline.tokens import Reader, TextReader, Tokenizer
 from distilkit.pipeline.validation import Validation
 from distilkit.pipeline.workspace import Workspace
@@ -191,6 +192,10 @@ class TrainedStage(ModelNode, Artifact[Path]):
             metric=self.metric,
             teacher_tokens=workspace.value(self.teacher_reader) if self.teacher_reader else None,
         )
+        if stage.score_offset != "none":
+            from distilkit.training.offset import set_score_offset
+
+            progress.say(f"{stage.name}: {set_score_offset(objective, trainer.loader, processes)}")
         with progress.recording(self.key, folder / "events.jsonl"):
             state = trainer.train()
         if processes.is_main:
@@ -204,6 +209,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
             "validation": state.validation,
             "best_step": state.best_step or state.step,
             "curve": state.curve,
+            **({} if stage.score_offset == "none" else {"score_offset": objective.student.options.offset}),
         }
         return {**facts, "validated_on": self.validation.identity(self.reader)} if stage.trains_scores else facts
 
@@ -273,83 +279,13 @@ class TrainedStage(ModelNode, Artifact[Path]):
             _ = self.metric
         except UserError as error:
             raise UserError(f"{self.section} metric_for_best_model: {error}") from None
-        self._check_teaching()
+        check_teaching(self)
         if isinstance(self.tokenizer, Artifact) and not workspace.has(self.tokenizer):
             return  # A student of the collection's own words cannot be built before these are counted.
         student = self.untrained(workspace, needs_head=True)
-        self._check_pair(student, workspace)
-        self._check_text(student)
-
-    def _check_teaching(self) -> None:
-        """Refuse a stage that wants more of its teacher than there is."""
-        teacher, stage = self.teacher, self.stage
-        if teacher is None or not stage.uses_teacher:
-            return
-        what = "a file of scores" if teacher.file else "an ensemble"
-        if teacher.file is None and len(teacher.members) == 1:
-            what = f"a {teacher.model.architecture}"
-            if STUDENTS[teacher.model.architecture].ranker().shows_internals:
-                return
-        if not stage.uses_scores_alone:
-            raise UserError(f"the stage {stage.name} reads more than scores of its teacher; {what} has nothing else")
-        if not self.scored_ahead:
-            raise UserError(
-                f'[teacher] scores = "online": {what} teaches from scores computed before; expected "cached"'
-            )
-
-    def _check_pair(self, student: "Ranker", workspace: Workspace) -> None:
-        """Refuse a student that cannot be compared with its teacher token by token, where the stage does."""
-        stage = self.stage
-        if self.teacher is None or not stage.reads_tokens:
-            return
-        if not student.shows_internals:
-            raise UserError(
-                f"the stage {stage.name} reads the student's insides, which only a bert_cat has in common with its "
-                f"teacher; a {self.architecture} learns from scores, with margin_mse for instance"
-            )
-        from distilkit.models.layer_map import layer_map
-        from distilkit.models.projection import Projections
-
-        teacher = self.teacher.model.untrained(workspace, needs_head=stage.trains_scores)
-        sizes = student.config.vocab_size, teacher.config.vocab_size
-        if sizes[0] != sizes[1]:
-            raise UserError(
-                f"student and teacher must share one vocabulary: the student has {sizes[0]} entries, the teacher "
-                f"{sizes[1]}"
-            )
-        if self.tokenizer != self.teacher.model.tokenizer:
-            raise UserError(
-                f"the stage {stage.name} compares student and teacher token by token, and their tokenizers differ; "
-                "expected one for both"
-            )
-        if stage.uses_internals:
-            layer_map(stage.layer_map, teacher.num_layers, student.num_layers)
-            Projections(student.hidden_size, teacher.hidden_size, 1, stage.projection)
-        if stage.reads("attention") and student.num_heads != teacher.num_heads:
-            raise UserError(
-                f"the attention loss needs as many heads in the student as in the teacher, not {student.num_heads} and "
-                f"{teacher.num_heads}; take another student, or set [strategy] weights.attention to 0"
-            )
-
-    def _check_text(self, student: "Ranker") -> None:
-        """Refuse text that the student cannot read, and masked words that nothing can be learned from."""
-        if not isinstance(self.reader, TextReader):
-            return
-        from distilkit.models.masked_lm import has_lm_head
-
-        general, most = self.reader.sequences.settings, student.room
-        if most is not None and general.max_length > most:
-            raise UserError(f"[general] max_length = {general.max_length}: the student has positions for {most} tokens")
-        if not self.stage.reads("masked_lm"):
-            return
-        if general.masking == "none":
-            raise UserError(
-                '[general] masking = "none": the loss masked_lm is read at masked words; expected "bert", or "one" '
-                "(or [strategy] weights.masked_lm = 0)"
-            )
-        teacher = self.teacher.model if self.teacher else None
-        if isinstance(teacher, Checkpoint) and not has_lm_head(teacher.folder):
-            raise UserError(NO_LM_HEAD)
+        check_pair(self, student, workspace)
+        check_text(self, student)
+        check_offset(self, student)
 
     def shortened(self, steps: int) -> "TrainedStage":
         """Return the same stage with another number of steps."""

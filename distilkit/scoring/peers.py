@@ -17,6 +17,7 @@ import torch
 from distilkit.data.tokens import TokenStore
 from distilkit.errors import RunFailed
 from distilkit.evaluation.rerank import score_pairs
+from distilkit.models.options import offset_of
 from distilkit.models.silence import silent
 from distilkit.progress import OneProcess
 from distilkit.scoring.rankers import OpenRanker
@@ -39,19 +40,22 @@ WORDS = "the old river runs past the city, and the train is late; what is boiled
 class Agreement:
     """How far a library's scores are from ours: the largest difference, or why nothing was compared.
 
-    Where a difference is what one expects, the largest score says how much it is.
+    Where a difference is what one expects, the largest score says how much it is. `offset` is what distilkit adds to
+    every score and the library does not.
     """
 
     library: str
     difference: float | None = None
     why_not: str = ""
     largest: float | None = None
+    offset: float = 0.0
 
     def __str__(self) -> str:
         if self.difference is None:
             return f"not checked in {self.library}: {self.why_not}"
         of = "" if self.largest is None else f", where the largest is {self.largest:.2g}"
-        return f"checked in {self.library}: scores differ by {self.difference:.1e} at most{of}"
+        beside = "" if not self.offset else f", beside the offset {self.offset:g} that it does not add"
+        return f"checked in {self.library}: scores differ by {self.difference:.1e} at most{of}{beside}"
 
 
 def check_export(folder: Path, opened: OpenRanker, format: str) -> Agreement:
@@ -78,10 +82,11 @@ def check_export(folder: Path, opened: OpenRanker, format: str) -> Agreement:
             theirs = peer(folder, opened, queries, documents)
     except Exception as error:
         raise RunFailed(f"{folder}: {library} cannot score with it: {type(error).__name__}: {error}") from error
-    difference = float(np.abs(ours - theirs).max())
+    offset = offset_of(opened.ranker.options) or 0.0  # which their files have no place for
+    difference = float(np.abs(ours - theirs - offset).max())
     if not difference <= TOLERANCE * max(1.0, float(np.abs(ours).max())):
         raise RunFailed(f"{folder}: {library} scores otherwise than distilkit: by {difference:.2g} of a score at most")
-    return Agreement(library, difference)
+    return Agreement(library, difference, offset=offset)
 
 
 def check_onnx(opened: OpenRanker, exported: OpenRanker) -> Agreement:

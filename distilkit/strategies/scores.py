@@ -8,7 +8,7 @@ from pydantic import AfterValidator, PlainValidator
 from distilkit.errors import UserError, nearest
 from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES, StrategyError, validated
-from distilkit.strategies.stage import LayerMapping, Mode, Projection, Stage
+from distilkit.strategies.stage import LayerMapping, Mode, Projection, ScoreOffset, Stage
 from distilkit.strategies.terms import STRICT, TERMS, Positive, Term, Variant, Weight, examples_for
 
 PAPER = "Margin-MSE"
@@ -108,12 +108,18 @@ class PointwiseMse(ScoreStrategy):
     Equation (13): L = MSE(s⁺, t⁺) + MSE(s⁻, t⁻) on triples; variant = "released_code" takes half of it.
     Paper: Hofstätter et al., Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation
     (2020), table 2.
-    Deviations: none in `paper`. `mix` adds other losses with weights, `losses` puts others in its place.
+    Deviations: none in `paper`. `mix` adds other losses with weights, `losses` puts others in its place. score_offset
+    is ours: scores are compared as they are, and a dot product starts far from a cross-encoder's logits (43.7 against
+    -1.0 with a MiniLM), so that a short training learns the mean and no order. The paper's took as many steps as that
+    wants.
     Defaults: the paper's loss alone.
     """
 
     own = "pointwise_mse"
 
+    score_offset: ScoreOffset = "none"
+    """teacher_mean: add a fixed number to the student's scores, measured once before the first step, which gives them
+    the mean of the teacher's; saved with the model."""
     variant: Variant = "paper"
     """The equations as the paper writes them, or as its released code computes them."""
 
@@ -157,5 +163,8 @@ class Distil(ScoreStrategy):
     """Which teacher layer each student layer learns from."""
     teacher_mode: Mode = "eval"
     """Whether the teacher computes without dropout (eval) or with it (train)."""
+    score_offset: ScoreOffset = "none"
+    """teacher_mean: add a fixed number to the student's scores, measured once before the first step, which gives them
+    the mean of the teacher's; saved with the model."""
     variant: Variant = "paper"
     """The equations as the paper writes them, or as its released code computes them."""

@@ -14,6 +14,7 @@ WITHOUT_EFFECT = ("logging_steps", "save_steps", "torch_compile")
 
 Projection = Literal["shared", "per_state", "identity"]
 Mode = Literal["eval", "train"]
+ScoreOffset = Literal["none", "teacher_mean"]
 # A rule, or for each of the student's layers the layer of the teacher, from 1, that it learns from.
 LayerMapping = Literal["uniform", "last"] | tuple[Annotated[int, Field(ge=1)], ...]
 
@@ -23,7 +24,8 @@ class Stage:
     """One training of the student: a weighted sum of losses, examples and optimiser settings.
 
     `seed` draws the examples, their order, the head's first weights and dropout. A stage starts from the result of
-    the stage before it, the first from the student's start; optimiser and schedule start anew.
+    the stage before it, the first from the student's start; optimiser and schedule start anew. With `score_offset`
+    the student's scores get a fixed offset before the first step, which gives them the mean of the teacher's.
 
     A stage on text learns from the teacher's checkpoint as it was before fine-tuning, every other from the ranker.
     """
@@ -38,6 +40,7 @@ class Stage:
     head: Literal["plain", "relu"] = "plain"
     layer_map: LayerMapping = "uniform"
     teacher_mode: Mode = "eval"
+    score_offset: ScoreOffset = "none"
 
     @property
     def ways(self) -> int:
@@ -105,6 +108,8 @@ class Stage:
         # Losses of other packages are known by their code, as nothing else tells when they change.
         code = {term.name: code for term in self.terms if (code := code_of(type(term)))}
         own = {**asdict(self), "terms": [{"name": term.name, **asdict(term)} for term in self.terms]}
+        if self.score_offset == "none":
+            del own["score_offset"]
         return {**own, **({"code": code} if code else {}), "train": train, "precision": precision}
 
 

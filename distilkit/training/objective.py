@@ -101,6 +101,16 @@ class Objective(nn.Module):
         """Return a micro-batch's lists as the student's vectors."""
         return _as_lists(self._encoded(micro_batch), micro_batch, ways)
 
+    def scores(self, bucket: LengthBucket) -> tuple[Tensor, Tensor]:
+        """Return the student's and the teacher's score of each pair, shape `[b]` each.
+
+        Raises ValueError for a stage without a teacher.
+        """
+        teacher = self._taught(bucket)
+        if teacher is None:
+            raise ValueError("scores are compared with those of a teacher, and this stage has none")
+        return self._student(bucket).scores, teacher.scores
+
     def _encoded(self, micro_batch: Sequence[LengthBucket]) -> list[tuple[Encoded, Encoded]]:
         found = []
         for bucket in micro_batch:

@@ -39,7 +39,7 @@ def test_a_file_of_embeddings_is_told_by_its_content_and_not_by_its_path(tmp_pat
 )
 def test_other_options_are_told_by_their_values(architecture: str, values: dict[str, object]) -> None:
     options = student_options(architecture, values)
-    assert options.identity() == asdict(options)
+    assert options.identity() == {name: value for name, value in asdict(options).items() if name != "offset"}
     assert values.items() <= options.identity().items()
 
 
