@@ -18,7 +18,7 @@ import typer
 
 from distilkit import __version__, options
 from distilkit.errors import GroupLost, RunFailed, Stopped, UserError, is_out_of_memory, nearest, out_of_memory
-from distilkit.shared_options import Printed
+from distilkit.options.shared import Printed
 from distilkit.tables import plain, printable
 
 app = typer.Typer(

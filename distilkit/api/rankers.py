@@ -20,7 +20,7 @@ from distilkit.models.save import save_ranker
 from distilkit.pipeline.card import card_in
 from distilkit.progress import OneProcess
 from distilkit.scoring.rankers import OpenRanker, open_ranker
-from distilkit.shared_options import Backend
+from distilkit.options.shared import Backend
 from distilkit.training.precision import choose_precision
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from distilkit.errors import RunFailed, Stopped, UserError, lowering
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.session import exit_code
-from distilkit.shared_options import Printed
+from distilkit.options.shared import Printed
 from distilkit.training.processes import Processes
 
 

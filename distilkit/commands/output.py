@@ -7,7 +7,7 @@ import sys
 from typing import Protocol
 
 from distilkit.comparison.render import Screen
-from distilkit.shared_options import Printed
+from distilkit.options.shared import Printed
 from distilkit.tables import printable
 
 

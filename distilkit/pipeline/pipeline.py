@@ -16,14 +16,14 @@ from distilkit.models.shape import STARTS
 from distilkit.pipeline.content import content_of
 from distilkit.pipeline.data import Data, QuerySet
 from distilkit.pipeline.evaluation import Cost, EvaluationSet, Ranking, Scorer, TeacherRanking
-from distilkit.pipeline.example_maker import ExampleMaker, first_stage_of, reader_of
-from distilkit.pipeline.examples import Countable, TextExamples
+from distilkit.pipeline.example_maker import first_stage_of
 from distilkit.pipeline.graph import Node
 from distilkit.pipeline.mined import CandidatePairs
 from distilkit.pipeline.models import Checkpoint, Start, Teacher, checkpoint
+from distilkit.pipeline.stage_chain import StageChain
 from distilkit.pipeline.teacher_scores import FileScores, ScoreFile, hash_of_scores
 from distilkit.pipeline.teachers import ITSELF, members
-from distilkit.pipeline.tokens import Reader, TextReader, TextSequences, Tokenizer
+from distilkit.pipeline.tokens import Tokenizer
 from distilkit.pipeline.trained_stage import TeacherStage, TrainedStage
 from distilkit.pipeline.validation import AgreementValidation, FileRanking, Validation
 from distilkit.pipeline.workspace import Workspace
@@ -31,7 +31,7 @@ from distilkit.recipe import extended, grid_of, with_values
 from distilkit.run_folders.record import trial_label
 from distilkit.settings import EvaluateSettings, Recipe, StudentSettings, TeacherSettings
 from distilkit.settings import EvaluationSet as EvaluationSettings
-from distilkit.strategies import Stage, label_strategy, losses_off, resolved_stages
+from distilkit.strategies import label_strategy, losses_off, resolved_stages
 
 NO_EFFECTIVENESS = (
     "trained without labels: the validation queries are not judged, and agreement with the teacher on them is no "
@@ -51,24 +51,6 @@ class GridPoint:
     def label(self) -> str:
         """The values for people and events."""
         return trial_label(self.values)
-
-
-@dataclass(frozen=True)
-class StageChain:
-    """What the stages of one ranker have in common: where they start, whom they learn from, and their settings.
-
-    `query_seed` draws the training queries, the stage's own seed where it is None.
-    """
-
-    kind: type[TrainedStage]
-    start: Start
-    architecture: str
-    tokenizer: Tokenizer
-    section: str
-    data: Data
-    validation: Validation
-    teacher: Teacher | None = None
-    query_seed: int | None = None
 
 
 class Pipeline:
@@ -177,6 +159,7 @@ class Pipeline:
         if settings.train.labels == "none":
             raise UserError('[teacher.train] labels = "none": a teacher is fine-tuned on labels; expected "judgements"')
         chain = StageChain(
+            *self._shared,
             TeacherStage,
             start,
             architecture,
@@ -186,7 +169,7 @@ class Pipeline:
             self._judged,
             query_seed=settings.query_seed,
         )
-        return self._chain(stages, chain)
+        return chain.stages(stages)
 
     @cached_property
     def ranker(self) -> Teacher | None:
@@ -243,58 +226,15 @@ class Pipeline:
             tokenizer = self.data.words()
         architecture = STUDENTS.resolve(student.architecture)
         where = self.data, self.validation
-        chain = StageChain(TrainedStage, start, architecture, tokenizer, "[train]", *where, self.teacher)
-        return self._chain(resolved_stages(recipe), chain)
+        stages = resolved_stages(recipe)
+        more = self.teacher_queries if any(stage.train.teacher_queries for stage in stages) else frozenset()
+        given = *self._shared, TrainedStage, start, architecture, tokenizer, "[train]", *where
+        return StageChain(*given, teacher=self.teacher, teacher_queries=more).stages(stages)
 
-    def _chain(self, stages: list[Stage], chain: StageChain) -> list[TrainedStage]:
-        found: list[TrainedStage] = []
-        for stage in stages:
-            found.append(self._stage(stage, chain, found[-1] if found else None))
-        return found
-
-    def _stage(self, stage: Stage, chain: StageChain, before: TrainedStage | None) -> TrainedStage:
-        teacher = chain.teacher if stage.uses_teacher else None
-        on_text = stage.examples == "text"
-        if teacher is not None and on_text:
-            # General distillation learns from the language model, before any fine-tuning.
-            teacher = Teacher((self.bases[0],))
-        scored_ahead = teacher is not None and stage.uses_scores_alone and self.recipe.teacher.scores != "online"
-        reader: Reader | TextReader
-        examples: Countable[Any]
-        if on_text:
-            sequences = TextSequences(self.recipe.general, self.data.collection, chain.tokenizer)
-            reader = TextReader(sequences, stage.seed)
-            examples = TextExamples(reader)
-        else:
-            reader = chain.data.reader(chain.tokenizer, chain.architecture, chain.start.options)
-            made_of = self.recipe, chain.data, self.scorer, chain.teacher, chain.section, chain.tokenizer
-            more = self.teacher_queries if stage.train.teacher_queries else frozenset()
-            examples = ExampleMaker(*made_of, chain.query_seed, more).examples(stage, teacher if scored_ahead else None)
-        return chain.kind(
-            stage=stage,
-            architecture=chain.architecture,
-            start=chain.start,
-            before=before,
-            teacher=teacher,
-            teacher_reader=None if on_text or scored_ahead else self._teacher_reader(teacher, chain, reader),
-            scored_ahead=scored_ahead,
-            data=chain.data,
-            reader=reader,
-            examples=examples,
-            precision=self.workspace.precision(stage.train.bf16, stage.train.fp16),
-            validation=chain.validation,
-            processes=self.workspace.processes.count,
-            section=chain.section,
-        )
-
-    def _teacher_reader(
-        self, teacher: Teacher | None, chain: StageChain, reader: "Reader | TextReader"
-    ) -> Reader | None:
-        """Return the tokens of a teacher that is asked in every step; None where it reads what the student reads."""
-        if teacher is None or teacher.file is not None:
-            return None
-        theirs = reader_of(self.data, teacher.model)
-        return None if theirs == reader else theirs
+    @property
+    def _shared(self) -> tuple[Recipe, Workspace, Scorer, Checkpoint]:
+        """What the stages of teachers and of students have in common."""
+        return self.recipe, self.workspace, self.scorer, self.bases[0]
 
     # Evaluation.
 

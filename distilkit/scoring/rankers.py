@@ -38,7 +38,7 @@ from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.run_folders.read import is_run
 from distilkit.settings import DataSettings
-from distilkit.shared_options import Backend
+from distilkit.options.shared import Backend
 from distilkit.training.precision import Precision
 
 MAX_LENGTH = 256

@@ -24,7 +24,6 @@ LEVELS = [
         "tables",
         "option_values",
         "options",
-        "shared_options",
         "registry",
         "plugins",
         "settings",

@@ -1,4 +1,4 @@
-"""What several verbs can be asked alike: annotations of single options, and base classes of verbs."""
+"""The options that several verbs share."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,13 @@ Architecture = Annotated[str | None, Option(help="The architecture of a model wh
 BatchSize = Annotated[int, Option(min=1, help="How many pairs a forward pass reads.")]
 Toggle = Literal["auto", "true", "false"]
 Backend = Literal["auto", "torch", "onnx"]
+Margin = Literal["relative", "absolute"]
+Tokenisation = Literal["in", "out", "both"]
+
+# Gao et al. 2020 keep the best of 64, 128, 256 and 512 on GPUs; small batches are the better ones on CPUs.
+BATCH_SIZES = (16, 32, 64, 128, 256, 512)
+# Hofstätter et al. 2020: special tokens on top, these fill the 30 and 200 tokens that queries and passages are cut to.
+TEXT_LENGTHS = "28 198"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,89 @@
+"""How the stages of a ranker become nodes of the graph: what each reads, whom it learns from, what it goes on from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from distilkit.pipeline.data import Data
+from distilkit.pipeline.evaluation import Scorer
+from distilkit.pipeline.example_maker import ExampleMaker, reader_of
+from distilkit.pipeline.examples import Countable, TextExamples
+from distilkit.pipeline.models import Checkpoint, Start, Teacher
+from distilkit.pipeline.tokens import Reader, TextReader, TextSequences, Tokenizer
+from distilkit.pipeline.trained_stage import TrainedStage
+from distilkit.pipeline.validation import Validation
+from distilkit.pipeline.workspace import Workspace
+from distilkit.settings import Recipe
+from distilkit.strategies import Stage
+
+
+@dataclass(frozen=True)
+class StageChain:
+    """What the stages of one ranker have in common: where they start, whom they learn from, and their settings.
+
+    `language_model` teaches general distillation, which comes before any fine-tuning; `query_seed` draws the training
+    queries, the stage's own seed where it is None, and `teacher_queries` are read beside them where a stage says so.
+    """
+
+    recipe: Recipe
+    workspace: Workspace
+    scorer: Scorer
+    language_model: Checkpoint
+
+    kind: type[TrainedStage]
+    start: Start
+    architecture: str
+    tokenizer: Tokenizer
+    section: str
+    data: Data
+    validation: Validation
+    teacher: Teacher | None = None
+    query_seed: int | None = None
+    teacher_queries: frozenset[str] = frozenset()
+
+    def stages(self, stages: list[Stage]) -> list[TrainedStage]:
+        """Return the nodes of stages that go on from one another."""
+        found: list[TrainedStage] = []
+        for stage in stages:
+            found.append(self._stage(stage, found[-1] if found else None))
+        return found
+
+    def _stage(self, stage: Stage, before: TrainedStage | None) -> TrainedStage:
+        teacher = self.teacher if stage.uses_teacher else None
+        on_text = stage.examples == "text"
+        if teacher is not None and on_text:
+            teacher = Teacher((self.language_model,))
+        scored_ahead = teacher is not None and stage.uses_scores_alone and self.recipe.teacher.scores != "online"
+        reader: Reader | TextReader
+        examples: Countable[Any]
+        if on_text:
+            sequences = TextSequences(self.recipe.general, self.data.collection, self.tokenizer)
+            reader = TextReader(sequences, stage.seed)
+            examples = TextExamples(reader)
+        else:
+            reader = self.data.reader(self.tokenizer, self.architecture, self.start.options)
+            made_of = self.recipe, self.data, self.scorer, self.teacher, self.section, self.tokenizer
+            more = self.teacher_queries if stage.train.teacher_queries else frozenset()
+            examples = ExampleMaker(*made_of, self.query_seed, more).examples(stage, teacher if scored_ahead else None)
+        return self.kind(
+            stage=stage,
+            architecture=self.architecture,
+            start=self.start,
+            before=before,
+            teacher=teacher,
+            teacher_reader=None if on_text or scored_ahead else self._teacher_reader(teacher, reader),
+            scored_ahead=scored_ahead,
+            data=self.data,
+            reader=reader,
+            examples=examples,
+            precision=self.workspace.precision(stage.train.bf16, stage.train.fp16),
+            validation=self.validation,
+            processes=self.workspace.processes.count,
+            section=self.section,
+        )
+
+    def _teacher_reader(self, teacher: Teacher | None, reader: Reader | TextReader) -> Reader | None:
+        """Return the tokens of a teacher that is asked in every step; None where it reads what the student reads."""
+        if teacher is None or teacher.file is not None:
+            return None
+        theirs = reader_of(self.data, teacher.model)
+        return None if theirs == reader else theirs
