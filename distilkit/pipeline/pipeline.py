@@ -228,13 +228,15 @@ class Pipeline:
         where = self.data, self.validation
         stages = resolved_stages(recipe)
         more = self.teacher_queries if any(stage.train.teacher_queries for stage in stages) else frozenset()
-        given = *self._shared, TrainedStage, start, architecture, tokenizer, "[train]", *where
-        return StageChain(*given, teacher=self.teacher, teacher_queries=more).stages(stages)
+        text = self.bases[0] if any(stage.examples == "text" for stage in stages) else None
+        given = TrainedStage, start, architecture, tokenizer, "[train]", *where, self.teacher
+        chain = StageChain(*self._shared, *given, teacher_queries=more, language_model=text)
+        return chain.stages(stages)
 
     @property
-    def _shared(self) -> tuple[Recipe, Workspace, Scorer, Checkpoint]:
+    def _shared(self) -> tuple[Recipe, Workspace, Scorer]:
         """What the stages of teachers and of students have in common."""
-        return self.recipe, self.workspace, self.scorer, self.bases[0]
+        return self.recipe, self.workspace, self.scorer
 
     # Evaluation.
 

@@ -27,8 +27,6 @@ class StageChain:
     recipe: Recipe
     workspace: Workspace
     scorer: Scorer
-    language_model: Checkpoint
-
     kind: type[TrainedStage]
     start: Start
     architecture: str
@@ -39,6 +37,7 @@ class StageChain:
     teacher: Teacher | None = None
     query_seed: int | None = None
     teacher_queries: frozenset[str] = frozenset()
+    language_model: Checkpoint | None = None
 
     def stages(self, stages: list[Stage]) -> list[TrainedStage]:
         """Return the nodes of stages that go on from one another."""
@@ -51,6 +50,7 @@ class StageChain:
         teacher = self.teacher if stage.uses_teacher else None
         on_text = stage.examples == "text"
         if teacher is not None and on_text:
+            assert self.language_model is not None
             teacher = Teacher((self.language_model,))
         scored_ahead = teacher is not None and stage.uses_scores_alone and self.recipe.teacher.scores != "online"
         reader: Reader | TextReader
