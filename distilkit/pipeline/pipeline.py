@@ -225,12 +225,22 @@ class Pipeline:
         if own is None and start.options.get("vocabulary") == "word":
             tokenizer = self.data.words()
         architecture = STUDENTS.resolve(student.architecture)
-        where = self.data, self.validation
         stages = resolved_stages(recipe)
         more = self.teacher_queries if any(stage.train.teacher_queries for stage in stages) else frozenset()
         text = self.bases[0] if any(stage.examples == "text" for stage in stages) else None
-        given = TrainedStage, start, architecture, tokenizer, "[train]", *where, self.teacher
-        chain = StageChain(*self._shared, *given, teacher_queries=more, language_model=text)
+        chain = StageChain(
+            *self._shared,
+            TrainedStage,
+            start,
+            architecture,
+            tokenizer,
+            "[train]",
+            self.data,
+            self.validation,
+            self.teacher,
+            teacher_queries=more,
+            language_model=text,
+        )
         return chain.stages(stages)
 
     @property
