@@ -17,10 +17,10 @@ from distilkit.evaluation.rerank import Tokens, computing, score_pairs
 from distilkit.models.encoded import Encoded
 from distilkit.models.ranker import Ranker
 from distilkit.models.save import save_ranker
+from distilkit.options.shared import Backend
 from distilkit.pipeline.card import card_in
 from distilkit.progress import OneProcess
 from distilkit.scoring.rankers import OpenRanker, open_ranker
-from distilkit.options.shared import Backend
 from distilkit.training.precision import choose_precision
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from distilkit.errors import RunFailed, Stopped, UserError, lowering
+from distilkit.options.shared import Printed
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.session import exit_code
-from distilkit.options.shared import Printed
 from distilkit.training.processes import Processes
 
 

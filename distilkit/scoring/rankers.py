@@ -33,12 +33,12 @@ from distilkit.models.ranker import Ranker, SideRanker
 from distilkit.models.references import PREFIX, content_hash, local_folder
 from distilkit.models.weights import bin_note
 from distilkit.onnx.load import load_onnx
+from distilkit.options.shared import Backend
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.run_folders.read import is_run
 from distilkit.settings import DataSettings
-from distilkit.options.shared import Backend
 from distilkit.training.precision import Precision
 
 MAX_LENGTH = 256
