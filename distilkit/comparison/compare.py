@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from distilkit.comparison import bounds, paired_tests, pairing, recommend, resampling, run_files, seeded_test
+from distilkit.comparison import bounds, pairing, recommend, resampling, run_files, seeded_test
 from distilkit.comparison.content import notes_on_candidates, refuse_other_judgements
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
@@ -116,8 +116,8 @@ def compare(
 def with_answer(result: ComparisonResult, values: Values, not_separable: Sequence[str]) -> ComparisonResult:
     """Return a result with its answer, from the values of its first query set."""
     measure = result.columns[0][1]
-    means = {name: values.means[name, measure] for name in values.names}
-    return replace(result, answer=recommend.answer(result, means, not_separable))
+    rows = {name: values.rows(name, measure, result.seeds) for name in values.names}
+    return replace(result, answer=recommend.answer(result, rows, not_separable))
 
 
 def _by_set(systems: Sequence[System], eval_set: str | None) -> dict[str | None, list[System]]:
@@ -136,8 +136,11 @@ def _by_set(systems: Sequence[System], eval_set: str | None) -> dict[str | None,
 
 
 def _corrected(found: list[Comparison], correction: str) -> list[Comparison]:
-    corrected = adjust([one.p for one in found], correction)
-    return [replace(one, p_adjusted=p) for one, p in zip(found, corrected, strict=True)]
+    corrected, fixed = (adjust([getattr(one, name) for one in found], correction) for name in ("p", "fixed_seeds_p"))
+    return [
+        replace(one, p_adjusted=p, fixed_seeds_p_adjusted=of_models)
+        for one, p, of_models in zip(found, corrected, fixed, strict=True)
+    ]
 
 
 def _means(values: Values, options: CompareOptions) -> list[SystemMean]:
@@ -146,9 +149,7 @@ def _means(values: Values, options: CompareOptions) -> list[SystemMean]:
     for name in values.names:
         for measure in values.measures:
             scores, rows = values.means[name, measure], values.replicates[name, measure]
-            interval = paired_tests.t_test(scores, options.level)
-            if options.hierarchical:
-                interval = seeded_test.t_test(rows, level=options.level)
+            interval = seeded_test.t_test(values.rows(name, measure, options.seeds), level=options.level)
             means.append(
                 SystemMean(
                     name,

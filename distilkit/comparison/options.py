@@ -12,7 +12,8 @@ from distilkit.errors import UserError, nearest
 TESTS = ("t-test", "wilcoxon", "permutation", "bootstrap")
 PAIRS = ("baseline", "all")
 QUERIES = ("judged", "intersection")
-SEEDS = ("auto", "mean", "hierarchical")
+HIERARCHICAL = "hierarchical"
+SEEDS = ("auto", "mean", HIERARCHICAL)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class CompareOptions:
     @property
     def hierarchical(self) -> bool:
         """Whether interval and p come from the t-test over queries and seeds."""
-        return self.seeds == "hierarchical"
+        return self.seeds == HIERARCHICAL
 
     def checked(self) -> "CompareOptions":
         """Return the options with the larger alpha first and the correction by its own name.
@@ -66,7 +67,7 @@ class CompareOptions:
         """Return the options with what `auto` comes to: seeds are tested where any system has several."""
         if self.seeds != "auto":
             return self
-        return replace(self, seeds="hierarchical" if several and self.test == "t-test" else "mean")
+        return replace(self, seeds=HIERARCHICAL if several and self.test == "t-test" else "mean")
 
 
 def _known(option: str, value: str, known: Iterable[str]) -> None:

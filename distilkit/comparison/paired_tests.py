@@ -1,4 +1,4 @@
-"""Paired tests over the queries of one comparison, equal to R's `t.test` and `wilcox.test` to nine digits.
+"""Paired tests over the queries of one comparison, equal to R's `wilcox.test` to nine digits, and what t-tests share.
 
 Every function takes the differences d = system - baseline, one per query, in one order of queries for all systems.
 None stands for "there is no such value": R stops with "data are essentially constant" where the standard error is
@@ -6,7 +6,6 @@ below 10·eps·|mean|, and without any difference there is nothing to test.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -18,38 +17,6 @@ MarginKind = Literal["relative", "absolute"]
 ALPHA = 0.05
 """The level of non-inferiority and equivalence, whose p-values are not corrected."""
 POWER = 0.8
-
-
-@dataclass(frozen=True)
-class TTest:
-    """A two-tailed paired t-test: t = mean(d)/(sd(d)/sqrt(n)), df = n - 1, the mean's interval, dz = mean(d)/sd(d)."""
-
-    df: float
-    t: float | None = None
-    p: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    cohens_dz: float | None = None
-
-
-def t_test(differences: Vector, level: float = 0.95) -> TTest:
-    """Return the two-tailed paired t-test with the interval of the mean difference at a level of confidence."""
-    from scipy.special import stdtr
-
-    n = len(differences)
-    mean, error = float(np.mean(differences)), standard_error(differences)
-    if error is None:
-        return TTest(df=n - 1)
-    t = mean / error
-    reach = quantile(n - 1, (1 + level) / 2) * error
-    return TTest(
-        df=n - 1,
-        t=t,
-        p=float(2 * stdtr(n - 1, -abs(t))),
-        ci_low=mean - reach,
-        ci_high=mean + reach,
-        cohens_dz=t / math.sqrt(n),
-    )
 
 
 def widened(df: float, level: float, to: float) -> float:
@@ -90,28 +57,6 @@ def wilcoxon_p(differences: Vector) -> float | None:
     return float(2 * ndtr(-abs(z)))
 
 
-def noninferiority(
-    system: Vector, baseline: Vector, margin: float, kind: MarginKind = "relative"
-) -> tuple[float | None, float | None]:
-    """Return t and one-sided p of the null hypothesis that the system is worse than the baseline by the margin or more.
-
-    A t-test of mean(z) > 0, with z = system - (1 - margin)·baseline for a relative margin and
-    z = system - baseline + margin for an absolute one.
-    """
-    return _above_zero(system - (1 - margin) * baseline if kind == "relative" else system - baseline + margin)
-
-
-def equivalence_p(system: Vector, baseline: Vector, margin: float, kind: MarginKind = "relative") -> float | None:
-    """Return the p of two one-sided tests (TOST, Schuirmann 1987): the larger of not-worse's and not-better's.
-
-    Not worse is `noninferiority`; not better is the t-test of mean(z) > 0 with z = (1 + margin)·baseline - system, or
-    z = baseline + margin - system for an absolute margin. None where either has no value.
-    """
-    _, lower = noninferiority(system, baseline, margin, kind)
-    _, upper = _above_zero((1 + margin) * baseline - system if kind == "relative" else baseline + margin - system)
-    return None if lower is None or upper is None else max(lower, upper)
-
-
 def minimum_detectable_difference(differences: Vector) -> float | None:
     """Return the true difference that this many queries show with power 0.8 at 0.05: (z.975 + z.8)·sd(d)/sqrt(n)."""
     if len(differences) < 2:
@@ -134,17 +79,6 @@ def _reach() -> float:
     from scipy.special import ndtri
 
     return float(ndtri(1 - ALPHA / 2) + ndtri(POWER))
-
-
-def _above_zero(z: Vector) -> tuple[float | None, float | None]:
-    """Return t and p of the one-sided t-test that the mean is above zero."""
-    from scipy.special import stdtr
-
-    error = standard_error(z)
-    if error is None:
-        return None, None
-    t = float(np.mean(z)) / error
-    return t, float(stdtr(len(z) - 1, -t))
 
 
 def standard_error(values: Vector) -> float | None:

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict
 
 import numpy as np
 
 from distilkit.comparison import paired_tests, resampling, seeded_test
-from distilkit.comparison.options import CompareOptions
-from distilkit.comparison.paired_tests import MarginKind, Vector
+from distilkit.comparison.margins import margin_tests
+from distilkit.comparison.options import HIERARCHICAL, CompareOptions
+from distilkit.comparison.paired_tests import Vector
 from distilkit.comparison.result import Comparison, Policy
 from distilkit.comparison.systems import DIGITS, System
 from distilkit.errors import UserError
@@ -101,6 +101,10 @@ class Values:
         """The number of queries."""
         return len(next(iter(self.means.values())))
 
+    def rows(self, name: str, measure: str, seeds: str) -> Vector:
+        """Return a system's values [seed, query]: each seed's in a test over queries and seeds, else their mean's."""
+        return self.replicates[name, measure] if seeds == HIERARCHICAL else self.means[name, measure][np.newaxis]
+
 
 def values_of(eval_set: str | None, systems: Sequence[System], measures: list[str], queries: list[str]) -> Values:
     """Return the systems' values over the queries chosen."""
@@ -155,13 +159,10 @@ def comparisons(values: Values, baselines: Sequence[str], options: CompareOption
 
 def _comparison(name: str, baseline: str, measure: str, values: Values, options: CompareOptions) -> Comparison:
     """Return one comparison with the t-test's p; the p-values that are drawn for all comparisons at once come later."""
-    x, y = values.means[name, measure], values.means[baseline, measure]
-    differences = x - y
-    if options.hierarchical:
-        rows = values.replicates
-        student = seeded_test.t_test(rows[name, measure], rows[baseline, measure], options.level)
-    else:
-        student = paired_tests.t_test(differences, options.level)
+    differences = values.means[name, measure] - values.means[baseline, measure]
+    x, y = (values.rows(one, measure, options.seeds) for one in (name, baseline))
+    student = seeded_test.t_test(x, y, options.level)
+    fixed = seeded_test.t_test(differences[np.newaxis]).p if options.hierarchical else None
     wins, ties, losses = paired_tests.wins_ties_losses(differences)
     return Comparison(
         system=name,
@@ -183,6 +184,7 @@ def _comparison(name: str, baseline: str, measure: str, values: Values, options:
         losses=losses,
         minimum_detectable_difference=paired_tests.minimum_detectable_difference(differences),
         queries_needed=paired_tests.queries_needed(differences),
+        fixed_seeds_p=fixed,
         set=values.eval_set,
         **margin_tests(x, y, options.margin, options.margin_kind, options.equivalence),
     )
@@ -199,26 +201,3 @@ def corrected_interval(one: Comparison, alpha: float, family: int) -> Comparison
     tested = alpha * one.p / one.p_adjusted if 0 < one.p_adjusted < 1 else alpha / family
     reach = (one.ci_high - one.ci_low) / 2 * paired_tests.widened(one.df, 1 - alpha, 1 - tested)
     return replace(one, ci_low=one.mean_difference - reach, ci_high=one.mean_difference + reach)
-
-
-class MarginTests(TypedDict):
-    """The fields of a Comparison that depend on the margin."""
-
-    noninferiority_t: float | None
-    noninferiority_p: float | None
-    non_inferior: bool | None
-    equivalence_p: float | None
-    equivalent: bool | None
-
-
-def margin_tests(x: Vector, y: Vector, margin: float, kind: MarginKind, equivalence: bool) -> MarginTests:
-    """Return whether a system with values x is non-inferior (if asked, equivalent) to a baseline with values y."""
-    t, p = paired_tests.noninferiority(x, y, margin, kind)
-    both = paired_tests.equivalence_p(x, y, margin, kind) if equivalence else None
-    return MarginTests(
-        noninferiority_t=t, noninferiority_p=p, non_inferior=_below(p), equivalence_p=both, equivalent=_below(both)
-    )
-
-
-def _below(p: float | None) -> bool | None:
-    return None if p is None else p < paired_tests.ALPHA

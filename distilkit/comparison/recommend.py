@@ -1,22 +1,21 @@
 """How a comparison's answer is found: systems ranked, held against the best and the baseline, the cheapest taken."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from distilkit.comparison import paired_tests, pairing, run_files
+from distilkit.comparison import margins, pairing, run_files, seeded_test
 from distilkit.comparison.answer import Answer, ForestLine, NonInferior
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.options import CompareOptions
-from distilkit.comparison.paired_tests import MarginKind, Vector
+from distilkit.comparison.paired_tests import ALPHA, Vector
 from distilkit.comparison.pairing import Values
 from distilkit.comparison.result import Comparison, ComparisonResult
 
 
 def answer(result: ComparisonResult, values: Mapping[str, Vector], not_separable: Sequence[str]) -> Answer:
-    """Return the answer of a result, from its systems' values per query on the first measure.
+    """Return the answer of a result, from its systems' values [seed, query] on the first measure.
 
     `not_separable` are the systems that `not_separable_from_best` returns, which no margin changes.
     """
@@ -71,36 +70,6 @@ def not_separable_from_best(result: ComparisonResult, values: Values, options: C
     ]
 
 
-def smallest_margin(system: Vector, baseline: Vector, kind: MarginKind = "relative") -> float | None:
-    """Return the margin from which on a system is non-inferior to a baseline; below zero where it is superior.
-
-    With t the 0.95 quantile of Student's distribution, an absolute margin is t·s(d) - mean(d), s the standard error of
-    d = system - baseline. A relative one is the smallest root m of (mean(d) + m·mean(b))² = t²·s(d + m·b)² at which
-    mean(d) + m·mean(b) is positive (Fieller 1954), b being the baseline. None where there is no such margin below 1.
-    """
-    n, d = len(system), system - baseline
-    if n < 2:
-        return None
-    t = paired_tests.quantile(n - 1, 1 - paired_tests.ALPHA)
-    mean, variance = float(np.mean(d)), float(np.var(d, ddof=1)) / n
-    if kind == "absolute":
-        return t * math.sqrt(variance) - mean
-    level = float(np.mean(baseline))
-    covariance = float(np.cov(d, baseline)[0, 1]) / n
-    a = level**2 - t**2 * float(np.var(baseline, ddof=1)) / n
-    b, c = mean * level - t**2 * covariance, mean**2 - t**2 * variance
-    roots = _roots(a, b, c)
-    return min((root for root in roots if mean + root * level > 0 and root < 1), default=None)
-
-
-def _roots(a: float, b: float, c: float) -> list[float]:
-    """Return the real roots of a·x² + 2b·x + c."""
-    if a == 0:
-        return [-c / (2 * b)] if b else []
-    inside = b**2 - a * c
-    return [(-b + sign * math.sqrt(inside)) / a for sign in (-1, 1)] if inside >= 0 else []
-
-
 def _pairs(result: ComparisonResult, other: str) -> dict[str, Comparison]:
     """Return the first column's comparisons with a system, as with a baseline, by the name of the other one."""
     found = {}
@@ -128,17 +97,16 @@ def _turned(one: Comparison) -> Comparison:
 
 
 def _line(result: ComparisonResult, system: Vector, baseline: Vector, mean: float, one: Comparison) -> ForestLine:
-    tests = pairing.margin_tests(system, baseline, result.margin, result.margin_kind, result.equivalence)
+    tests = margins.margin_tests(system, baseline, result.margin, result.margin_kind, result.equivalence)
     shown = one
     if result.intervals_corrected and result.correction != "none":
         shown = pairing.corrected_interval(one, max(result.alpha), result.family)
-    smallest = smallest_margin(system, baseline, result.margin_kind)
+    smallest = margins.smallest_margin(system, baseline, result.margin_kind)
     difference = one.mean_difference
     low = high = None
     if smallest is not None and tests["noninferiority_p"] is not None:
-        low = -smallest * (float(np.mean(baseline)) if result.margin_kind == "relative" else 1.0)
-        error = paired_tests.standard_error(system - baseline) or 0.0
-        high = difference + error * paired_tests.quantile(len(system) - 1, 1 - paired_tests.ALPHA)
+        low = -smallest * (float(baseline.mean()) if result.margin_kind == "relative" else 1.0)
+        high = seeded_test.t_test(system, baseline, 1 - 2 * ALPHA).ci_high
     return ForestLine(
         name=one.system,
         mean=mean,

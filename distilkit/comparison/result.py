@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, TypedDict
 
 from distilkit.comparison.answer import BETTER, INCONCLUSIVE, WORSE, Answer
+from distilkit.comparison.options import HIERARCHICAL
 from distilkit.comparison.paired_tests import MarginKind
 from distilkit.comparison.systems import System
 from distilkit.comparison.table import ResultTable
@@ -38,6 +39,8 @@ class Comparison:
     """A system against a baseline on one measure and set; differences are system - baseline.
 
     None: there is no such value. `equivalence_p` and `equivalent` are None, too, unless equivalence was asked for.
+    Where `p` is of a test over queries and seeds, `fixed_seeds_p` is that of the t-test over queries of each query's
+    mean over the seeds, which speaks of the trained models alone, and `fixed_seeds_p_adjusted` is corrected like `p`.
     """
 
     system: str
@@ -64,6 +67,8 @@ class Comparison:
     queries_needed: int | None = None
     equivalence_p: float | None = None
     equivalent: bool | None = None
+    fixed_seeds_p: float | None = None
+    fixed_seeds_p_adjusted: float | None = None
     set: str | None = None
 
 
@@ -97,6 +102,7 @@ Column = tuple[str | None, str]
 """A set and a measure: a column of the table of means."""
 
 _EQUIVALENCE = ("equivalence_p", "equivalent")
+_FIXED_SEEDS = ("fixed_seeds_p", "fixed_seeds_p_adjusted")
 
 
 @dataclass(frozen=True)
@@ -241,7 +247,7 @@ class ComparisonResult:
         }
         value["answer"] = self.answer.to_json() if self.answer is not None else None
         value["systems"] = [asdict(one) for one in (*self.systems, *self.bounds)]
-        dropped = () if self.equivalence else _EQUIVALENCE
+        dropped = {*(() if self.equivalence else _EQUIVALENCE), *(() if self.seeds == HIERARCHICAL else _FIXED_SEEDS)}
         value["comparisons"] = [
             {key: item for key, item in asdict(one).items() if key not in dropped} for one in self.comparisons
         ]

@@ -8,14 +8,74 @@ is
 with q queries, d_j the difference of query j averaged over the seeds, X̄_i the mean of seed i of a system X with s
 seeds, and MS_X the mean square of what neither seed nor query explains, which both other terms hold. Degrees of freedom
 follow Satterthwaite (1946), as in the quasi-F test of Clark (1973). A system's seeds are drawn for it alone; one
-without several, such as BM25, has no such term. Of single seeds this is the paired t-test.
+without several, such as BM25, has no such term. Of single seeds this is the paired t-test, equal to R's `t.test` to
+nine digits: t = mean(d)/(sd(d)/sqrt(n)), df = n - 1.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from distilkit.comparison.paired_tests import TTest, Vector, quantile, standard_error
+from distilkit.comparison.paired_tests import Vector, quantile, standard_error
+
+
+@dataclass(frozen=True)
+class TTest:
+    """A two-tailed paired t-test of d: t = mean(d)/s, its df, the mean's interval, Cohen's dz = mean(d)/sd(d)."""
+
+    df: float
+    t: float | None = None
+    p: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    cohens_dz: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference with its standard error and degrees of freedom; `dz` is Cohen's, over the queries."""
+
+    mean: float
+    error: float
+    df: float
+    dz: float
+
+    @property
+    def t(self) -> float:
+        """How many standard errors the mean is from zero."""
+        return self.mean / self.error
+
+    @property
+    def above_zero(self) -> float:
+        """The p of the one-sided test that the mean is above zero."""
+        from scipy.special import stdtr
+
+        return float(stdtr(self.df, -self.t))
+
+
+def difference(system: Vector, baseline: Vector | None = None, shift: float = 0.0) -> Difference | None:
+    """Return the mean of a system's values [seed, query] less a baseline's, if there is one, plus a shift.
+
+    None where the differences do not vary, as in the paired t-test.
+    """
+    sides = [system] if baseline is None else [system, baseline]
+    means = system.mean(axis=0) - (0.0 if baseline is None else baseline.mean(axis=0)) + shift
+    n, error = len(means), standard_error(means)
+    if error is None:
+        return None
+    mean = float(np.mean(means))
+    if all(len(values) == 1 for values in sides):
+        return Difference(mean, error, n - 1, mean / (error * math.sqrt(n)))
+    parts: list[tuple[float, int]] = [(error**2, n - 1)]
+    variance = error**2
+    for values in sides:
+        between = _between(values)
+        if between is not None:
+            variance += between[0][0] - between[1][0]
+            parts += between
+    df = variance**2 / math.fsum(part**2 / freedom for part, freedom in parts)
+    return Difference(mean, math.sqrt(variance), df, mean / (error * math.sqrt(n)))
 
 
 def t_test(system: Vector, baseline: Vector | None = None, level: float = 0.95) -> TTest:
@@ -25,29 +85,17 @@ def t_test(system: Vector, baseline: Vector | None = None, level: float = 0.95) 
     """
     from scipy.special import stdtr
 
-    sides = [system] if baseline is None else [system, baseline]
-    means = system.mean(axis=0) - (0.0 if baseline is None else baseline.mean(axis=0))
-    n, error = len(means), standard_error(means)
-    if error is None:
-        return TTest(df=n - 1)
-    parts = [(error**2, n - 1)]
-    variance = error**2
-    for values in sides:
-        between = _between(values)
-        if between is not None:
-            variance += between[0][0] - between[1][0]
-            parts += between
-    df = variance**2 / math.fsum(part**2 / freedom for part, freedom in parts)
-    mean, spread = float(np.mean(means)), math.sqrt(variance)
-    reach = quantile(df, (1 + level) / 2) * spread
-    t = mean / spread
+    found = difference(system, baseline)
+    if found is None:
+        return TTest(df=system.shape[1] - 1)
+    reach = quantile(found.df, (1 + level) / 2) * found.error
     return TTest(
-        df=df,
-        t=t,
-        p=float(2 * stdtr(df, -abs(t))),
-        ci_low=mean - reach,
-        ci_high=mean + reach,
-        cohens_dz=mean / (error * math.sqrt(n)),
+        df=found.df,
+        t=found.t,
+        p=float(2 * stdtr(found.df, -abs(found.t))),
+        ci_low=found.mean - reach,
+        ci_high=found.mean + reach,
+        cohens_dz=found.dz,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from distilkit.comparison import pairing, wording
 from distilkit.comparison.answer import BETTER, WORSE
+from distilkit.comparison.options import HIERARCHICAL
 from distilkit.comparison.result import Comparison, ComparisonResult, JudgedShares, Policy
 from distilkit.comparison.wording import Show, visible
 from distilkit.evaluation.bounds import DRAWS, is_exact
@@ -37,7 +38,8 @@ def verdicts(result: ComparisonResult, show: Show = visible, rest: str = "") -> 
     order = sorted(pairs, key=importance)
     told = [_sentence(result, *pair, pairs[pair], show) for pair in order[:SENTENCES]]
     others = [one for pair in order[SENTENCES:] for one in pairs[pair]]
-    return told + ([_counted(result, others, rest)] if others else [])
+    told += [_counted(result, others, rest)] if others else []
+    return told + _fixed_seeds(result, [(*pair, pairs[pair]) for pair in order[:SENTENCES]], show)
 
 
 def verdict(result: ComparisonResult, one: Comparison) -> str:
@@ -65,6 +67,31 @@ def _sentence(result: ComparisonResult, system: str, baseline: str, rows: Sequen
         told.setdefault(verdict(result, one), []).append(figures)
     parts = [f"{said} ({'; '.join(figures)})" for said, figures in told.items()]
     return f"{show(result.short[system])} against {show(result.short[baseline])}: {'; '.join(parts)}."
+
+
+def _fixed_seeds(
+    result: ComparisonResult, told: Sequence[tuple[str, str, Sequence[Comparison]]], show: Show
+) -> list[str]:
+    """Return the sentence on the same comparisons with seeds fixed, as most papers test; none where seeds are one."""
+    seeds = {one.name: one.seeds for one in result.systems}
+    parts = []
+    for system, baseline, rows in told:
+        tested = [one for one in rows if one.fixed_seeds_p_adjusted is not None]
+        if tested and max(seeds[system], seeds[baseline]) > 1:
+            figures = [
+                f"{show(result.label((one.set, one.measure)))} p {_short(p)}"
+                for one in tested
+                if (p := one.fixed_seeds_p_adjusted) is not None
+            ]
+            parts.append(f"{show(result.short[system])} against {show(result.short[baseline])} {', '.join(figures)}")
+    if not parts:
+        return []
+    how = "a t-test over queries of each query's mean over the seeds"
+    corrected = "uncorrected" if result.correction == "none" else "corrected in the same way"
+    return [
+        f"All p above speak of the methods: other queries and other seeds. With the seeds fixed, {how}, {corrected}, "
+        f"speaks of these trained models and other queries alone: {'; '.join(parts)}."
+    ]
 
 
 def _interval(result: ComparisonResult, one: Comparison) -> str:
@@ -205,11 +232,9 @@ def _seeds(result: ComparisonResult) -> list[str]:
     if all(one.seeds == 1 for one in result.systems):
         return []
     spread = "± is the standard deviation between the seeds' means"
-    if result.seeds == "hierarchical":
-        how = "the test asks whether a difference would hold for other queries and other seeds"
-        return [
-            f"Several seeds of a system are one row: {how}; {spread}. Stars are of these models, over queries alone."
-        ]
+    if result.seeds == HIERARCHICAL:
+        how = "the tests, those of the stars too, ask whether a result would hold for other queries and other seeds"
+        return [f"Several seeds of a system are one row: {how}; {spread}."]
     return [f"Several seeds of a system are one row: each query's mean over the seeds counts; {spread}."]
 
 

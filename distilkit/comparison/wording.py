@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Callable
 
+from distilkit.comparison.options import HIERARCHICAL
 from distilkit.comparison.result import Comparison, ComparisonResult
 
 _TESTS = {
@@ -73,7 +74,7 @@ def within(result: ComparisonResult) -> str:
 
 def test_name(result: ComparisonResult) -> str:
     """Return the test's name in words."""
-    return "t-test over queries and seeds" if result.seeds == "hierarchical" else _TESTS[result.test]
+    return "t-test over queries and seeds" if result.seeds == HIERARCHICAL else _TESTS[result.test]
 
 
 def correction_name(result: ComparisonResult) -> str:

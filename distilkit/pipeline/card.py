@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from distilkit.comparison.paired_tests import t_test
+from distilkit.comparison.seeded_test import t_test
 from distilkit.errors import UserError
 from distilkit.files import write_text
 from distilkit.manifest import MANIFEST, damage, read_manifest
@@ -145,7 +145,7 @@ def _bounds(results: StoredResults, measure: str) -> tuple[float, float] | None:
     values = results.per_query().get(measure, {})
     if len(values) < 2:
         return None
-    found = t_test(np.array(list(values.values())), LEVEL)
+    found = t_test(np.array([list(values.values())]), level=LEVEL)
     return None if found.ci_low is None or found.ci_high is None else (found.ci_low, found.ci_high)
 
 

@@ -9,8 +9,7 @@ from finished_runs import finished_runs
 from distilkit.comparison import forest
 from distilkit.comparison.answer_words import answer, verdict
 from distilkit.comparison.compare import compare
-from distilkit.comparison.paired_tests import noninferiority
-from distilkit.comparison.recommend import smallest_margin
+from distilkit.comparison.margins import noninferiority, smallest_margin
 from distilkit.comparison.render import Screen, formats, render
 from distilkit.comparison.systems import System, read_systems
 
@@ -31,17 +30,18 @@ def systems(shifts, n=60, noise=0.05, seed=0):
 
 @pytest.mark.parametrize("kind", ["relative", "absolute"])
 @pytest.mark.parametrize("seed", range(20))
-def test_the_smallest_margin_is_where_the_test_begins_to_pass(kind, seed):
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_smallest_margin_is_where_the_test_begins_to_pass(kind, seed, seeds):
     random = np.random.default_rng(seed)
-    baseline = random.uniform(0, 1, 30)
-    system = baseline + random.normal(random.uniform(-0.2, 0.1), 0.2, 30)
+    baseline = random.uniform(0, 1, (1, 30))
+    system = baseline + random.normal(random.uniform(-0.2, 0.1), 0.2, 30) + random.normal(0, 0.03, (seeds, 1))
     found = smallest_margin(system, baseline, kind)
     below, above = (noninferiority(system, baseline, found + step, kind)[1] for step in (-1e-6, 1e-6))
     assert above < 0.05 < below
 
 
 def test_a_system_with_nothing_has_no_smallest_margin():
-    assert smallest_margin(np.zeros(9), np.linspace(0.1, 0.9, 9)) is None
+    assert smallest_margin(np.zeros((1, 9)), np.linspace(0.1, 0.9, 9)[np.newaxis]) is None
 
 
 def test_the_answer_of_known_differences():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilkit.comparison import paired_tests
+from distilkit.comparison import margins, paired_tests, seeded_test
 from distilkit.comparison.compare import compare
 from distilkit.comparison.systems import System
 
@@ -23,16 +23,18 @@ def test_the_p_is_the_larger_of_the_two_sides():
     from scipy.stats import t as student
 
     expected = max(0.06645545771720751, float(student.sf(t, 9)))
-    assert paired_tests.equivalence_p(BASE + DIFFERENCE, BASE, 0.03) == pytest.approx(expected, abs=1e-12)
+    assert margins.equivalence_p((BASE + DIFFERENCE)[np.newaxis], BASE[np.newaxis], 0.03) == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 @settings(deadline=None)  # the first call imports scipy.special
 @given(values, st.randoms(use_true_random=False), st.sampled_from([0.02, 0.1, 0.3]))
 def test_equivalence_is_the_ninety_percent_interval_inside_the_margins(baseline, random, margin):
-    y = np.array(baseline)
-    x = np.array([value + random.choice([-1, 0, 0, 1]) * random.random() / 4 for value in baseline])
-    p = paired_tests.equivalence_p(x, y, margin, "absolute")
-    interval = paired_tests.t_test(x - y, 0.90)
+    y = np.array([baseline])
+    x = np.array([[value + random.choice([-1, 0, 0, 1]) * random.random() / 4 for value in baseline]])
+    p = margins.equivalence_p(x, y, margin, "absolute")
+    interval = seeded_test.t_test(x - y, level=0.90)
     if p is None or interval.ci_low is None:
         return
     inside = -margin < interval.ci_low and interval.ci_high < margin
@@ -49,7 +51,7 @@ def test_equivalence_is_stated_only_when_asked_for():
     assert "equivalent" not in plain.to_json()["comparisons"][0]
     one = asked.to_json()["comparisons"][0]
     assert one["equivalent"] is True
-    assert one["equivalence_p"] == paired_tests.equivalence_p(BASE + DIFFERENCE, BASE, 0.2)
+    assert one["equivalence_p"] == margins.equivalence_p((BASE + DIFFERENCE)[np.newaxis], BASE[np.newaxis], 0.2)
     assert compare(systems, equivalence=True, noninferiority=0.001).comparisons[0].equivalent is False
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from finished_runs import write_record
 
-from distilkit.comparison import paired_tests, seeded_test
+from distilkit.comparison import margins, seeded_test
 from distilkit.comparison.compare import compare
 from distilkit.comparison.render import formats, render
 from distilkit.comparison.systems import System, read_systems
@@ -216,11 +216,11 @@ def test_seeds_are_tested_where_there_are_several_and_the_spread_is_shown():
             assert (r"$\pm$ 0.0400" if name in ("latex", "longtable") else "± 0.0400") in text, name
 
 
-def test_of_single_seeds_it_is_the_paired_t_test():
+def test_seeds_that_do_not_differ_change_nothing():
     random = np.random.default_rng(1)
     x, y = random.normal(size=(2, 1, 40))
-    ours, theirs = seeded_test.t_test(x, y), paired_tests.t_test((x - y)[0])
-    assert (ours.t, ours.p, ours.df) == pytest.approx((theirs.t, theirs.p, theirs.df))
+    alone, thrice = seeded_test.t_test(x, y), seeded_test.t_test(np.repeat(x, 3, axis=0), y)
+    assert (thrice.t, thrice.p, thrice.df) == pytest.approx((alone.t, alone.p, 39))
     assert seeded_test.t_test(x, x).p is None
 
 
@@ -237,11 +237,71 @@ def test_where_there_is_no_difference_it_finds_one_as_often_as_it_says(between, 
             + random.normal(0, 0.15, (count, n))
             for count in seeds
         ]
-        found.append([seeded_test.t_test(*sides).p, paired_tests.t_test(sides[0].mean(0) - sides[1].mean(0)).p])
+        found.append(
+            [seeded_test.t_test(*sides).p, seeded_test.t_test((sides[0].mean(0) - sides[1].mean(0))[np.newaxis]).p]
+        )
     ours, over_queries = (np.array(found) < 0.05).mean(axis=0)
     assert 0.005 <= ours <= 0.085
     if between == 0.05:  # what a test over queries alone takes for a difference of methods is one of seeds
         assert over_queries > 0.12
+
+
+@pytest.mark.parametrize("kind", ["relative", "absolute"])
+@pytest.mark.parametrize("between", [0.0, 0.01, 0.05])
+@pytest.mark.parametrize("seeds", [(3, 3), (3, 1)])
+def test_of_methods_that_are_worse_by_the_margin_it_passes_as_few_as_it_says(between, seeds, kind):
+    """A student whose true mean is at the margin is called non-inferior in some 5 % of the cases."""
+    random, n, margin, level, found = np.random.default_rng(9), 80, 0.05, 0.6, []
+    true = (1 - margin) * level if kind == "relative" else level - margin
+    for _ in range(400):
+        queries = random.normal(0, 0.15, n)
+        x, y = (
+            mean
+            + queries
+            + random.normal(0, 0.05, n)
+            + random.normal(0, between if count > 1 else 0, (count, 1))
+            + random.normal(0, 0.1, (count, n))
+            for mean, count in zip((true, level), seeds, strict=True)
+        )
+        means = (one.mean(axis=0, keepdims=True) for one in (x, y))
+        found.append([margins.noninferiority(x, y, margin, kind)[1], margins.noninferiority(*means, margin, kind)[1]])
+    ours, over_queries = (np.array(found) < 0.05).mean(axis=0)
+    assert 0.005 <= ours <= 0.085
+    if between == 0.05:  # lucky seeds pass for a method as good as the baseline
+        assert over_queries > 0.12
+
+
+def test_stars_and_equivalence_are_of_methods_too_where_there_are_several_seeds():
+    systems = spread(0.04)
+    for seeds, passes in (("mean", True), ("hierarchical", False)):
+        options = {"seeds": seeds, "noninferiority": 0.0, "equivalence": True, "margin_kind": "absolute"}
+        one = compare(systems, **options).comparisons[0]
+        assert one.non_inferior is (one.noninferiority_p < 0.05)
+        assert (one.noninferiority_p < 0.001) is passes
+        assert one.equivalent is False
+    wide = {"noninferiority": 0.15, "equivalence": True, "margin_kind": "absolute"}
+    assert [compare(systems, seeds=seeds, **wide).comparisons[0].equivalent for seeds in ("mean", "hierarchical")] == [
+        True,
+        False,
+    ]
+    line = next(one for one in compare(systems).answer.forest if one.name == "system")
+    shown = compare(systems, seeds="mean").answer.forest
+    assert line.margin_low < next(one for one in shown if one.name == "system").margin_low
+
+
+def test_the_test_with_seeds_fixed_is_told_beside_it_and_whom_it_speaks_of():
+    both, fixed = compare(spread(0.04)), compare(spread(0.04), seeds="mean")
+    one = both.comparisons[0]
+    assert (one.fixed_seeds_p, one.fixed_seeds_p_adjusted) == (fixed.comparisons[0].p, fixed.comparisons[0].p_adjusted)
+    assert one.fixed_seeds_p < 1e-6 < 0.04 < one.p
+    assert both.to_json()["comparisons"][0]["fixed_seeds_p"] == one.fixed_seeds_p
+    said = " ".join(render(both, "text").split())
+    assert "p 0.049" in said
+    assert "other queries and other seeds. With the seeds fixed" in said
+    assert "these trained models and other queries alone: system against base RR@10 p < 0.0001." in said
+    for without in (fixed, compare(spread(0.0, seeds=1), seeds="hierarchical")):
+        assert "seeds fixed" not in render(without, "text")
+    assert "fixed_seeds_p" not in fixed.to_json()["comparisons"][0]
 
 
 def test_it_finds_differences_that_are_there():

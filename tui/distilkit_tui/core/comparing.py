@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distilkit.comparison import pairing, run_files
 from distilkit.comparison.compare import compare, with_answer
+from distilkit.comparison.margins import margin_tests
 from distilkit.comparison.options import TESTS
 from distilkit.comparison.paired_tests import MarginKind
 from distilkit.comparison.pairing import choose
@@ -128,9 +129,8 @@ def with_margin(result: ComparisonResult, question: Question) -> ComparisonResul
         values[eval_set] = pairing.values_of(eval_set, members, measures, choose(members, measures, "judged"))
 
     def anew(one: Comparison) -> Comparison:
-        means = values[one.set].means
-        x, y = means[one.system, one.measure], means[one.baseline, one.measure]
-        return replace(one, **pairing.margin_tests(x, y, question.margin, question.margin_kind, result.equivalence))
+        x, y = (values[one.set].rows(name, one.measure, result.seeds) for name in (one.system, one.baseline))
+        return replace(one, **margin_tests(x, y, question.margin, question.margin_kind, result.equivalence))
 
     found = tuple(anew(one) for one in result.comparisons)
     changed = replace(result, margin=question.margin, margin_kind=question.margin_kind, comparisons=found)
