@@ -136,7 +136,7 @@ def _by_set(systems: Sequence[System], eval_set: str | None) -> dict[str | None,
 
 
 def _corrected(found: list[Comparison], correction: str) -> list[Comparison]:
-    corrected, fixed = (adjust([getattr(one, name) for one in found], correction) for name in ("p", "fixed_seeds_p"))
+    corrected, fixed = (adjust(p, correction) for p in ([one.p for one in found], [one.fixed_seeds_p for one in found]))
     return [
         replace(one, p_adjusted=p, fixed_seeds_p_adjusted=of_models)
         for one, p, of_models in zip(found, corrected, fixed, strict=True)
