@@ -73,4 +73,23 @@ class Answer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain value: the key `answer` of the JSON."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {
+            "measure": self.measure,
+            "baseline": self.baseline,
+            "margin": self.margin,
+            "ranking": [*self.ranking],
+            "best": self.best,
+            "not_separable_from_best": [*self.not_separable_from_best],
+            "non_inferior": [asdict(one) for one in self.non_inferior],
+            "recommended": self.recommended,
+        }
+
+    def forest_to_json(self) -> dict[str, Any]:
+        """Return the plain value of the forest plot: the key `forest` of the JSON."""
+        return {
+            "measure": self.measure,
+            "set": self.set,
+            "baseline": self.baseline,
+            "margin_low": self.margin_low,
+            "lines": [asdict(line) for line in self.forest],
+        }

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from distilkit.comparison import run_files, wording
+from distilkit.comparison import forest, run_files, wording
 from distilkit.comparison.answer import BETTER, WORSE, Answer, ForestLine
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.tables.cost import amount
@@ -46,6 +46,7 @@ def plot_legend(result: ComparisonResult) -> list[tuple[str, str]]:
         ("decides", "90 % interval: non-inferior if its left end is in the band or right of it"),
         ("interval", f"{wording.level(result)} interval{how}: better or worse if it leaves out 0"),
         ("band", f"the margin, {wording.amount(result)}"),
+        *([("cut", "the line goes on beyond the plot")] if result.answer and forest.is_cut(result.answer) else []),
     ]
 
 

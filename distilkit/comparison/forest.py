@@ -12,6 +12,9 @@ and of no difference."""
 CUT = ("◂", "▸")
 """Stand at the end of a line that goes on beyond the plot."""
 ROLES = {POINT: "point", DECIDES: "decides", INTERVAL: "interval", BAND: "band", ZERO: "zero", " ": "empty"}
+ROLES |= dict.fromkeys(CUT, "cut")
+SIGNS = {role: 2 * sign for sign, role in ROLES.items()} | {"cut": "".join(CUT)}
+"""What a legend shows of each role."""
 _MANY = 8
 """From this many lines on, the two fifths that reach farthest may be cut, where that halves the plot's scale."""
 
@@ -59,12 +62,24 @@ def drawn(answer: Answer, line: ForestLine, within: Scale, width: int) -> str:
     draw(line.ci_low, line.ci_high, INTERVAL)
     draw(line.margin_low, line.margin_high, DECIDES)
     cells[place(line.difference)] = POINT
-    low, high = line.ends
-    if low < within.low:
+    left, right = beyond(line, within)
+    if left:
         cells[0] = CUT[0]
-    if high > within.high:
+    if right:
         cells[-1] = CUT[1]
     return "".join(cells)
+
+
+def beyond(line: ForestLine, within: Scale) -> tuple[bool, bool]:
+    """Return whether a system's line goes on beyond the left edge of the plot, and beyond its right edge."""
+    low, high = line.ends
+    return low < within.low, high > within.high
+
+
+def is_cut(answer: Answer) -> bool:
+    """Return whether any line goes on beyond the plot."""
+    within = scale(answer)
+    return any(any(beyond(line, within)) for line in answer.forest)
 
 
 def axis(answer: Answer, within: Scale, width: int) -> str:
@@ -80,5 +95,5 @@ def axis(answer: Answer, within: Scale, width: int) -> str:
 
 def segments(text: str) -> Iterator[tuple[str, str]]:
     """Yield the pieces of a drawn line, each with its role: point, decides, interval, band, zero, cut or empty."""
-    for role, piece in groupby(text, key=lambda sign: ROLES.get(sign, "cut")):
+    for role, piece in groupby(text, key=ROLES.__getitem__):
         yield "".join(piece), role

@@ -246,6 +246,7 @@ class ComparisonResult:
             if one.name not in ("sources", "tables", "bounds", "answer")
         }
         value["answer"] = self.answer.to_json() if self.answer is not None else None
+        value["forest"] = self.answer.forest_to_json() if self.answer is not None else None
         value["systems"] = [asdict(one) for one in (*self.systems, *self.bounds)]
         dropped = {*(() if self.equivalence else _EQUIVALENCE), *(() if self.seeds == HIERARCHICAL else _FIXED_SEEDS)}
         value["comparisons"] = [

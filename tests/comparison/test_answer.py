@@ -112,8 +112,10 @@ def test_every_format_has_the_answer():
     for name in formats:
         text = " ".join(render(result, name, Screen(200)).split())
         if name == "json":
-            value = json.loads(render(result, name))["answer"]
-            assert all(key in value for key in KEYS)
+            whole = json.loads(render(result, name))
+            value = whole["answer"]
+            assert tuple(value) == KEYS
+            assert [line["name"] for line in whole["forest"]["lines"]] == value["ranking"]
             assert value["non_inferior"][0].keys() == {"name", "smallest_margin"}
         elif name != "csv":
             assert "every other" in text or "not significantly above" in text, name

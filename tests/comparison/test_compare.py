@@ -40,6 +40,7 @@ def test_the_json_has_the_stated_keys():
     assert list(value) == [
         "baselines", "test", "correction", "family", "alpha", "margin", "policy", "systems", "comparisons",
         "margin_kind", "pairs", "eval_set", "letters", "notes", "seeds", "equivalence", "sets", "budgets", "answer",
+        "forest",
     ]  # fmt: skip
     assert list(value["systems"][0]) == [
         "name", "measure", "n", "mean", "ci_low", "ci_high", "seeds", "superscripts", "set", "kind",

@@ -74,8 +74,8 @@ def test_the_page_has_all_parts(page):
         "distilkit 0.0.9",
     ):
         assert words in text, words
-    # A plot each, and a line of the forest plot for each system.
-    assert page.tags.count("svg") == 7 + 5
+    # A plot each, and the axis of the forest plot beside a line for each system.
+    assert page.tags.count("svg") == 7 + 5 + 1
 
 
 def test_it_needs_no_network(page):

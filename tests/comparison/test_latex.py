@@ -34,7 +34,7 @@ def systems(names, measures=MEASURES[:2], spread=0.1, eval_set=None):
 
 def test_the_paper_s_marks():
     text = render(compare(systems(["BERT", "TinyBERT", "x"]), baselines=["BERT:B", "TinyBERT:T"]), "longtable")
-    row = next(line for line in text.splitlines() if line.startswith("x &"))
+    row = next(line for line in text.splitlines() if line.startswith("x &") and "picture" not in line)
     assert row.count(r"\textbf{") == 2
     assert row.count(r"}\textsuperscript{*BT}") == 2
     assert r"\toprule" in text

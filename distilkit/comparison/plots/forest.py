@@ -9,6 +9,8 @@ from distilkit.comparison.result import ComparisonResult
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_SIGNS = {"decides": "thick", "interval": "thin", "band": "grey", "cut": "triangle"}
+
 
 def draw_forest(result: ComparisonResult) -> "Figure | None":
     """Return the differences to the answer's baseline, the best system on top; None for a single system."""
@@ -27,6 +29,9 @@ def draw_forest(result: ComparisonResult) -> "Figure | None":
             axes.plot([line.margin_low, line.margin_high], [place, place], color=style.BLUE, linewidth=3)
         marker = "D" if line.name == answer.baseline else "o"
         axes.plot(line.difference, place, marker, color=style.BLACK, markersize=4, zorder=3)
+        for beyond, edge, sign in zip(forest.beyond(line, within), (within.low, within.high), "<>", strict=True):
+            if beyond:
+                axes.plot(edge, place, sign, color=style.BLACK, markersize=5, zorder=3, clip_on=False)
     axes.set_xlim(within.low, within.high)
     axes.set_ylim(len(answer.forest) - 0.4, -0.6)
     axes.set_yticks(range(len(answer.forest)), [style.named(result.short[line.name]) for line in answer.forest])
@@ -37,8 +42,6 @@ def draw_forest(result: ComparisonResult) -> "Figure | None":
     verdicts.tick_params(length=0)
     verdicts.spines["right"].set_visible(False)
     axes.grid(axis="y", visible=False)
-    thick, thin, band = (text.partition(":")[0] for _, text in answer_words.plot_legend(result))
-    axes.set_xlabel(
-        f"{answer_words.plot_title(result, answer)}\nthick: {thick}; thin: {thin}; grey: {band}", fontsize=8
-    )
+    told = "; ".join(f"{_SIGNS[role]}: {text.partition(':')[0]}" for role, text in answer_words.plot_legend(result))
+    axes.set_xlabel(f"{answer_words.plot_title(result, answer)}\n{told}", fontsize=8)
     return figure

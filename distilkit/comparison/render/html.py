@@ -13,6 +13,7 @@ from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import ColumnHead
 from distilkit.comparison.tables.means import comparisons, means
 from distilkit.run_folders.folder import versions as current_versions
+from distilkit.run_folders.names import fitted
 from distilkit.run_folders.record import flat, text
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _DRAWN_HERE = ("forest",)
 """The plots that the page draws itself."""
+_NAME = 52
+"""The characters of a name beside the forest plot."""
 
 
 def render_html(result: ComparisonResult) -> str:
@@ -122,6 +125,7 @@ def forest_rows(result: ComparisonResult) -> list[dict[str, Any]]:
     if answer is None or len(answer.ranking) < 2:
         return []
     within = forest.scale(answer)
+    names = fitted([wording.visible(result.short[line.name]) for line in answer.forest], _NAME)
 
     def at(value: float) -> float:
         return round(100 * within.share(value), 2)
@@ -132,6 +136,7 @@ def forest_rows(result: ComparisonResult) -> list[dict[str, Any]]:
     return [
         {
             "short": result.short[line.name],
+            "name": names[wording.visible(result.short[line.name])],
             "mean": wording.number(line.mean),
             "difference": wording.signed(line.difference),
             "verdict": answer_words.verdict(result, line),
@@ -141,6 +146,7 @@ def forest_rows(result: ComparisonResult) -> list[dict[str, Any]]:
             "zero": at(0.0),
             "interval": span(line.ci_low, line.ci_high),
             "decides": span(line.margin_low, line.margin_high),
+            "beyond": forest.beyond(line, within),
             "point": at(line.difference) if within.low <= line.difference <= within.high else None,
             "edges": [f"{value:+.2g}" for value in (within.low, within.high)],
         }

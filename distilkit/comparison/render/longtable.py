@@ -3,11 +3,12 @@ r"""The result as a LaTeX document of its own, of long tables: any number of sys
 A table wider than a page is cut into pieces by columns.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from distilkit.comparison import answer_words, sentences
 from distilkit.comparison.render import tex
 from distilkit.comparison.render.tex import escaped, sentence
+from distilkit.comparison.render.tex_forest import forest_table
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.table import ResultTable
 from distilkit.comparison.tables import beside
@@ -19,6 +20,7 @@ _PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage{array}
 \usepackage{booktabs}
 \usepackage{longtable}
+\usepackage{xcolor}
 \setlength{\parindent}{0pt}
 \setlength{\tabcolsep}{4pt}
 \setcounter{LTchunksize}{5000}
@@ -34,7 +36,10 @@ _NAMES = 44
 def render_longtable(result: ComparisonResult) -> str:
     """Return a document: the means, the verdicts in words, the comparisons, the tables asked for, and the policy."""
     told = [f"{lead}: {text}" for lead, text in answer_words.answer(result, escaped)]
-    parts = [_PREAMBLE, *_list(told), *_longtables(means(result))]
+    parts = [_PREAMBLE, *_list(told)]
+    if (drawn := forest_table(result, _WIDTH * _NAMES)) is not None:
+        parts += [_longtable(drawn.columns, drawn.head, drawn.rows), *_list([drawn.caption])]
+    parts += _longtables(means(result))
     parts += _list([*sentences.legend(result, escaped), *sentences.verdicts(result, escaped)])
     for table in (*comparisons(result), *beside(result)):
         parts.append(f"\\subsection*{{{escaped(table.title)}}}")
@@ -52,6 +57,10 @@ def _longtables(table: ResultTable) -> Iterator[str]:
     """Yield the table in as many pieces as the page's width asks for, each with the names."""
     for places, sizes in tex.pieces(table, _NAMES, _PAGE):
         columns = "".join([tex.paragraph(_WIDTH * _NAMES), *tex.columns(table, places, sizes, _WIDTH)])
-        lines = [f"\\begin{{longtable}}{{@{{}}{columns}@{{}}}}", r"\toprule", *tex.head(table, places)]
-        lines += [r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot", *tex.rows(table, places)]
-        yield "\n".join([*lines, r"\end{longtable}"])
+        yield _longtable(columns, tex.head(table, places), tex.rows(table, places))
+
+
+def _longtable(columns: str, head: Iterable[str], rows: Iterable[str]) -> str:
+    lines = [f"\\begin{{longtable}}{{@{{}}{columns}@{{}}}}", r"\toprule", *head]
+    lines += [r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot", *rows]
+    return "\n".join([*lines, r"\end{longtable}"])

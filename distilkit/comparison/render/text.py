@@ -21,8 +21,9 @@ from distilkit.run_folders.names import fitted
 _NAME_WIDTH = 40
 _FILES = 6
 """Of more systems than this, the sums of the files are a detail."""
-_PLOT, _PLOT_WIDEST, _WIDE = 18, 72, 80
-"""The columns of the forest plot: those that names leave it, the most, and the screen that has figures beside it."""
+_PLOT, _PLOT_GOOD, _PLOT_WIDEST, _WIDE = 18, 40, 72, 80
+"""The columns of the forest plot: those that names leave it, those that names longer than usual leave it, the most, and
+the screen that has figures beside it."""
 ROLE_STYLES = {"decides": "cyan", "point": "bold", "band": "dim", "zero": "dim", "interval": ""}
 VERDICT_STYLES = {"better": "green", "worse": "red"}
 _GAP = 2
@@ -105,9 +106,10 @@ def forest_plot(result: ComparisonResult, width: int) -> Iterator[Text]:
     if width < _WIDE:  # the margin is in the legend
         verdicts = {name: said.replace(f" ({wording.amount(result)})", "") for name, said in verdicts.items()}
     last, figures = max(map(len, verdicts.values())), 16 if width >= _WIDE else 0
+    room = width - last - figures - 3
     names = fitted(
         [wording.visible(result.short[line.name]) for line in answer.forest],
-        max(_NAME_WIDTH // 3, min(_NAME_WIDTH, width - last - figures - _PLOT - 3)),
+        max(_NAME_WIDTH // 3, min(_NAME_WIDTH, room - _PLOT), room - _PLOT_GOOD),
     )
     first = max(map(cell_len, names.values()))
     plot = max(_PLOT // 2, min(_PLOT_WIDEST, width - first - last - figures - 3))
@@ -128,9 +130,8 @@ def forest_plot(result: ComparisonResult, width: int) -> Iterator[Text]:
             text.append(piece, ROLE_STYLES.get(role, ""))
         yield text.append(f" {verdicts[line.name]}", VERDICT_STYLES.get(verdicts[line.name].partition(",")[0], ""))
     yield Text(f"{' ' * (first + figures + 1)}{forest.axis(answer, within, plot)}", "dim")
-    signs = {role: sign for sign, role in forest.ROLES.items()}
     for role, text_ in answer_words.plot_legend(result):
-        yield Text.assemble((signs[role] * 2, ROLE_STYLES.get(role, "")), f" {text_}", style="dim")
+        yield Text.assemble((forest.SIGNS[role], ROLE_STYLES.get(role, "")), f" {text_}", style="dim")
 
 
 def _grids(table: ResultTable, width: int) -> Iterator[Grid]:
@@ -139,7 +140,9 @@ def _grids(table: ResultTable, width: int) -> Iterator[Grid]:
         max(_shortest(head), *(cell_len(_text(row[place]).plain) for row in table.rows)) if table.rows else 1
         for place, head in enumerate(table.heads)
     ]
-    first, others = min(_NAME_WIDTH, sizes[0]), list(enumerate(sizes))[1:]
+    others = list(enumerate(sizes))[1:]
+    room = width - sum(size + _GAP for _, size in others)  # of a table in one piece
+    first = min(sizes[0], max(_NAME_WIDTH, room))
     while others:
         taken = 1
         while taken < len(others) and first + sum(size + _GAP for _, size in others[: taken + 1]) <= width:

@@ -20,9 +20,9 @@ from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 VERDICTS = {"better": ("▲", "success"), "worse": ("▼", "error"), "inconclusive": ("?", "text-muted")}
 ROLES = {"decides": "primary", "interval": "foreground", "point": "accent", "band": "text-muted", "zero": "text-muted"}
-# The widest that names and plot may be.
-NAMES = (22, 40)
-NARROW = 100
+# The columns of names, and those of a screen that is too narrow for more of them.
+NAMES = (22, 40, 60)
+NARROW, USUAL = 100, 140
 
 
 class AnswerPane(Pane):
@@ -47,14 +47,15 @@ class AnswerPane(Pane):
         self._show(result, found)
         self.table.go_to(view.system)
         legend = Text(style="dim")
-        signs = {role: sign for sign, role in forest.ROLES.items()}
         for role, text in answer_words.plot_legend(result):
-            legend.append(f"{signs[role] * 2} {text}  ")
+            legend.append(f"{forest.SIGNS[role]} {text}  ")
         self.query_one("#answer-legend", Static).update(legend)
 
     def _show(self, result: ComparisonResult, found: Answer) -> None:
         within, lines = forest.scale(found), {line.name: line for line in found.forest}
-        names = fitted([safe(result.short[name]) for name in found.ranking], NAMES[self.app.size.width >= NARROW])
+        width = self.app.size.width
+        room = NAMES[(width >= NARROW) + (width >= USUAL)]
+        names = fitted([safe(result.short[name]) for name in found.ranking], room)
         verdicts = {name: answer_words.verdict(result, line) for name, line in lines.items()}
         self.table.columns = (
             Column("", 1),
