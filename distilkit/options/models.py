@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from distilkit.options.shared import Architecture, Model, Printed, RunsDir
+from distilkit.options.shared import Architecture, BatchSize, MaxLength, Model, Printed, Ranking, RunsDir
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +46,25 @@ class Push(Printed):
     private: Annotated[bool, Option("--private", help="Make a new repository private.")] = False
     license_: Annotated[str | None, Option("--license", help="For the card, such as apache-2.0.")] = None
     runs_dir: RunsDir = Path("runs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serve(Ranking):
+    """Answer HTTP requests to re-rank texts, in the forms of text-embeddings-inference and Cohere.
+
+    Example: distilkit serve simplified_tinybert --port 8080
+    """
+
+    model: Model
+    host: Annotated[str, Option(help="The address to listen at; by default this machine alone reaches it.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Option(min=0, max=65535, help="The port to listen at; 0: any that is free.")] = 8080
+    max_length: MaxLength = None
+    batch_size: BatchSize = 64
+    max_body: Annotated[float, Option(min=0.001, max=1024, help="The largest body of a request, in MiB.")] = 8
+    max_texts: Annotated[int, Option(min=1, help="The most texts of a request.")] = 1000
+    max_characters: Annotated[int, Option(min=1, help="The longest text of a request.")] = 100_000
+    max_waiting: Annotated[
+        int, Option(min=1, help="Refuse requests while so many texts of others wait to be scored.")
+    ] = 10_000

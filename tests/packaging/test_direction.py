@@ -14,6 +14,7 @@ ROOT = Path(distilkit.__file__).parent
 LEVELS = [
     [
         "errors",
+        "extras",
         "files",
         "manifest",
         "model_card",
@@ -36,6 +37,7 @@ LEVELS = [
     ["pipeline"],
     ["scoring", "bench"],
     ["api", "pyterrier"],
+    ["serving"],
     ["commands"],
     ["cli", "__main__"],
 ]
