@@ -47,6 +47,7 @@ BENCHMARKS = {
     "equality": Benchmark("equality", "run", "losses and gradients against the original way's; bf16 against fp32"),
     "buckets": Benchmark("training", "buckets", "batches of like length over random ones; the share of padding"),
     "ranker-distill": Benchmark("training", "ranker_distill", "cached and online teacher scores over fine-tuning"),
+    "internals": Benchmark("training", "internals", "steps on kept internals of a teacher; when keeping them pays"),
     "two-steps": Benchmark("training", "two_steps", "Simplified TinyBERT's one step against TinyBERT's two"),
     "cross-encoder": Benchmark("peers", "cross_encoder", "CAT training over sentence-transformers' trainer"),
     "bi-encoder": Benchmark("peers", "bi_encoder", "DOT Margin-MSE over SentenceTransformerTrainer"),

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -21,10 +23,14 @@ from benchmarks.workload import (
     pair_set,
     session,
     stages,
+    teacher_model,
     whole,
 )
 from distilkit.data.batches import Schedule, length_buckets
+from distilkit.data.internals import InternalsStore
 from distilkit.models.batch import TokenBatch, batch_of
+from distilkit.models.layer_map import uniform_layer_map
+from distilkit.pipeline.teacher_internals import keep_internals
 from distilkit.strategies.term_inputs import Counts
 from distilkit.training.objective import Objective
 from distilkit.training.precision import Precision
@@ -196,3 +202,44 @@ def two_steps(options: Options) -> Iterator[Row]:
         saved = [100 * (1 - a / b) for a, b in zip(seconds["one"], two, strict=True)]
         what = "one step saves of two steps' time"
         yield Row(what, Spread.of(saved), "%", goal, f"fp32, MiniLM; second step: {note}")
+
+
+def internals(options: Options) -> Iterator[Row]:
+    """Steps on a teacher's kept internals over steps with the teacher; after how many readings keeping them pays."""
+    size = QUICK_BATCH if options.quick else BATCH
+    stage, count = last_stage(ONE_STEP, size), 20 if options.quick else 400
+    with drawn_pairs(options, count, count) as pairs, TemporaryDirectory() as folder:
+        online, teacher = session(options, stage, pairs, "minilm"), teacher_model("minilm", options)
+        layers = uniform_layer_map(teacher.num_layers, online.objective.student.num_layers)
+        rows, filled = np.arange(count), 0
+
+        def keep(turn: int) -> float:
+            nonlocal filled
+            filled += 1
+            place, keys = Path(folder) / str(filled), (rows << 32) | rows
+            place.mkdir()
+            start = now()
+            keep_internals(place, teacher, pairs.tokens, keys, layers, "float16", "fp32", True, lambda *_: None)
+            return (now() - start) / float(pairs.lengths.sum())
+
+        keep(0)
+        kept = InternalsStore.open(Path(folder) / "1")
+        cached = session(options, stage, pairs, "minilm", internals=kept)
+        runs = {"online": online.seconds_per_token, "cached": cached.seconds_per_token}
+        variants = [Variant(name, "the trainer in fp32", partial(run, 3)) for name, run in runs.items()]
+        times = interleave([*variants, Variant("keeping", "the teacher alone, in fp32", keep)], options.rounds)
+    note = f"fp32, MiniLM teacher, one step, batches of {size}; kept in float16"
+    yield times.row("a step on kept internals over one with the teacher", "cached", "online", note=note)
+    seconds = times.seconds
+    pays = [
+        keep / (with_it - without)
+        for keep, with_it, without in zip(*(seconds[name] for name in ("keeping", "online", "cached")), strict=True)
+    ]
+    yield Row("readings of a pair after which keeping its internals pays", Spread.of(pays), "", note=note)
+    per_pair = kept.layout.bytes(kept.lengths, "float16") / count / 1e6
+    yield Row(
+        "megabytes of a pair's internals",
+        Spread.of([per_pair]),
+        " MB",
+        note=f"{pairs.lengths.mean():.0f} tokens a pair",
+    )

@@ -16,6 +16,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from benchmarks.harness import Options, now
 from benchmarks.texts import MINILM, Integers, Pairs
 from distilkit.data.batches import Schedule
+from distilkit.data.internals import Internals
 from distilkit.models.attention import whole_layers
 from distilkit.models.cat import BertCat, load_cat
 from distilkit.models.initialise import student_from
@@ -98,11 +99,14 @@ def session(
     like: Teacher = "minilm",
     tokens: Any = None,
     precision: Precision = "fp32",
+    internals: Internals | None = None,
 ) -> "Session":
     """Return a new student's session on some pairs; tokens are those of the pairs unless others are given."""
     made = objective(options, stage, teacher, precision == "bf16", architecture, like)
-    read = tokens if tokens is not None else pairs.tokens
-    return Session(stage, made, pair_set(pairs, ways, cached), read, precision, shared_query=ways > 1)
+    if internals is not None:
+        made._teacher.clear()  # whose part they take
+    read, shared = tokens if tokens is not None else pairs.tokens, ways > 1
+    return Session(stage, made, pair_set(pairs, ways, cached), read, precision, shared, internals)
 
 
 def objective_of(stage: Stage, student: Any, teacher: BertCat | None) -> Objective:
@@ -144,6 +148,7 @@ class Session:
     tokens: Any
     precision: Precision = "fp32"
     shared_query: bool = False
+    internals: Internals | None = None
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="distilkit-benchmark-")))
 
     def __post_init__(self) -> None:
@@ -160,6 +165,7 @@ class Session:
             validate=lambda student: {},
             metric="nDCG@10",
             label="benchmark",
+            internals=self.internals,
         )
 
     @cached_property

@@ -46,6 +46,10 @@ def objective_of(
     from distilkit.training.objective import Objective
 
     stage = node.stage
+    if node.internals is not None:
+        return Objective(
+            stage, student, None, _projections(node, student, node.internals.model.size[1], workspace), None
+        )
     if teacher is None:
         return Objective(stage, student, None, None, None)
     heads = _lm_heads(node, student, workspace)
@@ -54,7 +58,8 @@ def objective_of(
     from distilkit.models.layer_map import layer_map
 
     layers = layer_map(stage.layer_map, teacher.num_layers, student.num_layers)
-    return Objective(stage, student, teacher, _projections(node, student, teacher, workspace), layers, heads)
+    projections = _projections(node, student, teacher.hidden_size, workspace)
+    return Objective(stage, student, teacher, projections, layers, heads)
 
 
 def start_student(start: Start, tokenizer: Path) -> "Ranker":
@@ -148,12 +153,15 @@ def _untrained_teacher(node: "TrainedStage", workspace: Workspace, half: bool) -
     return teacher.to(torch.bfloat16 if half else torch.float32).requires_grad_(False).eval()
 
 
-def _projections(node: "TrainedStage", student: "Ranker", teacher: "Ranker", workspace: Workspace) -> "Projections":
-    """Return the projections of the stage before, those of the checkpoint the student starts from, or new ones."""
+def _projections(node: "TrainedStage", student: "Ranker", width: int, workspace: Workspace) -> "Projections":
+    """Return the projections of the stage before, those of the checkpoint the student starts from, or new ones.
+
+    `width` is the size of the teacher's states.
+    """
     from distilkit.models.projection import Projections
 
     stage = node.stage
-    sizes = student.hidden_size, teacher.hidden_size
+    sizes = student.hidden_size, width
     initial = "identity" if sizes[0] == sizes[1] and stage.variant == "paper" else "random"
     projections = Projections(*sizes, student.num_layers + 1, stage.projection, initial)  # type: ignore[arg-type]
     if node.before is not None:

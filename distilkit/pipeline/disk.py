@@ -15,6 +15,7 @@ from distilkit.pipeline.examples import TriplesFile
 from distilkit.pipeline.first_stage import Bm25Candidates
 from distilkit.pipeline.graph import Artifact, Node, walk
 from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.teacher_internals import TeacherInternals
 from distilkit.pipeline.teacher_scores import ModelScores, ScoreFile
 from distilkit.pipeline.tokens import DocumentWindows, TextSequences, TokenStores
 from distilkit.pipeline.trained_stage import TrainedStage
@@ -104,6 +105,11 @@ def _of_candidates(node: Bm25Candidates) -> float:
 @_bytes.register
 def _of_scores(node: ModelScores) -> float:
     return SMALL + 12.0 * node.known_pairs
+
+
+@_bytes.register
+def _of_internals(node: TeacherInternals) -> float:
+    return SMALL + float(node.most_bytes)
 
 
 @_bytes.register

@@ -41,6 +41,7 @@ def try_first_steps(stages: Iterable[TrainedStage], workspace: Workspace) -> Non
     for stage in stages:
         if workspace.has(stage) or (isinstance(stage.tokenizer, Artifact) and not workspace.has(stage.tokenizer)):
             continue
+        stage = replace(stage, internals=None)  # whose artifact is not there yet: the teacher takes part in the trial
         key = _key(stage)
         if key in workspace.tried:
             continue

@@ -138,7 +138,8 @@ def plan(request: Request, workspace: Workspace | None = None) -> Plan:
         }
         for one in pipeline.sets
     }
-    notes = [*pipeline.notes(), *_left_out(pipeline)]
+    said = [stage.said_of_internals for stage in pipeline.stages() if stage.said_of_internals]
+    notes = [*pipeline.notes(), *_left_out(pipeline), *dict.fromkeys(said)]
     data = {"name": collection.name, "fingerprint": collection.fingerprint, "counts": counts, "notes": notes}
     return Plan(request.recipe.name, data, steps, sets, resolved(request.recipe))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilkit.data.arrays import Integers
+from distilkit.data.internals import BlankInternals
 from distilkit.pipeline.evaluation import Ranking
 from distilkit.pipeline.graph import Artifact, Node, every
 from distilkit.pipeline.reporter import Reporter
@@ -91,6 +92,7 @@ def step_seconds(stage: TrainedStage, workspace: Workspace) -> float:
             metric=stage.metric,
             label=stage.stage.name,
             teacher_tokens=workspace.value(stage.teacher_reader) if stage.teacher_reader else None,
+            internals=_blank(stage, tokens),
             prefetch=False,
         )
         take_step = trainer.prepared()
@@ -100,6 +102,12 @@ def step_seconds(stage: TrainedStage, workspace: Workspace) -> float:
     own = slice(1, None) if first else slice(None)
     mean = float(tokens.lengths(examples.queries[:SAMPLE].ravel(), examples.passages[:SAMPLE].ravel()).mean())
     return sum(seconds[own]) / max(1, sum(counts[own])) * mean * stage.pairs_per_step
+
+
+def _blank(stage: TrainedStage, tokens: Any) -> BlankInternals | None:
+    """Return zeros in the place of what a teacher will have computed before."""
+    kept = stage.internals
+    return None if kept is None else BlankInternals(kept.layout, tokens.lengths, kept.dtype)
 
 
 def pair_seconds(ranking: Ranking, workspace: Workspace) -> float:

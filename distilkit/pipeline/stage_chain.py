@@ -8,6 +8,7 @@ from distilkit.pipeline.evaluation import Scorer
 from distilkit.pipeline.example_maker import ExampleMaker, reader_of
 from distilkit.pipeline.examples import Countable, TextExamples
 from distilkit.pipeline.models import Checkpoint, Start, Teacher
+from distilkit.pipeline.teacher_internals import Choice, choose_internals
 from distilkit.pipeline.tokens import Reader, TextReader, TextSequences, Tokenizer
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.validation import Validation
@@ -64,6 +65,10 @@ class StageChain:
             made_of = self.recipe, self.data, self.scorer, self.teacher, self.section, self.tokenizer
             more = self.teacher_queries if stage.train.teacher_queries else frozenset()
             examples = ExampleMaker(*made_of, self.query_seed, more).examples(stage, teacher if scored_ahead else None)
+        precision, known = self.workspace.precision(stage.train.bf16, stage.train.fp16), Choice()
+        if teacher is not None and not scored_ahead and len(teacher.members) == 1 and teacher.file is None:
+            read = teacher.model, self.start.size[0], examples, reader
+            known = choose_internals(stage, *read, self.recipe.teacher, precision, self.workspace)
         return self.kind(
             stage=stage,
             architecture=self.architecture,
@@ -75,10 +80,12 @@ class StageChain:
             data=self.data,
             reader=reader,
             examples=examples,
-            precision=self.workspace.precision(stage.train.bf16, stage.train.fp16),
+            precision=precision,
             validation=self.validation,
             processes=self.workspace.processes.count,
             section=self.section,
+            internals=known.internals,
+            said_of_internals=known.said,
         )
 
     def _teacher_reader(self, teacher: Teacher | None, reader: Reader | TextReader) -> Reader | None:

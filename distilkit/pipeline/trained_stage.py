@@ -16,6 +16,7 @@ from distilkit.pipeline.examples import Countable
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.models import ModelNode, Size, Start, Teacher
 from distilkit.pipeline.stage_checks import check_offset, check_pair, check_teaching, check_text
+from distilkit.pipeline.teacher_internals import TeacherInternals
 from distilkit.pipeline.tokens import Reader, TextReader, Tokenizer
 from distilkit.pipeline.validation import Validation
 from distilkit.pipeline.workspace import Workspace
@@ -42,6 +43,8 @@ class TrainedStage(ModelNode, Artifact[Path]):
         validation: the validation queries
         processes: how many processes train, which make the effective batch
         section: the recipe's table of its settings, for messages
+        internals: what the teacher computed of the examples before, in place of every step
+        said_of_internals: what is to be said of that, empty where the recipe asks for nothing of the kind
     """
 
     stage: Stage
@@ -58,6 +61,8 @@ class TrainedStage(ModelNode, Artifact[Path]):
     validation: Validation
     processes: int
     section: str = "[train]"
+    internals: TeacherInternals | None = None
+    said_of_internals: str = ""
 
     kind: ClassVar[str] = "stage"
     together: ClassVar[bool] = True
@@ -73,6 +78,8 @@ class TrainedStage(ModelNode, Artifact[Path]):
         found: list[Node[Any]] = [self.before or self.start.source, self.reader, self.tokenizer, self.examples]
         if self.asks_teacher and self.teacher is not None:
             found += [*self.teacher.members, *([self.teacher_reader] if self.teacher_reader else [])]
+        if self.internals is not None:
+            found.append(self.internals)
         if self.stage.trains_scores:
             found += [*self.validation.inputs, self.scoring_reader]
         return tuple(found)
@@ -80,7 +87,8 @@ class TrainedStage(ModelNode, Artifact[Path]):
     @property
     def asks_teacher(self) -> bool:
         """Whether the teacher takes part in every step."""
-        return self.teacher is not None and self.stage.uses_teacher and not self.scored_ahead
+        ahead = self.scored_ahead or self.internals is not None
+        return self.teacher is not None and self.stage.uses_teacher and not ahead
 
     @property
     def scoring_reader(self) -> Reader:
@@ -103,6 +111,8 @@ class TrainedStage(ModelNode, Artifact[Path]):
             "tokens": self.reader.key,
             "examples": self.examples.key,
         }
+        if self.internals is not None:
+            identity["internals"] = self.internals.key
         if stage.trains_scores and (stage.train.eval_steps is not None or stage.train.eval_examples):
             identity["validation"] = self.validation.identity(self.reader)
         return identity
@@ -146,7 +156,8 @@ class TrainedStage(ModelNode, Artifact[Path]):
         train = self.stage.train
         teacher = [*self.teacher.model.size] if self.asks_teacher and self.teacher else None
         how = [train.freeze_embeddings, train.optim, train.torch_compile, self.start.dropout, self.precision]
-        what = {"terms": [type(term).__name__ for term in self.stage.terms], "teacher": teacher, "how": how}
+        kept = {} if self.internals is None else {"internals": self.internals.dtype}
+        what = {"terms": [type(term).__name__ for term in self.stage.terms], "teacher": teacher, "how": how, **kept}
         size = {"architecture": self.architecture, "size": self.size, "pairs": self.pairs_per_step}
         return content_key({**what, **size, "tokens": self.reader.key})[:16]
 
@@ -191,6 +202,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
             work=workspace.rates.seconds(self.shape, self.step_macs),
             metric=self.metric,
             teacher_tokens=workspace.value(self.teacher_reader) if self.teacher_reader else None,
+            internals=None if self.internals is None else workspace.value(self.internals),
         )
         if stage.score_offset != "none":
             from distilkit.training.offset import set_score_offset

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from distilkit.settings.fields import Dropout, Section, Seed, Shape, Strings
+from distilkit.settings.fields import Dropout, Positive, Section, Seed, Shape, Strings
 from distilkit.settings.training import TrainSettings
 
 
@@ -45,6 +45,11 @@ class TeacherSettings(Section):
     """Examples, budget and optimiser of its fine-tuning."""
     scores: str = "cached"
     """cached: scores that a loss reads are computed once for every run; online: in every step; or a file of scores."""
+    internals: Literal["online", "float16", "float32"] = "online"
+    """What losses of attention scores and hidden states read: online, the teacher in every step; or what it computed
+    once for all runs that train on the same examples, kept in float16 (each number to 1 in 2,000) or float32."""
+    internals_limit: Positive = 4.0
+    """Gigabytes on disk above which a stage's internals are not kept, and the teacher runs in every step."""
     targets: Literal["scores", "ranks"] = "scores"
     """What is taken of a file: its scores, or the ranks of a TREC run or of permutations, for losses of order alone."""
 

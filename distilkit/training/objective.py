@@ -131,7 +131,10 @@ class Objective(nn.Module):
         return self._outputs(self.student, found, bucket, last, self.lm_head)
 
     def _taught(self, bucket: LengthBucket) -> Outputs | None:
-        """Return the teacher's outputs for a bucket, or those of scores that were computed ahead."""
+        """Return the teacher's outputs for a bucket, or what it computed ahead: its internals or its scores."""
+        if (taught := bucket.taught) is not None:
+            scores = tuple(widen(one) for one in taught.attentions if isinstance(one, Tensor))
+            return Outputs(taught.classes, scores, tuple(map(widen, taught.states)))
         if bucket.targets is not None:
             return Outputs(torch.stack([torch.zeros_like(bucket.targets), bucket.targets], dim=-1))
         if not self._teacher:

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from distilkit.data.batches import PairLengths, Schedule, length_buckets
 from distilkit.data.examples import Lists
+from distilkit.data.internals import Internals
 from distilkit.data.side_tokens import SideTokens
 from distilkit.models.batch import Batch, TokenBatch, batch_of, pinned
 from distilkit.packed.batch import Packed, pack
 from distilkit.strategies.stage import Stage
-from distilkit.strategies.term_inputs import Counts
+from distilkit.strategies.term_inputs import Counts, Outputs
 from distilkit.strategies.terms import Examples
 
 Integers = npt.NDArray[np.int64]
@@ -98,7 +99,8 @@ class LengthBucket:
     tokens [b, L] (without padding a single row, [1, T]), labels [b], their places [b] among the pairs of the
     micro-batch; where teacher scores were computed ahead, those [b]; where words are masked, which positions [b, L] are
     predicted; where the teacher reads another form than the student, the pairs in that form; where a loss compares the
-    whole batch, the rows of the pairs' texts in the collection [b, 2].
+    whole batch, the rows of the pairs' texts in the collection [b, 2]; where the teacher's internals were computed
+    ahead, its outputs.
     """
 
     tokens: Batch | Packed
@@ -108,6 +110,7 @@ class LengthBucket:
     chosen: Tensor | None = None
     teacher_tokens: Batch | Packed | None = None
     rows: Tensor | None = None
+    taught: Outputs | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ class StepLoader:
     packed: bool = False
     token_budget: int = 0
     pin: bool = False
+    internals: Internals | None = None
 
     def __post_init__(self) -> None:
         self.batch_size = self.stage.train.batch_size(self.processes)
@@ -228,6 +232,7 @@ class StepLoader:
                     None if chosen is None else self._chosen(torch.from_numpy(chosen), tokens),
                     self._as_the_teacher_reads(queries[group], passages[group]),
                     self._rows(queries[group], passages[group]),
+                    self._taught(queries[group], passages[group]),
                 )
             )
         return buckets
@@ -235,6 +240,14 @@ class StepLoader:
     def _rows(self, queries: Integers, passages: Integers) -> Tensor | None:
         """Return which texts some pairs are of, where a loss asks for that."""
         return torch.from_numpy(np.stack([queries, passages], axis=1)) if self.stage.reads_batch else None
+
+    def _taught(self, queries: Integers, passages: Integers) -> Outputs | None:
+        """Return what the teacher computed of some pairs before, in the type that it is kept in."""
+        if self.internals is None:
+            return None
+        classes, *sides = self.internals.of(queries, passages)
+        attentions, states = (tuple(map(torch.from_numpy, side)) for side in sides)
+        return Outputs(torch.from_numpy(classes), attentions, states)
 
     def _as_read(self, tokens: Batch) -> Batch | Packed:
         """Return a batch without its padding where that is how this stage is trained."""

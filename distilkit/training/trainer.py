@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from distilkit.data.batches import total_steps
+from distilkit.data.internals import Internals
 from distilkit.errors import RunFailed, is_out_of_memory, lowering, said_of_memory
 from distilkit.files import make_folder
 from distilkit.models.batch import on_device
@@ -49,6 +50,7 @@ class Trainer:
 
     `checkpoints` is a folder of this stage's own; a checkpoint found there is taken up. `validate` measures the
     student on the validation queries. `teacher_tokens` are for a teacher that reads another form than the student.
+    `internals` are what the teacher computed of the examples before, padded as batches are.
     `packed` trains without padding where the stage allows it; `prefetch` makes a step's batch while the one before it
     is computed; `token_budget` cuts a process's batches by tokens, 0 by per_device_train_batch_size. All three are
     for GPUs, the default there and nowhere else, and unmeasured on one so far.
@@ -68,13 +70,14 @@ class Trainer:
     label: str
     work: float = 0.0
     teacher_tokens: Tokens | None = None
+    internals: Internals | None = None
     packed: bool | None = None
     prefetch: bool | None = None
     token_budget: int | None = None
 
     def __post_init__(self) -> None:
         on_gpu, teacher = self.processes.device.type == "cuda", self.objective.teacher
-        packed = on_gpu if self.packed is None else self.packed
+        packed = (on_gpu if self.packed is None else self.packed) and self.internals is None
         self.loader = StepLoader(
             self.stage,
             self.examples,
@@ -85,6 +88,7 @@ class Trainer:
             packed=packed and packs(self.stage, self.objective.student, teacher),
             token_budget=TOKEN_BUDGET * on_gpu if self.token_budget is None else self.token_budget,
             pin=on_gpu,
+            internals=self.internals,
         )
         self._prefetches = on_gpu if self.prefetch is None else self.prefetch
         self.total = total_steps(len(self.examples), self.loader.batch_size, self.stage.train)
