@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,10 +10,12 @@ from distilkit import option_values, options
 from distilkit.commands.launch import launched
 from distilkit.data.teacher_scores.combine import HOW, combine
 from distilkit.errors import UserError, nearest
+from distilkit.evaluation.rerank import Tokens
 from distilkit.evaluation.trec import write_run
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
-from distilkit.scoring.rankers import data_settings, named, open_all, score_each
+from distilkit.scoring.costs import measure_costs, write_cost
+from distilkit.scoring.rankers import OpenRanker, data_settings, named, open_all, score_each
 
 ENSEMBLE = "ensemble"
 
@@ -30,6 +33,8 @@ def rerank(asked: options.Rerank) -> str | None:
     settings = data_settings(asked.data, asked.candidates)
     lengths = asked.query_length, asked.document_length, asked.max_length
     with launched(asked, "stopped; nothing was written") as (processes, reporter), reporter.live():
+        if asked.cost and processes.count > 1:
+            raise UserError("--cost measures one process: start it without torchrun or accelerate")
         prefixes = asked.query_prefix, asked.document_prefix
         rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir, prefixes, asked.backend)
         workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
@@ -38,15 +43,15 @@ def rerank(asked: options.Rerank) -> str | None:
             reporter.say(said)
         queries = sorted(data.collection.qrels(asked.split))
         candidates = workspace.value(data.candidates(asked.split, queries, asked.depth))
-        each = score_each(
-            rankers,
-            lambda opened: opened.collection_tokens(opened.data(settings, workspace), workspace),
-            *candidates.pairs(),
-            batch_size=asked.batch_size,
-            precision=workspace.precision(asked.wants_bf16),
-            processes=processes,
-            reporter=reporter,
-        )
+
+        def tokens(opened: OpenRanker) -> Tokens:
+            return opened.collection_tokens(opened.data(settings, workspace), workspace)
+
+        precision = workspace.precision(asked.wants_bf16)
+        how: dict[str, Any] = {"batch_size": asked.batch_size, "precision": precision}
+        how |= {"processes": processes, "reporter": reporter}
+        each = score_each(rankers, tokens, *candidates.pairs(), **how)
+        costs = measure_costs(rankers, tokens, candidates, **how) if asked.cost else {}
         scores = dict(zip(rankers, each.T, strict=True))
         if asked.combine is not None:
             scores[ENSEMBLE] = combine(each, asked.combine).astype(np.float64)
@@ -55,6 +60,8 @@ def rerank(asked: options.Rerank) -> str | None:
         paths = {name: inserted(asked.output, name) if len(scores) > 1 else asked.output for name in scores}
         for name, path in paths.items():
             write_run(path, candidates.run(data.collection, scores[name]), tag=name)
+            if name in costs:
+                write_cost(path, costs[name])
     written = {name: str(path) for name, path in paths.items()}
     return json.dumps(written, indent=2) if asked.json_ else "\n".join(written.values())
 

@@ -1,5 +1,6 @@
 """How a comparison's answer is found: systems ranked, held against the best and the baseline, the cheapest taken."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -122,14 +123,16 @@ def _line(result: ComparisonResult, system: Vector, baseline: Vector, mean: floa
 
 
 def _cheapest(result: ComparisonResult, names: Sequence[str]) -> str | None:
-    """Return the cheapest of some systems, which come the best first: by operations per pair, then by parameters.
+    """Return the cheapest of some systems, which come the best first.
 
-    What states no cost is passed over; None where none does.
+    Fewest operations per pair come first, then fewest parameters, then fewest bytes of weights. What states no cost is
+    passed over; None where none does.
     """
     systems = run_files.first_set(result)
     found = []
     for place, name in enumerate(names):
         macs, parameters = (run_files.cost(systems[name], key) for key in ("macs_per_pair", "parameters"))
         if macs is not None and parameters is not None:
-            found.append((macs, parameters, place, name))
+            weights = run_files.cost(systems[name], "weight_bytes")
+            found.append((macs, parameters, math.inf if weights is None else weights, place, name))
     return min(found)[-1] if found else None

@@ -11,7 +11,8 @@ from distilkit.comparison.systems import System
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
 from distilkit.run_folders.read import StoredRun
-from distilkit.run_folders.record import Cost, Event, JsonObject, as_table, number
+from distilkit.run_folders.record import Cost, Event, JsonObject, as_table, number, text
+from distilkit.run_folders.results import read_cost_beside
 
 Line = list[tuple[float, float]]
 """The points (x, y) of a curve."""
@@ -48,8 +49,14 @@ def judgements(system: System) -> Qrels | None:
 
 
 def costs(system: System) -> list[Cost]:
-    """Return what a system costs by seed, empty for a bare run file."""
-    return [origin.results.cost() for origin in system.origins if origin.results is not None]
+    """Return what a system costs by seed; empty for a bare run file that has no cost beside it."""
+    found = []
+    for origin in system.origins:
+        if origin.results is not None:
+            found.append(origin.results.cost())
+        elif origin.run is not None and (beside := read_cost_beside(origin.run)).raw:
+            found.append(beside)
+    return found
 
 
 def cost(system: System, name: str) -> float | None:
@@ -59,12 +66,16 @@ def cost(system: System, name: str) -> float | None:
 
 @dataclass(frozen=True)
 class Speed:
-    """How many times faster than its teacher a system is: the median of rounds by turns, the least and the most."""
+    """How many times faster than another a system is: the median of rounds by turns, the least and the most.
+
+    The other is its teacher, or what `beside` names.
+    """
 
     median: float
     low: float
     high: float
     rounds: int
+    beside: str = "the teacher"
 
     @property
     def differs(self) -> bool:
@@ -73,14 +84,18 @@ class Speed:
 
 
 def speed(system: System) -> Speed | None:
-    """Return a system's speed beside its teacher's, over the rounds of all its seeds; None where none was measured."""
-    ratios = []
+    """Return a system's speed beside its teacher's, over the rounds of all its seeds; None where none was measured.
+
+    A cost beside a bare run file names what else it was timed beside.
+    """
+    ratios, beside = [], "the teacher"
     for one in costs(system):
+        beside = text(one.latency.get("beside")) or beside
         own, other = (one.latency.get(key) for key in ("own_ms", "beside_ms"))
         if isinstance(own, list) and isinstance(other, list):
             pairs = ((number(mine), number(theirs)) for mine, theirs in zip(own, other, strict=False))
             ratios += [theirs / mine for mine, theirs in pairs if mine and theirs]
-    return Speed(statistics.median(ratios), min(ratios), max(ratios), len(ratios)) if len(ratios) > 1 else None
+    return Speed(statistics.median(ratios), min(ratios), max(ratios), len(ratios), beside) if len(ratios) > 1 else None
 
 
 def budget(system: System) -> dict[str, float | None]:

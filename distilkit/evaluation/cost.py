@@ -47,18 +47,17 @@ def measure_cost(
     are): `latency` has the medians of each round then. `bytes_per_document` is on the mean over the candidates, None
     where documents cannot be kept.
     """
-    device = next(ranker.parameters()).device
-    ranker.eval()
+    device, own = ranker.device, Timed(ranker.eval(), tokens, batch_size, precision)
     reset_peak(device)
-    with torch.no_grad(), computing(precision, device):
-        seconds = timed(_works(ranker, tokens, candidates, batch_size, device), WARM_UP, device)
+    with torch.no_grad():
+        seconds = timed(_works(own, candidates), WARM_UP, device)
     peak = peak_memory(device)
     latency = {}
     if beside is not None:
-        own = list(_works(ranker, tokens, candidates, batch_size, device))
-        latency = {"latency": _by_turns(own, beside(), candidates, precision, device)}
+        latency = {"latency": _by_turns(own, beside(), candidates, device)}
     return {
         "parameters": ranker.parameter_count,
+        "weight_bytes": ranker.weight_bytes,
         "macs_per_pair": ranker.pair_macs(tokens),
         "length": tokens.max_length,
         "ms_per_query": milliseconds(seconds),
@@ -71,24 +70,21 @@ def measure_cost(
 
 
 class Timed(NamedTuple):
-    """A ranker to be timed: its tokens, and how many pairs a forward pass takes."""
+    """A ranker to be timed: its tokens, how many pairs a forward pass takes, and in which precision."""
 
     ranker: Ranker
     tokens: Tokens
     batch_size: int
+    precision: Precision
 
 
 def _by_turns(
-    own: Sequence[Callable[[], object]],
-    others: Sequence[Timed],
-    candidates: Candidates,
-    precision: Precision,
-    device: torch.device,
+    subject: Timed, others: Sequence[Timed], candidates: Candidates, device: torch.device
 ) -> dict[str, list[float]]:
     """Return the medians of each round in milliseconds: a ranker's own, and those of the others added up."""
-    works = [list(_works(one.ranker.eval(), one.tokens, candidates, one.batch_size, device)) for one in others]
+    own, *works = (list(_works(one, candidates)) for one in (subject, *others))
     found: dict[str, list[float]] = {"own_ms": [], "beside_ms": []}
-    with torch.no_grad(), computing(precision, device):
+    with torch.no_grad():
         for one in works:
             timed(one[:WARM_UP], WARM_UP, device)
         for turn in range(min(ROUNDS, len(own))):
@@ -102,17 +98,23 @@ def _by_turns(
     return found
 
 
-def _works(
-    ranker: Ranker, tokens: Tokens, candidates: Candidates, batch_size: int, device: torch.device
-) -> Iterator[Callable[[], object]]:
+def _works(subject: Timed, candidates: Candidates) -> Iterator[Callable[[], object]]:
     """Yield the re-ranking of the first queries that have candidates."""
+    tokens, subject = subject.tokens, subject._replace(ranker=subject.ranker.eval())
     rows = [row for row in range(len(candidates.queries)) if (candidates.passages[row] >= 0).any()]
     for row in rows[: QUERIES + WARM_UP]:
         passages = np.asarray(candidates.passages[row])
         passages = passages[passages >= 0]
         if isinstance(tokens, PairTokens) and tokens.documents is not None:
             passages, _ = tokens.documents.windows.of(passages)
-        yield partial(score_query, ranker, tokens, int(candidates.queries[row]), passages, batch_size, device)
+        yield partial(_scored, subject, int(candidates.queries[row]), passages)
+
+
+def _scored(subject: Timed, query: int, passages: Integers) -> None:
+    """Re-rank one query in the ranker's own precision."""
+    device = subject.ranker.device
+    with computing(subject.precision, device):
+        score_query(subject.ranker, subject.tokens, query, passages, subject.batch_size, device)
 
 
 def _documents(candidates: Candidates) -> Integers:

@@ -108,6 +108,16 @@ class Ranker(nn.Module):
         """The number of parameters, those of the head included (the papers count the encoder's alone)."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    @property
+    def weight_bytes(self) -> int:
+        """The bytes of its weights, as they are computed with."""
+        return sum(parameter.numel() * parameter.element_size() for parameter in self.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
     # Scores
 
     def score(self, batch: Any) -> Tensor:

@@ -32,7 +32,7 @@ class Session:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of classes that are onnxruntime's own
             raise UserError(f"{path} cannot be read as an ONNX file: {first_line(error)}") from None
-        self._path = path
+        self.path = path
         self._names = [one.name for one in self._session.get_inputs()]
 
     def run(self, batch: TokenBatch) -> Tensor:
@@ -44,7 +44,7 @@ class Session:
         try:
             found = self._session.run(None, inputs)[0]
         except Exception as error:
-            raise RunFailed(f"{self._path} cannot be computed: {first_line(error)}") from None
+            raise RunFailed(f"{self.path} cannot be computed: {first_line(error)}") from None
         return torch.from_numpy(found).to(batch.input_ids.device)
 
 
@@ -56,6 +56,16 @@ class OnnxRanker(Ranker):
 
     backend = "onnx"
     session: Session
+
+    @property
+    def weight_bytes(self) -> int:
+        """The bytes of the file."""
+        return self.session.path.stat().st_size
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU, where onnxruntime computes here."""
+        return torch.device("cpu")
 
     def graph(self, batch: TokenBatch) -> Tensor:
         """Return what the file computes; tokens without content, with which costs are counted, go the usual way."""

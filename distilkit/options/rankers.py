@@ -74,6 +74,9 @@ class Rerank(Ranking):
         "bm25"
     )
     combine: Annotated[str | None, Option(metavar="mean|standardised", help="Also write the models' ensemble.")] = None
+    cost: Annotated[
+        bool, Option("--cost", help="Also time the models by turns; compare reads the NAME.cost.json beside each run.")
+    ] = False
     max_length: MaxLength = None
     batch_size: BatchSize = 64
 

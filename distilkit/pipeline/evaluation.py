@@ -256,7 +256,7 @@ class Cost(Artifact[dict[str, Any]]):
 
         def timed(one: Ranking) -> Timed:
             loaded = one.model.load(workspace).to(workspace.processes.device)
-            return Timed(loaded, workspace.value(one.reader), one.scorer.batch_size)
+            return Timed(loaded, workspace.value(one.reader), one.scorer.batch_size, one.scorer.precision)
 
         ranking = self.ranking
         ranker = ranking.model.load(workspace).to(workspace.processes.device)
@@ -326,8 +326,9 @@ def combined(runs: list[Run], how: str) -> Run:
 def total(costs: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what several rankers cost together: what each costs is added up, except the memory that they share."""
     found = dict(costs[0])
-    for name in ("parameters", "macs_per_pair"):
-        found[name] = sum(cost[name] for cost in costs)
+    for name in ("parameters", "weight_bytes", "macs_per_pair"):
+        if all(name in cost for cost in costs):  # an earlier version wrote no weight_bytes
+            found[name] = sum(cost[name] for cost in costs)
     found["ms_per_query"] = {name: sum(cost["ms_per_query"][name] for cost in costs) for name in found["ms_per_query"]}
     found["peak_memory_bytes"] = max(cost["peak_memory_bytes"] for cost in costs)
     return found

@@ -163,11 +163,13 @@ class Cost:
     """cost.json: what a system costs; None for what it does not state. `raw` is the whole object.
 
     `ms_per_query` is the median, `training_seconds` those of each stage. `latency` has the medians of rounds in which
-    the ranker and its teacher were timed by turns, `own_ms` and `beside_ms`. `budget` has the labelled queries and the
-    training behind the ranker, without and with (`total_`) those of its teachers.
+    the ranker and its teacher, or the ranker that `beside` names, were timed by turns, `own_ms` and `beside_ms`.
+    `budget` has the labelled queries and the training behind the ranker, without and with (`total_`) those of its
+    teachers.
     """
 
     parameters: float | None = None
+    weight_bytes: float | None = None
     macs_per_pair: float | None = None
     length: int | None = None
     ms_per_query: float | None = None

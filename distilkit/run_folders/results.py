@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distilkit.errors import UserError
-from distilkit.files import write_text
+from distilkit.files import sha256_once, write_text
 from distilkit.manifest import read_manifest
 from distilkit.run_folders.folder import refuse_links
 from distilkit.run_folders.record import (
@@ -110,6 +110,25 @@ class StoredResults:
     def reference(self, name: str) -> "StoredResults":
         """Return the results of the first stage or the teacher on the same set."""
         return StoredResults(self.path / "references" / name, self.qrels)
+
+
+def cost_beside(run: Path) -> Path:
+    """Return where the cost of a bare TREC run is: `mine.cost.json` beside `mine.trec` or `mine.trec.gz`.
+
+    Example:
+        >>> cost_beside(Path("runs/dev.int8.trec.gz")).name
+        'dev.int8.cost.json'
+    """
+    return run.with_name(run.name.removesuffix(".gz").removesuffix(".trec") + ".cost.json")
+
+
+def read_cost_beside(run: Path) -> Cost:
+    """Return the cost beside a bare TREC run, an empty one where there is none, or where it is of another run.
+
+    Raises UserError where it is damaged.
+    """
+    found = read_object_if_any(cost_beside(run))
+    return Cost.of(found) if found and found.get("run") == sha256_once(run) else Cost()
 
 
 def write_per_query(path: Path, per_query: PerQuery) -> None:

@@ -128,8 +128,9 @@ def test_the_evaluation_agrees_with_itself(finished: Any, place: str) -> None:
 def test_the_cost_of_a_run(finished: Any) -> None:
     cost = read(finished.run / "eval/test/cost.json")
     assert set(cost) == {
-        "parameters", "macs_per_pair", "length", "ms_per_query", "depth", "batch_size", "peak_memory_bytes",
-        "bytes_per_document", "training_seconds", "teacher_seconds", "grid_seconds", "budget", "machine", "latency",
+        "parameters", "weight_bytes", "macs_per_pair", "length", "ms_per_query", "depth", "batch_size",
+        "peak_memory_bytes", "bytes_per_document", "training_seconds", "teacher_seconds", "grid_seconds", "budget",
+        "machine", "latency",
     }  # fmt: skip
     assert set(cost["ms_per_query"]) == {"p50", "p95", "p99"}
     assert cost["depth"] == 10

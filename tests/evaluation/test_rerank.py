@@ -167,6 +167,7 @@ def test_cost_has_its_keys(ranker: BertCat, tokens: PairTokens, candidates: Cand
     cost = measure_cost(ranker, tokens, candidates, 10, 4, "fp32")
     assert list(cost) == [
         "parameters",
+        "weight_bytes",
         "macs_per_pair",
         "length",
         "ms_per_query",
@@ -188,7 +189,7 @@ def test_rankers_are_timed_by_turns(ranker: BertCat, tokens: PairTokens, candida
 
     def beside() -> list[Timed]:
         loaded.append(1)
-        return [Timed(ranker, tokens, 4), Timed(ranker, tokens, 4)]
+        return [Timed(ranker, tokens, 4, "fp32"), Timed(ranker, tokens, 4, "fp32")]
 
     cost = measure_cost(ranker, tokens, candidates, 10, 4, "fp32", beside)
     assert loaded == [1]
@@ -275,7 +276,8 @@ def test_run_trec_holds_what_sentence_transformers_computes(
 def test_cost_of_a_finished_run(finished: Path) -> None:
     cost = json.loads((finished / "eval" / "test" / "cost.json").read_text())
     assert set(cost) == {
-        *("parameters", "macs_per_pair", "length", "ms_per_query", "depth", "batch_size", "peak_memory_bytes"),
+        *("parameters", "weight_bytes", "macs_per_pair", "length", "ms_per_query", "depth", "batch_size"),
+        "peak_memory_bytes",
         *("bytes_per_document", "training_seconds", "teacher_seconds", "grid_seconds", "machine", "latency"),
         "budget",
     }

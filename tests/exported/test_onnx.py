@@ -27,6 +27,7 @@ QUERIES = ["how many cats sit", "a", LONG * 4]
 PASSAGES = ["the cat sat on the mat", "", LONG, LONG * 9, "dog", "the river runs past the old city at noon"]
 PAIRS = [(query, passage) for query in QUERIES for passage in PASSAGES]
 CLOSE = 1e-4
+FILES = {"teacher": "bert_cat", "fp32": "bert_cat.onnx", "int8": "int8"}
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,44 @@ def test_rerank_and_retrieve(models: Path, tiny_beir: Path, cli: Cli, tmp_path: 
         outcome = cli("retrieve", models / name, *shared, "--output", output, "--depth", 5, "--backend", backend)
         assert outcome.code == 0, outcome.err
     compare_runs(tmp_path / "bert_dot.trec", tmp_path / "bert_dot.onnx.trec")
+
+
+def test_files_are_systems_like_any_other(models: Path, tiny_beir: Path, cli: Cli, tmp_path: Path) -> None:
+    """Size, latency, fidelity and both tests of non-inferiority of 8 bits stand in one report, from three commands."""
+    named = [f"{name}={models / folder}" for name, folder in FILES.items()]
+    shared = ("--data", tiny_beir, "--runs-dir", tmp_path / "runs", "--bf16", "false")
+    outcome = cli("rerank", *named, *shared, "--output", tmp_path / "r.trec", "--depth", 8, "--cost")
+    assert outcome.code == 0, outcome.err
+    costs = {name: json.loads((tmp_path / f"r.{name}.cost.json").read_text()) for name in FILES}
+    sizes = {name: (models / folder / "onnx/model.onnx") for name, folder in FILES.items() if name != "teacher"}
+    assert {name: costs[name]["weight_bytes"] for name in sizes} == {n: one.stat().st_size for n, one in sizes.items()}
+    assert [costs[name]["precision"] for name in FILES] == ["fp32", "fp32", "int8"]
+    assert all(costs[name]["ms_per_query"]["p50"] > 0 for name in FILES)
+    assert "latency" not in costs["teacher"]
+    assert costs["int8"]["latency"]["beside"] == "teacher"
+    assert len(costs["int8"]["latency"]["own_ms"]) == len(costs["int8"]["latency"]["beside_ms"]) > 1
+    runs = [f"{name}={tmp_path / f'r.{name}.trec'}" for name in FILES]
+    judged = ("--qrels", tiny_beir / "qrels" / "test.tsv", "--tables", "cost fidelity")
+    words = ("compare", *runs, "--baseline", "teacher", "--baseline", "fp32", *judged)
+    outcome = cli(*words, "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    pairs = {(one["system"], one["baseline"]) for one in found["comparisons"]}
+    assert pairs >= {("int8", "teacher"), ("int8", "fp32"), ("fp32", "teacher")}
+    assert all(
+        one["non_inferior"] is not None for one in found["comparisons"] if one["baseline"] in ("teacher", "fp32")
+    )
+    text = cli(*words).out
+    cost, fidelity = text[text.index("Effectiveness and cost") :], text[text.index("Fidelity to the teacher") :]
+    assert ("weights" in cost, "times faster: than teacher" in cost) == (True, True)
+    shown = {name: next(line for line in fidelity.splitlines() if line.startswith(name)) for name in ("fp32", "int8")}
+    assert "1.0000" in shown["fp32"]
+    # A run that has changed since has no cost any more.
+    path = tmp_path / "r.int8.trec"
+    path.write_text("\n".join(path.read_text().splitlines()[1:]) + "\n")
+    text = cli(*words).out
+    cost = text[text.index("Effectiveness and cost") : text.index("Fidelity to the teacher")]
+    assert not any(line.startswith("int8") for line in cost.splitlines())
 
 
 def compare_runs(ours: Path, exported: Path) -> None:

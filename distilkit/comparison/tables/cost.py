@@ -30,6 +30,7 @@ def cost(result: ComparisonResult) -> ResultTable | None:
     columns = [column for column in result.columns if column[0] == result.columns[0][0]]
     figures = [
         (ColumnHead("parameters"), _column(systems, amount, "parameters")),
+        (ColumnHead("weights"), _column(systems, size, "weight_bytes")),
         (ColumnHead("MACs"), _column(systems, amount, "macs_per_pair")),
         (ColumnHead("MACs speed-up"), _speedup(systems, "macs_per_pair")),
         (ColumnHead("ms/query"), _column(systems, _milliseconds, "ms_per_query")),
@@ -58,15 +59,19 @@ def cost(result: ComparisonResult) -> ResultTable | None:
 
 
 def in_words(result: ComparisonResult) -> list[str]:
-    """Return a sentence per trained student on its size and speed beside the teacher's, where both state them."""
+    """Return a sentence per student on its size and speed beside the teacher's, where both state them.
+
+    A student is what was trained here, or a bare run file with a cost beside it.
+    """
     systems = run_files.first_set(result)
     teacher = next((system for system in systems.values() if system.kind == "teacher"), None)
     told = []
     for name, system in systems.items():
         parameters = run_files.cost(system, "parameters")
-        if teacher is None or system.kind != "run" or parameters is None:
+        if teacher is None or system.kind not in ("run", "file") or parameters is None:
             continue
-        parts = [f"{amount(parameters)} parameters"]
+        weights = run_files.cost(system, "weight_bytes")
+        parts = [f"{amount(parameters)} parameters{f' of {size(weights)}' if weights else ''}"]
         own, other = (run_files.cost(one, "macs_per_pair") for one in (system, teacher))
         if own and other:
             ratio = f"{other / own:.3g} times fewer" if own <= other else f"{own / other:.3g} times more"
@@ -85,10 +90,10 @@ def _beside(speed: run_files.Speed | None) -> str:
     spread = f"{speed.low:.3g} to {speed.high:.3g} {rounds}"
     if not speed.differs:
         between = f"{speed.low:.3g} to {speed.high:.3g} times this"
-        return f" (no clear difference to the teacher, whose time was {between} {rounds})"
+        return f" (no clear difference to {speed.beside}, whose time was {between} {rounds})"
     if speed.median > 1:
-        return f" ({speed.median:.3g} times faster than the teacher, {spread})"
-    return f" ({1 / speed.median:.3g} times slower than the teacher, {spread} times as fast)"
+        return f" ({speed.median:.3g} times faster than {speed.beside}, {spread})"
+    return f" ({1 / speed.median:.3g} times slower than {speed.beside}, {spread} times as fast)"
 
 
 def _faster(speed: run_files.Speed | None) -> Cell:
@@ -137,10 +142,11 @@ def _notes(systems: dict[str, System]) -> list[str]:
     parts += [f"ms/query: median of re-ranking {_listed(depths)} candidates on {_listed(machines)}"] if depths else []
     reference = "the teacher" if "teacher" in systems else "the system with the most"
     parts += [f"MACs speed-up: relative to {reference}"]
-    if any(run_files.speed(system) for system in systems.values()):
+    beside = {speed.beside for system in systems.values() if (speed := run_files.speed(system))}
+    if beside:
         parts += [
-            "times faster: than the teacher, the median of rounds in which both were timed in turn, and the least and "
-            "most of them; left out where these lie on both sides of 1"
+            f"times faster: than {_listed(beside)}, the median of rounds in which both were timed in turn, and the "
+            "least and most of them; left out where these lie on both sides of 1"
         ]
     warning = (
         ["Latencies of different machines, threads or depths cannot be compared."]
