@@ -13,9 +13,8 @@ from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import SideTokens
 from distilkit.data.tokens import TokenStore
 from distilkit.errors import UserError
-from distilkit.evaluation.index import encode_rows
 from distilkit.evaluation.rerank import Tokens, computing, score_pairs
-from distilkit.models.encoded import Encoded
+from distilkit.models.encoded import Encoded, encode_rows
 from distilkit.models.ranker import Ranker
 from distilkit.models.save import save_ranker
 from distilkit.options.shared import Backend

@@ -12,8 +12,7 @@ from distilkit.bench.query_time import Sweep, sweep_of
 from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import SideTokens
 from distilkit.evaluation.cost import peak_memory, reset_peak, seconds_of
-from distilkit.evaluation.index import encode_rows
-from distilkit.models.encoded import Encoded, EncodedFile, save_encoded
+from distilkit.models.encoded import Encoded, EncodedFile, encode_rows, save_encoded
 from distilkit.models.ranker import SideRanker
 
 SWEEP_BATCHES = 2

@@ -16,10 +16,9 @@ from distilkit.data.side_tokens import Side, SideTokens
 from distilkit.data.tokens import PairTokens, TokenStore
 from distilkit.errors import RunFailed
 from distilkit.evaluation.cost import milliseconds, peak_memory, reset_peak, score_query, seconds_of, timed
-from distilkit.evaluation.index import encode_rows
 from distilkit.evaluation.rerank import Tokens
 from distilkit.models.batch import TokenBatch, batch_of, on_device
-from distilkit.models.encoded import Encoded, EncodedFile
+from distilkit.models.encoded import Encoded, EncodedFile, encode_rows
 from distilkit.models.ranker import Ranker, SideRanker
 from distilkit.scoring.rankers import OpenRanker
 

@@ -17,11 +17,12 @@ from distilkit.data.candidates import Candidates
 from distilkit.data.collection import Collection
 from distilkit.data.side_tokens import SideTokens
 from distilkit.errors import UserError
-from distilkit.evaluation.index import DocumentIndex, encode_rows
+from distilkit.evaluation.index import DocumentIndex
 from distilkit.evaluation.measures import Evaluation, evaluate
 from distilkit.evaluation.rerank import computing
 from distilkit.evaluation.search import Searcher, Top, require_faiss, search, search_faiss, shared
 from distilkit.evaluation.trec import Run, write_run
+from distilkit.models.encoded import encode_rows
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
 from distilkit.scoring.rankers import OpenRanker, data_settings, named, open_ranker

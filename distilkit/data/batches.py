@@ -31,6 +31,26 @@ class CountsTokens(Protocol):
     def lengths(self, queries: Integers, passages: Integers) -> Integers: ...
 
 
+class Batches(Protocol):
+    """The examples of each step of an epoch."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Integers: ...
+
+
+class Order(Protocol):
+    """Which examples each step trains on, epoch by epoch: by lengths, or by topics."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of an epoch."""
+        ...
+
+    def epoch(self, number: int) -> Batches:
+        """Return the batches of an epoch."""
+        ...
+
+
 @dataclass(frozen=True)
 class PairLengths:
     """The tokens of each pair of examples, [n, ways], counted when they are asked for: examples may be many."""

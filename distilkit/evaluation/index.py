@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from distilkit.data.arrays import Integers
@@ -13,8 +12,7 @@ from distilkit.data.side_tokens import Side
 from distilkit.data.teacher_scores.provenance import require_match
 from distilkit.errors import UserError
 from distilkit.files import make_folder, read_json, set_aside, write_json
-from distilkit.models.batch import TokenBatch, batch_of, on_device
-from distilkit.models.encoded import Encoded, load_encoded, save_encoded
+from distilkit.models.encoded import Encoded, encode_rows, load_encoded, save_encoded
 from distilkit.models.ranker import SideRanker
 
 MANIFEST = "manifest.json"
@@ -110,37 +108,6 @@ class DocumentIndex:
 
     def _path(self, number: int) -> Path | None:
         return None if self.folder is None else self.folder / f"documents-{number:06}.safetensors"
-
-
-def encode_rows(
-    encode: Callable[[TokenBatch], Encoded],
-    side: Side,
-    rows: Integers,
-    *,
-    batch_size: int,
-    device: torch.device,
-    progress: Callable[[int], object] = lambda done: None,
-) -> Encoded:
-    """Return some texts of a side of `SideTokens` encoded, in the order given, on the device.
-
-    Args:
-        encode: a ranker's `encode_query` or `encode_document`
-        side: the queries or documents that it reads
-        rows: which of them
-        batch_size: how many a forward pass
-        device: where the ranker is
-        progress: told how many are done
-    """
-    order = np.argsort(-side.lengths(rows), kind="stable")
-    parts = []
-    for at in range(0, len(order), batch_size):
-        batch = on_device(batch_of(side.batch(rows[order[at : at + batch_size]])), device)
-        assert isinstance(batch, TokenBatch)
-        parts.append(encode(batch))
-        progress(min(at + batch_size, len(order)))
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
-    return Encoded.concatenated(parts).rows(torch.from_numpy(places).to(device))
 
 
 def _manifest(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Losses as plain functions of tensors, usable without anything else of distilkit."""
 
-from distilkit.losses.contrastive import info_nce
+from distilkit.losses.contrastive import in_batch_margin_mse, info_nce
 from distilkit.losses.internals import attention_mse, count_pairs, count_tokens, embedding_mse, hidden_mse
 from distilkit.losses.labels import hard_cross_entropy, list_cross_entropy
 from distilkit.losses.lists import adr_mse, count_lists, kl_divergence, lambda_rank, list_mle, list_net, list_ranknet
@@ -17,6 +17,7 @@ __all__ = [
     "embedding_mse",
     "hard_cross_entropy",
     "hidden_mse",
+    "in_batch_margin_mse",
     "info_nce",
     "kl_divergence",
     "lambda_rank",

@@ -1,9 +1,10 @@
-"""The contrastive loss of bi-encoders: one positive against all other passages of a batch."""
+"""Losses of bi-encoders over a batch: one positive against all other passages, by labels or by a teacher's margins."""
 
 import torch
 from torch import Tensor
 
 from distilkit.losses.labels import list_cross_entropy
+from distilkit.losses.tensors import require_one_shape, widen
 
 
 def info_nce(
@@ -39,3 +40,40 @@ def info_nce(
     """
     mask = None if excluded is None else torch.logical_not(excluded)
     return list_cross_entropy(scores / temperature, mask, positives, normaliser)
+
+
+def in_batch_margin_mse(
+    scores: Tensor,
+    teacher: Tensor,
+    positives: Tensor,
+    own: Tensor,
+    normaliser: float | Tensor | None = None,
+) -> Tensor:
+    r"""Margin-MSE of each query's positive against the passages of all other queries of a batch.
+
+    .. math:: L = \frac{1}{2} \sum_{P \in \{P^+, P^-\}} \frac{1}{B (B - 1)} \sum_{i} \sum_{j \ne i}
+        \left((s_{i,p_i^+} - s_{i,P_j}) - (t_{i,p_i^+} - t_{i,P_j})\right)^2
+
+    Args:
+        scores: the student's score of each query with every passage, shape ``[B, N]``
+        teacher: the teacher's scores of the same pairs, shape ``[B, N]``
+        positives: the column of each query's positive, shape ``[B]``
+        own: true for a query's own passages, which other losses compare, shape ``[B, N]``
+        normaliser: what the sum is divided by in place of the number of passages that are not a query's own
+
+    References:
+        - Hofstätter et al. 2021, Efficiently Teaching an Effective Dense Retriever with Balanced Topic Aware Sampling:
+          https://arxiv.org/abs/2104.06967
+
+    Example:
+        >>> import torch
+        >>> scores = torch.tensor([[3.0, 1.0], [0.0, 2.0]])
+        >>> teacher = torch.tensor([[2.0, 1.0], [1.0, 1.0]])
+        >>> in_batch_margin_mse(scores, teacher, torch.tensor([0, 1]), torch.eye(2).bool()).item()
+        2.5
+    """
+    require_one_shape(scores, teacher)
+    margins, wanted = (side.gather(1, positives[:, None]) - side for side in (widen(scores), widen(teacher)))
+    errors = (margins - wanted).square().masked_fill(own, 0.0)
+    count = torch.logical_not(own).sum().clamp(min=1) if normaliser is None else normaliser
+    return errors.sum() / count

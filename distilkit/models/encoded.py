@@ -1,9 +1,11 @@
 """Encoded queries and documents (their vectors), in memory and on disk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import xxhash
 from safetensors import SafetensorError, safe_open
@@ -13,6 +15,11 @@ from torch.nn import functional as F
 
 from distilkit.errors import UserError
 from distilkit.files import atomic_path
+from distilkit.models.batch import TokenBatch, batch_of, on_device
+
+if TYPE_CHECKING:
+    from distilkit.data.arrays import Integers
+    from distilkit.data.side_tokens import Side
 
 STORED = (torch.float16, torch.float32)
 HASH = "hash"
@@ -45,6 +52,37 @@ class Encoded:
         masks = [F.pad(part.mask, (0, length - part.states.shape[1])) for part in parts if part.mask is not None]
         states = [F.pad(part.states, (0, 0, 0, length - part.states.shape[1])) for part in parts]
         return cls(torch.cat(states), torch.cat(masks))
+
+
+def encode_rows(
+    encode: Callable[[TokenBatch], Encoded],
+    side: "Side",
+    rows: "Integers",
+    *,
+    batch_size: int,
+    device: torch.device,
+    progress: Callable[[int], object] = lambda done: None,
+) -> Encoded:
+    """Return some texts of a side of `SideTokens` encoded, in the order given, on the device.
+
+    Args:
+        encode: a ranker's `encode_query` or `encode_document`
+        side: the queries or documents that it reads
+        rows: which of them
+        batch_size: how many a forward pass
+        device: where the ranker is
+        progress: told how many are done
+    """
+    order = np.argsort(-side.lengths(rows), kind="stable")
+    parts = []
+    for at in range(0, len(order), batch_size):
+        batch = on_device(batch_of(side.batch(rows[order[at : at + batch_size]])), device)
+        assert isinstance(batch, TokenBatch)
+        parts.append(encode(batch))
+        progress(min(at + batch_size, len(order)))
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return Encoded.concatenated(parts).rows(torch.from_numpy(places).to(device))
 
 
 def save_encoded(path: Path, encoded: Encoded, dtype: torch.dtype = torch.float16) -> None:

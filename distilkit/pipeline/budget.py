@@ -7,14 +7,14 @@ import numpy as np
 
 from distilkit.pipeline.examples import Countable, DrawnLists, TaskExamples
 from distilkit.pipeline.pipeline import Pipeline
-from distilkit.pipeline.teacher_scores import ScoredExamples
+from distilkit.pipeline.topics import plain_examples
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.strategies.stage import trained_macs
 
 
 def drawn_queries(examples: Countable[Any]) -> tuple[str, ...] | None:
     """Return the training queries that some examples draw from the judgements; None of text and of files of triples."""
-    examples = examples.examples if isinstance(examples, ScoredExamples) else examples
+    examples = plain_examples(examples)
     if isinstance(examples, TaskExamples) and isinstance(examples.source, DrawnLists):
         return examples.source.candidates.query_ids
     return None
@@ -45,7 +45,7 @@ def training_macs(pipeline: Pipeline, stage: TrainedStage, steps: int) -> float:
     teachers = 0.0
     if stage.teacher is not None and stage.stage.uses_teacher:
         members = stage.teacher.members or (pipeline.ranker.members if pipeline.ranker is not None else ())
-        teachers = sum(one.macs(stage.teacher_reader or stage.reader) for one in members)
+        teachers = sum(one.macs(stage.teacher_reader or stage.reader) for one in members) + stage.in_batch_macs
     return steps * stage.pairs_per_step * trained_macs(stage.macs(stage.reader), teachers)
 
 
@@ -72,13 +72,18 @@ def spent(pipeline: Pipeline, stages: Sequence[TrainedStage]) -> dict[str, float
     if learns and pipeline.ranker is None:
         everything = dict.fromkeys(own)
     elif learns:
-        everything = dict(_sums(pipeline, [*stages, *teacher_stages(pipeline)]))
+        everything = dict(_sums(pipeline, [*stages, *stages_before(pipeline)]))
     return {**own, **{f"total_{name}": value for name, value in everything.items()}}
 
 
 def teacher_stages(pipeline: Pipeline) -> list[TrainedStage]:
     """Return the stages that fine-tuned the teachers."""
     return [stage for chain in pipeline.teacher_chains for stage in chain]
+
+
+def stages_before(pipeline: Pipeline) -> list[TrainedStage]:
+    """Return the stages that trained the teachers, and the rankers that the student's stages ask beside them."""
+    return [*teacher_stages(pipeline), *pipeline.helpers().values()]
 
 
 def _sums(pipeline: Pipeline, stages: Sequence[TrainedStage]) -> dict[str, float]:

@@ -33,10 +33,15 @@ def build_objective(node: "TrainedStage", workspace: Workspace, half: bool, untr
     torch.manual_seed(node.stage.seed)
     first = node.before is None or untrained
     student = start_student(node.start, workspace.value(node.tokenizer)) if first else _student(node, workspace)
-    if not node.asks_teacher:
-        return objective_of(node, student, None, workspace)
-    teacher = (_untrained_teacher if untrained else _teacher)(node, workspace, half)
-    return objective_of(node, student, teacher.to(workspace.processes.device), workspace)
+    teacher = None
+    if node.asks_teacher:
+        teacher = (_untrained_teacher if untrained else _teacher)(node, workspace, half)
+        teacher = teacher.to(workspace.processes.device)
+    objective = objective_of(node, student, teacher, workspace)
+    if node.in_batch is not None:
+        texts = node.stage.ways * node.stage.train.per_device_train_batch_size
+        objective.in_batch_teacher = node.in_batch.opened(workspace, texts, untrained)
+    return objective
 
 
 def objective_of(

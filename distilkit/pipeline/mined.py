@@ -171,9 +171,10 @@ class ModelCandidates(FirstStage, Artifact[Candidates]):
     def _searched(self, ranker: Any, tokens: "SideTokens", workspace: Workspace) -> Candidates:
         import torch
 
-        from distilkit.evaluation.index import DocumentIndex, encode_rows
+        from distilkit.evaluation.index import DocumentIndex
         from distilkit.evaluation.rerank import computing
         from distilkit.evaluation.search import search, shared
+        from distilkit.models.encoded import encode_rows
 
         collection, processes, size = self.data.collection, workspace.processes, self.scorer.batch_size
         rows, depth = np.ascontiguousarray(collection.passages.order[::-1]), self.depth + bool(self.own)

@@ -17,7 +17,7 @@ from distilkit.data.internals import BlankInternals
 from distilkit.pipeline.evaluation import Ranking
 from distilkit.pipeline.graph import Artifact, Node, every
 from distilkit.pipeline.reporter import Reporter
-from distilkit.pipeline.teacher_scores import ScoredExamples
+from distilkit.pipeline.topics import plain_examples
 from distilkit.pipeline.trained_stage import StartingStudent, TrainedStage
 from distilkit.pipeline.workspace import Workspace
 
@@ -146,12 +146,11 @@ def pair_seconds(ranking: Ranking, workspace: Workspace) -> float:
 
 
 def _examples(stage: TrainedStage, workspace: Workspace) -> "TrainingSet | None":
-    examples: Any = stage.examples
-    scored = isinstance(examples, ScoredExamples)
-    plain = examples.examples if scored else examples
+    plain = plain_examples(stage.examples)
     if is_work(plain, workspace):
         return None
     found: TrainingSet = workspace.value(plain)
+    scored = plain is not stage.examples
     return replace(found, targets=np.zeros(found.passages.shape, np.float32)) if scored else found
 
 

@@ -11,7 +11,7 @@ from distilkit.evaluation.trec import write_qrels
 from distilkit.files import atomic_folder, content_key, link_weights, read_json, write_json
 from distilkit.manifest import MANIFEST, damage, is_made_of, write_made_of
 from distilkit.model_card import CARD
-from distilkit.pipeline.budget import spent, teacher_stages
+from distilkit.pipeline.budget import spent, stages_before, teacher_stages
 from distilkit.pipeline.content import content_of_set
 from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
 from distilkit.pipeline.ir_metadata import write_ir_metadata
@@ -152,7 +152,7 @@ def _spent(pipeline: Pipeline, point: GridPoint) -> dict[str, Any]:
     trials = {stage for other in pipeline.grid() for stage in other.stages} - {*point.stages}
     return {
         "training_seconds": {stage.stage.name: seconds(stage) for stage in point.stages},
-        "teacher_seconds": sum(seconds(stage) for chain in pipeline.teacher_chains for stage in chain),
+        "teacher_seconds": sum(seconds(stage) for stage in stages_before(pipeline)),
         "grid_seconds": round(sum(seconds(stage) for stage in trials), 3),
         "budget": spent(pipeline, point.stages),
     }

@@ -86,6 +86,15 @@ def check_text(node: "TrainedStage", student: "Ranker") -> None:
         raise UserError(NO_LM_HEAD)
 
 
+def check_in_batch(node: "TrainedStage") -> None:
+    """Refuse a student that cannot score all pairs of a batch where a loss compares them with a teacher's."""
+    if node.stage.in_batch_teacher is not None and not hasattr(STUDENTS[node.architecture].ranker(), "score_all"):
+        raise UserError(
+            f"the stage {node.stage.name} scores all pairs of a batch, which a {node.architecture} cannot; expected a "
+            "bert_dot or colbert (or [strategy] in_batch = 0.0)"
+        )
+
+
 def check_offset(node: "TrainedStage", student: "Ranker") -> None:
     """Refuse an offset of scores for a stage that compares none, and for a student that learns it by itself."""
     stage = node.stage

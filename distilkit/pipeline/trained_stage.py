@@ -14,10 +14,12 @@ from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Ranking
 from distilkit.pipeline.examples import Countable
 from distilkit.pipeline.graph import Artifact, Node
+from distilkit.pipeline.in_batch import BatchTeacher
 from distilkit.pipeline.models import ModelNode, Size, Start, Teacher
-from distilkit.pipeline.stage_checks import check_offset, check_pair, check_teaching, check_text
+from distilkit.pipeline.stage_checks import check_in_batch, check_offset, check_pair, check_teaching, check_text
 from distilkit.pipeline.teacher_internals import TeacherInternals
 from distilkit.pipeline.tokens import Reader, TextReader, Tokenizer
+from distilkit.pipeline.topics import TopicExamples
 from distilkit.pipeline.validation import Validation
 from distilkit.pipeline.workspace import Workspace
 from distilkit.strategies.stage import Stage, trained_macs
@@ -45,6 +47,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
         section: the recipe's table of its settings, for messages
         internals: what the teacher computed of the examples before, in place of every step
         said_of_internals: what is to be said of that, empty where the recipe asks for nothing of the kind
+        in_batch: who scores all pairs of a batch for it
     """
 
     stage: Stage
@@ -63,6 +66,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
     section: str = "[train]"
     internals: TeacherInternals | None = None
     said_of_internals: str = ""
+    in_batch: BatchTeacher | None = None
 
     kind: ClassVar[str] = "stage"
     together: ClassVar[bool] = True
@@ -82,7 +86,19 @@ class TrainedStage(ModelNode, Artifact[Path]):
             found.append(self.internals)
         if self.stage.trains_scores:
             found += [*self.validation.inputs, self.scoring_reader]
+        if self.in_batch is not None:
+            found += [self.in_batch.model, self.in_batch.reader]
         return tuple(found)
+
+    @property
+    def helpers(self) -> "dict[str, TrainedStage]":
+        """The stages that train rankers which this one asks beside its teacher, by what they are to it."""
+        clusters = self.examples.clusters if isinstance(self.examples, TopicExamples) else None
+        asked = {
+            "encoder of queries": clusters.model if clusters else None,
+            "in-batch teacher": self.in_batch.model if self.in_batch else None,
+        }
+        return {name: model for name, model in asked.items() if isinstance(model, TrainedStage)}
 
     @property
     def asks_teacher(self) -> bool:
@@ -113,6 +129,8 @@ class TrainedStage(ModelNode, Artifact[Path]):
         }
         if self.internals is not None:
             identity["internals"] = self.internals.key
+        if self.in_batch is not None:
+            identity["in_batch"] = {"teacher": self.in_batch.model.key, "tokens": self.in_batch.reader.key}
         if stage.trains_scores and (stage.train.eval_steps is not None or stage.train.eval_examples):
             identity["validation"] = self.validation.identity(self.reader)
         return identity
@@ -148,7 +166,12 @@ class TrainedStage(ModelNode, Artifact[Path]):
     def step_macs(self) -> float:
         """The multiply-accumulates of an optimiser step, with those of a teacher that is asked in it."""
         teacher = self.teacher.model.macs(self.teacher_reader or self.reader) if self.asks_teacher else 0.0  # type: ignore[union-attr]
-        return self.pairs_per_step * trained_macs(self.macs(self.reader), teacher)
+        return self.pairs_per_step * trained_macs(self.macs(self.reader), teacher + self.in_batch_macs)
+
+    @property
+    def in_batch_macs(self) -> float:
+        """The multiply-accumulates of an in-batch teacher for a pair."""
+        return self.in_batch.model.macs(self.in_batch.reader) if self.in_batch else 0.0
 
     @property
     def shape(self) -> str:
@@ -292,6 +315,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
         except UserError as error:
             raise UserError(f"{self.section} metric_for_best_model: {error}") from None
         check_teaching(self)
+        check_in_batch(self)
         if isinstance(self.tokenizer, Artifact) and not workspace.has(self.tokenizer):
             return  # A student of the collection's own words cannot be built before these are counted.
         student = self.untrained(workspace, needs_head=True)

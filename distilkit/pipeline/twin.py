@@ -2,7 +2,7 @@
 
 import math
 
-from distilkit.pipeline.budget import drawn_queries, planned_macs, teacher_stages
+from distilkit.pipeline.budget import drawn_queries, planned_macs, stages_before
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.recipe import grid_of
@@ -73,7 +73,7 @@ def _steps(pipeline: Pipeline, stages: list[TrainedStage], step_pairs: int) -> i
     if budget == "steps":
         counts = [stage.steps(pipeline.workspace) for stage in stages]
         return None if None in counts else sum(count or 0 for count in counts)
-    counted = [*stages, *(teacher_stages(pipeline) if budget == "total_compute" else ())]
+    counted = [*stages, *(stages_before(pipeline) if budget == "total_compute" else ())]
     macs = planned_macs(pipeline, counted)
     if macs is None:
         return None

@@ -10,6 +10,7 @@ from distilkit.strategies import (
     ranking_imitation,
     scores,
     standard_kd,
+    tas_balanced,
     tinybert,
 )
 from distilkit.strategies.base import (
@@ -55,6 +56,7 @@ __all__ = [
     "strategy_from_table",
     "strategy_name",
     "strategy_table",
+    "tas_balanced",
     "tinybert",
     "with_shared",
 ]

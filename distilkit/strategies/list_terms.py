@@ -1,14 +1,15 @@
-"""Loss terms of a query's list of passages: against the teacher's scores or order, or against its one positive."""
+"""Loss terms of a query's list of passages, or of all of a batch: by a teacher's scores or order, or by labels."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from distilkit.strategies.terms import TERMS, ListTerm, Positive
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from distilkit.strategies.term_inputs import ListInputs
+    from distilkit.strategies.term_inputs import BatchInputs, ListInputs
 
 
 class ScoredListTerm(ListTerm):
@@ -40,18 +41,58 @@ class ListCrossEntropyTerm(LabelledListTerm):
     function = "list_cross_entropy"
 
 
-@TERMS.register("contrastive")
-@dataclass(frozen=True)
-class ContrastiveTerm(LabelledListTerm):
-    """InfoNCE: cross-entropy of each positive against its negatives and, where texts are encoded apart, the batch's.
+class BatchTerm(ListTerm):
+    """A loss of a query's scores of all passages of the batch, which `training.in_batch` makes.
 
-    `compute` is of each list by itself; the loss of a whole batch is made in `training.in_batch`.
+    `compute` is of each list by itself, for students that cannot score other queries' passages, and for trials.
     """
 
-    function = "info_nce"
     reads_batch = True
 
+    @abstractmethod
+    def compute_batch(self, inputs: "BatchInputs") -> "Tensor":
+        """Return the share of the loss that some of the batch's queries have."""
+
+
+@TERMS.register("contrastive")
+@dataclass(frozen=True)
+class ContrastiveTerm(LabelledListTerm, BatchTerm):
+    """InfoNCE: cross-entropy of each positive against its negatives and, where texts are encoded apart, the batch's."""
+
+    function = "info_nce"
+
     temperature: Positive = 1.0
+
+    def compute_batch(self, inputs: "BatchInputs") -> "Tensor":
+        """Return the share of the loss; other positives of the same query are no negatives."""
+        scores, options = (inputs.scores, inputs.positives, inputs.excluded), self.options
+        return self.loss()(*scores, **options, normaliser=inputs.lists)
+
+
+@TERMS.register("in_batch_margin_mse")
+@dataclass(frozen=True)
+class InBatchMarginTerm(BatchTerm):
+    """Margin-MSE of each positive against the passages of the batch's other queries, by a teacher that scores them all.
+
+    The teacher is `colbert`, which learns the margins first, or a reference to a model that searches.
+    """
+
+    function = "in_batch_margin_mse"
+    examples = ("triples", "lists")
+    margins_suffice = True
+    references: ClassVar[tuple[str, ...]] = ("teacher",)
+
+    teacher: str = "colbert"
+
+    def compute(self, inputs: "ListInputs") -> "Tensor":
+        """Return 0: a list by itself has no passages of other queries."""
+        return inputs.student.sum() * 0.0
+
+    def compute_batch(self, inputs: "BatchInputs") -> "Tensor":
+        """Return the share of the loss."""
+        count = max(1, inputs.lists * (inputs.lists - 1) * inputs.ways)
+        scores = inputs.scores, inputs.teacher, inputs.positives, inputs.own
+        return self.loss()(*scores, normaliser=count)
 
 
 @TERMS.register("kl_divergence")

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from distilkit.plugins import code_of
 from distilkit.settings import TrainSettings
+from distilkit.strategies.list_terms import InBatchMarginTerm
 from distilkit.strategies.terms import Examples, Internal, Term, Variant
 
 # Keys of [train] that no result depends on.
@@ -17,6 +18,21 @@ Mode = Literal["eval", "train"]
 ScoreOffset = Literal["none", "teacher_mean"]
 # A rule, or for each of the student's layers the layer of the teacher, from 1, that it learns from.
 LayerMapping = Literal["uniform", "last"] | tuple[Annotated[int, Field(ge=1)], ...]
+
+
+@dataclass(frozen=True)
+class TopicSampling:
+    """Batches of queries of one cluster, whose pairs are balanced over bins of the teacher's margins.
+
+    Attributes:
+        clusters: how many clusters of queries there are; one for every 200 queries where None
+        bins: into how many bins the range of a query's margins is cut
+        encoder: what encodes the queries that are clustered: `baseline`, or a reference to a bi-encoder
+    """
+
+    clusters: int | None = None
+    bins: int = 1
+    encoder: str = "baseline"
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,7 @@ class Stage:
     layer_map: LayerMapping = "uniform"
     teacher_mode: Mode = "eval"
     score_offset: ScoreOffset = "none"
+    topics: TopicSampling | None = None
 
     @property
     def ways(self) -> int:
@@ -61,6 +78,11 @@ class Stage:
     def reads_batch(self) -> bool:
         """Whether any loss compares a query with passages of other examples of the batch."""
         return any(term.reads_batch for term in self.terms)
+
+    @property
+    def in_batch_teacher(self) -> str | None:
+        """What names the ranker that scores all pairs of a batch for a loss; None where no loss has one."""
+        return next((term.teacher for term in self.terms if isinstance(term, InBatchMarginTerm)), None)
 
     @property
     def reads_tokens(self) -> bool:
@@ -107,10 +129,17 @@ class Stage:
                 del train[name]
         # Losses of other packages are known by their code, as nothing else tells when they change.
         code = {term.name: code for term in self.terms if (code := code_of(type(term)))}
-        own = {**asdict(self), "terms": [{"name": term.name, **asdict(term)} for term in self.terms]}
+        own = {**asdict(self), "terms": [_numbers_of(term) for term in self.terms]}
+        del own["topics"]  # the examples' identity knows them
         if self.score_offset == "none":
             del own["score_offset"]
         return {**own, **({"code": code} if code else {}), "train": train, "precision": precision}
+
+
+def _numbers_of(term: Term) -> dict[str, Any]:
+    """Return a term's name, weight and options, but those that name models, which are known by their content."""
+    options = {key: value for key, value in asdict(term).items() if key not in term.references}
+    return {"name": term.name, **options}
 
 
 def trained_macs(student: float, teacher: float = 0.0) -> float:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from distilkit.models.batch import Batch, TokenBatch
@@ -80,3 +81,43 @@ class ExampleInputs(Inputs[Outputs]):
 @dataclass(frozen=True)
 class ListInputs(Inputs[Tensor]):
     """The scores of a process's lists, [lists, ways], the positive first."""
+
+
+@dataclass(frozen=True)
+class BatchInputs:
+    """The scores of queries with every passage of the effective batch, whose lists have `ways` passages each.
+
+    Attributes:
+        scores: the student's, [b, N]
+        positives: the column of each query's positive, [b]
+        excluded: true for passages that are relevant to a query too, [b, N]
+        ways: passages of a list, which stand beside each other, the positive first
+        lists: the lists of the whole batch
+        taught: those of a teacher that scores the whole batch, [b, N]
+    """
+
+    scores: Tensor
+    positives: Tensor
+    excluded: Tensor
+    ways: int
+    lists: int
+    taught: Tensor | None = None
+
+    @property
+    def own(self) -> Tensor:
+        """True for the passages of a query's own list, [b, N]."""
+        columns = torch.arange(self.scores.shape[1], device=self.scores.device)
+        return (columns // self.ways)[None] == (self.positives // self.ways)[:, None]
+
+    @property
+    def teacher(self) -> Tensor:
+        """The teacher's scores; raises ValueError where there is none."""
+        if self.taught is None:
+            raise ValueError("a loss needs a teacher that scores the whole batch, and this stage has none")
+        return self.taught
+
+    def rows(self, mine: slice) -> "BatchInputs":
+        """Return those of some queries, without a graph."""
+        taught = None if self.taught is None else self.taught[mine]
+        parts = self.scores.detach()[mine], self.positives[mine], self.excluded[mine]
+        return BatchInputs(*parts, self.ways, self.lists, taught)

@@ -40,6 +40,7 @@ class Term:
     Class attributes: `function` names the loss in `distilkit.losses`; `examples` are the forms of examples that it can
     be computed on; `uses_teacher` tells whether it compares with a teacher; `internal` is what it reads of the inside
     of the models; `reads_batch` tells whether it compares passages of other lists of the batch, where students can;
+    `references` are the options that name models, which count by their content;
     `margins_suffice` tells whether differences of the teacher's scores are all that it reads of it, and
     `order_suffices` whether their order is.
     """
@@ -52,6 +53,7 @@ class Term:
     reads_batch: ClassVar[bool] = False
     margins_suffice: ClassVar[bool] = False
     order_suffices: ClassVar[bool] = False
+    references: ClassVar[tuple[str, ...]] = ()
 
     weight: Weight = 1.0
 

@@ -5,20 +5,21 @@ The loss of all processes' vectors gives a gradient for each. In the second pass
 same dropout, and its vectors are differentiated with these gradients.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from distilkit.data.side_tokens import SideTokens
 from distilkit.models.batch import GroupedSides, SideBatch
-from distilkit.models.encoded import Encoded
+from distilkit.models.encoded import Encoded, encode_rows
 from distilkit.models.ranker import SideRanker, wide
 from distilkit.progress import ProcessGroup
-from distilkit.strategies.list_terms import ContrastiveTerm
+from distilkit.strategies.list_terms import BatchTerm
 from distilkit.strategies.stage import Stage
-from distilkit.strategies.term_inputs import Counts
+from distilkit.strategies.term_inputs import BatchInputs, Counts
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,42 @@ class EncodedLists:
 
 @dataclass(frozen=True)
 class BatchShare:
-    """What a micro-batch has of a loss of the whole batch: its value, and the gradients of its vectors."""
+    """What a micro-batch has of the losses of the whole batch: each one's value, and the gradients of its vectors.
 
-    value: Tensor
+    The gradients are those of the losses' weighted sum.
+    """
+
+    values: Mapping[str, Tensor]
     queries: Tensor
     passages: Tensor
 
-    def loss(self, encoded: EncodedLists) -> Tensor:
-        """Return the loss, whose gradient by these vectors, encoded once more, is that of the whole batch."""
+    def gradient(self, encoded: EncodedLists) -> Tensor:
+        """Return 0, whose gradient by these vectors, encoded once more, is that of the whole batch."""
         along = (encoded.queries.states * self.queries).sum() + (encoded.passages.states * self.passages).sum()
-        return self.value + along - along.detach()
+        return along - along.detach()
+
+
+@dataclass(frozen=True)
+class InBatchTeacher:
+    """A frozen ranker that scores all pairs of a batch, with its tokens; it encodes so many texts a forward pass."""
+
+    ranker: Any
+    tokens: SideTokens
+    batch_size: int
+
+    def encoded(self, rows: Tensor, device: torch.device) -> EncodedLists:
+        """Return lists of some rows of the collection, [lists, 1 + ways], as its vectors."""
+        how: dict[str, Any] = {"batch_size": self.batch_size, "device": device}
+        texts = rows.cpu().numpy()
+        with torch.no_grad():
+            queries = encode_rows(self.ranker.encode_query, self.tokens.queries, texts[:, 0], **how)
+            passages = encode_rows(self.ranker.encode_document, self.tokens.documents, texts[:, 1:].ravel(), **how)
+        return EncodedLists(queries, passages, rows)
+
+    def scores(self, lists: EncodedLists) -> Tensor:
+        """Return the score of every query with every passage of some lists, [lists, passages]."""
+        scores: Tensor = self.ranker.score_all(lists.queries, lists.passages)
+        return scores
 
 
 def reads_batch(stage: Stage, student: Any) -> bool:
@@ -87,30 +114,39 @@ def lists_of(pairs: Sequence[tuple[Encoded, Encoded]], places: Tensor, rows: Ten
 
 
 def shares_of(
-    student: Any, stage: Stage, parts: Sequence[EncodedLists], counts: Counts, processes: ProcessGroup
+    student: Any,
+    stage: Stage,
+    parts: Sequence[EncodedLists],
+    counts: Counts,
+    processes: ProcessGroup,
+    teacher: InBatchTeacher | None = None,
 ) -> list[BatchShare]:
-    """Return each micro-batch's share of the loss of the whole batch, over all processes; these call it together.
+    """Return each micro-batch's share of the losses of the whole batch, over all processes; these call it together.
 
-    A process without an example of its own has no parts.
+    A process without an example of its own has no parts. `teacher` scores the whole batch too.
     """
-    (term,) = (term for term in stage.terms if isinstance(term, ContrastiveTerm))
     found = [EncodedLists.joined(parts)] if parts else []
-    everyone = found if processes.count == 1 else processes.gather([one.to("cpu") for one in found])
+    everyone, taught = _of_all(found, processes), list[EncodedLists]()
+    if teacher is not None:
+        taught = _of_all([teacher.encoded(one.rows, processes.device) for one in found], processes)
     sizes = processes.gather([len(found[0]) if found else 0])
     if not parts:
         return []
     whole = EncodedLists.joined(everyone).to(processes.device)
+    terms, ways = [term for term in stage.terms if isinstance(term, BatchTerm)], whole.rows.shape[1] - 1
+    with torch.no_grad():
+        known = EncodedLists.joined(taught).to(processes.device) if taught else None
+        targets = None if known is None or teacher is None else teacher.scores(known)
     with torch.enable_grad():
         queries, passages = (wide(one.states.detach()).requires_grad_() for one in (whole.queries, whole.passages))
         sides = Encoded(queries, whole.queries.mask), Encoded(passages, whole.passages.mask)
         scores = student.score_all(*sides) * getattr(student.options, "scale", 1.0)
-        positives, excluded = targets_of(whole.rows)
-        options = {"temperature": term.temperature, "normaliser": counts.lists}
-        torch.autograd.backward(term.loss()(scores, positives, excluded, **options))
+        inputs = BatchInputs(scores, *targets_of(whole.rows), ways, counts.lists, targets)
+        torch.autograd.backward(torch.stack([term.weight * term.compute_batch(inputs) for term in terms]).sum())
     start = sum(sizes[: processes.rank])
-    mine = slice(start, start + len(found[0]))
-    value = term.loss()(scores.detach()[mine], positives[mine], excluded[mine], **options)
-    shares, ways = [], whole.rows.shape[1] - 1
+    mine = inputs.rows(slice(start, start + len(found[0])))
+    values = {term.name: term.compute_batch(mine) for term in terms}
+    shares = []
     assert queries.grad is not None
     assert passages.grad is not None
     for part in parts:
@@ -118,9 +154,14 @@ def shares_of(
         own = queries.grad[start:end], passages.grad[start * ways : end * ways]
         # Padding of the longest text of the batch is none of this micro-batch's.
         cut = [one[:, : side.states.shape[1]] for one, side in zip(own, (part.queries, part.passages), strict=True)]
-        shares.append(BatchShare(value, *cut))
-        value, start = torch.zeros_like(value), end
+        shares.append(BatchShare(values, *cut))
+        values, start = {name: torch.zeros_like(value) for name, value in values.items()}, end
     return shares
+
+
+def _of_all(found: list[EncodedLists], processes: ProcessGroup) -> list[EncodedLists]:
+    """Return the vectors of all processes, by rank."""
+    return found if processes.count == 1 else processes.gather([one.to("cpu") for one in found])
 
 
 def random_state(device: torch.device) -> list[Tensor]:

@@ -19,7 +19,14 @@ from distilkit.packed.encoder import PackedInternals, can_pack, packed_internals
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.term_inputs import Counts, ExampleInputs, ListInputs, Outputs
 from distilkit.strategies.terms import ExampleTerm, ListTerm, RelationTerm
-from distilkit.training.in_batch import BatchShare, EncodedLists, encoded_pairs, lists_of, scores_of
+from distilkit.training.in_batch import (
+    BatchShare,
+    EncodedLists,
+    InBatchTeacher,
+    encoded_pairs,
+    lists_of,
+    scores_of,
+)
 from distilkit.training.step_loader import LengthBucket
 
 
@@ -59,11 +66,21 @@ class Objective(nn.Module):
         # In a list, because the teacher's weights are neither trained nor saved with the student's.
         self._teacher = [teacher] if teacher is not None else []
         self._teacher_lm_head = [lm_heads.teacher] if lm_heads is not None else []
+        self._in_batch: list[InBatchTeacher] = []
 
     @property
     def teacher(self) -> Any:
         """The teacher, None for a stage without one or with scores computed ahead."""
         return self._teacher[0] if self._teacher else None
+
+    @property
+    def in_batch_teacher(self) -> InBatchTeacher | None:
+        """The teacher that scores whole batches, None for a stage without one."""
+        return self._in_batch[0] if self._in_batch else None
+
+    @in_batch_teacher.setter
+    def in_batch_teacher(self, teacher: InBatchTeacher) -> None:
+        self._in_batch = [teacher]
 
     def forward(
         self, micro_batch: Sequence[LengthBucket], ways: int, counts: Counts, share: BatchShare | None = None
@@ -91,10 +108,11 @@ class Objective(nn.Module):
         lists = ListInputs(_lists(scores, places, ways), _lists(targets, places, ways) if targets else None, counts)
         for term in self.stage.terms:
             if isinstance(term, ListTerm):
-                losses[term.name] = term.compute(lists)
-                if share is not None and term.reads_batch:
-                    losses[term.name] = share.loss(_as_lists(encoded, micro_batch, ways))
+                whole = share is not None and term.reads_batch
+                losses[term.name] = share.values[term.name] if share and whole else term.compute(lists)
         total = torch.stack([term.weight * losses[term.name] for term in self.stage.terms]).sum()
+        if share is not None:
+            total = total + share.gradient(_as_lists(encoded, micro_batch, ways))
         return {"loss": total, **losses, **(_order(lists.student.detach(), counts.lists) if ways > 1 else {})}
 
     def encoded_lists(self, micro_batch: Sequence[LengthBucket], ways: int) -> EncodedLists:

@@ -1,6 +1,6 @@
 """The batch of an optimiser step, as a function of the step alone: its examples, how they are cut, their tokens."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,10 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from distilkit.data.batches import PairLengths, Schedule, length_buckets
+from distilkit.data.batches import Batches, Order, PairLengths, Schedule, length_buckets
 from distilkit.data.examples import Lists
 from distilkit.data.internals import Internals
 from distilkit.data.side_tokens import SideTokens
+from distilkit.data.topics import TopicGroups, TopicSchedule
 from distilkit.models.batch import Batch, TokenBatch, batch_of, pinned
 from distilkit.packed.batch import Packed, pack
 from distilkit.strategies.stage import Stage
@@ -55,13 +56,14 @@ class Tokens(Protocol):
 class TrainingSet:
     """A stage's examples as arrays: queries, passages and labels, each [n, ways]; ways is 1 for pairs and for texts.
 
-    `targets` [n, ways] are the teacher's scores, where they were computed ahead.
+    `targets` [n, ways] are the teacher's scores, where they were computed ahead; with `groups` a batch is of one topic.
     """
 
     queries: Integers
     passages: Integers
     labels: Integers
     targets: npt.NDArray[np.float32] | None = None
+    groups: TopicGroups | None = None
 
     @classmethod
     def of_lists(cls, lists: Lists, examples: Examples) -> "TrainingSet":
@@ -151,10 +153,11 @@ class StepLoader:
     def __post_init__(self) -> None:
         self.batch_size = self.stage.train.batch_size(self.processes)
         self._lengths = PairLengths(self.tokens, self.examples.queries, self.examples.passages)
-        self._schedule = Schedule(self._lengths, self.batch_size, self.stage.seed)
+        how, groups = (self.batch_size, self.stage.seed), self.examples.groups
+        self._schedule: Order = Schedule(self._lengths, *how) if groups is None else TopicSchedule(groups, *how)
         self._budget, self._size = self.token_budget, self.stage.train.per_device_train_batch_size
         self._epoch = -1
-        self._batches: Sequence[Integers] = ()
+        self._batches: Batches = []
 
     def __call__(self, step: int) -> StepBatch:
         """Return the batch of a step."""

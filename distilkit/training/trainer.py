@@ -261,7 +261,8 @@ class Trainer:
             for micro_batch in batch.micro_batches if batch.own else []:
                 states.append(random_state(device))
                 parts.append(self.objective.encoded_lists([on_device(one, device) for one in micro_batch], ways))
-        shares = shares_of(self.objective.student, self.stage, parts, batch.counts, self.processes)
+        how = self.stage, parts, batch.counts, self.processes, self.objective.in_batch_teacher
+        shares = shares_of(self.objective.student, *how)
         return list(zip(shares, states, strict=True))
 
     def _clip(self, accelerator: Accelerator) -> None:

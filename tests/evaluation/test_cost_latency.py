@@ -19,8 +19,7 @@ from distilkit.evaluation.cost import (
     seconds_of,
     timed,
 )
-from distilkit.evaluation.index import encode_rows
-from distilkit.models.encoded import save_encoded
+from distilkit.models.encoded import encode_rows, save_encoded
 from distilkit.scoring.rankers import OpenRanker, open_ranker
 
 CPU = torch.device("cpu")

@@ -82,6 +82,7 @@ def test_there_is_one_for_every_strategy_of_the_papers() -> None:
         "contrastive",
         "minilm",
         "curriculum_margin",
+        "tas_balanced",
     }
     for path in (*BUILT_IN, *MSMARCO):
         recipe = load_recipe(path)
