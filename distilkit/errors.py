@@ -22,6 +22,10 @@ class RunFailed(Exception):  # noqa: N818
     """The run itself failed (exit code 1), for instance because a loss was not finite."""
 
 
+class NotFinite(RunFailed):
+    """Scores are no finite numbers; whose they are says whether the run failed or was given a broken model."""
+
+
 class GroupLost(RunFailed):
     """A process of the group has ended, and the others with it (exit code 1): none of them can go on."""
 

@@ -10,7 +10,7 @@ import torch
 from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import SideTokens
 from distilkit.data.tokens import PairTokens
-from distilkit.errors import RunFailed
+from distilkit.errors import NotFinite
 from distilkit.models.batch import TokenBatch, batch_of, on_device
 from distilkit.models.ranker import Ranker
 from distilkit.packed.batch import Packed
@@ -38,7 +38,7 @@ def score_pairs(
     processes: ProcessGroup,
     progress: Callable[[int, int], None],
 ) -> npt.NDArray[np.float64]:
-    """Return the raw logit of every pair, in the order given; raises RunFailed where one is not finite.
+    """Return the raw logit of every pair, in the order given; raises NotFinite where one is no finite number.
 
     Every process scores its share of the batches and gets all scores.
     """
@@ -65,7 +65,7 @@ def score_pairs(
     for batch, values in processes.gather(mine):
         scores[batch] = values
     if not np.isfinite(scores).all():
-        raise RunFailed(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
+        raise NotFinite(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
     return scores
 
 

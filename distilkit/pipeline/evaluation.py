@@ -20,7 +20,7 @@ from distilkit.evaluation.trec import read_run, write_run
 from distilkit.files import content_key, read_json, write_json
 from distilkit.pipeline.data import Data, QuerySet
 from distilkit.pipeline.graph import Artifact, Node
-from distilkit.pipeline.models import ModelNode, Teacher
+from distilkit.pipeline.models import ModelNode, Teacher, blaming
 from distilkit.pipeline.tokens import Reader
 from distilkit.pipeline.workspace import Workspace
 from distilkit.run_folders.folder import machine
@@ -199,7 +199,8 @@ class Ranking(Artifact[Run]):
         """Score the candidates on all processes."""
         ranker = self.model.load(workspace).to(workspace.processes.device)
         tokens, work = workspace.value(self.reader), workspace.rates.seconds(self.shape, self.pair_macs)
-        run = self.scorer.rerank(ranker, tokens, self.queries, self.label, work, workspace)
+        with blaming(self.model):
+            run = self.scorer.rerank(ranker, tokens, self.queries, self.label, work, workspace)
         if workspace.processes.is_main:
             write_run(folder / "run.trec", run, self.model.kind)
 

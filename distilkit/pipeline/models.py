@@ -1,14 +1,15 @@
 """Weights that stages start from and learn from: checkpoints on disk, and who teaches."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilkit.data.prefixes import NONE, Prefixes
-from distilkit.errors import UserError
+from distilkit.errors import NotFinite, UserError
 from distilkit.files import content_key
 from distilkit.models import STUDENTS, student_options
 from distilkit.models.macs import encoder_macs
@@ -114,6 +115,20 @@ class Checkpoint(ModelNode):
     def value(self, workspace: Workspace) -> Path:
         """Return the folder."""
         return self.folder
+
+
+@contextmanager
+def blaming(model: ModelNode) -> Iterator[None]:
+    """Raise UserError where scores in a block are no finite numbers, and those of a model that was given."""
+    try:
+        yield
+    except NotFinite as error:
+        if not isinstance(model, Checkpoint):
+            raise
+        raise UserError(
+            f"the model {model.reference}: {error}; expected finite numbers (in fp32, where they were computed in half "
+            "precision: --set evaluate.bf16=false)"
+        ) from None
 
 
 @dataclass(frozen=True)

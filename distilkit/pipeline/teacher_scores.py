@@ -19,7 +19,7 @@ from distilkit.pipeline.evaluation import Scorer, scoring_shape
 from distilkit.pipeline.examples import Countable, DrawnLists, TaskExamples, WindowPairs
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.mined import CandidatePairs
-from distilkit.pipeline.models import ModelNode
+from distilkit.pipeline.models import ModelNode, blaming
 from distilkit.pipeline.tokens import Reader
 from distilkit.pipeline.workspace import Workspace
 from distilkit.strategies import TERMS
@@ -94,7 +94,8 @@ class ModelScores(Artifact[PairScores]):
         ranker, tokens = self.model.load(workspace).to(workspace.processes.device), workspace.value(self.reader)
         rows = pairs >> 32, pairs & 0xFFFFFFFF
         work = self._pair_seconds(workspace)
-        found = self.scorer.score(ranker, tokens, *rows, "teacher scores", work, workspace)
+        with blaming(self.model):
+            found = self.scorer.score(ranker, tokens, *rows, "teacher scores", work, workspace)
         if workspace.processes.is_main:
             np.save(folder / "pairs.npy", pairs)
             np.save(folder / "scores.npy", found.astype(np.float32))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from distilkit.files import read_json
 from distilkit.pipeline.pipeline import Pipeline
@@ -147,6 +148,38 @@ def test_an_order_alone_teaches_and_validates(
     assert "have no score in" in lacking.err
 
 
+def write_broken(tiny_beir: Path, folder: Path) -> None:
+    """Write a collection without queries, one whose queries are all measured, and files of scores that lack some."""
+    empty, measured = folder / "empty", folder / "measured"
+    (measured / "qrels").mkdir(parents=True)
+    empty.mkdir()
+    for one in (empty, measured):
+        shutil.copy(tiny_beir / "corpus.jsonl", one)
+    (empty / "queries.jsonl").write_text("")
+    lines = (tiny_beir / "queries.jsonl").read_text().splitlines(keepends=True)
+    (measured / "queries.jsonl").write_text("".join(lines[26:]))
+    shutil.copy(tiny_beir / "qrels" / "test.tsv", measured / "qrels")
+    (empty / "nan.trec").write_text("q0 Q0 d0 1 1.0 t\nq0 Q0 d1 2 nan t\n")
+    (empty / "few.trec").write_text("q0 Q0 d0 1 1.0 t\nq0 Q0 d1 2 0.5 t\n")
+
+
+@pytest.mark.parametrize("labels", ["none", "judgements"])
+def test_a_teacher_whose_scores_are_no_numbers_is_named(
+    cli: Callable[..., Any], tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path, labels: str
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_checkpoint, broken)
+    weights = load_file(broken / "model.safetensors")
+    weights["classifier.bias"][:] = float("nan")
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    settings = [*UNLABELLED, f"train.labels={labels}", f"teacher.model={broken}", f"student.source={tiny_checkpoint}"]
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(*settings))
+    assert done.code == 2
+    # What is told depends on whether a model of its sizes was tried before.
+    assert "broken" in done.err.splitlines()[-1]
+    assert "finite numbers" in done.err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -163,15 +196,24 @@ def test_an_order_alone_teaches_and_validates(
         (["train.labels=no"], "[train] labels"),
         (["train.negatives_from=[]"], "expected a name, or a list of names"),
         (["data.queries=sentences", "data.source=pydocs", "data.path=none"], "expected beir, msmarco"),
+        (["data.path=EMPTY"], "queries.jsonl: there are no queries; expected at least one with an id and a text"),
+        (
+            ["data.path=MEASURED"],
+            "has 8 queries, and all of them are measured or validate; expected queries of its own",
+        ),
+        (["teacher.scores=EMPTY/nan.trec"], "nan.trec:2: expected the score to be a finite number, got nan"),
+        (["teacher.scores=EMPTY/few.trec"], "examples have no score in"),
     ],
 )
 def test_what_is_refused(
-    cli: Callable[..., Any], tiny_recipe: Path, tmp_path: Path, settings: list[str], said: str
+    cli: Callable[..., Any], tiny_recipe: Path, tiny_beir: Path, tmp_path: Path, settings: list[str], said: str
 ) -> None:
     run = tmp_path / "few.trec"
     run.write_text("".join(f"q{i} Q0 d{j} 0 {-j}.0 t\n" for i in range(34) for j in range(4)))
     few = [f"train.negatives_from={run}"] if settings == ["train.negatives=5"] else []
-    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(*UNLABELLED, *few, *settings))
+    write_broken(tiny_beir, tmp_path)
+    given = [one.replace("EMPTY", f"{tmp_path}/empty").replace("MEASURED", f"{tmp_path}/measured") for one in settings]
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(*UNLABELLED, *few, *given))
     assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err
