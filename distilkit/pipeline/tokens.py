@@ -240,7 +240,7 @@ class TextSequences(Artifact[Path]):
         from distilkit.data.plain_text import text_identity
 
         settings = self.settings
-        own = self.collection.fingerprint if settings.text == "collection" else None
+        own = self.collection.fingerprint if settings.text in ("collection", "installed_docs") else None
         return text_identity(settings.text, fingerprint=own, column=settings.column, split=settings.split)
 
     @property
@@ -256,7 +256,8 @@ class TextSequences(Artifact[Path]):
 
         settings = self.settings
         passages = self.collection.passages if settings.text == "collection" else None
-        documents = read_texts(settings.text, collection=passages, column=settings.column, split=settings.split)
+        how = {"column": settings.column, "split": settings.split}
+        documents = read_texts(settings.text, collection=passages, queries=self.collection.queries, **how)
         tokenizer, most = load_tokenizer(workspace.value(self.tokenizer)), settings.max_sequences
         with workspace.progress.phase("tokenise text", most or 0) as phase:
             write_sequences(folder, documents, tokenizer, settings.max_length, phase.reach, most)

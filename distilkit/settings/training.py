@@ -136,7 +136,8 @@ class GeneralSettings(Section):
     """`[general]`: the plain text of general distillation."""
 
     text: str = "collection"
-    """collection (its own passages), a file or folder of texts, or huggingface:NAME."""
+    """collection (its own passages), installed_docs (the documentation of all installed packages but those of the
+    built-in collection), a file or folder of texts, or huggingface:NAME."""
     split: str = "train"
     """The split of a Hugging Face data set."""
     column: str = "text"

@@ -156,7 +156,9 @@ def test_broken_columns_of_parquet_name_the_row(tmp_path: Path) -> None:
 
 def test_a_source_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     for function in (read_texts, text_identity):
-        with pytest.raises(UserError, match=r"there is no text at .*missing'; expected 'collection', a file"):
+        with pytest.raises(
+            UserError, match=r"there is no text at .*missing'; expected 'collection', 'installed_docs', a file"
+        ):
             function(str(tmp_path / "missing"))
         with pytest.raises(UserError, match="has no text in it"):
             function(str(tmp_path))

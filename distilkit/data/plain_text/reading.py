@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilkit.data.huggingface import load_builder, require_split, split_content, streamed
+from distilkit.data.plain_text.installed import VERSION, installed_documents, installed_fingerprint
 from distilkit.data.reading import json_lines, lines, refuse
 from distilkit.data.texts import Texts
 from distilkit.errors import UserError, nearest
@@ -17,21 +18,28 @@ from distilkit.files import sha256_file
 if TYPE_CHECKING:
     from datasets import DatasetBuilder
 
-COLLECTION = "collection"
+COLLECTION, INSTALLED = "collection", "installed_docs"
 HUB = "huggingface:"
 EXPECTED = ".txt or .jsonl, each plain or as .gz, or .parquet"
 BATCH = 1000
 
 
 def read_texts(
-    source: str, *, collection: Texts | None = None, column: str = "text", split: str = "train"
+    source: str,
+    *,
+    collection: Texts | None = None,
+    queries: Texts | None = None,
+    column: str = "text",
+    split: str = "train",
 ) -> Iterator[str]:
     """Yield the documents of a source that are not blank, one at a time.
 
     Args:
-        source: `collection`, whose passages are the documents; a file, or a folder, whose files are read by name; or
-            `huggingface:NAME[:CONFIG]`, a data set of the hub or a folder that `datasets` can load
+        source: `collection`, whose passages are the documents; `installed_docs`, the documentation of all installed
+            packages; a file, or a folder, whose files are read by name; or `huggingface:NAME[:CONFIG]`, a data set of
+            the hub or a folder that `datasets` can load
         collection: the passages that `collection` means
+        queries: those of the collection, whose words no document of `installed_docs` may say
         column: the column or field that holds the text, where there are several
         split: of a data set
 
@@ -42,6 +50,9 @@ def read_texts(
         if collection is None:
             raise ValueError("the source 'collection' needs the collection's passages")
         return _not_blank(source, (text for _, texts in collection.batches(BATCH) for text in texts))
+    if source == INSTALLED:
+        said = () if queries is None else (text for _, texts in queries.batches(BATCH) for text in texts)
+        return installed_documents(said)
     if source.startswith(HUB):
         rows = _builder(source, split).as_streaming_dataset(split=split)
         return _not_blank(source, _hub_documents(source, rows, column))
@@ -54,12 +65,15 @@ def text_identity(
 ) -> dict[str, Any]:
     """Return what a source's documents depend on, for a key: hashes of content, never paths.
 
-    `fingerprint` is that of the passages which `collection` means. Raises UserError for a source that is not there.
+    `fingerprint` is that of the collection whose passages `collection` means, and whose queries no document of
+    `installed_docs` says. Raises UserError for a source that is not there.
     """
     if source == COLLECTION:
         if fingerprint is None:
             raise ValueError("the source 'collection' needs the fingerprint of the collection's passages")
         return {"collection": fingerprint}
+    if source == INSTALLED:
+        return {"installed": installed_fingerprint(), "version": VERSION, "without": fingerprint}
     if source.startswith(HUB):
         builder = _builder(source, split)
         # The reader (json, parquet ...): the builder's class is named after the folder, its module is not.
@@ -120,8 +134,8 @@ def _files(source: str) -> list[tuple[Path, str]]:
         return files
     if not path.is_file():
         raise UserError(
-            f"there is no text at {source!r}; expected 'collection', a file or folder ({EXPECTED}), "
-            "or huggingface:NAME[:CONFIG]"
+            f"there is no text at {source!r}; expected 'collection', 'installed_docs', a file or folder "
+            f"({EXPECTED}), or huggingface:NAME[:CONFIG]"
         )
     kind = _kind(path)
     if kind is None:

@@ -55,14 +55,18 @@ def docstrings(package: str, dropped: Counter[str]) -> Iterator[Docstring]:
         if _skipped(package, parts):
             continue
         found = True
-        module = ".".join(_module(package, parts))
-        tree = _parse(path)
-        if tree is not None:
-            if text := ast.get_docstring(tree):
-                yield Docstring(module, "", text)
-            yield from _inside(tree, module, dropped)
+        yield from in_file(path, ".".join(_module(package, parts)), dropped)
     if not found:
         raise UserError(f"{root} has no Python sources; expected those of {package}, for the built-in collection")
+
+
+def in_file(path: Path, module: str, dropped: Counter[str]) -> Iterator[Docstring]:
+    """Yield the public docstrings of a file, none of one that is no Python; `dropped` counts private ones."""
+    tree = _parse(path)
+    if tree is not None:
+        if text := ast.get_docstring(tree):
+            yield Docstring(module, "", text)
+        yield from _inside(tree, module, dropped)
 
 
 def package_folder(package: str) -> Path:
@@ -77,13 +81,13 @@ def package_folder(package: str) -> Path:
 
 def query_and_body(docstring: Docstring) -> tuple[str, list[str]]:
     """Return the first sentence and the words of the body; raises UnfitError where either is too short or too long."""
-    sentences = _sentences(docstring.text)
-    query = sentences[0] if sentences else ""
+    found = sentences(docstring.text)
+    query = found[0] if found else ""
     length = len(query.split())
     if length not in QUERY_WORDS:
         raise UnfitError("query too short" if length < QUERY_WORDS.start else "query too long")
     plain = normalised(query)
-    body = " ".join(sentence for sentence in sentences[1:] if plain not in normalised(sentence)).split()
+    body = " ".join(sentence for sentence in found[1:] if plain not in normalised(sentence)).split()
     if len(body) < LEAST_BODY_WORDS:
         raise UnfitError("body too short")
     return query, body
@@ -125,7 +129,7 @@ def _parse(path: Path) -> ast.Module | None:
         warnings.simplefilter("ignore")
         try:
             return ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
             return None
 
 
@@ -165,14 +169,14 @@ def _parameters(node: Documented, method: bool) -> str:
     return f"({', '.join(names)})"
 
 
-def _sentences(text: str) -> list[str]:
+def sentences(text: str) -> list[str]:
     """Return the sentences of a text; a blank line ends one as well, underlines and backticks are no text."""
-    sentences = []
+    found = []
     for paragraph in BLANK_LINE.split(RULE.sub("", text).replace("`", "")):
         line, start = " ".join(paragraph.split()), 0
         for end in SENTENCE_END.finditer(line):
             if not ABBREVIATION.search(line[start : end.end()]):
-                sentences.append(line[start : end.end()].strip())
+                found.append(line[start : end.end()].strip())
                 start = end.end()
-        sentences.append(line[start:].strip())
-    return [sentence for sentence in sentences if sentence]
+        found.append(line[start:].strip())
+    return [sentence for sentence in found if sentence]
