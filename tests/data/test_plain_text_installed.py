@@ -27,7 +27,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "numbers_of/broken.py": "def f(:\n",
         "numbers_of/guide.md": "# Guide\nHow numbers are added up, with care, one after the other.\n",
         "numbers_of/LICENSE.md": "You may do with these numbers whatever you want to do with them.\n",
-        "numbers_of-1.0.dist-info/METADATA": "Name: numbers-of\n\nA page about numbers and about how they are added up.",
+        "numbers_of-1.0.dist-info/METADATA": "Name: numbers-of\n\nA page about numbers, and how they are added up.",
         "numpy/sums.py": module("This text belongs to the collection that is built in, and stays out."),
         "numpy-2.0.dist-info/METADATA": "Name: numpy\n\nThis page belongs to the collection that is built in too.",
         "[red]odd[/red].py": module("A module of an odd name says something that is long enough."),
@@ -58,7 +58,7 @@ def test_each_text_is_read_once_and_tests_licences_and_the_built_in_collection_a
     assert sorted(found) == [
         "# Guide How numbers are added up, with care, one after the other.",
         "A module of an odd name says something that is long enough.",
-        "A page about numbers and about how they are added up.",
+        "A page about numbers, and how they are added up.",
         "Count how often each of the words is in a text of words.",
         LONG,
     ]
