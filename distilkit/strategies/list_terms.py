@@ -4,7 +4,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from distilkit.strategies.terms import TERMS, ListTerm, Positive
+from distilkit.strategies.terms import TERMS, ListTerm, Positive, Reference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,7 +82,7 @@ class InBatchMarginTerm(BatchTerm):
     margins_suffice = True
     references: ClassVar[tuple[str, ...]] = ("teacher",)
 
-    teacher: str = "colbert"
+    teacher: Reference = "colbert"
 
     def compute(self, inputs: "ListInputs") -> "Tensor":
         """Return 0: a list by itself has no passages of other queries."""

@@ -9,7 +9,7 @@ from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES
 from distilkit.strategies.list_terms import InBatchMarginTerm
 from distilkit.strategies.stage import Stage, TopicSampling
-from distilkit.strategies.terms import STRICT, Count, MarginMseTerm, Weight
+from distilkit.strategies.terms import STRICT, Count, MarginMseTerm, Reference, Weight
 
 
 @STRATEGIES.register("tas_balanced")
@@ -38,7 +38,7 @@ class TasBalanced:
 
     clusters: Count | None = None
     """How many clusters of training queries there are; one for every 200 queries where absent, 1 does not cluster."""
-    cluster_encoder: str = "baseline"
+    cluster_encoder: Reference = "baseline"
     """Whose query vectors are clustered: baseline, the student trained by Margin-MSE first, or a bi-encoder."""
     bins: Annotated[int, Field(ge=1)] = 10
     """Into how many bins the range of a query's margins is cut; 1 draws its pairs without balancing them."""
@@ -48,7 +48,7 @@ class TasBalanced:
     """The weight of the loss of pairs by the teacher."""
     in_batch: Weight = 0.75
     """The weight of the loss of all pairs of the batch by the in-batch teacher; 0 has no such teacher."""
-    in_batch_teacher: str = "colbert"
+    in_batch_teacher: Reference = "colbert"
     """Who scores all pairs of the batch: colbert, which learns the margins first, or another model that searches."""
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, make_dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from distilkit.plugins import load_entry_points
 from distilkit.registry import Registry
@@ -24,9 +24,17 @@ if TYPE_CHECKING:
 # The `__pydantic_config__` of terms and strategies, so that recipes are as strict inside [strategy] as elsewhere.
 STRICT = ConfigDict(extra="forbid", strict=True)
 
+
+def _reference(text: str) -> str:
+    if not text.strip() or "\0" in text:
+        raise ValueError("expected a model: an id of the hub, a folder, or a word that stands for one")
+    return text
+
+
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Reference = Annotated[str, AfterValidator(_reference)]
 Variant = Literal["paper", "released_code"]
 Examples = Literal["text", "pairs", "triples", "lists"]
 # What a term reads of the inside of the models; a term without any reads their scores or class logits.
