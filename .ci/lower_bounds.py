@@ -1,6 +1,6 @@
 """Print the oldest versions that pyproject.toml allows as constraints of pip: NAME==VERSION, one a line."""
 
-import sys
+import argparse
 import tomllib
 from pathlib import Path
 
@@ -9,8 +9,12 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def lower_bounds(extras: list[str]) -> list[str]:
-    """Return the lower bounds of the dependencies and of some extras; raises ValueError for one that has none."""
+def lower_bounds(extras: list[str], instead: list[str]) -> list[str]:
+    """Return the lower bounds of the dependencies and of some extras; raises ValueError for one that has none.
+
+    `instead` has the requirements that stand in the place of a lower bound.
+    """
+    others = {Requirement(line).name: line for line in instead}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
     found = []
@@ -18,9 +22,13 @@ def lower_bounds(extras: list[str]) -> list[str]:
         lowest = [one.version for one in requirement.specifier if one.operator in (">=", "==", "~=")]
         if not lowest:
             raise ValueError(f"{requirement} has no lower bound")
-        found.append(f"{requirement.name}=={lowest[0]}")
+        found.append(others.get(requirement.name, f"{requirement.name}=={lowest[0]}"))
     return found
 
 
 if __name__ == "__main__":
-    print("\n".join(lower_bounds(sys.argv[1:])))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("extras", nargs="*")
+    parser.add_argument("--instead", nargs="*", default=[], help="such as torch==2.13.0, where its oldest is not to be had")
+    asked = parser.parse_args()
+    print("\n".join(lower_bounds(asked.extras, asked.instead)))

@@ -46,12 +46,14 @@ class Encoded:
     @classmethod
     def concatenated(cls, parts: Sequence["Encoded"]) -> "Encoded":
         """Return the texts of all parts, padded to the longest."""
-        if any(part.mask is None for part in parts):
-            return cls(torch.cat([part.states for part in parts]))
-        length = max(part.states.shape[1] for part in parts)
-        masks = [F.pad(part.mask, (0, length - part.states.shape[1])) for part in parts if part.mask is not None]
-        states = [F.pad(part.states, (0, 0, 0, length - part.states.shape[1])) for part in parts]
-        return cls(torch.cat(states), torch.cat(masks))
+        # Nothing is computed here, and autocast would look for a type to compute in: it knows none of float16 on a CPU.
+        with torch.autocast(parts[0].states.device.type, enabled=False):
+            if any(part.mask is None for part in parts):
+                return cls(torch.cat([part.states for part in parts]))
+            length = max(part.states.shape[1] for part in parts)
+            masks = [F.pad(part.mask, (0, length - part.states.shape[1])) for part in parts if part.mask is not None]
+            states = [F.pad(part.states, (0, 0, 0, length - part.states.shape[1])) for part in parts]
+            return cls(torch.cat(states), torch.cat(masks))
 
 
 def encode_rows(
