@@ -29,6 +29,6 @@ def lower_bounds(extras: list[str], instead: list[str]) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("extras", nargs="*")
-    parser.add_argument("--instead", nargs="*", default=[], help="such as torch==2.13.0, where its oldest is not to be had")
+    parser.add_argument("--instead", nargs="*", default=[], help="others for some, such as torch==2.13.0")
     asked = parser.parse_args()
     print("\n".join(lower_bounds(asked.extras, asked.instead)))

@@ -32,11 +32,20 @@ class ModelCard:
     sections: str = ""
 
     @classmethod
-    def of(cls, card: Card, title: str, base_model: str | None, facts: Mapping[str, object]) -> "ModelCard":
+    def of(
+        cls,
+        card: Card,
+        title: str,
+        base_model: str | None,
+        facts: Mapping[str, object],
+        license: str | None = None,
+    ) -> "ModelCard":
         """Return a ranker's own card: its paragraph and a table of facts."""
         front: dict[str, Any] = {"library_name": card.library, "pipeline_tag": "text-ranking", "tags": list(card.tags)}
         if base_model is not None:
             front["base_model"] = base_model
+        if license is not None:
+            front["license"] = license
         lines = [card.text, *(["", *table(["", ""], facts.items())] if facts else [])]
         return cls(front, title, "\n".join(lines))
 

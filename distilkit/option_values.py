@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from distilkit.errors import UserError
+from distilkit.licences import licence
 
 
 def split(values: list[str] | None) -> list[str] | None:
@@ -22,6 +23,15 @@ def whole_numbers(values: list[str] | None, option: str, such_as: str) -> list[i
     if wrong is not None:
         raise UserError(f"{option} {wrong}: expected whole numbers, such as {such_as}")
     return [int(word) for word in words]
+
+
+def require_licence(license: str | None) -> None:
+    """Raise UserError for a --license that the hub does not know."""
+    try:
+        if license is not None:
+            licence(license)
+    except ValueError as error:
+        raise UserError(f"--license {license}: {error}") from None
 
 
 def require_runs_dir(runs_dir: Path) -> None:

@@ -80,15 +80,22 @@ def prepare(
     Raises UserError for a reference that is no model on this machine, a repository's name that is none, and a model
     that holds a symbolic link.
     """
+    from distilkit.models.references import PREFIX
+    from distilkit.option_values import require_licence
     from distilkit.pipeline.card import card_in
+    from distilkit.run_folders.listing import find_run, nearest_run
     from distilkit.scoring.rankers import model_folder
 
     if not re.fullmatch(rf"{NAME}/{NAME}", to):
         raise UserError(f"--to {to}: expected a repository on the hub, OWNER/NAME")
-    place = Path(fspath(reference))
-    if not place.is_dir() and not (Path(runs_dir) / place).is_dir():
-        raise UserError(f"{reference}: there is no such run or model folder")
-    folder = model_folder(fspath(reference), Path(runs_dir))
+    require_licence(license)
+    name, below = fspath(reference), Path(runs_dir)
+    here = any(place.is_dir() for place in (Path(name).expanduser(), below / name)) or find_run(name, below) is not None
+    if name.strip() and not here:
+        # What others published is not fetched for the sake of publishing it again.
+        what = " (push uploads no model of a package)" if name.startswith(PREFIX) else ""
+        raise UserError(f"{name}: there is no such run or model folder here{what}{nearest_run(name, below)}")
+    folder = model_folder(name, below)
     files = []
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():

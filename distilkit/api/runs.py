@@ -308,7 +308,7 @@ def _request(
 
 def _data_table(data: "str | PathLike[str] | Collection") -> dict[str, Any]:
     from distilkit.data.collection import Collection
-    from distilkit.scoring.rankers import data_settings
+    from distilkit.scoring.data_option import data_settings
 
     if isinstance(data, Collection):
         return {"source": "collection", "path": str(data.folder)}

@@ -17,7 +17,8 @@ from distilkit.models.load import architecture_of, load_tokenizer
 from distilkit.options import Bench
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
-from distilkit.scoring.rankers import OpenRanker, data_settings, model_folder, open_ranker
+from distilkit.scoring.data_option import data_settings
+from distilkit.scoring.rankers import OpenRanker, model_folder, open_ranker
 from distilkit.untrusted import parse_toml
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from distilkit import options
+from distilkit import option_values, options
 from distilkit.commands.output import printed
 from distilkit.errors import UserError, nearest
 from distilkit.files import remove_folder
@@ -52,6 +52,7 @@ def export(asked: options.Export) -> str:
         raise UserError(f"--quantize {asked.quantize}: expected int8, the one that there is")
     if asked.quantize is not None and format_ != ONNX:
         raise UserError(f"--quantize {asked.quantize} goes with --format {ONNX}, not with {format_}")
+    option_values.require_licence(asked.license_)
     opened = open_ranker(reference, asked.architecture, runs_dir=asked.runs_dir, backend="torch")
     if format_ == ONNX:
         return printed(_to_onnx(asked, opened), asked)
@@ -70,6 +71,7 @@ def export(asked: options.Export) -> str:
         document_length=opened.document_length,
         name=named([reference])[0].name,
         known=card_in(opened.folder),
+        license=asked.license_,
     )
     loads = ranker.exports[format_].format(folder=str(output))
     try:
@@ -84,7 +86,8 @@ def _to_onnx(asked: options.Export, opened: OpenRanker) -> Exported:
     """Write a ranker as an ONNX file, and hold the scores of the file against its own."""
     stored: Stored = "fp32" if asked.quantize is None else "int8"
     name, ranker = named([asked.model])[0].name, opened.ranker
-    write_onnx(ranker, opened.tokenizer, asked.output, stored, opened.lengths, name, card_in(opened.folder))
+    known = card_in(opened.folder)
+    write_onnx(ranker, opened.tokenizer, asked.output, stored, opened.lengths, name, known, asked.license_)
     try:
         checked = check_onnx(opened, open_ranker(str(asked.output), backend="onnx"))
     except BaseException:

@@ -15,7 +15,8 @@ from distilkit.evaluation.trec import write_run
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.scoring.costs import measure_costs, write_cost
-from distilkit.scoring.rankers import OpenRanker, data_settings, named, open_all, score_each
+from distilkit.scoring.data_option import data_settings
+from distilkit.scoring.rankers import OpenRanker, named, open_all, score_each
 
 ENSEMBLE = "ensemble"
 

@@ -25,7 +25,8 @@ from distilkit.evaluation.trec import Run, write_run
 from distilkit.models.encoded import encode_rows
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
-from distilkit.scoring.rankers import OpenRanker, data_settings, named, open_ranker
+from distilkit.scoring.data_option import data_settings
+from distilkit.scoring.rankers import OpenRanker, named, open_ranker
 from distilkit.tables import table
 
 EVERY = "all"

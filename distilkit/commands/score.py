@@ -2,20 +2,21 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from distilkit import option_values, options
 from distilkit.commands.launch import launched
 from distilkit.commands.output import printed
-from distilkit.data.sources import SOURCES
 from distilkit.errors import UserError
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.scoring.audit import Audit, audit, plot_audit
+from distilkit.scoring.data_option import data_settings
 from distilkit.scoring.inputs import Kind
 from distilkit.scoring.job import Scored, ScoreJob, Systems, check
-from distilkit.scoring.rankers import data_settings, named, open_all
+from distilkit.scoring.rankers import named, open_all
 from distilkit.scoring.texts import Corpus, Source, collection_of, files_of, folder_of
+from distilkit.settings import DataSettings
 from distilkit.training.precision import choose_precision
 
 
@@ -54,13 +55,14 @@ def score(asked: options.Score) -> str | None:
 
     Raises UserError for options that do not go together, and as `ScoreJob.build` does.
     """
-    models, source = named(option_values.references(asked.model)), _source(asked)
+    models = named(option_values.references(asked.model))
+    source, settings = _source(asked)
     with launched(asked) as (processes, reporter), reporter.live():
         check(source, asked.output, asked.combine)
-        if _names_source(asked.data):
-            settings = data_settings(asked.data)
+        if settings is not None:
             workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
-            source = replace(source, corpus=collection_of(Data.of(settings, workspace).collection.folder))
+            collection = Data.of(settings, workspace).collection
+            source = replace(source, corpus=collection_of(collection.folder, f"--data {asked.data}"))
         precision = choose_precision(asked.wants_bf16, False, processes.device)
         lengths = asked.query_length, asked.document_length, asked.max_length
         prefixes = asked.query_prefix, asked.document_prefix
@@ -74,7 +76,8 @@ def score(asked: options.Score) -> str | None:
         return printed(_report(asked.output, _facts(scored), scored.systems if asked.audit else None), asked)
 
 
-def _source(asked: options.Score) -> Source:
+def _source(asked: options.Score) -> tuple[Source, DataSettings | None]:
+    """Return what is scored, and the collection to read its texts from, where no files are named that hold them."""
     inputs: dict[Kind, Path | None] = {"triples": asked.triples, "pairs": asked.pairs, "run": asked.run}
     given = [(kind, path) for kind, path in inputs.items() if path is not None]
     if len(given) != 1:
@@ -84,15 +87,14 @@ def _source(asked: options.Score) -> Source:
     if asked.data is not None:
         if collection or queries:
             raise UserError("--data names all texts; expected it, or --collection and --queries")
-        return Source(path, kind, Corpus([], []) if _names_source(asked.data) else folder_of(Path(asked.data)))
+        # Of such a folder nothing but texts is needed, so that it is read as it is.
+        corpus = folder_of(Path(asked.data)) if asked.data else None
+        if corpus is not None:
+            return Source(path, kind, corpus), None
+        return Source(path, kind, Corpus([], [])), data_settings(asked.data)
     if bool(collection) != bool(queries):
         raise UserError("--collection and --queries go together; expected both")
-    return Source(path, kind, files_of(collection, queries) if collection else None)
-
-
-def _names_source(data: str | None) -> TypeGuard[str]:
-    """Tell whether --data names a source: a folder is read as it is, as only its texts are needed."""
-    return data is not None and not Path(data).is_dir() and (data in SOURCES or data.partition(":")[0] in SOURCES)
+    return Source(path, kind, files_of(collection, queries) if collection else None), None
 
 
 def _facts(scored: Scored) -> dict[str, Any]:

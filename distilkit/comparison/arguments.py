@@ -6,6 +6,7 @@ from pathlib import Path
 
 from distilkit.errors import UserError, nearest
 from distilkit.manifest import refuse_damage
+from distilkit.run_folders.listing import a_model, find_run, nearest_run
 from distilkit.run_folders.read import StoredRun, is_run, suite_members
 from distilkit.run_folders.results import StoredResults
 
@@ -83,11 +84,9 @@ def _located(argument: str, runs_dir: Path) -> tuple[str | None, Path]:
         for path in (Path(text), runs_dir / text):
             if text and (path.is_file() or is_run(path) or suite_members(path)):
                 return given, path
-    text = rest if sign else argument
-    candidates = _candidates(Path(text), runs_dir)
-    hint = nearest(text, candidates)
-    if len(candidates) > 9 and not hint.startswith("; did"):
-        hint = ""  # a list of all runs there are helps nobody
+        if run := find_run(text, runs_dir):
+            return given, run.path
+    hint = _nearest(rest if sign else argument, runs_dir)
     raise UserError(f"{argument!r} is neither a run folder, a run or suite below {runs_dir}, nor a TREC run file{hint}")
 
 
@@ -162,17 +161,14 @@ def _evaluated(run: StoredRun, eval_set: str) -> StoredResults:
     return results
 
 
-def _candidates(path: Path, runs_dir: Path) -> list[str]:
-    """Return the names that a mistyped argument is looked for among: runs, suites, and files beside the path given."""
-    names = []
-    if runs_dir.is_dir():
-        for one in sorted(runs_dir.iterdir()):
-            members = [] if one.name.startswith(".") else suite_members(one)
-            if members or is_run(one):
-                names.append(one.name)
-            names += [f"{one.name}/{member.path.name}" for member in members]
+def _nearest(text: str, runs_dir: Path) -> str:
+    """Return a clause with the nearest right name: of runs and suites, and of files beside the path given."""
+    path, files = Path(text), []
     if path.parent.is_dir() and path.parent != Path():
-        names += [str(one) for one in path.parent.iterdir() if not one.name.startswith(".")]
+        files = [str(one) for one in path.parent.iterdir() if not one.name.startswith(".") and one != path]
     elif path.suffix:
-        names += [one.name for one in Path().iterdir() if one.is_file()]
-    return names
+        files = [one.name for one in Path().iterdir() if one.is_file()]
+    hint = nearest(text, files)
+    if hint.startswith("; did"):
+        return hint
+    return a_model(text) or nearest_run(text, runs_dir, few=9)

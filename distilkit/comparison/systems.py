@@ -24,7 +24,7 @@ COUNTED_UP_TO = 50_000_000
 """A stored run of more bytes is not read for the sake of Judged@k alone."""
 _SEED = re.compile(r"-seed\d+(?=$|-label_only$)")
 """The seed in the name of a suite's run; the twin's mark follows it."""
-_OWN = ("name", "seed", "description")
+_OWN = ("name", "seed", "description", "license")
 """The keys of a recipe in which the runs of several seeds differ."""
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -80,7 +81,7 @@ def _package_folder(name: str) -> Path:
     # Looking a dotted name up would import its parents.
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        advice = f": {known.install}" if known else ""
+        advice = f": {known.install}" if known else _nearest_package(name)
         raise UserError(f"the package {name!r} of {PREFIX}{name} is not installed{advice}")
     found = [
         config.parent
@@ -94,6 +95,15 @@ def _package_folder(name: str) -> Path:
     if known and sha256_once(folder / "model.safetensors") != known.sha256:
         raise UserError(f"{folder / 'model.safetensors'} is not the published file: its sha256 is not {known.sha256}")
     return folder
+
+
+def _nearest_package(name: str) -> str:
+    """Return a clause with the right name, for one in the form that pip takes (with -) and one that is misspelt."""
+    module = name.replace("-", "_")
+    close = get_close_matches(module, KNOWN_PACKAGES, n=1)
+    found = module if module != name and module.isidentifier() and importlib.util.find_spec(module) else None
+    right = found or (close[0] if close else None)
+    return f"; did you mean {PREFIX + right!r}?" if right else ""
 
 
 def _checked_folder(folder: Path) -> Path:

@@ -37,6 +37,7 @@ def save_ranker(
     base_model: str | None = None,
     facts: Mapping[str, object] | None = None,
     known: ModelCard | None = None,
+    license: str | None = None,
 ) -> None:
     """Save a ranker in float32, its tokenizer and a model card, in one step.
 
@@ -54,6 +55,7 @@ def save_ranker(
         base_model: the hub id of the model it was made from, if it has one
         facts: what else the card tells, by name
         known: a card of the same ranker, whose results and recipe the new one goes on telling
+        license: the hub's word for the licence; by default that of the known card
     """
     given = {"max_length": max_length, "query_length": query_length, "document_length": document_length}
     lengths = {key: length for key in ranker.options.text_format.length_keys if (length := given[key]) is not None}
@@ -67,7 +69,7 @@ def save_ranker(
         ranker.write(temporary, lengths)
         save_tokenizer(tokenizer, temporary, lengths.get("document_length") or lengths["max_length"])
         write_json(temporary / "config.json", {**read_json(temporary / "config.json"), ENTRY: entry})
-        own = ModelCard.of(card, name or folder.name, base_model, told)
+        own = ModelCard.of(card, name or folder.name, base_model, told, license)
         write_text(temporary / CARD, (own.with_facts_of(known) if known else own).to_text())
 
 

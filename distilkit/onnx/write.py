@@ -42,6 +42,7 @@ def write_onnx(
     lengths: dict[str, int],
     name: str,
     known: ModelCard | None = None,
+    license: str | None = None,
 ) -> None:
     """Write a ranker's graph to `onnx/model.onnx` in a new folder, with its tokenizer and configuration, in one step.
 
@@ -56,6 +57,7 @@ def write_onnx(
         lengths: the lengths in tokens that it reads texts to, by key of `[data]`
         name: the card's title
         known: a card of the same ranker, whose results and recipe the new one goes on telling
+        license: the hub's word for the licence; by default that of the known card
 
     Raises UserError for an architecture without a graph, a model that cannot be written as ONNX or quantised, and where
     the extra `onnx` is not installed.
@@ -80,7 +82,7 @@ def write_onnx(
         written = {**read_json(temporary / "config.json"), **ranker.declares, ENTRY: {**entry, "onnx": told}}
         write_json(temporary / "config.json", written)
         card = Card("onnx", ("onnx", *ranker.tags, "reranker", "distillation", "distilkit"), _text(ranker, stored))
-        own = ModelCard.of(card, name, None, {"weights": stored, **lengths})
+        own = ModelCard.of(card, name, None, {"weights": stored, **lengths}, license)
         own = own.with_facts_of(known) if known else own
         shown = example(ranker, lengths)
         sections = "\n\n".join(part for part in (shown, own.sections) if part)

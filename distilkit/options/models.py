@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from distilkit.options.shared import Architecture, BatchSize, MaxLength, Model, Printed, Ranking, RunsDir
+from distilkit.options.shared import Architecture, BatchSize, License, MaxLength, Model, Printed, Ranking, RunsDir
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class Export(Printed):
     quantize: Annotated[
         str | None, Option(metavar="int8", help="Of --format onnx: store weights as whole numbers of 8 bits.")
     ] = None
+    license_: License = None
     architecture: Architecture = None
     runs_dir: RunsDir = Path("runs")
 
@@ -44,7 +45,7 @@ class Push(Printed):
     to: Annotated[str, Option(metavar="OWNER/NAME", help="The repository, made where there is none.")]
     yes: Annotated[bool, Option("--yes", help="Upload it; else nothing is, but after a question.")] = False
     private: Annotated[bool, Option("--private", help="Make a new repository private.")] = False
-    license_: Annotated[str | None, Option("--license", help="For the card, such as apache-2.0.")] = None
+    license_: License = None
     runs_dir: RunsDir = Path("runs")
 
 

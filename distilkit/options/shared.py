@@ -21,6 +21,9 @@ Data = Annotated[
 Prefix = Annotated[str | None, Option(help="Text put before each one; as the model says by default.")]
 Architecture = Annotated[str | None, Option(help="The architecture of a model whose folder does not say it.")]
 BatchSize = Annotated[int, Option(min=1, help="How many pairs a forward pass reads.")]
+License = Annotated[
+    str | None, Option("--license", help="The licence in the model's card, as the hub names it, such as apache-2.0.")
+]
 Toggle = Literal["auto", "true", "false"]
 Backend = Literal["auto", "torch", "onnx"]
 Margin = Literal["relative", "absolute"]

@@ -24,6 +24,8 @@ from distilkit.run_folders.results import StoredResults
 LEVEL = 0.95
 """The confidence of the intervals of means."""
 SYSTEMS = {"teacher": "teacher", "bm25": "first stage"}
+ON_HUB = r"[\w-][\w.-]*(/[\w.-]+)?"
+"""What the hub takes for the name of a data set."""
 STARTS = ("random", "first_layers", "every_nth_layer")
 
 
@@ -60,10 +62,11 @@ def card_of(run: StoredRun, own: ModelCard) -> ModelCard:
     record = run.record
     results = {name: found for name, found in run.all_results().items() if found.measures() is not None}
     sections = [_making(run), *_results(run, results), *_cost(results), _limits(run), _recipe(record.recipe)]
-    front = dict(own.front) | {"license": own.front.get("license", UNKNOWN)}
+    front = dict(own.front) | {"license": record.resolved.get("license") or own.front.get("license", UNKNOWN)}
     if base := base_model(record.resolved):
         front["base_model"] = base
-    front["datasets"] = [_data_set(record.resolved, record.data)]
+    if re.fullmatch(ON_HUB, data_set := _data_set(record.resolved, record.data)):
+        front["datasets"] = [data_set]
     if results:
         front["metrics"] = list(dict.fromkeys(name for one in results.values() for name in _means(one)))
         front["model-index"] = [{"name": record.name, "results": [*_index(run, results)]}]

@@ -29,6 +29,7 @@ NUMBERS = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 CUTS = ("per_device_train_batch_size", "gradient_accumulation_steps")
 COSMETIC = {
     "description",
+    "license",
     "report.note",
     "report_to",
     "evaluate.per_device_eval_batch_size",

@@ -1,4 +1,4 @@
-"""The runs below a folder: all of them, one by its name, and a line about each."""
+"""The runs below a folder: all of them, one by its name, the nearest to a wrong name, and a line about each."""
 
 from pathlib import Path
 from typing import TypedDict
@@ -7,6 +7,9 @@ from distilkit.errors import UserError, nearest
 from distilkit.run_folders.disk import taken
 from distilkit.run_folders.names import short_names
 from distilkit.run_folders.read import StoredRun, is_run
+
+MODEL = "model"
+"""The folder of a run's trained student."""
 
 
 class Summary(TypedDict):
@@ -35,18 +38,58 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def locate(name: str, runs_dir: Path) -> StoredRun:
-    """Return the run of a name or folder, or of the short name that `runs` has for one of a suite's runs.
+def find_run(name: str, runs_dir: Path) -> StoredRun | None:
+    """Return the run that a name or folder stands for, None where there is none.
 
-    Raises UserError that names the nearest right one.
+    It is the run's name below `runs_dir`, its folder, its model's folder, or the short name that `runs` has for one of
+    a suite's runs. What lies at the path itself comes before what lies below `runs_dir`.
     """
-    for path in (runs_dir / name, Path(name)):
-        if is_run(path):
-            return StoredRun(path)
+    if not name.strip():
+        return None
+    for path in (Path(name).expanduser(), runs_dir / name):
+        for folder in (path, path.parent) if path.name == MODEL else (path,):
+            if is_run(folder):
+                return StoredRun(folder)
     known = [str(run.path.relative_to(runs_dir)) for run in find_runs(runs_dir)]
-    if meant := [key for key in known if name == _short(key, known)]:
-        return StoredRun(runs_dir / meant[0])
-    raise UserError(f"no run is called {name!r} in {runs_dir}{nearest(name, known)}")
+    return next((StoredRun(runs_dir / key) for key in known if name == _short(key, known)), None)
+
+
+def locate(name: str, runs_dir: Path) -> StoredRun:
+    """Return the run of a name or folder, as `find_run` does; raises UserError that names the nearest right one."""
+    found = find_run(name, runs_dir)
+    if found is None:
+        raise UserError(f"no run is called {name!r} in {runs_dir}{a_model(name) or nearest_run(name, runs_dir, few=9)}")
+    return found
+
+
+def a_model(name: str) -> str:
+    """Return a clause that says that a name stands for a model that is no run's, empty where it does not."""
+    if name.startswith("package:") or (Path(name).expanduser() / "config.json").is_file():
+        return "; it is a model without a run: `distilkit rerank` writes a ranking of its own, which compare reads"
+    return ""
+
+
+def nearest_run(name: str, runs_dir: Path, few: int = 0) -> str:
+    """Return a clause that names the run or suite nearest to a name or folder.
+
+    Where none is near, it lists all that there are if these are few, and is empty otherwise.
+    """
+    known, asked = known_names(runs_dir), Path(name)
+    asked = asked.parent if asked.name == MODEL and len(asked.parts) > 1 else asked
+    key, before = asked, Path()
+    if asked.absolute().is_relative_to(runs_dir.absolute()):
+        key = asked.absolute().relative_to(runs_dir.absolute())
+        before = Path(*asked.parts[: len(asked.parts) - len(key.parts)])
+    hint = nearest(str(key), known)
+    if hint.startswith("; did you mean"):
+        return nearest(str(before / key), [str(before / one) for one in known])
+    return hint if len(known) <= few else ""
+
+
+def known_names(runs_dir: Path) -> list[str]:
+    """Return the names of all suites and runs below a folder."""
+    runs = [run.path.relative_to(runs_dir) for run in find_runs(runs_dir)]
+    return sorted({str(name) for run in runs for name in (run, run.parent) if name != Path()})
 
 
 def _short(key: str, known: list[str]) -> str:

@@ -1,6 +1,5 @@
 """The rankers that a command names, opened for scoring."""
 
-import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,8 +14,6 @@ import torch
 from distilkit.data.arrays import Integers
 from distilkit.data.prefixes import Prefixes
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
-from distilkit.data.sources import SOURCES
-from distilkit.data.sources.tables import find_file
 from distilkit.data.tokens import TokenStore, tokenizer_identity
 from distilkit.errors import UserError
 from distilkit.evaluation.rerank import Tokens, score_pairs
@@ -37,7 +34,8 @@ from distilkit.options.shared import Backend
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
-from distilkit.run_folders.read import is_run
+from distilkit.run_folders.listing import MODEL, find_run, nearest_run
+from distilkit.run_folders.read import is_run, suite_members
 from distilkit.settings import DataSettings
 from distilkit.training.precision import Precision
 
@@ -261,42 +259,30 @@ def score_each(
     return scores
 
 
-def data_settings(data: str, candidates: str | None = None) -> DataSettings:
-    """Return the [data] table that an option's value stands for; raises UserError for any other value.
-
-    It is a folder in BEIR's or MS MARCO's layout, `pydocs`, or a source and what it reads: `ir_datasets:ID`,
-    `huggingface:ID`, `beir:FOLDER`, a plug-in's `NAME:FOLDER`.
-    """
-    name, sign, rest = data.partition(":")
-    if sign and rest and name in SOURCES and not Path(data).exists():
-        keys = inspect.signature(SOURCES[name]).parameters
-        place = "path" if "path" in keys and ("dataset" not in keys or Path(rest).is_dir()) else "dataset"
-        return DataSettings.model_validate({"source": SOURCES.resolve(name), place: rest, "candidates": candidates})
-    folder = Path(data)
-    if folder.is_dir():
-        source = "beir" if find_file(folder, "corpus.jsonl") else "msmarco"
-        return DataSettings(source=source, path=data, candidates=candidates)
-    if data in SOURCES and not {"path", "dataset"} & {*inspect.signature(SOURCES[data]).parameters}:
-        return DataSettings(source=SOURCES.resolve(data))
-    raise UserError(
-        f"--data {data}: there is no such folder; expected one of BEIR's or MS MARCO's layout, pydocs, or a source "
-        f"with what it reads, such as ir_datasets:beir/scifact"
-    )
-
-
 def model_folder(reference: str, runs_dir: Path = Path("runs")) -> Path:
     """Return the folder of a model: that of its reference, or what a run trained where it names a run or its folder.
 
-    A folder of the reference's own comes before a run below `runs_dir`, and that before a model on the hub.
+    A folder of the reference's own comes before a run below `runs_dir`, and that before a model on the hub. Raises
+    UserError for a reference that is none of these, with the nearest run.
     """
-    path = Path(reference)
-    if not path.is_dir() and is_run(runs_dir / reference):
-        path = runs_dir / reference
-    if is_run(path):
-        if not (path / "model").is_dir():
+    if not reference.strip():
+        raise UserError(
+            "a model's name is empty; expected a run's name or folder, a model's folder, a hub id or package:NAME"
+        )
+    path = Path(reference).expanduser()
+    run = None if path.is_dir() and not is_run(path) else find_run(reference, runs_dir)
+    if run is not None:
+        if not (run.path / MODEL).is_dir():
             raise UserError(f"{reference} is a run without a model yet: finish it with --resume auto")
-        return local_folder(str(path / "model"))
-    return local_folder(reference)
+        return local_folder(str(run.path / MODEL))
+    for folder in (path, runs_dir / reference):
+        if members := suite_members(folder):
+            raise UserError(f"{reference} is a folder of {len(members)} runs; name one of them, as {members[0].path}")
+    try:
+        return local_folder(reference)
+    except UserError as error:
+        near = "" if path.exists() or reference.startswith(PREFIX) else nearest_run(reference, runs_dir)
+        raise UserError(f"{error}{near}") from error
 
 
 def named(references: Sequence[str]) -> list[Named]:

@@ -22,18 +22,15 @@ from distilkit.scoring.inputs import Kind, Wanted, first_line, read_wanted
 FACTS = "facts.json"
 TABLES = ("queries", "passages")
 ROWS = 65_536
-LAYOUTS = (
-    "a BEIR folder (corpus.jsonl, queries.jsonl), an MS MARCO folder (collection.tsv, queries.SPLIT.tsv), pydocs, or a "
-    "source with what it reads, such as ir_datasets:beir/scifact"
-)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The files that hold the texts of queries and passages."""
+    """The files that hold the texts of queries and passages; messages call them by `name`, or by their paths."""
 
     queries: list[TableFile]
     passages: list[TableFile]
+    name: str = ""
 
     def sizes(self) -> list[list[Any]]:
         """Return each file's name and size, by which an interrupted scoring tells them from others."""
@@ -85,10 +82,8 @@ class Material:
         return queries, passages
 
 
-def folder_of(folder: Path) -> Corpus:
-    """Return the files of a BEIR or MS MARCO folder; judgements are not needed. Raises UserError for another one."""
-    if not folder.is_dir():
-        raise UserError(f"--data {folder}: there is no such folder; expected {LAYOUTS}")
+def folder_of(folder: Path) -> Corpus | None:
+    """Return the files of a BEIR or MS MARCO folder, where judgements are not needed; None for any other folder."""
     corpus, queries = find_file(folder, "corpus.jsonl"), find_file(folder, "queries.jsonl")
     if corpus and queries:
         return Corpus([TableFile(queries, jsonl_texts)], [TableFile(corpus, jsonl_texts)])
@@ -96,12 +91,13 @@ def folder_of(folder: Path) -> Corpus:
     tables = sorted(path for path in folder.glob("queries.*") if path.name.removesuffix(".gz").endswith(".tsv"))
     if collection and tables:
         return Corpus([TableFile(path, tsv_texts) for path in tables], [TableFile(collection, tsv_texts)])
-    raise UserError(f"--data {folder}: expected {LAYOUTS}")
+    return None
 
 
-def collection_of(folder: Path) -> Corpus:
-    """Return the texts of a collection that distilkit keeps in a folder."""
-    return Corpus([TableFile(folder / "queries.arrow", _kept)], [TableFile(folder / "passages.arrow", _kept)])
+def collection_of(folder: Path, name: str) -> Corpus:
+    """Return the texts of a collection that distilkit keeps in a folder, under the name that it was asked for by."""
+    queries, passages = ([TableFile(folder / f"{table}.arrow", _kept)] for table in TABLES)
+    return Corpus(queries, passages, name)
 
 
 def _kept(path: Path) -> Iterator[Row]:
@@ -158,7 +154,7 @@ def _write_texts(target: Path, source: Source, wanted: Wanted, column: int) -> I
     if unknown is not None:
         what = ("query", "passage")[column]
         place = f"{source.path}:{first_line(source.path, source.kind, column, unknown)}"
-        where = ", ".join(str(file.path) for file in files)
+        where = source.corpus.name or ", ".join(str(file.path) for file in files)
         raise UserError(f"{place}: the {what} id {unknown!r} is not in {where}")
     return Texts.open(target).find(ids)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from distilkit.licences import licence
 from distilkit.settings.data import DataSettings, PassageSettings, ValidationSettings
 from distilkit.settings.fields import Section, Seed, Strings, TrackerNames, run_name, teacher_name
 from distilkit.settings.rankers import StudentSettings, TeacherSettings, TwinSettings
@@ -38,6 +39,8 @@ class Recipe(Section):
     """Name of the run's folder; SUITE/NAME puts it into a suite's."""
     description: str = ""
     """The line that `distilkit recipes` shows."""
+    license: Annotated[str, AfterValidator(licence)] | None = None
+    """The licence of the student, for its model card: the hub's word, such as apache-2.0."""
     seed: Seed = 1
     """The seed of the student's own stages: its training queries, negatives, order, head and dropout."""
     general_seed: Seed = 1

@@ -16,6 +16,7 @@ LEVELS = [
         "errors",
         "extras",
         "files",
+        "licences",
         "manifest",
         "model_card",
         "untrusted",

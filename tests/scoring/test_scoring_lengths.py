@@ -149,7 +149,8 @@ def test_all_scores_of_an_ensemble_come_from_one_place(trained: Path, tiny_beir:
     from distilkit.evaluation.rerank import score_pairs
     from distilkit.pipeline.reporter import Reporter
     from distilkit.pipeline.workspace import Workspace
-    from distilkit.scoring.rankers import data_settings, score_each
+    from distilkit.scoring.data_option import data_settings
+    from distilkit.scoring.rankers import score_each
     from distilkit.training.processes import Processes
 
     processes, reporter = Processes(), Reporter(quiet=True)

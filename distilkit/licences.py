@@ -1,0 +1,33 @@
+"""The licences that a model card can name: the words that the Hugging Face hub has for them."""
+
+from distilkit.errors import nearest
+
+# The hub refuses a card with another word.
+_WORDS = """
+afl-3.0 agpl-3.0 apache-2.0 apple-amlr apple-ascl artistic-2.0 bigcode-openrail-m bigscience-bloom-rail-1.0
+bigscience-openrail-m bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5
+cc-by-3.0 cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0
+cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0
+cdla-permissive-2.0 cdla-sharing-1.0 creativeml-openrail-m deepfloyd-if-license ecl-2.0 epl-1.0 epl-2.0 etalab-2.0
+eupl-1.1 eupl-1.2 fair-noncommercial-research-license gemma gfdl gpl gpl-2.0 gpl-3.0 h-research intel-research isc
+lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl
+odc-by ofl-1.1 open-mdw openrail openrail++ osl-3.0 other pddl postgresql unknown unlicense wtfpl zlib
+"""
+LICENCES = frozenset(_WORDS.split())
+
+
+def licence(text: str) -> str:
+    """Return the name of a licence; raises ValueError for one that the hub does not know, with the nearest it does.
+
+    Example:
+        >>> licence("apache-2.0")
+        'apache-2.0'
+        >>> licence("apache2")
+        Traceback (most recent call last):
+        ValueError: the hub knows no licence 'apache2'; did you mean 'apache-2.0'?
+    """
+    if text not in LICENCES:
+        hint = nearest(text.lower(), LICENCES)
+        near = hint if hint.startswith("; did") else "; expected its word, such as apache-2.0, mit, cc-by-4.0 or other"
+        raise ValueError(f"the hub knows no licence {text!r}{near}")
+    return text
