@@ -2,14 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distilkit.data.judgements import Qrels, Run, read_qrels, read_run
 from distilkit.data.texts import Texts
 from distilkit.data.writing import FORMAT, ContentError, write_collection
 from distilkit.errors import UserError
 from distilkit.files import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from distilkit.data.sources import Source
+
+Folder = str | PathLike[str] | None
 
 __all__ = ["Collection", "ContentError", "Qrels", "Run", "Texts", "open_collection", "write_collection"]
 
@@ -18,8 +26,27 @@ __all__ = ["Collection", "ContentError", "Qrels", "Run", "Texts", "open_collecti
 class Collection:
     """A collection on disk: texts stay there, judgements and candidates are read on first use.
 
-    `fingerprint` depends on the content alone; `hashes` holds its parts ("passages", "queries", "qrels/SPLIT",
-    "candidates/SPLIT"), for what depends on some of them only; `info` holds counts and what the source recorded.
+    Attributes:
+        passages: the text of each passage's id, a mapping that reads what is asked for
+        queries: the text of each query's id
+        splits: the splits that have judgements
+        candidate_splits: the splits that the source brought candidates for
+        fingerprint: depends on the content alone
+        hashes: those of its parts ("passages", "queries", "qrels/SPLIT", "candidates/SPLIT")
+        info: counts, and what the source recorded
+
+    Example:
+        >>> collection = Collection.from_dicts(
+        ...     {"d1": "boil the rice in water", "d2": "the train is late"},
+        ...     {"q1": "how to cook rice"},
+        ...     {"test": {"q1": {"d1": 1}}},
+        ... )
+        >>> collection.passages["d1"], len(collection.passages)
+        ('boil the rice in water', 2)
+        >>> collection.qrels("test")
+        {'q1': {'d1': 1}}
+        >>> collection.to_frame("queries").to_dict("records")
+        [{'_id': 'q1', 'text': 'how to cook rice'}]
     """
 
     name: str
@@ -43,7 +70,7 @@ class Collection:
         *,
         candidates: Mapping[str, Run] | None = None,
         name: str = "memory",
-        folder: Path | None = None,
+        folder: Folder = None,
     ) -> "Collection":
         """Return a collection of dictionaries, as BEIR's loader returns them; the same as a folder of their content.
 
@@ -64,7 +91,7 @@ class Collection:
 
     @classmethod
     def from_pandas(
-        cls, corpus: Any, queries: Any, qrels: Any, *, name: str = "memory", folder: Path | None = None
+        cls, corpus: Any, queries: Any, qrels: Any, *, name: str = "memory", folder: Folder = None
     ) -> "Collection":
         """Return a collection of pandas' frames: of ids and texts (and titles), and of judgements.
 
@@ -78,13 +105,112 @@ class Collection:
 
     @classmethod
     def from_huggingface(
-        cls, corpus: Any, queries: Any, qrels: Any, *, name: str = "memory", folder: Path | None = None
+        cls,
+        corpus: Any,
+        queries: Any = None,
+        qrels: Any = None,
+        *,
+        name: str = "memory",
+        folder: Folder = None,
     ) -> "Collection":
-        """Return a collection of `datasets.Dataset`s, with the columns that `from_pandas` names.
+        """Return a collection of the hub, or of `datasets.Dataset`s.
 
-        Judgements may be a `DatasetDict`, by split; `validation` is dev. Raises UserError as `from_dicts` does.
+        Args:
+            corpus: a data set of the hub in BEIR's layout by its id (`OWNER/NAME`, with `@REVISION` where another than
+                the newest is meant), or a folder of that layout; or the passages, with the columns that `from_pandas`
+                names
+            queries: the queries, beside passages
+            qrels: the judgements, beside passages; a `DatasetDict` has them by split, where `validation` is dev
+            name: what reports call data sets in memory
+            folder: where it is kept; without one it vanishes with the object
+
+        Raises UserError as `from_dicts` does, and for a data set that cannot be read.
         """
-        return cls.from_pandas(corpus, queries, qrels, name=name, folder=folder)
+        if not isinstance(corpus, str | PathLike):
+            if queries is None or qrels is None:
+                raise UserError("from_huggingface: passages come with queries and qrels; or name a data set of the hub")
+            return cls.from_pandas(corpus, queries, qrels, name=name, folder=folder)
+        from distilkit.data.sources import HuggingFaceSource
+
+        place = {"path": corpus} if Path(corpus).is_dir() else {"dataset": fspath(corpus)}
+        return _of(HuggingFaceSource(**place), folder)
+
+    @classmethod
+    def from_beir(
+        cls, path: str | PathLike[str], *, candidates: str | None = None, folder: Folder = None
+    ) -> "Collection":
+        """Return the collection in a folder of BEIR's layout: `corpus.jsonl`, `queries.jsonl`, `qrels/SPLIT.tsv`.
+
+        Args:
+            path: the folder
+            candidates: NAME of `candidates/NAME.SPLIT.trec`, whose candidates come along
+            folder: where the collection is kept; without one it vanishes with the object
+
+        Raises UserError, with file and line, for what is missing or broken.
+
+        Example:
+            >>> scifact = Collection.from_beir("scifact")  # doctest: +SKIP
+        """
+        from distilkit.data.sources import BeirSource
+
+        return _of(BeirSource(fspath(path), candidates), folder)
+
+    @classmethod
+    def from_msmarco(
+        cls, path: str | PathLike[str], *, candidates: str | None = None, folder: Folder = None
+    ) -> "Collection":
+        """Return the collection in a folder of MS MARCO's layout, `collection.tsv` and more; as `from_beir` does."""
+        from distilkit.data.sources import MsMarcoSource
+
+        return _of(MsMarcoSource(fspath(path), candidates), folder)
+
+    @classmethod
+    def from_ir_datasets(
+        cls,
+        dataset: str | None = None,
+        *,
+        splits: Mapping[str, str] | None = None,
+        candidates: str | None = None,
+        folder: Folder = None,
+    ) -> "Collection":
+        """Return a collection of ir_datasets, which downloads what is missing; the extra `ir-datasets`.
+
+        Args:
+            dataset: its id, such as ``"beir/scifact"``; its splits are found by name
+            splits: the full ids of the splits by name instead, such as ``{"test": "beir/scifact/test"}``
+            candidates: ``"scoreddocs"`` takes those of the splits that have some
+            folder: where the collection is kept; without one it vanishes with the object
+
+        Raises UserError for an id that there is not, with the nearest, and for what cannot be read or downloaded.
+        """
+        from distilkit.data.sources import IrDatasetsSource
+
+        return _of(IrDatasetsSource(dataset, splits, candidates), folder)
+
+    @classmethod
+    def pydocs(cls, *, folder: Folder = None) -> "Collection":
+        """Return the built-in collection: questions and passages of the docstrings of Python, numpy and scipy."""
+        from distilkit.data.sources import PydocsSource
+
+        return _of(PydocsSource(), folder)
+
+    @classmethod
+    def open(cls, folder: str | PathLike[str]) -> "Collection":
+        """Open a collection that was kept in a folder; raises UserError for a folder that holds none."""
+        return open_collection(Path(folder))
+
+    def to_frame(self, what: str, split: str | None = None) -> "pd.DataFrame":
+        """Return a part of the collection as a frame, with the columns that `from_pandas` reads.
+
+        Args:
+            what: passages or queries (`_id`, `text`), qrels or candidates (`query-id`, `corpus-id`, `score`, `split`)
+            split: the one whose judgements or candidates are wanted; all by default
+
+        Raises UserError for another part, and for a split that there is not.
+        """
+        from distilkit.data.frames import frame
+
+        return frame(self, what, split)
 
     def qrels(self, split: str) -> Qrels:
         """Return a split's judgements, read once; raises UserError for a split that has none."""
@@ -104,6 +230,13 @@ class Collection:
         if split not in self._runs:
             self._runs[split] = read_run(self.folder / "candidates" / f"{split}.trec")
         return self._runs[split]
+
+
+def _of(source: "Source", folder: Folder) -> Collection:
+    """Return what a source writes."""
+    from distilkit.data.in_memory import kept
+
+    return kept(folder, source.write)
 
 
 def open_collection(folder: Path) -> Collection:

@@ -3,9 +3,10 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,16 +30,12 @@ def write(
     queries: Texts,
     qrels: Mapping[str, Qrels],
     candidates: Mapping[str, Run] | None,
-    folder: Path | None,
+    folder: str | PathLike[str] | None,
 ) -> "Collection":
-    """Write a collection and open it; without a folder it lies in a temporary one, as long as the object lives."""
-    from distilkit.data.collection import open_collection
-
-    where = folder or Path(tempfile.mkdtemp(prefix="distilkit-collection-"))
-    try:
-        if folder is not None and folder.exists() and any(folder.iterdir()):
-            raise UserError(f"{folder} is there already; expected an empty folder, or none")
-        write_source(
+    """Write a collection of what is in memory and open it, as `kept` does."""
+    return kept(
+        folder,
+        lambda where: write_source(
             where,
             lambda error: f"{name}, {error.table}",
             name=name,
@@ -47,7 +44,23 @@ def write(
             qrels=qrels,
             candidates=candidates,
             info={"source": "memory"},
-        )
+        ),
+    )
+
+
+def kept(folder: str | PathLike[str] | None, write: Callable[[Path], None]) -> "Collection":
+    """Write a collection and open it; without a folder it lies in a temporary one, as long as the object lives.
+
+    Raises UserError for a folder that holds something, and as `write` does.
+    """
+    from distilkit.data.collection import open_collection
+
+    where = Path(tempfile.mkdtemp(prefix="distilkit-collection-")) if folder is None else Path(folder)
+    try:
+        if folder is not None and where.exists() and (not where.is_dir() or any(where.iterdir())):
+            raise UserError(f"{where} is there already; expected an empty folder, or none")
+        where.mkdir(parents=True, exist_ok=True)
+        write(where)
         collection = open_collection(where)
     except BaseException:
         if folder is None:

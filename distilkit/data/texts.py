@@ -1,7 +1,7 @@
 """An id -> text table in an Arrow file: memory-mapped, so that a collection may be larger than memory."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -16,11 +16,19 @@ SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
 ROWS = 1 << 16
 
 
-class Texts:
-    """A read-only table of (id, text) rows, in the order they were written.
+SLICE = 1 << 12
+"""Rows that a walk over all texts holds at a time."""
+
+
+class Texts(Mapping[str, str]):
+    """A read-only table of (id, text) rows, in the order they were written; and a mapping of ids to texts.
 
     A row out of range is an IndexError (negative numbers too), an unknown id a KeyError.
     """
+
+    # Two tables are equal where they are one: comparing texts would read all of them.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -42,6 +50,20 @@ class Texts:
 
     def __len__(self) -> int:
         return self._length
+
+    def __getitem__(self, id: str) -> str:
+        return self.text(self.index(id))
+
+    def __iter__(self) -> Iterator[str]:
+        return (id for ids, _ in self.batches(SLICE) for id in ids)
+
+    def items(self) -> ItemsView[str, str]:
+        """Return ids with their texts, read as they are walked over."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[str]:
+        """Return the texts, read as they are walked over."""
+        return _Values(self)
 
     def id(self, i: int) -> str:
         """Return the id of row i."""
@@ -118,6 +140,24 @@ class Texts:
             raise IndexError(f"row {i} of {self._length}")
         batch, row = divmod(int(i), self._rows)
         return str(columns[batch][row])
+
+
+class _Items(ItemsView[str, str]):
+    """Walks over a table in its order, without looking each id up."""
+
+    _mapping: Texts
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return (row for ids, texts in self._mapping.batches(SLICE) for row in zip(ids, texts, strict=True))
+
+
+class _Values(ValuesView[str]):
+    """The same for texts alone."""
+
+    _mapping: Texts
+
+    def __iter__(self) -> Iterator[str]:
+        return (text for _, texts in self._mapping.batches(SLICE) for text in texts)
 
 
 def write_texts(path: Path, rows: Iterable[tuple[str, str]], seen: Callable[[bytes], object] | None = None) -> int:
