@@ -72,6 +72,7 @@ def command(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Com
             "retrieve": (model, "--output", tmp_path / "run.trec", *searched),
             "score": ("--model", model, "--pairs", "pairs.tsv", "--data", "beir", "--output", tmp_path / "s.parquet"),
             "bench": (model, "--queries", "1", "--warm-up", "0", "--depth", "2", "--batch-sizes", "2", *numbers),
+            "serve": (model, "--port", "0"),
             "compare": (model,),
             "show": (model,),
             "push": (model, "--to", "me/ranker"),
@@ -105,7 +106,7 @@ def test_a_models_folder_and_a_package_are_read_by_what_ranks(
     assert found.code == 0, found.err
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [*VERBS, "serve"])
 @pytest.mark.parametrize(
     ("model", "meant"),
     [("tinny", "'tiny'"), ("runs/tinny", "'runs/tiny'"), ("./runs/tinny/model", "'runs/tiny'")],
@@ -118,7 +119,7 @@ def test_the_nearest_run_is_said(verb: str, model: str, meant: str, cli: Cli, co
     assert said.endswith(f"; did you mean {meant}?")
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [*VERBS, "serve"])
 @pytest.mark.parametrize(
     ("model", "ranks", "runs", "push"),
     [
@@ -135,7 +136,7 @@ def test_what_is_no_model_is_refused_in_a_sentence(
     assert {"push": push}.get(verb, runs if verb in READS_RUNS else ranks) in found.err
 
 
-@pytest.mark.parametrize("verb", [*RANKS, "push"])
+@pytest.mark.parametrize("verb", [*RANKS, "serve", "push"])
 def test_a_folder_of_runs_is_no_model(verb: str, cli: Cli, command: Command) -> None:
     found = cli(*command(verb, "runs"))
     assert found.code == 2
