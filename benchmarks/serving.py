@@ -11,6 +11,7 @@ import torch
 
 import distilkit
 from benchmarks.harness import Goal, Options, Row, Spread, now, use_allocator
+from benchmarks.judged import MEASURE, made_up, trained
 from benchmarks.texts import Lengths, Pairs, drawn_pairs, tokenizer
 from benchmarks.workload import student_model
 from distilkit.models.save import save_ranker
@@ -35,49 +36,76 @@ def serving(options: Options) -> Iterator[Row]:
     """Re-ranking of single queries: the same cross-encoder L3_H384 everywhere, each system in its turn on each query.
 
     Texts are tokenised by each system, which sorts and batches them as it does by default. Scores of all systems but
-    those of fewer bits are held against each other.
+    those of fewer bits are held against each other. What is timed are drawn texts; the cross-encoder was trained on the
+    built-in collection, whose judged queries tell what each system's numbers cost.
     """
     queries, candidates = (2, 10) if options.quick else (QUERIES, CANDIDATES)
     count = queries * candidates
     with TemporaryDirectory() as folder, drawn_pairs(options, count, quick=count, lengths=CANDIDATE) as pairs:
-        systems = _systems(options, Path(folder))
         work = list(_work(pairs, candidates))
+        if options.quick:
+            student, judged = student_model(options).eval(), made_up([query for query, _ in work], pairs.passages[:5])
+        else:
+            student, judged = trained()
+        systems, left_out = _systems(student, Path(folder))
         _require_equal(systems, *work[0])
         rounds = [_round(systems, work) for _ in range(-1, options.rounds)][1:]
+        effectiveness = {name: judged.effectiveness(system.score) for name, system in systems.items()}
     tokens = float(pairs.lengths.mean())
     size = f"{queries} queries with {candidates} candidates of {tokens:.0f} tokens on the mean"
-    note = f"L3_H384, {size}, from texts; processor time of one thread"
+    note = f"L3_H384, {size}, from texts; processor time of one thread{left_out}"
     for name in systems:
         for what, quantile in (("median", 0.5), ("p95", 0.95)):
             values = [1000 * float(np.quantile(one[name], quantile)) for one in rounds]
             yield Row(f"{name}, {what} of a query", Spread.of(values), " ms", note=note)
             note = ""
     medians = {name: np.array([np.median(one[name]) for one in rounds]) for name in systems}
-    best = min(PEERS, key=lambda name: float(np.median(medians[name])))
+    note = f"{len(judged.queries)} judged queries, {len(next(iter(judged.passages.values())))} passages each"
+    for name, value in effectiveness.items():
+        yield Row(f"{name}, {MEASURE}", Spread.of([value]), "", note=note)
+        note = ""
+    peers = [name for name in systems if name.startswith("ST ")]
+    best = min(peers, key=lambda name: float(np.median(medians[name])))
     for name in systems:
-        if name not in PEERS:
+        if name not in peers:
             for peer in dict.fromkeys(("ST torch fp32", best)):
                 goal = Goal(at_least=1.5) if name == "ONNX int8" and peer == best else None
                 row = Row(f"{name} over {peer}", Spread.of((medians[peer] / medians[name]).tolist()), goal=goal)
                 yield row
 
 
-def _systems(options: Options, folder: Path) -> dict[str, System]:
-    """Return the systems by name, all around one student."""
+def _systems(student: Any, folder: Path) -> tuple[dict[str, System], str]:
+    """Return the systems by name, all around one student, and what is to be said of the peer's that does not load."""
     from sentence_transformers.cross_encoder import CrossEncoder
 
-    student, saved = student_model(options).eval(), folder / "torch"
+    saved = folder / "torch"
     save_ranker(student, tokenizer(), saved, max_length=LENGTH)
     systems: dict[str, System] = {}
     for name, dtype in zip(PEERS, (torch.float32, torch.bfloat16), strict=True):
         peer = CrossEncoder(str(saved), device="cpu", local_files_only=True, model_kwargs={"dtype": dtype})
         systems[name] = System(_predict(peer), "default")
+    left_out = ""
+    try:
+        systems["ST ONNX fp32"] = System(_predict(_with_onnx(saved)), "default")
+    except Exception as error:  # its packages raise what they like
+        left_out = f"; without sentence-transformers' onnx backend: {next(iter(str(error).splitlines()), error)}"
     for name, bf16 in (("torch fp32", False), ("torch bf16", True)):
         systems[name] = System(distilkit.load(saved, device="cpu", bf16=bf16).score, "kept")
     for name, stored in ONNX.items():
         write_onnx(student, tokenizer(), folder / stored, stored, {"max_length": LENGTH}, name)
         systems[name] = System(distilkit.load(folder / stored, device="cpu").score, "kept")
-    return systems
+    return systems, left_out
+
+
+def _with_onnx(folder: Path) -> Any:
+    """Return the peer on onnxruntime with one thread, for which it needs optimum."""
+    import onnxruntime
+    from sentence_transformers.cross_encoder import CrossEncoder
+
+    one = onnxruntime.SessionOptions()
+    one.intra_op_num_threads = 1
+    given = {"session_options": one, "provider": "CPUExecutionProvider"}
+    return CrossEncoder(str(folder), device="cpu", backend="onnx", local_files_only=True, model_kwargs=given)
 
 
 def _predict(peer: Any) -> Callable[[str, list[str]], Any]:
