@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -49,11 +50,14 @@ def judgements(system: System) -> Qrels | None:
 
 
 def costs(system: System) -> list[Cost]:
-    """Return what a system costs by seed; empty for a bare run file that has no cost beside it."""
+    """Return what a system costs by seed; empty for a bare run file that has no cost beside it.
+
+    What was timed for the comparison goes before what is stored.
+    """
     found = []
     for origin in system.origins:
         if origin.results is not None:
-            found.append(origin.results.cost())
+            found.append(Cost.of({**origin.results.cost().raw, **origin.timed}))
         elif origin.run is not None and (beside := read_cost_beside(origin.run)).raw:
             found.append(beside)
     return found
@@ -96,6 +100,17 @@ def speed(system: System) -> Speed | None:
             pairs = ((number(mine), number(theirs)) for mine, theirs in zip(own, other, strict=False))
             ratios += [theirs / mine for mine, theirs in pairs if mine and theirs]
     return Speed(statistics.median(ratios), min(ratios), max(ratios), len(ratios), beside) if len(ratios) > 1 else None
+
+
+def sessions(systems: Iterable[System]) -> set[str]:
+    """Return the sessions in which systems were timed, each by turns in one process; "" where none is said."""
+    return {text(one.latency.get("session")) for system in systems for one in costs(system) if one.ms_per_query}
+
+
+def timed_together(systems: Iterable[System]) -> bool:
+    """Return whether all systems that state a latency were timed by turns in one process, so that these compare."""
+    found = sessions(systems)
+    return len(found) < 2 and "" not in found
 
 
 def budget(system: System) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ from distilkit.evaluation.policy import without_own
 from distilkit.evaluation.trec import Qrels, read_qrels, read_run
 from distilkit.files import content_key, sha256_file, sha256_once
 from distilkit.run_folders.read import StoredRun
-from distilkit.run_folders.record import number, text
+from distilkit.run_folders.record import JsonObject, number, text
 from distilkit.run_folders.results import RUN, PerQuery, StoredResults
 
 DIGITS = 12
@@ -33,13 +33,15 @@ class SystemFiles:
     """The files behind a system's values, of one seed: what tables, plots and lists of single queries read.
 
     `run` is the TREC run, `results` the folder it lies in, which bare files have none of, and `stored` the run that was
-    trained, which first stages, teachers and bare files have none of.
+    trained, which first stages, teachers and bare files have none of. `timed` is what was timed of it for this
+    comparison, in place of what its cost.json says.
     """
 
     run: Path | None = None
     qrels: Path | None = None
     results: StoredResults | None = None
     stored: StoredRun | None = None
+    timed: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

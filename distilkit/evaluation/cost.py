@@ -5,11 +5,11 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,15 @@ from distilkit.evaluation.rerank import Tokens, computing, score_batch
 from distilkit.models.ranker import Ranker
 from distilkit.training.precision import Precision
 
+T = TypeVar("T")
+
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 WARM_UP = 3
 QUERIES = 20
+PEAK_QUERIES = 5
+"""Queries that are re-ranked to find the peak of memory."""
 ROUNDS = 5
-"""Rounds in which rankers take turns on the same queries, so that what else the machine does slows all alike."""
+"""Rounds in which rankers take turns on the same queries."""
 # Of more documents than twice these the mean size is that of a sample.
 DOCUMENTS = 10_000
 
@@ -38,34 +42,27 @@ def measure_cost(
     depth: int,
     batch_size: int,
     precision: Precision,
-    beside: Callable[[], Sequence["Timed"]] | None = None,
 ) -> dict[str, Any]:
-    """Return a run's cost.json, but for what training took.
+    """Return a run's cost.json, but for its latency, which `by_turns` measures, and what training took.
 
-    What is timed is the re-ranking of single queries with nothing kept: padding and token look-up included,
-    tokenisation not. `beside` loads rankers that are timed by turns with this one (together, as an ensemble's members
-    are): `latency` has the medians of each round then. `bytes_per_document` is on the mean over the candidates, None
-    where documents cannot be kept.
+    The peak of memory is that of re-ranking single queries. `bytes_per_document` is on the mean over the candidates,
+    None where documents cannot be kept.
     """
     device, own = ranker.device, Timed(ranker.eval(), tokens, batch_size, precision)
     reset_peak(device)
     with torch.no_grad():
-        seconds = timed(_works(own, candidates), WARM_UP, device)
+        for work in _works(own, candidates, PEAK_QUERIES):
+            work()
     peak = peak_memory(device)
-    latency = {}
-    if beside is not None:
-        latency = {"latency": _by_turns(own, beside(), candidates, device)}
     return {
         "parameters": ranker.parameter_count,
         "weight_bytes": ranker.weight_bytes,
         "macs_per_pair": ranker.pair_macs(tokens),
         "length": tokens.max_length,
-        "ms_per_query": milliseconds(seconds),
         "depth": depth,
         "batch_size": batch_size,
         "peak_memory_bytes": peak,
         "bytes_per_document": ranker.bytes_per_document(tokens, _documents(candidates)),
-        **latency,
     }
 
 
@@ -78,31 +75,48 @@ class Timed(NamedTuple):
     precision: Precision
 
 
-def _by_turns(
-    subject: Timed, others: Sequence[Timed], candidates: Candidates, device: torch.device
-) -> dict[str, list[float]]:
-    """Return the medians of each round in milliseconds: a ranker's own, and those of the others added up."""
-    own, *works = (list(_works(one, candidates)) for one in (subject, *others))
-    found: dict[str, list[float]] = {"own_ms": [], "beside_ms": []}
+class Latency(NamedTuple):
+    """A system's milliseconds a query: quantiles over all queries, and the median of each round."""
+
+    ms_per_query: dict[str, float | None]
+    rounds: list[float]
+
+
+def by_turns(systems: Mapping[T, tuple[Candidates, Sequence[Timed]]], device: torch.device) -> dict[T, Latency]:
+    """Return the latency of some systems, each with its queries' candidates: a ranker, or an ensemble's members.
+
+    What is timed is the re-ranking of single queries with nothing kept: padding and token look-up included,
+    tokenisation not. In each of `ROUNDS` rounds all systems take turns on the same queries, so that what else the
+    machine does slows all alike; who comes first moves on from query to query. Times of members are added up.
+    """
+    works = {
+        name: [list(_works(one, candidates)) for one in members] for name, (candidates, members) in systems.items()
+    }
+    names, found = list(works), {name: [list[float]() for _ in range(ROUNDS)] for name in works}
+    count = min((len(queries) for members in works.values() for queries in members), default=0)
     with torch.no_grad():
-        for one in works:
-            timed(one[:WARM_UP], WARM_UP, device)
-        for turn in range(min(ROUNDS, len(own))):
-            chosen = range(turn, len(own), ROUNDS)
-            seconds: dict[str, list[float]] = {"own_ms": [], "beside_ms": []}
-            for query in chosen:
-                seconds["own_ms"].append(seconds_of(own[query], device))
-                seconds["beside_ms"].append(math.fsum(seconds_of(one[query], device) for one in works))
-            for name, values in seconds.items():
-                found[name].append(round(1000 * statistics.median(values), 3))
-    return found
+        for name in names:
+            for queries in works[name]:
+                timed(queries[: min(WARM_UP, count)], WARM_UP, device)
+        for turn in range(ROUNDS):
+            for query in range(turn, count, ROUNDS):
+                first = query % len(names)
+                for name in (*names[first:], *names[:first]):
+                    found[name][turn].append(math.fsum(seconds_of(queries[query], device) for queries in works[name]))
+    return {
+        name: Latency(
+            milliseconds(one for values in rounds for one in values),
+            [round(1000 * statistics.median(values), 3) for values in rounds if values],
+        )
+        for name, rounds in found.items()
+    }
 
 
-def _works(subject: Timed, candidates: Candidates) -> Iterator[Callable[[], object]]:
+def _works(subject: Timed, candidates: Candidates, queries: int = QUERIES) -> Iterator[Callable[[], object]]:
     """Yield the re-ranking of the first queries that have candidates."""
     tokens, subject = subject.tokens, subject._replace(ranker=subject.ranker.eval())
     rows = [row for row in range(len(candidates.queries)) if (candidates.passages[row] >= 0).any()]
-    for row in rows[: QUERIES + WARM_UP]:
+    for row in rows[:queries]:
         passages = np.asarray(candidates.passages[row])
         passages = passages[passages >= 0]
         if isinstance(tokens, PairTokens) and tokens.documents is not None:

@@ -80,6 +80,9 @@ class Compare(Printed):
         list[str] | None, Option(metavar="budget|cost|depth|training|curve|fidelity", help="Further tables to show.")
     ] = None
     depths: Annotated[list[str] | None, Option(help="Re-ranking depths for the table of depths.")] = None
+    latency: Annotated[
+        bool, Option("--latency", help="Time all systems together now, by turns, and show the table of costs.")
+    ] = False
     plots: Annotated[Path | None, Option(metavar="DIR", help="Write plots as PNG, SVG and PDF.")] = None
     output: Annotated[Path | None, Option(help="Write to a file instead of the screen.")] = None
     runs_dir: RunsDir = Path("runs")

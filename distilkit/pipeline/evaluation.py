@@ -1,6 +1,5 @@
 """Re-ranked query sets and what they cost: computed once for every run that shows them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -211,58 +210,56 @@ class Ranking(Artifact[Run]):
 
 @dataclass(frozen=True, eq=False)
 class Cost(Artifact[dict[str, Any]]):
-    """What a ranker costs on this machine: parameters, operations, latency, memory and storage.
+    """What a ranker costs on this machine: parameters, operations, memory and storage.
 
-    Its latency is measured by turns with those that it is held against, the teacher's members.
+    Latencies are kept by no artifact: systems of one table are timed together (`pipeline.latency`).
     """
 
     ranking: Ranking
-    beside: tuple[Ranking, ...] = ()
 
     kind: ClassVar[str] = "cost"
 
-    @classmethod
-    def of(cls, ranking: Ranking, teacher: "TeacherRanking | None") -> "Cost":
-        """Return what a student costs, its latency beside that of the teacher if there is one."""
-        return cls(ranking, teacher.rankings if teacher is not None else ())
-
     @property
     def inputs(self) -> tuple[Node[Any], ...]:
-        """The rankers, the candidates and the tokens."""
-        return tuple(dict.fromkeys(node for one in (self.ranking, *self.beside) for node in one.inputs))
+        """The ranker, the candidates and the tokens."""
+        return self.ranking.inputs
 
     def identity(self) -> dict[str, Any]:
-        """Return what is re-ranked, how many pairs a forward pass takes, and the machine: latency depends on them."""
+        """Return what is re-ranked, how many pairs a forward pass takes, and the machine: memory depends on them."""
         here = machine()
-        own = {
+        return {
             "ranking": self.ranking.key,
             "batch_size": self.ranking.scorer.batch_size,
             "machine": [here["host"], here["cpu"], here["cores"]],
+            "latency": None,
         }
-        return {**own, "beside": [one.key for one in self.beside]} if self.beside else own
 
     def work(self, workspace: Workspace) -> float:
-        """Return the seconds of timing single queries."""
+        """Return the seconds of single queries: those of the peak, and those that the system is timed on later."""
+        from distilkit.evaluation.cost import PEAK_QUERIES
+
+        return self.seconds(PEAK_QUERIES, workspace) + self.timing(workspace)
+
+    def timing(self, workspace: Workspace) -> float:
+        """Return the seconds of timing it."""
         from distilkit.evaluation.cost import QUERIES, WARM_UP
 
-        queries = min(QUERIES + WARM_UP, len(self.ranking.queries.qrels))
-        # Timed alone, then by turns with the others.
-        works = [self.ranking, *((self.ranking, *self.beside) if self.beside else ())]
-        pairs = queries * self.ranking.queries.candidates.depth
-        return math.fsum(pairs * workspace.rates.seconds(one.shape, one.pair_macs) for one in works)
+        return self.seconds(QUERIES + WARM_UP, workspace)
+
+    def seconds(self, queries: int, workspace: Workspace) -> float:
+        """Return the seconds of re-ranking so many queries."""
+        candidates = self.ranking.queries.candidates
+        pairs = min(queries, len(self.ranking.queries.qrels)) * candidates.depth
+        return pairs * workspace.rates.seconds(self.ranking.shape, self.ranking.pair_macs)
 
     def build(self, folder: Path, workspace: Workspace) -> None:
-        """Time single queries."""
-        from distilkit.evaluation.cost import Timed, measure_cost, threads
-
-        def timed(one: Ranking) -> Timed:
-            loaded = one.model.load(workspace).to(workspace.processes.device)
-            return Timed(loaded, workspace.value(one.reader), one.scorer.batch_size, one.scorer.precision)
+        """Re-rank single queries."""
+        from distilkit.evaluation.cost import PEAK_QUERIES, measure_cost, threads
 
         ranking = self.ranking
         ranker = ranking.model.load(workspace).to(workspace.processes.device)
         candidates, scorer = workspace.value(ranking.queries.candidates), ranking.scorer
-        with workspace.progress.phase("time single queries", 1, work=self.work(workspace)) as phase:
+        with workspace.progress.phase("measure memory", 1, work=self.seconds(PEAK_QUERIES, workspace)) as phase:
             cost = measure_cost(
                 ranker,
                 workspace.value(ranking.reader),
@@ -270,7 +267,6 @@ class Cost(Artifact[dict[str, Any]]):
                 candidates.passages.shape[1],
                 scorer.batch_size,
                 scorer.precision,
-                (lambda: [timed(one) for one in self.beside]) if self.beside else None,
             )
             phase.advance()
         write_json(folder / "cost.json", {**cost, "machine": {**machine(), "threads": threads()}})
@@ -330,6 +326,5 @@ def total(costs: list[dict[str, Any]]) -> dict[str, Any]:
     for name in ("parameters", "weight_bytes", "macs_per_pair"):
         if all(name in cost for cost in costs):  # an earlier version wrote no weight_bytes
             found[name] = sum(cost[name] for cost in costs)
-    found["ms_per_query"] = {name: sum(cost["ms_per_query"][name] for cost in costs) for name in found["ms_per_query"]}
     found["peak_memory_bytes"] = max(cost["peak_memory_bytes"] for cost in costs)
     return found

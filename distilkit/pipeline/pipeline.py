@@ -366,7 +366,7 @@ class Pipeline:
             if self.twin_of is None and teacher is not None:
                 found += [*teacher.rankings, *teacher.costs]
             ranking = self.student_ranking(chosen, one)
-            found += [ranking, Cost.of(ranking, teacher)]
+            found += [ranking, Cost(ranking)]
         return found
 
     def to_count(self) -> list[Node[Any]]:

@@ -9,7 +9,7 @@ from distilkit.data.collection import Run
 from distilkit.evaluation.results import write_evaluation
 from distilkit.evaluation.trec import write_qrels
 from distilkit.files import atomic_folder, content_key, link_weights, read_json, write_json
-from distilkit.manifest import MANIFEST, damage, is_made_of, write_made_of
+from distilkit.manifest import MANIFEST, damage, is_made_of, read_manifest, write_made_of
 from distilkit.model_card import CARD
 from distilkit.pipeline.budget import spent, stages_before, teacher_stages
 from distilkit.pipeline.content import content_of_set
@@ -92,7 +92,7 @@ def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, poin
         if workspace.processes.is_main:
             _show(pipeline, one, pipeline.recipe.name, results)
         return
-    run, cost = workspace.value(ranking), workspace.value(Cost.of(ranking, pipeline.teacher_ranking(one)))
+    run, cost = workspace.value(ranking), workspace.value(Cost(ranking))
 
     def write() -> None:
         evaluation = one.measure(run)
@@ -134,6 +134,17 @@ def _is_whole(folder: Path, made_of: dict[str, Any], workspace: Workspace) -> bo
     if found is not None and folder.exists() and any(path.is_file() for path in folder.iterdir()):
         workspace.progress.say(f"{folder} is incomplete or damaged: {found}; it is made again")
     return found is None and is_made_of(folder, made_of)
+
+
+def state_latency(results: StoredResults, stated: dict[str, Any]) -> None:
+    """Enter what was timed of a system into its cost.json, and this into the manifest of its results."""
+    listed = read_manifest(results.path)
+    cost = {**read_json(results.cost_json), **stated}
+    if not listed:
+        write_json(results.cost_json, cost)
+        return
+    files = [results.path / name for name in listed.get("files", {})]
+    _write(results.path, results.made_of(), lambda: write_json(results.cost_json, cost), files)
 
 
 def _write(folder: Path, made_of: dict[str, Any], write: Callable[[], None], files: Sequence[Path]) -> None:

@@ -18,6 +18,7 @@ from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
 from distilkit.pipeline.disk import disk_need
 from distilkit.pipeline.graph import Node, walk
+from distilkit.pipeline.latency import Finished, keep_latencies
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
 from distilkit.pipeline.probe import prepare_data, probe
 from distilkit.pipeline.reporter import Reporter
@@ -113,9 +114,14 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
             reporter.say(processes.on_main(lambda: need.require_free(request.runs_dir)), quiet=True)
             _begin(pipeline, twin, folder, reporter, spent)
             train_and_evaluate(pipeline, folder, reporter)
+            finished = [Finished(pipeline, folder)]
             if twin is not None:
-                _run_twin(twin, RunFolder(request.runs_dir / twin.recipe.name), reporter, request.source)
-                processes.on_main(lambda: write_card(folder))  # with what the twin reaches
+                beside = RunFolder(request.runs_dir / twin.recipe.name)
+                _run_twin(twin, beside, reporter, request.source)
+                finished.append(Finished(twin, beside))
+            keep_latencies(finished, workspace)
+            for done in finished:  # with what the twin reaches, and what a query takes
+                processes.on_main(lambda done=done: write_card(done.folder))  # type: ignore[misc]
     return folder
 
 

@@ -15,10 +15,11 @@ from typing import Any
 from distilkit.errors import Busy, GroupLost, RunFailed, Stopped, UserError
 from distilkit.files import write_json
 from distilkit.manifest import sealed
-from distilkit.pipeline.card import refresh_cards
+from distilkit.pipeline.card import refresh_cards, write_card
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
 from distilkit.pipeline.disk import DiskNeed
+from distilkit.pipeline.latency import Finished, keep_latencies
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
@@ -29,7 +30,7 @@ from distilkit.pipeline.workspace import Workspace
 from distilkit.plugins import this_command
 from distilkit.progress import OneProcess
 from distilkit.run_folders.folder import RunFolder
-from distilkit.run_folders.lock import is_held
+from distilkit.run_folders.lock import Lock, is_held
 from distilkit.tables import plain
 from distilkit.training.precision import AutoPrecision
 
@@ -71,7 +72,29 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
         _train_all(todo, request, quiet or worker, failed)
     if failed:
         raise RunFailed(f"{len(failed)} of {len(found)} runs failed: {'; '.join(failed)}")
-    return folder if leads and not worker else None
+    if not leads or worker:
+        return None
+    _time_all(found, request, quiet)
+    return folder
+
+
+def _time_all(found: list[Member], request: Request, quiet: bool) -> None:
+    """Time the systems of all members together, where this was not done yet and no other process does it."""
+    lock = Lock(request.folder.path / "latency.lock")
+    if not lock.acquire():
+        return
+    reporter = Reporter(quiet=quiet)
+    try:
+        with reporter.live():
+            workspace = Workspace(request.artifacts, OneProcess(), reporter, auto=request.recorded_precision())
+            runs = [(member.recipe, RunFolder(request.runs_dir / member.recipe.name)) for member in found]
+            finished = [Finished(Pipeline(recipe, workspace), folder) for recipe, folder in runs]
+            if keep_latencies(finished, workspace):
+                for one in finished:
+                    write_card(one.folder)
+    finally:
+        lock.path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _end_with(parent: int) -> None:

@@ -1,12 +1,13 @@
 """What the rankers of `distilkit rerank` cost on this machine, timed by turns with the first one that was named."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from distilkit.data.candidates import Candidates
-from distilkit.evaluation.cost import Timed, measure_cost, threads
+from distilkit.evaluation.cost import Timed, by_turns, measure_cost, threads
 from distilkit.evaluation.rerank import Tokens
 from distilkit.files import sha256_file, write_json
 from distilkit.progress import ProcessGroup, ProgressReporter
@@ -30,7 +31,7 @@ def measure_costs(
 
     The process holds all rankers, so that nothing is said of the memory that one takes. Arguments as for `score_each`.
     """
-    first = next(iter(rankers))
+    first, session, depth = next(iter(rankers)), secrets.token_hex(8), candidates.passages.shape[1]
     found = {}
     with ExitStack() as stack:
         subjects = {
@@ -39,18 +40,19 @@ def measure_costs(
             )
             for name, one in rankers.items()
         }
-        with reporter.phase("time single queries", len(subjects)) as phase:
-            for name, subject in subjects.items():
-                beside = None if name == first else (lambda: [subjects[first]])
-                depth = candidates.passages.shape[1]
-                cost = measure_cost(*subject[:2], candidates, depth, *subject[2:], beside)
-                del cost["peak_memory_bytes"]
-                if "latency" in cost:
-                    cost["latency"]["beside"] = first
-                module = subject.ranker
-                how = {"backend": module.backend, "precision": module.stored or subject.precision}
-                found[name] = {**cost, **how, "machine": {**machine(), "threads": threads()}}
-                phase.advance()
+        with reporter.phase("time single queries", 1) as phase:
+            timed = by_turns({name: (candidates, [one]) for name, one in subjects.items()}, processes.device)
+            phase.advance()
+        for name, subject in subjects.items():
+            cost = measure_cost(*subject[:2], candidates, depth, *subject[2:])
+            del cost["peak_memory_bytes"]
+            latency: dict[str, Any] = {"session": session, "own_ms": timed[name].rounds}
+            if name != first:
+                latency |= {"beside": first, "beside_ms": timed[first].rounds}
+            cost |= {"ms_per_query": timed[name].ms_per_query, "latency": latency}
+            module = subject.ranker
+            how = {"backend": module.backend, "precision": module.stored or subject.precision}
+            found[name] = {**cost, **how, "machine": {**machine(), "threads": threads()}}
     return found
 
 

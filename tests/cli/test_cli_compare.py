@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,28 @@ def test_a_wrong_option_is_one_sentence(compare: Cli, options: tuple[str, ...], 
     assert said.startswith("distilkit: ")
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_latencies_are_measured_together_when_asked_and_written_nowhere(cli: Cli, finished: Any) -> None:
+    paths = [*finished.runs.glob("tiny*/eval/test/**/cost.json")]
+    before = {path: path.read_bytes() for path in paths}
+    done = cli("compare", finished.run, "--latency", "--runs-dir", finished.runs, "--json")
+    assert done.code == 0, done.err
+    (table,) = json.loads(done.out)["tables"]
+    rows = {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["rows"]}
+    assert "All latencies were measured together, by turns in 5 rounds" in table["notes"][1]
+    assert rows["teacher"]["ms/query"] > 0
+    assert rows["tiny"]["ms/query"] == rows["tiny-label_only"]["ms/query"] > 0
+    stated = {json.loads(text)["ms_per_query"]["p50"] for path, text in before.items() if "bm25" not in path.parts}
+    assert {rows[name]["ms/query"] for name in ("teacher", "tiny")} != stated  # measured anew
+    assert before == {path: path.read_bytes() for path in paths}
+
+
+def test_what_cannot_be_timed_together_is_said(cli: Cli, finished: Any, tmp_path: Path) -> None:
+    run, qrels = finished.run / "eval" / "test" / "run.trec", finished.run / "eval" / "test" / "qrels.tsv"
+    bare = cli("compare", f"a={run}", f"b={run}", "--qrels", qrels, "--latency")
+    assert (bare.code, "no system is a run of distilkit" in bare.err) == (2, True)
+    shutil.copytree(finished.run, tmp_path / "tiny")
+    gone = cli("compare", "tiny", "--latency", "--runs-dir", tmp_path)
+    assert gone.code == 2
+    assert "its models are no longer kept in" in " ".join(gone.err.split())

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from distilkit.manifest import damage
 from distilkit.recipe import load_recipe
 from distilkit.strategies import strategy_from_table
 
@@ -133,6 +134,7 @@ def test_the_cost_of_a_run(finished: Any) -> None:
         "machine", "latency",
     }  # fmt: skip
     assert set(cost["ms_per_query"]) == {"p50", "p95", "p99"}
+    assert set(cost["latency"]) == {"session", "own_ms", "beside_ms"}
     assert cost["depth"] == 10
     assert set(cost["training_seconds"]) == {"distil"}
     assert cost["teacher_seconds"] > 0
@@ -141,6 +143,21 @@ def test_the_cost_of_a_run(finished: Any) -> None:
     assert teacher["parameters"] > cost["parameters"] > 0
     assert teacher["macs_per_pair"] == 2 * cost["macs_per_pair"]
     assert read(finished.run / "eval/test/references/bm25/cost.json")["macs_per_pair"] == 0
+
+
+def test_what_a_run_shows_is_timed_together_in_one_session(finished: Any) -> None:
+    home = finished.run / "eval/test"
+    places = (home, home / "references/teacher", finished.twin / "eval/test")
+    student, teacher, twin = (read(place / "cost.json") for place in places)
+    assert {one["latency"]["session"] for one in (student, teacher, twin)} == {student["latency"]["session"]}
+    assert student["latency"]["beside_ms"] == twin["latency"]["beside_ms"] == teacher["latency"]["own_ms"]
+    assert student["latency"]["own_ms"] == twin["latency"]["own_ms"]  # one student, trained in two ways
+    assert student["machine"] == teacher["machine"] == twin["machine"]
+    assert {"host", "cpu", "cores", "threads", "device"} <= set(student["machine"])
+    assert not any("ms_per_query" in read(path) for path in finished.runs.glob(".artifacts/cost/*/cost.json"))
+    for place in places:
+        assert damage(place) is None
+    assert f"p50 {student['ms_per_query']['p50']:.1f}" in (finished.twin / "model" / "README.md").read_text()
 
 
 def test_the_events_hold_unweighted_terms(finished: Any, tiny_recipe: Path) -> None:

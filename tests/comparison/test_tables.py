@@ -8,6 +8,7 @@ import pytest
 from finished_runs import QRELS, finished_runs, ranked
 
 from distilkit.comparison.compare import compare
+from distilkit.comparison.plots.effectiveness import costed
 from distilkit.comparison.render import Screen, formats, render
 from distilkit.comparison.systems import System, read_systems
 from distilkit.comparison.tables import available, build
@@ -46,23 +47,32 @@ def test_cost_has_speedups_relative_to_the_teacher(result):
     assert "length 256" in table.notes[0]
     assert "30 candidates on h, c" in table.notes[0]
     assert rows[TWIN]["times faster"] == "-"  # nothing was measured by turns
-    assert "Latencies of two systems were measured at different times." in table.notes
+    assert table.notes[1].startswith("Latencies of this table were not all measured together")
+    assert "distilkit compare with --latency" in table.notes[1]
 
 
-@pytest.mark.parametrize(("threads", "warned"), [(2, False), (1, True)])
-def test_latencies_of_different_threads_are_told_apart(tmp_path, threads, warned):
+@pytest.mark.parametrize(("session", "threads", "together"), [("a", 2, True), ("b", 1, False), (None, 2, False)])
+def test_latencies_of_one_session_alone_are_held_against_each_other(tmp_path, session, threads, together):
     runs = finished_runs(tmp_path / "runs")
-    for name, count in (("s", 2), ("s/eval/test/references/teacher", 2), ("other", threads), ("s-label_only", 2)):
+    for name in ("s", "s/eval/test/references/teacher", "other", "s-label_only"):
         path = runs / name / ("cost.json" if "/" in name else "eval/test/cost.json")
         cost = json.loads(path.read_text())
-        path.write_text(json.dumps({**cost, "machine": {**cost["machine"], "threads": count}}))
-    (table,) = build(compare(read_systems(["s", "other"], runs_dir=runs)), ["cost"])
-    assert (
-        "candidates on h, c, 1 thread and h, c, 2 threads" in table.notes[0]
-        if warned
-        else "2 threads" in table.notes[0]
+        own, count = (session, threads) if name == "other" else ("a", 2)
+        timed = {
+            "machine": {**cost["machine"], "threads": count},
+            "latency": {**cost.get("latency", {}), "session": own},
+        }
+        path.write_text(json.dumps({**cost, **timed}))
+    found = compare(read_systems(["s", "other"], runs_dir=runs))
+    (table,) = build(found, ["cost"])
+    assert ("1 thread and h, c, 2 threads" if threads == 1 else "on h, c, 2 threads;") in table.notes[0]
+    said = (
+        "All latencies were measured together, by turns in 3 rounds" if together else "were not all measured together"
     )
-    assert ("Latencies of different machines, threads or depths cannot be compared." in table.notes) is warned
+    assert said in table.notes[1]
+    assert texts(table)["other"]["times faster"] == "30x (30-32)"  # by turns with its own teacher
+    axis, _ = costed(found)
+    assert axis.startswith("ms per query" if together else "multiply-accumulates")
 
 
 def test_the_budget_is_behind_each_system_with_and_without_its_teacher(result):

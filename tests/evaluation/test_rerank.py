@@ -16,7 +16,7 @@ from distilkit.data.candidates import Candidates
 from distilkit.data.collection import open_collection, write_collection
 from distilkit.data.tokens import PairTokens, Template, TokenStore, write_token_store
 from distilkit.errors import RunFailed
-from distilkit.evaluation.cost import ROUNDS, Timed, measure_cost
+from distilkit.evaluation.cost import ROUNDS, WARM_UP, Timed, by_turns, measure_cost
 from distilkit.evaluation.rerank import score_batch, score_pairs
 from distilkit.evaluation.trec import read_run
 from distilkit.models.cat import BertCat, load_cat
@@ -170,7 +170,6 @@ def test_cost_has_its_keys(ranker: BertCat, tokens: PairTokens, candidates: Cand
         "weight_bytes",
         "macs_per_pair",
         "length",
-        "ms_per_query",
         "depth",
         "batch_size",
         "peak_memory_bytes",
@@ -179,31 +178,47 @@ def test_cost_has_its_keys(ranker: BertCat, tokens: PairTokens, candidates: Cand
     assert cost["parameters"] == sum(parameter.numel() for parameter in ranker.model.parameters())
     assert cost["macs_per_pair"] == encoder_macs(4, 16, 64, MAX_LENGTH)
     assert (cost["length"], cost["depth"], cost["batch_size"]) == (MAX_LENGTH, 10, 4)
-    assert 0 < cost["ms_per_query"]["p50"] <= cost["ms_per_query"]["p95"] <= cost["ms_per_query"]["p99"]
     assert 1e7 < cost["peak_memory_bytes"] < 1e11
     json.dumps(cost, allow_nan=False)
 
 
 def test_rankers_are_timed_by_turns(ranker: BertCat, tokens: PairTokens, candidates: Candidates) -> None:
-    loaded: list[int] = []
-
-    def beside() -> list[Timed]:
-        loaded.append(1)
-        return [Timed(ranker, tokens, 4, "fp32"), Timed(ranker, tokens, 4, "fp32")]
-
-    cost = measure_cost(ranker, tokens, candidates, 10, 4, "fp32", beside)
-    assert loaded == [1]
-    rounds = cost["latency"]
-    assert rounds.keys() == {"own_ms", "beside_ms"}
-    assert len(rounds["own_ms"]) == len(rounds["beside_ms"]) == min(ROUNDS, len(candidates.queries))
+    one = Timed(ranker, tokens, 4, "fp32")
+    found = by_turns({"own": (candidates, [one]), "both": (candidates, [one, one])}, torch.device("cpu"))
+    for latency in found.values():
+        assert 0 < latency.ms_per_query["p50"] <= latency.ms_per_query["p95"] <= latency.ms_per_query["p99"]  # type: ignore[operator]
+        assert len(latency.rounds) == min(ROUNDS, len(candidates.queries))
     # Two of the same ranker take longer than one, whatever else the machine does.
-    ratios = [other / own for own, other in zip(rounds["own_ms"], rounds["beside_ms"], strict=True)]
+    ratios = [other / own for own, other in zip(found["own"].rounds, found["both"].rounds, strict=True)]
     assert statistics.median(ratios) > 1
 
 
-def test_cost_without_a_query_to_time(ranker: BertCat, tokens: PairTokens, candidates: Candidates) -> None:
+def test_each_query_is_timed_once_in_every_system_and_none_is_always_first(
+    ranker: BertCat, tokens: PairTokens, candidates: Candidates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[tuple[int, int]] = []
+
+    def scored(of: object, tokens: object, query: int, *rest: object) -> np.ndarray:
+        order.append((id(of), query))
+        return np.zeros(1)
+
+    monkeypatch.setattr("distilkit.evaluation.cost.score_query", scored)
+    other = BertCat(ranker.model)
+    systems = {one: (candidates, [Timed(one, tokens, 4, "fp32")]) for one in (ranker, other)}
+    by_turns(systems, torch.device("cpu"))
+    ranked = [int(query) for query, row in zip(candidates.queries, candidates.passages, strict=True) if max(row) >= 0]
+    timed = order[2 * min(WARM_UP, len(ranked)) :]
+    assert sorted(timed) == sorted((id(of), query) for of in (ranker, other) for query in ranked)
+    pairs = list(zip(timed[::2], timed[1::2], strict=True))
+    assert all(one[1] == two[1] and one[0] != two[0] for one, two in pairs)
+    assert {one[0] for one, _ in pairs} == {id(ranker), id(other)}
+
+
+def test_nothing_is_timed_without_a_query(ranker: BertCat, tokens: PairTokens, candidates: Candidates) -> None:
     none = Candidates(candidates.queries, np.full_like(candidates.passages, -1), candidates.scores)
-    assert measure_cost(ranker, tokens, none, 10, 4, "fp32")["ms_per_query"] == {"p50": None, "p95": None, "p99": None}
+    assert measure_cost(ranker, tokens, none, 10, 4, "fp32")["parameters"] > 0
+    found = by_turns({"own": (none, [Timed(ranker, tokens, 4, "fp32")])}, torch.device("cpu"))["own"]
+    assert found == ({"p50": None, "p95": None, "p99": None}, [])
 
 
 def test_cost_of_a_distilbert(tokens: PairTokens, candidates: Candidates) -> None:

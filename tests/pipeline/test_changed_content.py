@@ -35,7 +35,9 @@ class World:
 
     def files(self) -> dict[str, bytes]:
         """Return what the run's folder holds of results and of the record."""
+        timed = "cost.json", "manifest.json"  # latencies are measured anew
         found = [path for path in self.run.rglob("*") if path.is_file() and "eval" in path.parts]
+        found = [path for path in found if path.name not in timed]
         return {str(path): path.read_bytes() for path in [self.run / "run.json", *found]}
 
 

@@ -11,7 +11,7 @@ import pytest
 from distilkit.comparison.reports import suite_report
 from distilkit.errors import UserError
 from distilkit.files import write_json
-from distilkit.manifest import SEAL, sealed
+from distilkit.manifest import SEAL, damage, sealed
 from distilkit.pipeline.suite import members
 from distilkit.recipe import load_recipe
 
@@ -102,6 +102,20 @@ def test_the_chosen_grid_point_is_trained_in_full(finished: Path) -> None:
     assert spent["grid_seconds"] > 0
 
 
+def test_all_members_are_timed_together_at_the_end(finished: Path) -> None:
+    costs = [json.loads(path.read_text()) for path in finished.glob("suite/*/eval/test/cost.json")]
+    teachers = [
+        json.loads(path.read_text()) for path in finished.glob("suite/*/eval/test/references/teacher/cost.json")
+    ]
+    assert len(costs) == len(teachers) == 8
+    assert len({one["latency"]["session"] for one in (*costs, *teachers)}) == 1
+    # Two students and one teacher are what is timed, however many runs they are.
+    assert len({tuple(one["latency"]["own_ms"]) for one in costs}) == 2
+    assert {tuple(one["latency"]["own_ms"]) for one in teachers} == {tuple(costs[0]["latency"]["beside_ms"])}
+    assert not (finished / "suite" / "latency.lock").exists()
+    assert all(damage(path) is None for path in finished.glob("suite/*/eval/test"))
+
+
 def test_reused_stages_bring_their_events(finished: Path) -> None:
     (run,) = (finished / "suite").glob("tinybert+one_step*L2_H16*")
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
@@ -113,8 +127,10 @@ def test_reused_stages_bring_their_events(finished: Path) -> None:
 
 
 def test_it_ends_in_one_table_for_each_student(finished: Path, cli: Callable[..., Any], suite_recipe: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.glob("suite/*/eval/test/cost.json")}
     done = cli("run", suite_recipe, "--runs-dir", finished, "--resume", "auto", "--json")
     assert done.code == 0, done.err
+    assert before == {path: path.read_bytes() for path in before}  # timed before
     tables = json.loads(done.out)["students"]
     assert set(tables) == {"bert_cat:L2_H16:first_layers", "bert_cat:L1_H8:random"}
     for table in tables.values():

@@ -58,14 +58,15 @@ def yerror(error: list[list[float]] | None) -> list[list[float]] | None:
 def costed(result: ComparisonResult) -> tuple[str, list[Point]]:
     """Return the axis of cost and the systems of the first measure with theirs.
 
-    Milliseconds where all that state a cost were timed at one depth, else multiply-accumulates of a pair.
+    Milliseconds where all that state a cost were timed together and at one depth, else multiply-accumulates of a pair.
     """
     systems, column = run_files.first_set(result), result.columns[0]
     means = {name: mean for name in systems if (mean := result.find(name, column)) is not None}
     macs = {name: run_files.cost(systems[name], "macs_per_pair") for name in means}
     timed = {name: run_files.cost(systems[name], "ms_per_query") for name in means}
     depths = {run_files.first_cost(systems[name]).depth for name in means if timed[name]}
-    if len(depths) == 1 and all(timed[name] or not macs[name] for name in means):
+    together = run_files.timed_together(systems[name] for name in means)
+    if together and len(depths) == 1 and all(timed[name] or not macs[name] for name in means):
         return f"ms per query at depth {depths.pop()} (median)", _points(timed, means)
     return "multiply-accumulates per pair", _points(macs, means)
 

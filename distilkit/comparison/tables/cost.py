@@ -1,7 +1,7 @@
 """The cost of systems: parameters, multiply-accumulates, latency, memory, storage, time and examples of training."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from distilkit.comparison import run_files
 from distilkit.comparison.result import ComparisonResult
@@ -9,7 +9,7 @@ from distilkit.comparison.systems import System
 from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
 from distilkit.comparison.tables.means import bound_rows, mean_cell
 from distilkit.comparison.wording import NOTHING, number
-from distilkit.run_folders.record import JsonObject
+from distilkit.run_folders.record import Cost, JsonObject
 from distilkit.run_folders.record import number as finite
 
 Row = tuple[Cell, ...]
@@ -21,8 +21,8 @@ _BYTES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 def cost(result: ComparisonResult) -> ResultTable | None:
     """Return the first set's means beside each system's cost; None where no system states any.
 
-    MACs speed-ups are relative to the teacher, else to the system with the most. A latency's is that of rounds in which
-    the system and its teacher were timed by turns; it is left out where their spread covers 1.
+    MACs speed-ups are relative to the teacher, else to the system with the most. A latency's is that of the rounds in
+    which the system and its teacher were timed by turns; it is left out where their spread covers 1.
     """
     systems = {name: system for name, system in run_files.first_set(result).items() if run_files.first_cost(system).raw}
     if not systems:
@@ -136,8 +136,9 @@ def _speedup(systems: dict[str, System], key: str) -> dict[str, Cell]:
 def _notes(systems: dict[str, System]) -> list[str]:
     """Return the notes on the length, re-ranking depth and machine that the figures were measured with."""
     costs = [run_files.first_cost(system) for system in systems.values()]
-    machines = {_machine(one.machine) for one in costs if one.raw.get("ms_per_query") and one.machine}
-    depths, lengths = {one.depth for one in costs if one.depth}, {one.length for one in costs if one.length}
+    machines = {_machine(one.machine) for one in costs if one.ms_per_query and one.machine}
+    timed = [one for one in costs if one.ms_per_query]
+    depths, lengths = {one.depth for one in timed if one.depth}, {one.length for one in costs if one.length}
     parts = [f"MACs: multiply-accumulates of a pair at length {_listed(lengths)}"] if lengths else []
     parts += [f"ms/query: median of re-ranking {_listed(depths)} candidates on {_listed(machines)}"] if depths else []
     reference = "the teacher" if "teacher" in systems else "the system with the most"
@@ -145,16 +146,24 @@ def _notes(systems: dict[str, System]) -> list[str]:
     beside = {speed.beside for system in systems.values() if (speed := run_files.speed(system))}
     if beside:
         parts += [
-            f"times faster: than {_listed(beside)}, the median of rounds in which both were timed in turn, and the "
-            "least and most of them; left out where these lie on both sides of 1"
+            f"times faster: than {_listed(beside)}, the median of the rounds in which both were timed by turns, and "
+            "the least and most of them; left out where these lie on both sides of 1"
         ]
-    warning = (
-        ["Latencies of different machines, threads or depths cannot be compared."]
-        if len(machines) * len(depths) > 1
-        else []
+    return ["; ".join(parts) + ".", *([_session(systems, timed)] if timed else [])]
+
+
+def _session(systems: dict[str, System], timed: Sequence[Cost]) -> str:
+    """Return whether latencies were measured together, so that rows can be held against each other."""
+    if not run_files.timed_together(systems.values()):
+        return (
+            "Latencies of this table were not all measured together, so ms/query of two rows cannot be held against "
+            "each other; distilkit compare with --latency measures them anew, by turns."
+        )
+    rounds = max((len(found) for one in timed if isinstance(found := one.latency.get("own_ms"), list)), default=0)
+    return (
+        f"All latencies were measured together, by turns in {rounds} rounds in one process; systems that compute the "
+        "same, such as one student trained in two ways, were timed once."
     )
-    measured = ["Latencies of two systems were measured at different times."] if len(machines) else []
-    return ["; ".join(parts) + ".", *warning, *measured]
 
 
 def _machine(told: JsonObject) -> str:

@@ -185,10 +185,9 @@ def _dominator(one: CostPoint, others: list[CostPoint], axis: str) -> str:
 
 def caveat(result: ComparisonResult, column: Column) -> str:
     """Return why times cannot be held against each other, "" where they can."""
-    costs = [run_files.first_cost(system) for system in run_files.of_set(result, column[0]).values()]
-    timed = [one for one in costs if one.ms_per_query]
-    depths = {one.depth for one in timed}
-    hosts = {str(one.machine.get("host")) for one in timed}
-    parts = [f"depths {', '.join(map(str, sorted(depths, key=str)))}"] if len(depths) > 1 else []
-    parts += [f"{len(hosts)} machines"] if len(hosts) > 1 else []
-    return f"timed at {' and on '.join(parts)}: t shows multiply-accumulates, which compare" if parts else ""
+    systems = run_files.of_set(result, column[0]).values()
+    depths = {one.depth for system in systems if (one := run_files.first_cost(system)).ms_per_query}
+    if len(depths) < 2 and run_files.timed_together(systems):
+        return ""
+    found = f"at depths {', '.join(map(str, sorted(depths, key=str)))}" if len(depths) > 1 else "not together"
+    return f"timed {found}: t shows multiply-accumulates, which compare"
