@@ -9,10 +9,14 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 # As many processes as there are cores, each with one thread; a test goes to the next one that is free.
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test slow test-and-slow thorough interop packages lowest lint types format docs clean
+.PHONY: demo evidence test slow test-and-slow thorough interop packages lowest lint types format docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/distilkit run recipes/simplified_tinybert.toml --resume auto
+
+# The papers' tables on the built-in collection: hours on two cores; the same command goes on where it was stopped.
+evidence: $(VENV)/.demo
+	$(BIN)/python -m benchmarks evidence
 
 test: $(VENV)/.dev
 	$(PYTEST) -m "not slow"

@@ -62,6 +62,7 @@ SCRIPTS = {
     "tui": "start, processor share and memory of the terminal interface",
     "effectiveness": "the default recipe against its twin and BM25 on new seeds",
     "growth": "cost against collection size, teachers, mapped layers, processes",
+    "evidence": "the papers' suites, run and written into RESULTS.md and docs/evidence.md; hours",
     "gpu": "the step on a GPU",
     "gpu_session": "a prepared run for a GPU that is there for minutes: what works, what agrees, how fast it is",
 }

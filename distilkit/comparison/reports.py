@@ -1,6 +1,7 @@
 """Reports of finished runs and suites: their systems compared, and what was chosen on the validation queries."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
@@ -123,13 +124,7 @@ def _values(values: JsonObject) -> str:
 
 def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> str:
     """Return the comparisons of a suite's finished runs, one a student, as text for a screen or as JSON."""
-    suite = read_suite(folder)
-    if not fits(suite, _SUITE):
-        raise UserError(f"{folder / 'suite.json'}: is no record of a suite; expected its name, runs, recipe and report")
-    groups: dict[str, list[JsonObject]] = {}
-    for run in suite["runs"]:
-        groups.setdefault("all" if suite["report"].get("one_table") else run["student"], []).append(run)
-    results = {student: _compare_runs_of(runs, folder, suite) for student, runs in groups.items()}
+    suite, results = _suite(folder), suite_results(folder)
     if format_ == "json":
         tables = {student: result.to_json() for student, result in results.items()}
         return json.dumps({"suite": suite["name"], "students": tables}, indent=2, ensure_ascii=False)
@@ -146,7 +141,28 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
     return "\n\n".join([*parts, visible(f"Suite folder: {folder}")])
 
 
-def _compare_runs_of(runs: list[JsonObject], folder: Path, suite: JsonObject) -> ComparisonResult:
+def suite_results(folder: Path, baselines: Sequence[str] = ()) -> dict[str, ComparisonResult]:
+    """Return the comparison of a suite's finished runs by student, or of all students as `all`.
+
+    `baselines` take the place of those that the suite's recipe names. Raises UserError where the folder is no suite's,
+    or runs lack results.
+    """
+    suite = _suite(folder)
+    groups: dict[str, list[JsonObject]] = {}
+    for run in suite["runs"]:
+        groups.setdefault("all" if suite["report"].get("one_table") else run["student"], []).append(run)
+    asked = list(baselines) or suite["report"]["baselines"]
+    return {student: _compare_runs_of(runs, folder, suite, asked) for student, runs in groups.items()}
+
+
+def _suite(folder: Path) -> JsonObject:
+    suite = read_suite(folder)
+    if not fits(suite, _SUITE):
+        raise UserError(f"{folder / 'suite.json'}: is no record of a suite; expected its name, runs, recipe and report")
+    return suite
+
+
+def _compare_runs_of(runs: list[JsonObject], folder: Path, suite: JsonObject, asked: Sequence[str]) -> ComparisonResult:
     """Return the comparison of a student's runs, or of all students', on all query sets that they share.
 
     Beside the means it has the tables of re-ranking depths, where asked for, and of training time and curve.
@@ -154,7 +170,7 @@ def _compare_runs_of(runs: list[JsonObject], folder: Path, suite: JsonObject) ->
     settings = suite["report"]
     systems = _systems(folder, runs, suite["recipe"]["matrix"]["strategies"])
     names = {system.name for system in systems}
-    baselines = [name for name in settings["baselines"] if name.rpartition(":")[0] in names or name in names]
+    baselines = [name for name in asked if name.rpartition(":")[0] in names or name in names]
     result = compare(systems, baselines=baselines or None, correction=settings["correction"])
     tables = build(result, ["depth"], settings["depths"]) if settings["depths"] else []
     tables += [table for table in available(result) if table.key in ("training", "curve")]

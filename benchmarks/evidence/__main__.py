@@ -1,0 +1,65 @@
+"""The papers' tables, measured and written down: runs the suites and rewrites the pages that show them.
+
+    python -m benchmarks evidence [--runs-dir runs] [--only SUITE...]      run what is left, then write
+    python -m benchmarks evidence --write                                  write what there is
+
+Suites go on where they were stopped. Tables stand between the markers of benchmarks/RESULTS.md, docs/evidence.md and
+docs/guides/choosing-a-method.md; a suite that is not finished stands there as not yet measured.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.evidence.claims import PAPERS, baselines
+from benchmarks.evidence.measured import read
+from benchmarks.evidence.pages import EVIDENCE, GUIDE, PLOT, RESULTS, ROOT, SHOWN, draw, rewrite
+from benchmarks.evidence.tables import of_choices, of_claims, of_suite
+
+
+def main() -> int:
+    """Run the suites that are asked for and write; 1 where one of them failed."""
+    parser = argparse.ArgumentParser(
+        "evidence", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--only", nargs="+", choices=PAPERS, default=list(PAPERS), metavar="SUITE")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at the same time")
+    parser.add_argument("--write", action="store_true", help="run nothing")
+    given = parser.parse_args()
+    failed = [] if given.write else [suite for suite in given.only if run(suite, given.runs_dir, given.jobs)]
+    write(given.runs_dir, ROOT)
+    for suite in failed:
+        print(f"evidence: {suite} did not finish; the same command goes on with it", file=sys.stderr)
+    return int(bool(failed))
+
+
+def command(suite: str, runs_dir: Path, jobs: int) -> list[str]:
+    """Return the command line that runs a suite, or goes on with it."""
+    where = ["--runs-dir", str(runs_dir), "--resume", "auto"]
+    # So many processes, and precision that does not depend on the processor.
+    fp32 = ("train.bf16=false", "teacher.train.bf16=false", "evaluate.bf16=false")
+    sets = [word for key in (f"matrix.jobs={jobs}", *fp32) for word in ("--set", key)]
+    return [sys.executable, "-m", "distilkit", "run", str(ROOT / "recipes" / f"{suite}.toml"), *where, *sets]
+
+
+def run(suite: str, runs_dir: Path, jobs: int) -> int:
+    """Run a suite in a process of its own, and return its exit code; others are run whatever it is."""
+    print(f"evidence: {suite}", flush=True)
+    return subprocess.run(command(suite, runs_dir, jobs), check=False).returncode
+
+
+def write(runs_dir: Path, root: Path) -> None:
+    """Rewrite the pages of a checkout from the suites in a folder of runs."""
+    plain = {suite: read(runs_dir, suite) for suite in PAPERS}
+    rewrite(root, RESULTS, {suite: of_suite(one) for suite, one in plain.items()})
+    claimed = {suite: read(runs_dir, suite, baselines(suite)) for suite in PAPERS}
+    drawn = draw(plain.values(), root / PLOT)
+    rewrite(root, EVIDENCE, {"claims": of_claims(claimed), "plot": SHOWN.format(path="evidence.svg") if drawn else ""})
+    rewrite(root, GUIDE, {"choice": of_choices(plain.values())})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

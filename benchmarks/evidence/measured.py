@@ -1,0 +1,59 @@
+"""What suites measured: each student's systems compared, or why there is nothing to compare yet."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+
+from distilkit.comparison.reports import suite_results
+from distilkit.comparison.result import Comparison, ComparisonResult
+from distilkit.errors import UserError
+from distilkit.run_folders import suites
+
+MEASURE = "nDCG@10"
+NOT_YET = "not yet measured at this size"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A suite's results by student; `why_not` says what lacks where there are none.
+
+    `seconds` are the seconds of each stage that the runs of a student's system took on the mean, by student and system.
+    """
+
+    suite: str
+    results: dict[str, ComparisonResult] = field(default_factory=dict)
+    seconds: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    why_not: str = ""
+
+
+def read(runs_dir: Path, suite: str, baselines: Sequence[str] = ()) -> Measured:
+    """Return what a suite's runs measured; nothing before all of them are done."""
+    folder = runs_dir / suite
+    if not suites.is_suite(folder):
+        return Measured(suite, why_not=f"{NOT_YET}: no run yet")
+    told = suites.read(folder)
+    if told.done < len(told.members):
+        return Measured(suite, why_not=f"{NOT_YET}: {told.done} of {len(told.members)} runs are done")
+    try:
+        results = suite_results(folder, baselines)
+    except UserError as error:
+        return Measured(suite, why_not=f"{NOT_YET}: {error}")
+    return Measured(suite, results, _seconds(runs_dir, told))
+
+
+def _seconds(runs_dir: Path, suite: suites.Suite) -> dict[tuple[str, str], dict[str, float]]:
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for member in suite.members:
+        cost = json.loads((runs_dir / member.name / "eval/test/cost.json").read_text())
+        found.setdefault((member.student, member.strategy), []).append(cost.get("training_seconds") or {})
+    return {
+        key: {stage: mean(one.get(stage, 0.0) for one in seeds) for stage in seeds[0]} for key, seeds in found.items()
+    }
+
+
+def between(result: ComparisonResult, system: str, baseline: str, measure: str = MEASURE) -> Comparison | None:
+    """Return the comparison of a system with a baseline, None where it was not made."""
+    wanted = system, baseline, measure
+    return next((one for one in result.comparisons if (one.system, one.baseline, one.measure) == wanted), None)

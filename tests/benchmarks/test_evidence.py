@@ -1,0 +1,143 @@
+"""The papers' tables from fabricated runs: figures, verdicts, the choice of a method, and pages between markers."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # the benchmarks are no part of the package
+sys.path.insert(0, str(ROOT / "tests/comparison"))  # where run folders are fabricated
+
+from finished_runs import QRELS, budget, ranked, write_place, write_record  # noqa: E402
+
+from benchmarks.evidence import __main__ as evidence  # noqa: E402
+from benchmarks.evidence import claims, measured, pages, tables  # noqa: E402
+from distilkit.evaluation.trec import write_qrels  # noqa: E402
+from distilkit.pipeline.suite import members  # noqa: E402
+from distilkit.recipe import load_recipe  # noqa: E402
+
+SUITE, STUDENT = "understanding_table1", "bert_cat:L2_H192"
+SKILLS = {"ranker_distill": 0.2, "lm_distill_fine_tune(listwise=1.0)": 0.9, "lm_distill_ranker_distill": 2.0}
+
+
+def fabricate(runs: Path, skills: dict[str, float], done: bool = True) -> Path:
+    """Write a suite of three strategies and two seeds, whose students rank with the skills given."""
+    told: list[dict[str, Any]] = []
+    for strategy, skill in skills.items():
+        for seed in (1, 2):
+            name = f"{SUITE}/{strategy.partition('(')[0]}-L2-teacher-seed{seed}"
+            told.append({"name": name, "strategy": strategy, "student": STUDENT, "teacher": "teacher", "seed": seed})
+            home = runs / name / "eval/test"
+            seconds = {"general": 50.0, "distil": 100.0 * skill}
+            place = {"training_seconds": seconds, "budget": budget(900, 1e12, sum(seconds.values()), more=True)}
+            write_place(home, ranked(skill, f"{strategy} {seed}"), parameters=1, macs_per_pair=1, **place)
+            write_qrels(home / "qrels.tsv", QRELS)
+            write_place(home / "references/bm25", ranked(0.5, "bm25"), parameters=0, macs_per_pair=0)
+            write_place(home / "references/teacher", ranked(2.5, "teacher"), parameters=2, macs_per_pair=2)
+            resolved = {"name": name, "seed": seed, "strategy": {"name": strategy}}
+            write_record(runs / name, name, seed=seed, student=STUDENT, resolved=resolved)
+            state = "done" if done or seed == 1 else "crashed"
+            (runs / name / "status.json").write_text(json.dumps({"state": state}))
+    suite = {
+        "name": SUITE,
+        "runs": told,
+        "recipe": {"matrix": {"strategies": list(skills)}},
+        "report": {"baselines": ["teacher:B"], "correction": "holm", "depths": []},
+    }
+    (runs / SUITE / "suite.json").write_text(json.dumps(suite))
+    return runs
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fabricate(tmp_path_factory.mktemp("evidence"), SKILLS)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for page in (pages.RESULTS, pages.EVIDENCE, pages.GUIDE):
+        (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / page, tmp_path / page)
+    return tmp_path
+
+
+def means(runs: Path) -> dict[str, float]:
+    (result,) = measured.read(runs, SUITE).results.values()
+    return {one.name: one.mean for one in result.systems if one.measure == "nDCG@10"}
+
+
+def test_the_tables_hold_the_runs_figures(runs: Path, checkout: Path) -> None:
+    evidence.write(runs, checkout)
+    text = (checkout / pages.RESULTS).read_text()
+    for name, mean in means(runs).items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| {name.replace('_', '_')} |"))
+        assert f"{mean:.4f}" in row
+    assert "test queries ± the standard deviation over 2 seeds" in text
+    assert f"| {STUDENT} | lm_distill_ranker_distill | 50 | 200 |" in text
+    # Suites without runs stay as they are, and so does all that stands outside of the markers.
+    assert text.count("Not yet measured at this size: no run yet.") == 3
+    assert (
+        text.partition("## A query's candidates")[2]
+        == (ROOT / pages.RESULTS).read_text().partition("## A query's candidates")[2]
+    )
+
+
+def test_a_claim_holds_where_the_difference_is_sure(runs: Path) -> None:
+    found = measured.read(runs, SUITE, claims.baselines(SUITE))
+    told = {claim.words: next(claims.verdicts(claim, found)) for claim in claims.CLAIMS if claim.suite == SUITE}
+    holds = told["distilling the ranker needs general distillation before"]
+    assert (holds.student, holds.holds) == (STUDENT, "holds")
+    assert holds.figures.startswith("+0.")
+
+
+def test_the_other_way_round_is_said(tmp_path: Path) -> None:
+    skills = dict(zip(SKILLS, (2.0, 0.9, 0.2), strict=True))
+    found = measured.read(fabricate(tmp_path, skills), SUITE, claims.baselines(SUITE))
+    first, second, third = (next(claims.verdicts(one, found)) for one in claims.CLAIMS if one.suite == SUITE)
+    assert first.holds == "does not hold: the other way round"
+    assert second.holds.startswith("does not hold")
+    assert third.holds == "does not hold"
+
+
+def test_a_suite_that_is_not_finished_has_no_figures(tmp_path: Path, checkout: Path) -> None:
+    fabricate(tmp_path / "runs", SKILLS, done=False)
+    evidence.write(tmp_path / "runs", checkout)
+    assert "Not yet measured at this size: 3 of 6 runs are done." in (checkout / pages.RESULTS).read_text()
+    assert not (checkout / pages.PLOT).exists()
+
+
+def test_the_choice_of_a_method_is_drawn_by_cost(runs: Path, checkout: Path) -> None:
+    evidence.write(runs, checkout)
+    guide = (checkout / pages.GUIDE).read_text()
+    assert f"- **{STUDENT}**: `lm_distill_ranker_distill` is best" in guide
+    assert "<svg" in (checkout / pages.PLOT).read_text()
+    assert "(evidence.svg)" in (checkout / pages.EVIDENCE).read_text()
+    assert {one.method for one in tables.choices([measured.read(runs, SUITE)])} == set(SKILLS)
+
+
+def test_a_page_without_markers_is_told() -> None:
+    with pytest.raises(ValueError, match="the page has no markers for 'choice'"):
+        pages.between_markers("text", "choice", "more")
+
+
+@pytest.mark.parametrize("suite", claims.PAPERS)
+def test_claims_are_of_systems_that_the_suites_have(suite: str) -> None:
+    recipe = load_recipe(suite)
+    known = {"teacher", "no teacher"}
+    for member in members(recipe):
+        known |= {member.strategy, f"{member.strategy}, {member.teacher}"}
+    asked = {name for one in claims.CLAIMS if one.suite == suite for name in (one.system, one.baseline)}
+    assert asked <= known
+    assert recipe.matrix is not None
+    assert recipe.matrix.seeds is None  # three by default
+
+
+def test_the_command_goes_on_with_a_suite_in_fp32() -> None:
+    words = evidence.command(SUITE, Path("runs"), 2)
+    assert words[1:4] == ["-m", "distilkit", "run"]
+    assert "--resume" in words
+    assert {"matrix.jobs=2", "train.bf16=false"} <= set(words)
