@@ -1,6 +1,6 @@
 """Does the default recipe's student beat its label-only twin and BM25, on seeds that played no part in its making?
 
-    python benchmarks/effectiveness.py --seeds 11 12 13 [--budget total_compute] [--runs-dir runs]
+    python benchmarks/effectiveness.py --seeds 11 12 13 [--budget total_compute] [--set KEY=VALUE] [--runs-dir runs]
 
 Runs recipes/simplified_tinybert.toml once a seed (the teacher is shared), and prints a Markdown table of means on the
 test queries, differences and p after Holm: for each seed, and last for each query's mean over the seeds.
@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="recipes/simplified_tinybert.toml")
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
     parser.add_argument("--budget", choices=["steps", "compute", "total_compute"], default="steps")
+    parser.add_argument("--set", action="append", default=[], dest="settings", help="as of distilkit run")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     options = parser.parse_args()
     rows = [row for seed in options.seeds for row in run_seed(options, seed)] + over_seeds(options)
@@ -38,15 +39,9 @@ def run_seed(options: argparse.Namespace, seed: int) -> list[str]:
     name = name_of(options, seed)
     start = time.monotonic()
     command = [sys.executable, "-m", "distilkit", "run", options.recipe, "--name", name, "--seed", str(seed)]
-    command += [
-        "--set",
-        f"twin.budget={options.budget}",
-        "--runs-dir",
-        str(options.runs_dir),
-        "--resume",
-        "auto",
-        "--json",
-    ]
+    for setting in (f"twin.budget={options.budget}", *options.settings):
+        command += ["--set", setting]
+    command += ["--runs-dir", str(options.runs_dir), "--resume", "auto", "--json"]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     seconds = time.monotonic() - start
     for system, choice in found["choices"].items():
