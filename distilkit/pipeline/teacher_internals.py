@@ -9,7 +9,6 @@ import numpy as np
 
 from distilkit.data.arrays import Integers
 from distilkit.data.internals import InternalsStore, Layout, Stored, Taught
-from distilkit.models.checkpoint import Checkpoint as Folder
 from distilkit.models.layer_map import LayerMap, layer_map
 from distilkit.pipeline.examples import Countable, TaskExamples, TextExamples
 from distilkit.pipeline.graph import Artifact, Node
@@ -226,5 +225,7 @@ def _read(stage: Stage, count: int) -> float:
 def heads_of(model: ModelNode) -> int:
     """Return a teacher's attention heads, by the configuration of the checkpoint that it is, or starts from."""
     folder = model.folder if isinstance(model, Checkpoint) else model.start.source.folder  # type: ignore[attr-defined]
+    from distilkit.models.checkpoint import Checkpoint as Folder
+
     config = Folder(folder).config
     return int(config.get("num_attention_heads") or config.get("n_heads") or 1)
