@@ -60,19 +60,21 @@ def planned_macs(pipeline: Pipeline, stages: Iterable[TrainedStage]) -> float | 
     return total
 
 
-def spent(pipeline: Pipeline, stages: Sequence[TrainedStage]) -> dict[str, float | None]:
+def spent(
+    pipeline: Pipeline, stages: Sequence[TrainedStage], trials: Iterable[TrainedStage] = ()
+) -> dict[str, float | None]:
     """Return the `budget` of cost.json: the labels and the training behind a ranker that some stages trained.
 
-    What is called total has that of the teachers too, where a stage learns from them; it is None where a file of scores
-    says nothing of it. What checkpoints were trained on before is counted for nobody, nor are trials of a grid.
+    What is called total has the stages that were trained as `trials` of a grid too, and those of the teachers, where a
+    stage learns from them; it is None where a file of scores says nothing of it. What checkpoints were trained on
+    before is counted for nobody.
     """
     own = _sums(pipeline, stages)
     learns = any(stage.stage.uses_teacher and stage.stage.examples != "text" for stage in stages)
-    everything: dict[str, float | None] = dict(own)
-    if learns and pipeline.ranker is None:
-        everything = dict.fromkeys(own)
-    elif learns:
-        everything = dict(_sums(pipeline, [*stages, *stages_before(pipeline)]))
+    everything: dict[str, float | None] = dict.fromkeys(own)
+    if not learns or pipeline.ranker is not None:
+        before = stages_before(pipeline) if learns else []
+        everything = dict(_sums(pipeline, list(dict.fromkeys((*stages, *trials, *before)))))
     return {**own, **{f"total_{name}": value for name, value in everything.items()}}
 
 

@@ -160,10 +160,11 @@ def _spent(pipeline: Pipeline, point: GridPoint) -> dict[str, Any]:
     def seconds(stage: TrainedStage) -> float:
         return float(pipeline.workspace.facts(stage)["seconds"])
 
-    trials = {stage for other in pipeline.grid() for stage in other.stages} - {*point.stages}
+    tried = dict.fromkeys(stage for other in pipeline.grid() for stage in other.stages)
+    trials = [stage for stage in tried if stage not in point.stages]
     return {
         "training_seconds": {stage.stage.name: seconds(stage) for stage in point.stages},
         "teacher_seconds": sum(seconds(stage) for stage in stages_before(pipeline)),
         "grid_seconds": round(sum(seconds(stage) for stage in trials), 3),
-        "budget": spent(pipeline, point.stages),
+        "budget": spent(pipeline, point.stages, trials),
     }

@@ -38,7 +38,8 @@ def members(recipe: Recipe) -> list[Member]:
     """Return the runs of a suite, by student, then teacher, strategy and seed; raises UserError that names the key.
 
     A strategy that learns from labels alone is run once, whatever the teachers; the teacher `none` turns every other
-    one into the label-only strategy of [twin].
+    one into the label-only strategy of [twin]. Both read the labels that stand behind the others, the teacher's too,
+    unless `[twin] queries` leaves these out.
     """
     matrix = _matrix(recipe)
     _check_shared(matrix)
@@ -115,6 +116,9 @@ def _member(recipe: Recipe, matrix: MatrixSettings, strategy: str, student: str,
         teachers=named_by(recipe, own),
         twin={**changed.get("twin", {}), "budget": "none"},
     )
+    taught = any(name != LABELS for name in matrix.teachers)
+    if teacher == LABELS and taught and recipe.twin.queries == "union" and recipe.train.triples is None:
+        changed["train"] = {"teacher_queries": True, **changed.get("train", {})}
     try:
         return Member(Recipe.model_validate(changed), strategy, student, teacher, seed)
     except ValidationError as error:

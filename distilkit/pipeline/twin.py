@@ -1,6 +1,7 @@
 """The label-only twin of a recipe: the same student, trained without the teacher on as many labels, and as long."""
 
 import math
+from typing import Any
 
 from distilkit.pipeline.budget import drawn_queries, planned_macs, stages_before
 from distilkit.pipeline.pipeline import Pipeline
@@ -20,7 +21,7 @@ def has_twin(recipe: Recipe) -> bool:
 
 
 def twin_of(pipeline: Pipeline) -> Recipe | None:
-    """Return the recipe of the label-only twin: the same student, seed and grid, without a teacher.
+    """Return the recipe of the label-only twin: the same student and seed, a grid of the same size, without a teacher.
 
     It reads the labelled queries of the student, or of student and teacher, as `[twin] queries` says. Where the
     student's examples cannot be counted yet, its number of steps is that of its own examples.
@@ -34,12 +35,12 @@ def twin_of(pipeline: Pipeline) -> Recipe | None:
         name=f"{recipe.name}-label_only",
         strategy=named_table(strategy),
         twin={"budget": "none"},
-        grid={key: values for key, values in grid_of(recipe).items() if not key.startswith("strategy.")},
     )
     stages = pipeline.point({key: values[0] for key, values in grid_of(recipe).items()}).stages
     negatives = stages[-1].stage.train.negatives  # which a strategy may set
     table["train"]["negatives"] = negatives
     last = strategy.stages(recipe.train.model_copy(update={"negatives": negatives}), recipe.seed)[-1]
+    table["grid"] = _grid(recipe, last.name, table)
     lists = last.examples == "lists"
     if lists and stages[-1].stage.examples == "pairs":
         size = recipe.train.per_device_train_batch_size // (1 + negatives)
@@ -56,6 +57,27 @@ def twin_of(pipeline: Pipeline) -> Recipe | None:
     for key in ("max_steps", "num_train_epochs", "per_device_train_batch_size"):
         own.pop(key, None)
     return Recipe.model_validate(table)
+
+
+def _grid(recipe: Recipe, stage: str, table: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return what the twin is tuned over: the student's keys but the strategy's, which it has not.
+
+    For as many settings as the student's, learning rates twice and half as large as those at hand make up for them.
+    """
+    searched = grid_of(recipe)
+    shared = {key: values for key, values in searched.items() if not key.startswith("strategy.")}
+    times = math.prod(len(values) for key, values in searched.items() if key not in shared)
+    if times == 1 or recipe.twin.grid == "shared":
+        return shared
+    own = table["stages"].get(stage, {}).get("learning_rate")
+    key, rate = (
+        ("train.learning_rate", recipe.train.learning_rate) if own is None else (f"stages.{stage}.learning_rate", own)
+    )
+    rates = list(shared.get(key, [rate]))
+    count = len(rates) * times
+    while len(rates) < count:
+        rates += [2 * max(rates), min(rates) / 2]
+    return {**shared, key: rates[:count]}
 
 
 def _teacher_read_more(pipeline: Pipeline, stages: list[TrainedStage]) -> bool:

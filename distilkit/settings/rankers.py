@@ -95,5 +95,8 @@ class TwinSettings(Section):
     teacher's own training, or no twin."""
     queries: Literal["union", "student"] = "union"
     """Whose labelled queries it reads: those of student and teacher, or those of the student alone."""
+    grid: Literal["equal", "shared"] = "equal"
+    """What it is tuned over where the student has a [grid]: as many settings, learning rates in place of keys that it
+    has not, or those of the student's keys that it has."""
     strategy: str = "fine_tune"
     """How it learns from labels, such as fine_tune(listwise=1.0); in lists its steps read as many pairs."""

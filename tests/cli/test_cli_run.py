@@ -238,9 +238,13 @@ def test_the_plan_of_a_grid(cli: Cli, finished: Any, tiny_recipe: Path) -> None:
     grid = ("--set", "grid.strategy.temperature=[1.0, 2.0]", "--set", "grid.train.max_steps=[2, 4]")
     outcome = cli("run", tiny_recipe, "--runs-dir", finished.runs, "--dry-run", "--json", *grid)
     steps = {stage["what"]: stage["steps"] for stage in json.loads(outcome.out)["stages"]}
-    assert len(steps) == 1 + 4 + 2  # the twin has no temperature
+    assert len(steps) == 1 + 4 + 4  # the twin has no temperature, and two learning rates in its place
     assert steps["student, temperature 2.0, max_steps 4: distil"] == 4
-    assert steps["label-only, max_steps 2: fine_tune"] == 2
+    assert steps["label-only, max_steps 2, learning_rate 0.002: fine_tune"] == 2
+    shared = cli(
+        "run", tiny_recipe, "--runs-dir", finished.runs, "--dry-run", "--json", *grid, "--set", "twin.grid=shared"
+    )
+    assert len(json.loads(shared.out)["stages"]) == 1 + 4 + 2
 
 
 def test_resuming_a_finished_run_computes_nothing(shell: Cli, finished: Any, tiny_recipe: Path) -> None:

@@ -14,7 +14,12 @@ Cli = Callable[..., Any]
 def runs(cli: Cli, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a run whose grid has two points, of which one is left to its twin."""
     runs = tmp_path_factory.mktemp("grid") / "runs"
-    options = ["grid_fraction=0.25", "grid.strategy.temperature=[1.0, 3.0]", "grid.train.learning_rate=[2e-3]"]
+    options = [
+        "grid_fraction=0.25",
+        "grid.strategy.temperature=[1.0, 3.0]",
+        "grid.train.learning_rate=[2e-3]",
+        "twin.grid=shared",
+    ]
     words = [word for option in options for word in ("--set", option)]
     done = cli("run", tiny_recipe, "--runs-dir", runs, *words)
     assert done.code == 0, done.err
@@ -33,7 +38,12 @@ def test_points_are_tried_and_the_best_is_trained_in_full(runs: Path) -> None:
     assert [one["values"]["strategy.temperature"] for one in grid["tried"]] == [1.0, 3.0]
     assert {one["values"]["train.learning_rate"] for one in grid["tried"]} == {2e-3}
     assert steps(runs / "tiny")[-3:] == [4, 4, 16]
-    assert json.loads((runs / "tiny" / "eval/test/cost.json").read_text())["grid_seconds"] > 0
+    cost = json.loads((runs / "tiny" / "eval/test/cost.json").read_text())
+    assert cost["grid_seconds"] > 0
+    # Two trials of 4 steps and one training of 16, all of one size; beside them what the teacher took.
+    teacher = json.loads((runs / "tiny" / "eval/test/references/teacher/cost.json").read_text())["budget"]
+    trials = cost["budget"]["total_training_macs"] - cost["budget"]["training_macs"] - teacher["training_macs"]
+    assert trials == pytest.approx(cost["budget"]["training_macs"] * 8 / 16)
 
 
 def test_a_grid_of_one_point_is_no_search(runs: Path, cli: Cli, tiny_recipe: Path, tmp_path: Path) -> None:

@@ -223,6 +223,23 @@ def test_layers_are_not_copied_across_widths(suite_recipe: Path, tmp_path: Path,
     assert not (tmp_path / "suite").exists()
 
 
+def test_rows_of_labels_alone_read_the_labels_behind_the_others(suite_recipe: Path) -> None:
+    def reads(*changes: str) -> dict[str, bool]:
+        found = members(load_recipe(suite_recipe, ["matrix.seeds=[1]", *changes]))
+        return {f"{one.strategy}, {one.teacher}": one.recipe.train.teacher_queries for one in found}
+
+    both = 'matrix.teachers=["none", "teacher"]'
+    found = reads(both)
+    assert {told.endswith(", none") for told, more in found.items() if more} == {True}
+    assert not any(more for told, more in found.items() if told.endswith(", teacher"))
+    for changes in (
+        (both, "twin.queries=student"),
+        ('matrix.teachers=["none"]',),
+        (both, "train.teacher_queries=false"),
+    ):
+        assert not any(reads(*changes).values())
+
+
 def test_without_a_teacher_a_strategy_is_the_label_only_one(suite_recipe: Path) -> None:
     recipe = load_recipe(suite_recipe, ['matrix.teachers=["none", "teacher"]', "matrix.seeds=[1, 2]"])
     names = [member.recipe.name for member in members(recipe)]

@@ -37,6 +37,32 @@ def sizes(pipeline: Pipeline) -> tuple[int, int]:
     return steps, stage.pairs_per_step
 
 
+@pytest.mark.parametrize(
+    ("grid", "found"),
+    [
+        (["grid.train.learning_rate=[1e-3, 2e-3]"], {"train.learning_rate": [1e-3, 2e-3]}),
+        (
+            ["grid.strategy.temperature=[1, 2, 4]", "train.learning_rate=1e-3"],
+            {"train.learning_rate": [1e-3, 2e-3, 5e-4]},
+        ),
+        (
+            ["grid.strategy.temperature=[1, 2]", "stages.fine_tune.learning_rate=4e-3"],
+            {"stages.fine_tune.learning_rate": [4e-3, 8e-3]},
+        ),
+        (
+            ["grid.strategy.temperature=[1, 2]", "grid.train.learning_rate=[1e-3, 4e-3]", "grid.train.max_steps=[2]"],
+            {"train.learning_rate": [1e-3, 4e-3, 8e-3, 5e-4], "train.max_steps": [2]},
+        ),
+        (["grid.strategy.temperature=[1, 2]", "twin.grid=shared"], {}),
+    ],
+)  # fmt: skip
+def test_it_is_tuned_over_as_many_settings(twin: Any, grid: list[str], found: dict[str, list[float]]) -> None:
+    student, other = twin(*grid)
+    assert other.recipe.grid == found
+    assert len(other.grid()) == (len(student.grid()) if found else 1)
+    assert len({point.stages[-1].key for point in other.grid()}) == len(other.grid())
+
+
 def test_it_takes_as_many_steps_of_as_many_pairs(twin: Any) -> None:
     student, other = twin()
     assert sizes(other) == sizes(student)

@@ -7,9 +7,10 @@ from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, lab
 from distilkit.comparison.tables.cost import amount, duration
 
 _NOTE = (
-    "Of its own, and with what its teachers were fine-tuned on. MACs are those of an encoder on pairs of the greatest "
-    "length: a trained pass counts three times a frozen one, and scores that a teacher gave ahead count as if given in "
-    "every step, in MACs but not in time. What checkpoints learned before, and trials of a grid, count for nobody."
+    "Own: of the ranker shown; total: with the trials of its grid, and with what its teachers were fine-tuned on. MACs "
+    "are those of an encoder on pairs of the greatest length: a trained pass counts three times a frozen one, and "
+    "scores that a teacher gave ahead count as if given in every step, in MACs but not in time. What checkpoints "
+    "learned before counts for nobody."
 )
 _FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("labelled_queries", "labelled queries", lambda value: f"{value:,.0f}"),
