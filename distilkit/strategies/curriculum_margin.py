@@ -19,7 +19,8 @@ class CurriculumMargin:
     """Distil the teacher's margins on negatives that get harder stage by stage, into any of the five students.
 
     Equation: L_g = MSE(s⁺ - s⁻, t⁺ - t⁻) with s⁻ of group g alone: the candidates' ranks are cut into G equal groups,
-    and stage 1 draws negatives from the last of them, stage G from the first.
+    and stage 1 draws negatives from the last of them, stage G from the first; with cumulative = true from the first and
+    all behind it.
     Papers: Zeng, Zamani and Vinay, Curriculum Learning for Dense Retrieval Distillation (2022), CL-DRD; Hofstätter et
     al. (2020) for the loss.
     Deviations: CL-DRD learns an order of groups by a loss of LambdaRank's kind and makes the groups finer from stage to
@@ -33,6 +34,8 @@ class CurriculumMargin:
 
     groups: Annotated[int, Field(ge=2, le=10)] = 3
     """Into how many groups the first [train] negative_depth candidates are cut."""
+    cumulative: bool = False
+    """Whether a stage draws from the groups of the stages before it too, so that the last one draws from all."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return a stage a group; raises UserError for more groups than candidates."""
@@ -44,7 +47,8 @@ class CurriculumMargin:
         share = {"num_train_epochs": train.num_train_epochs / groups, "max_steps": steps}
         found = []
         for number, place in enumerate(reversed(range(groups)), 1):
-            between = {"negative_range_min": cuts[place], "negative_range_max": cuts[place + 1]}
+            last = depth if self.cumulative else cuts[place + 1]
+            between = {"negative_range_min": cuts[place], "negative_range_max": last}
             own = train.model_copy(update={**share, **between})
             found.append(Stage(f"group_{number}", (MarginMseTerm(),), "triples", own, seed))
         return found

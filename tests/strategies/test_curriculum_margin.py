@@ -29,6 +29,15 @@ def test_groups_follow_each_other_from_easy_to_hard() -> None:
     assert epochs == [0.5, 0.5]
 
 
+def test_a_cumulative_curriculum_keeps_the_easier_groups() -> None:
+    stages = parse_strategy("curriculum_margin(cumulative=true)").stages(TrainSettings(negative_depth=50), 1)
+    assert [(one.train.negative_range_min, one.train.negative_range_max) for one in stages] == [
+        (33, 50),
+        (17, 50),
+        (0, 50),
+    ]
+
+
 def test_the_loss_is_that_of_margins() -> None:
     (term,) = parse_strategy("curriculum_margin").stages(TrainSettings(), 1)[0].terms
     sides = [[1.5, -0.25], [0.5, 0.75], [2.0, 1.0], [-1.0, 0.5]]
