@@ -82,7 +82,7 @@ def test_extras_have_the_names_that_every_pip_understands() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in extras)
     text = "".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "distilkit").rglob("*.py")))
-    named = {name.strip() for group in re.findall(r"distilkit\[([^\]%]+)\]", text) for name in group.split(",")}
+    named = {name.strip() for group in re.findall(r"distilkit\[([^\]%{]+)\]", text) for name in group.split(",")}
     assert named <= set(extras)
 
 
