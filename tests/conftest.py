@@ -1,13 +1,15 @@
 """What every test shares: one thread, no network, and tiny collections and checkpoints made on the spot."""
 
 import io
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,6 +33,15 @@ class Outcome(NamedTuple):
     code: int
     out: str
     err: str
+
+
+class Finished(NamedTuple):
+    """A finished run: the folder of all runs, its own, its twin's, and how the command ended."""
+
+    runs: Path
+    run: Path
+    twin: Path
+    outcome: Any
 
 
 def call(*arguments: object) -> Outcome:
@@ -106,3 +117,17 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory, tiny_beir: Path, tiny_
     """Return a recipe that trains teacher, student and twin in seconds, in fp32."""
     text = recipe_text(tiny_beir, tiny_checkpoint)
     return made_once(tmp_path_factory, "recipe", lambda folder: (folder / "tiny.toml").write_text(text)) / "tiny.toml"
+
+
+@pytest.fixture(scope="session")
+def finished(shell: Callable[..., Any], tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return the run of the tiny recipe, trained once for all processes that share the tests."""
+
+    def train(folder: Path) -> None:
+        outcome = shell("run", tiny_recipe, "--runs-dir", folder / "runs")
+        assert outcome.code == 0, outcome.err
+        (folder / "outcome.json").write_text(json.dumps(outcome._asdict()))
+
+    folder = made_once(tmp_path_factory, "finished", train)
+    runs, outcome = folder / "runs", SimpleNamespace(**json.loads((folder / "outcome.json").read_text()))
+    return Finished(runs, runs / "tiny", runs / "tiny-label_only", outcome)

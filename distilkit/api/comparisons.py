@@ -35,6 +35,15 @@ class SystemComparison:
 
     Attributes:
         result: means, intervals, comparisons, p values and policy
+
+    Example:
+        >>> found = compare("tiny", baseline="teacher", measures="nDCG@10")
+        >>> found.to_frame()["name"].tolist()
+        ['bm25', 'teacher', 'tiny-label_only', 'tiny', 'ceiling', 'chance']
+        >>> found.to_frame("comparisons").columns[:3].tolist()
+        ['system', 'baseline', 'measure']
+        >>> found.save("report.html").name
+        'report.html'
     """
 
     def __init__(self, result: ComparisonResult, files: Path | None = None) -> None:

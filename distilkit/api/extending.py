@@ -43,6 +43,15 @@ def register_loss(name: str, *aliases: str) -> Callable[[Kind], Kind]:
 
     A term is a class of `distilkit.strategies.terms`, such as `MarginTerm.of(function)` makes of a function of tensors.
     Raises ValueError where another term has that name.
+
+    Example:
+        >>> from distilkit.strategies.terms import MarginTerm
+        >>> def absolute_margin(positive, negative, teacher_positive, teacher_negative):
+        ...     return ((positive - negative) - (teacher_positive - teacher_negative)).abs().mean()
+        >>> Term = register_loss("absolute_margin")(MarginTerm.of(absolute_margin))
+        >>> from distilkit.strategies import TERMS
+        >>> "absolute_margin" in TERMS
+        True
     """
     return _entering(TERMS, name, *aliases)
 
@@ -54,6 +63,15 @@ def register_student(name: str, *aliases: str, summary: str = "") -> Callable[["
     options, start, forward pass, costs and files. `summary` says in a few words what it is; by default the first line
     of its documentation does. Raises ValueError where another architecture has that name, UserError for a class inside
     another class or function, which could not be found again.
+
+    Example:
+        >>> from distilkit.models.dot import BertDot
+        >>> @register_student("my_dot", summary="a bi-encoder under another name")
+        ... class MyDot(BertDot):
+        ...     architecture = "my_dot"
+        >>> from distilkit.models import STUDENTS
+        >>> "my_dot" in STUDENTS
+        True
     """
 
     def enter(kind: "type[Ranker]") -> "type[Ranker]":
@@ -71,6 +89,24 @@ def register_source(name: str, *aliases: str) -> Callable[[Kind], Kind]:
 
     A source is a class whose constructor takes keys of `[data]`; `key()` returns what its content depends on and
     `write(folder)` writes the collection. Raises ValueError where another source has that name.
+
+    Example:
+        >>> from distilkit.data.collection import write_collection
+        >>> @register_source("proverbs")
+        ... class Proverbs:
+        ...     def key(self):
+        ...         return {"source": "proverbs", "version": 1}
+        ...     def write(self, folder):
+        ...         write_collection(
+        ...             folder,
+        ...             name="proverbs",
+        ...             passages=[("d1", "haste makes waste"), ("d2", "still waters run deep")],
+        ...             queries=[("q1", "what waste does haste make")],
+        ...             qrels={"test": {"q1": {"d1": 1}}},
+        ...             info={"source": "proverbs"},
+        ...         )
+        >>> command("rerank", models="tiny", data="proverbs", output="proverbs.trec")
+        {'tiny': 'proverbs.trec'}
     """
     return _entering(SOURCES, name, *aliases)
 

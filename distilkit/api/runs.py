@@ -31,6 +31,17 @@ class Run:
 
     Attributes:
         path: the run's folder
+
+    Example:
+        >>> run = open_run("tiny")
+        >>> run.name, run.state, sorted(run.measures)
+        ('tiny', 'done', ['RR@10', 'nDCG@10'])
+        >>> len(run.per_query["nDCG@10"]), run.curve[-1]["stage"], run.twin.name
+        (8, 'distil', 'tiny-label_only')
+        >>> run.recipe["student"]["shape"], run.resolved["student"]["architecture"], int(run.cost.parameters)
+        ('L2_H16', 'bert_cat', 8401)
+        >>> run.model.rank("what river", ["the old river", "the red apple"], top_k=1)[0].index in (0, 1)
+        True
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -51,8 +62,13 @@ class Run:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The recipe as it was resolved: every key with its value."""
+        """The recipe: the keys that it and what it extends set; `distilkit.run` takes it again."""
         return dict(self._stored.record.recipe)
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """Every key of the recipe with its value, defaults included."""
+        return dict(self._stored.record.resolved)
 
     @property
     def sets(self) -> list[str]:
@@ -95,8 +111,9 @@ class Run:
 
     @property
     def curve(self) -> list[dict[str, Any]]:
-        """The validation measures in the order in which they were taken, each with its stage and step."""
-        events = self._stored.student_events((), "validation", "curve")
+        """The student's validation measures in the order in which they were taken, each with its stage and step."""
+        stages = self._stages()
+        events = self._stored.student_events(stages, "validation", "curve") if stages else []
         return [{"stage": one.stage, "step": one.step, **one.values} for one in events]
 
     @property
@@ -126,6 +143,19 @@ class Run:
 
         return compare([self], **options)
 
+    def _stages(self) -> list[str]:
+        """Return the names of the student's stages, none of its teacher's: as measured, else as its recipe says."""
+        if measured := self.cost.training_seconds:
+            return list(measured)
+        from distilkit.settings import Recipe
+        from distilkit.strategies import strategy_from_table
+
+        try:
+            recipe = Recipe.model_validate(self.resolved)
+            return [stage.name for stage in strategy_from_table(recipe.strategy).stages(recipe.train, recipe.seed)]
+        except (UserError, ValueError):  # of another version, or with a strategy of a plug-in that is not loaded
+            return []
+
     def _results(self, eval_set: str | None, system: str | None) -> StoredResults | None:
         sets = self.sets
         if eval_set is None:
@@ -152,6 +182,11 @@ class Suite(Sequence[Run]):
 
     Attributes:
         path: the suite's folder
+
+    Example:
+        >>> suite = run("margin_mse_table2", resume=True)  # doctest: +SKIP
+        >>> [one.measures["nDCG@10"] for one in suite if one.state == "done"]  # doctest: +SKIP
+        [0.6712, 0.6644, 0.6581]
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -256,6 +291,12 @@ def plan(
 
     A plan runs no plug-ins of a recipe unless `allow_plugins` is true. `to_text()` shows it, `to_json()` is plain data.
     Raises UserError as `run` does.
+
+    Example:
+        >>> collection = {"source": "beir", "path": "tiny-collection"}
+        >>> made = plan({"name": "planned", "extends": "quickstart", "data": collection})
+        >>> [stage["what"] for stage in made.to_json()["stages"]]
+        ['teacher: fine_tune', 'student: distil', 'label-only: fine_tune']
     """
     from distilkit.pipeline.plan import plan as made
     from distilkit.pipeline.plan import suite_plan
@@ -265,12 +306,23 @@ def plan(
 
 
 def runs(runs_dir: str | PathLike[str] = "runs") -> list[Run]:
-    """Return the runs below a folder, those of suites and label-only twins included, by name."""
+    """Return the runs below a folder, those of suites and label-only twins included, by name.
+
+    Example:
+        >>> [run.name for run in runs()]
+        ['tiny', 'tiny-label_only']
+    """
     return [Run(one.path) for one in find_runs(Path(runs_dir))]
 
 
 def open_run(name: str, runs_dir: str | PathLike[str] = "runs") -> Run:
-    """Return a run by its name or folder; raises UserError, with the nearest name, where there is none."""
+    """Return a run by its name or folder; raises UserError, with the nearest name, where there is none.
+
+    Example:
+        >>> open_run("tinny")
+        Traceback (most recent call last):
+        distilkit.errors.UserError: no run is called 'tinny' in runs; did you mean 'tiny'?
+    """
     return Run(locate(name, Path(runs_dir)).path)
 
 

@@ -33,7 +33,13 @@ __all__ = [
 
 
 class Recipe(Section):
-    """A whole recipe, resolved: data, teacher, student, strategy, training, evaluation."""
+    """A whole recipe, resolved: data, teacher, student, strategy, training, evaluation.
+
+    Example:
+        >>> recipe = Recipe(name="mine", strategy={"name": "margin_mse"}, train={"learning_rate": 1e-4})
+        >>> recipe.data.source, recipe.train.learning_rate
+        ('pydocs', 0.0001)
+    """
 
     name: Annotated[str, AfterValidator(run_name)]
     """Name of the run's folder; SUITE/NAME puts it into a suite's."""

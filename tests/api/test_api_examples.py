@@ -1,15 +1,19 @@
 """The examples in the docstrings of the public API run, and a notebook's cells can register what they define."""
 
 import doctest
+import shutil
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import distilkit
-from distilkit import UserError
+from distilkit import UserError, command
+from distilkit.data.sources import SOURCES
 from distilkit.models import STUDENTS
 from distilkit.plugins import code_of
 from distilkit.strategies import STRATEGIES, TERMS
@@ -17,16 +21,52 @@ from distilkit.strategies import STRATEGIES, TERMS
 MODULES = [
     "distilkit",
     "distilkit.cli",
+    "distilkit.data.collection",
+    "distilkit.licences",
+    "distilkit.settings",
     *(f"distilkit.api.{path.stem}" for path in sorted((Path(distilkit.__file__).parent / "api").glob("[a-z]*.py"))),
 ]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_examples_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+REGISTERED = (
+    (STRATEGIES, "margin_only"),
+    (TERMS, "absolute_margin"),
+    (STUDENTS, "my_dot"),
+    (SOURCES, "proverbs"),
+)
+
+
+@pytest.fixture
+def place(finished: Any, tiny_beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be in a folder with the run `tiny` and a collection; leave the registries as they were."""
+    shutil.copytree(finished.runs, tmp_path / "runs")
+    (tmp_path / "tiny-collection").symlink_to(tiny_beir)
     monkeypatch.chdir(tmp_path)
-    results = doctest.testmod(import_module(name), optionflags=doctest.ELLIPSIS)
+    yield
+    for registry, name in REGISTERED:
+        registry._entries.pop(name, None)
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name: str) -> None:
+    # Every example may use what `import distilkit` offers.
+    results = doctest.testmod(import_module(name), optionflags=doctest.ELLIPSIS, extraglobs={"command": command})
     assert results.failed == 0
-    STRATEGIES._entries.pop("margin_only", None)
+
+
+def test_every_public_name_has_an_example() -> None:
+    without = [
+        name
+        for name in distilkit.__all__
+        if name not in ("__version__", "losses", "push") and not is_kind_of(getattr(distilkit, name), Exception)
+        if ">>>" not in (getattr(distilkit, name).__doc__ or "")
+    ]
+    assert without == []
+
+
+def is_kind_of(value: object, kind: type) -> bool:
+    return isinstance(value, type) and issubclass(value, kind)
 
 
 CELL = """

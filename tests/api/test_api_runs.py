@@ -37,7 +37,9 @@ def test_a_run_tells_what_came_out(finished: distilkit.Run) -> None:
     assert finished.sets == ["test"]
     assert finished.cost.parameters
     assert finished.curve
-    assert {"stage", "step"} <= set(finished.curve[0])
+    assert {one["stage"] for one in finished.curve} == {"distil"}, "the teacher has a curve of its own"
+    assert (finished.resolved["train"]["labels"], finished.recipe.get("matrix")) == ("judgements", None)
+    assert "distil" in distilkit.plan(finished.recipe, name="again", runs_dir=finished.path.parent).to_text()
     assert finished.twin is not None
     assert finished.twin.name == "first-label_only"
     assert finished.trec_run.is_file()

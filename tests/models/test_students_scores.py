@@ -166,6 +166,9 @@ def test_another_process_scores_what_was_kept(tmp_path: Path) -> None:
 def test_encoded_texts() -> None:
     first, second = (Encoded(torch.randn(2, width, 3), torch.ones(2, width).bool()) for width in (4, 2))
     both = Encoded.concatenated([first, second])
+    with torch.autocast("cpu", torch.bfloat16):  # which has no type for float16 on a CPU
+        halves = Encoded.concatenated([one.to(dtype=torch.float16) for one in (first, second)])
+    assert halves.states.dtype == torch.float16
     assert (len(both), tuple(both.states.shape)) == (4, (4, 4, 3))
     assert both.mask is not None
     assert both.mask.sum(1).tolist() == [4, 4, 2, 2]
