@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+import xxhash
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -20,6 +21,8 @@ from distilkit.models.shape import STARTS, Shape, reshaped, set_dropout
 
 # The first number in a name is the layer's; T5 has numbers of its own within one.
 LAYER = re.compile(r"(?P<before>(?:^|.*?\.)(?:layers?|blocks?|h)\.)(?P<index>\d+)(?P<after>\..*)")
+# The principal directions of the embeddings that were projected last, by their hash.
+_KNOWN: dict[str, Tensor] = {}
 
 
 def student_from(
@@ -157,13 +160,25 @@ def project_embeddings(source: PreTrainedModel, student: PreTrainedModel) -> Non
             f"embeddings = 'pca': the student's embeddings have {ours.shape[1]} dimensions, more than the source's "
             f"{theirs.shape[1]}"
         )
-    _, directions = torch.linalg.eigh(theirs.double().T @ theirs.double())  # by rising variance
-    kept = directions.flip(1)[:, : ours.shape[1]]
+    kept = _directions(theirs)[:, : ours.shape[1]]
     weights, width = source.state_dict(), theirs.shape[1]
     for name, weight in student.named_parameters():
         table = weights.get(name)
         if "embed" in name and table is not None and table.dim() == 2 and table.shape == (len(weight), width):
             weight.copy_((table.double() @ kept).to(weight))
+
+
+def _directions(table: Tensor) -> Tensor:
+    """Return the principal directions of a table's rows, not centred, by falling variance.
+
+    Those of the last table are kept: a suite builds students from one source many times.
+    """
+    mark = xxhash.xxh3_128_hexdigest(table.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    if mark not in _KNOWN:
+        _, found = torch.linalg.eigh(table.double().T @ table.double())  # by rising variance
+        _KNOWN.clear()
+        _KNOWN[mark] = found.flip(1)
+    return _KNOWN[mark]
 
 
 def _source_name(name: str, chosen: tuple[int, ...]) -> str:
