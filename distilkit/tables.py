@@ -32,14 +32,34 @@ def csv_text(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows below a header, columns aligned, two blanks apart; cells are folded where a terminal is narrower."""
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str] = ()) -> str:
+    """Return rows below a header, columns aligned, two blanks apart.
+
+    Where a terminal is narrower, the columns that are `optional` are left out, the first of them first, as far as is
+    needed, and named below; what is still too wide is folded.
+    """
     cells = [[plain(str(cell)) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    left: list[str] = []
+    while room is not None and _width(cells) > room and len(left) < len(optional):
+        place = cells[0].index(optional[len(left)])
+        left.append(optional[len(left)])
+        cells = [[cell for column, cell in enumerate(row) if column != place] for row in cells]
+    note = f"\n(left out, as the terminal has {room} columns: {', '.join(left)})" if left else ""
+    if room is not None and _width(cells) > room:
+        return _folded(cells, room) + note
+    widths = _widths(cells)
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    if sys.stdout.isatty() and max(map(len, lines)) > (room := shutil.get_terminal_size().columns):
-        return _folded(cells, room)
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]]) + note
+
+
+def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*cells, strict=True)]
+
+
+def _width(cells: Sequence[Sequence[str]]) -> int:
+    widths = _widths(cells)
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _folded(cells: Sequence[Sequence[str]], room: int) -> str:

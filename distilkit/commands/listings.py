@@ -32,7 +32,7 @@ def runs(asked: options.Runs) -> str:
         shown += _rows_of_suite(suite, {row["name"]: row for row in rows}, names)
     shared = size(taken(asked.runs_dir / ".artifacts").size)
     ending = f"{shared} of artifacts are shared by runs; distilkit clean lists them"
-    return f"{table(header, shown)}\n{ending}"
+    return f"{table(header, shown, optional=('disk', 'student', 'strategy'))}\n{ending}"
 
 
 def _run_row(row: "Summary", names: list[str]) -> list[str]:
@@ -100,7 +100,8 @@ def recipes(asked: options.Recipes) -> str:
         return json.dumps(rows, indent=2)
     columns = ["name", "strategy", "data", "description"]
     shown = [{**row, "strategy": suites.get(row["name"], row["strategy"])} for row in rows]
-    return table(["recipe", *columns[1:]], [[row[column] for column in columns] for row in shown])
+    lines = [[row[column] for column in columns] for row in shown]
+    return table(["recipe", *columns[1:]], lines, optional=("data", "strategy"))
 
 
 def recipe_keys(asked: options.RecipeKeys) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -280,3 +281,19 @@ def test_the_suffix_of_output_names_the_format(cli: Cli, finished: Any, tmp_path
     done = cli("compare", finished.run, "--output", tmp_path / "report.html", "--format", "csv")
     assert done.code == 0, done.err
     assert "<html" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_table_leaves_out_columns_before_it_folds_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    rows = [["a run of a suite", "done", "simplified_tinybert", "0.5"]]
+    header = ["run", "state", "strategy", "nDCG@10"]
+
+    def at(columns: int) -> list[str]:
+        monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((columns, 24)))
+        return table(header, rows, optional=("strategy", "state")).splitlines()
+
+    assert at(53)[0].split() == header
+    assert at(52)[0].split() == ["run", "state", "nDCG@10"]
+    assert at(52)[-1] == "(left out, as the terminal has 52 columns: strategy)"
+    assert at(28)[0].split() == ["run", "nDCG@10"]
+    assert all(len(line) <= 14 for line in at(14)[:-1])
