@@ -135,6 +135,7 @@ class _Reader:
     sources: Sequence[StoredSystem]
     eval_set: str
     known: dict[Path, Qrels] = field(default_factory=dict)
+    looked_at: dict[tuple[str, str], tuple[frozenset[str], Judged | None]] = field(default_factory=dict)
 
     def read(self, source: StoredSystem) -> System:
         """Return a source's system; raises UserError for missing or broken files."""
@@ -188,13 +189,24 @@ class _Reader:
         missing: frozenset[str] = frozenset()
         judged = None
         if run.is_file() and (policy.get("missing") != 0 or run.stat().st_size <= COUNTED_UP_TO):
-            found = read_run(run)
-            missing = frozenset(next(iter(values.values())).keys() - found.keys())
-            if results.qrels.is_file():
-                share = evaluate(found, self._judgements(results.qrels), [f"Judged@{self._cutoff}"])
-                judged = Judged(self._cutoff, *share.means.values())
+            answered, judged = self._look_at(run, results.qrels if results.qrels.is_file() else None)
+            missing = frozenset(next(iter(values.values())).keys() - answered)
         unjudged, own = (int(number(policy.get(name)) or 0) for name in ("unjudged", "own"))
         return replace(system, missing=missing, judged=judged, unjudged=unjudged, own=own)
+
+    def _look_at(self, run: Path, qrels: Path | None) -> tuple[frozenset[str], Judged | None]:
+        """Return the queries that a run has results for, and the share of its first results that are judged.
+
+        The runs of a suite have equal copies of what they are held against: each is read once.
+        """
+        key = sha256_once(run), sha256_once(qrels) if qrels is not None else ""
+        if key not in self.looked_at:
+            found, judged = read_run(run), None
+            if qrels is not None:
+                share = evaluate(found, self._judgements(qrels), [f"Judged@{self._cutoff}"])
+                judged = Judged(self._cutoff, *share.means.values())
+            self.looked_at[key] = frozenset(found), judged
+        return self.looked_at[key]
 
     def _system(self, source: StoredSystem, values: PerQuery, run: Path | None, qrels: Path) -> System:
         judgements, results = qrels if qrels.is_file() else None, source.results

@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.widgets import Input, Static
 
 from distilkit.errors import UserError
+from distilkit.run_folders.names import short_names
 from distilkit.tables import size
 from distilkit_tui.core.entry import DESCENDING, ORDERS, STATES, Entry, ordered
 from distilkit_tui.core.filters import compile_filter
@@ -25,12 +26,12 @@ COLUMNS: dict[str, Column] = {
     "mark": Column("", 2),
     "name": Column("run", 16, grow=3, middle=True),
     "state": Column("state", 9),
-    "strategy": Column("strategy", 12, grow=2, rank=4, middle=True),
+    "strategy": Column("strategy", 12, grow=2, rank=3, middle=True),
     "student": Column("student", 16, grow=1, rank=2, middle=True),
     "step": Column("step", 11, align="right", rank=7),
     "loss": Column("loss", 8, align="right", rank=6),
     "validation": Column("valid.", 7, align="right", rank=8),
-    "test": Column("test", 7, align="right", rank=3),
+    "test": Column("test", 7, align="right", rank=4),
     "rate": Column("rate", 7, align="right", rank=1),
     "eta": Column("ETA", 6, align="right", rank=5),
     "disk": Column("disk", 10, align="right", rank=0),
@@ -111,17 +112,30 @@ class RunsScreen(RunActions):
             problem = problem or passes.complaint(list(entries))
         # A filter looks for runs: they are shown as they are found, under their whole names.
         keys = [entry.key for entry in chosen] if self._filter else rows(chosen, snapshot.suites, self._opened)
-        self.table.columns = self._columns()
+        self.table.columns = self._columns(self._widest(snapshot, keys))
         self.table.show(keys, lambda key: self._row(snapshot, key), self._empty(snapshot, problem))
         self._tell(len(chosen), len(snapshot.entries), problem)
         self.draw()
 
-    def _columns(self) -> list[Column]:
+    def _widest(self, snapshot: Snapshot, keys: list[str]) -> int:
+        """Return the width of the longest name shown, but no more than half of the screen."""
+        names = [key if key not in snapshot.suites else _suite_title(snapshot.suites[key], "▸") for key in keys]
+        if not self._filter:
+            names = [self._named(snapshot, key) or name for key, name in zip(keys, names, strict=True)]
+        return min(max([COLUMNS["name"].width, *map(len, names)]), max(COLUMNS["name"].width, self.size.width // 2))
+
+    def _named(self, snapshot: Snapshot, key: str) -> str:
+        """Return how a run is named below its suite; empty for what stands for itself."""
+        suite = None if self._filter else snapshot.suites.get(f"{key.partition('/')[0]}{MARK}")
+        return f"└ {suite.names[key]}" if suite is not None and key in suite.names else ""
+
+    def _columns(self, name: int) -> list[Column]:
         arrow = "▼" if (self._order in DESCENDING) != self._reverse else "▲"
         hidden = self.main.preferences.hidden
         return [
             replace(
                 column,
+                width=name if order == "name" else column.width,
                 title=f"{column.title}{arrow}" if order == self._order else column.title,
                 hidden=order in hidden and order in CHOOSABLE,
             )
@@ -132,19 +146,17 @@ class RunsScreen(RunActions):
         """Return the cells of a suite, or of a run, which stands indented under its suite."""
         if key in snapshot.suites:
             return self._suite_cells(snapshot.suites[key])
-        suite = None if self._filter else snapshot.suites.get(f"{key.partition('/')[0]}{MARK}")
+        name = self._named(snapshot, key)
         if key not in snapshot.entries:
-            name = suite.names[key] if suite is not None else key
-            return ["", f"└ {name}", Styled("· planned", "text-muted"), *("" for _ in range(len(COLUMNS) - 3))]
+            return ["", name or key, Styled("· planned", "text-muted"), *("" for _ in range(len(COLUMNS) - 3))]
         cells = self._cells(snapshot.entries[key])
-        return [cells[0], f"└ {suite.names[key]}", *cells[2:]] if suite is not None and "/" in key else cells
+        return [cells[0], name, *cells[2:]] if name else cells
 
     def _suite_cells(self, suite: Suite) -> list[Cell]:
         glyph, colour = STATES.get(suite.state, ("·", ""))
         sign = "▾" if is_open(suite, self._opened) else "▸"
-        found = dict.fromkeys(COLUMNS, "") | {"name": f"{sign} {suite.folder.name}", "strategy": suite.progress}
-        cells: list[Cell] = list(found.values())
-        cells[1] = Styled(found["name"], bold=True)
+        cells: list[Cell] = [""] * len(COLUMNS)
+        cells[1] = Styled(_suite_title(suite, sign), bold=True)
         cells[2] = Styled(f"{glyph} {suite.state}", colour)
         cells[list(COLUMNS).index("eta")] = duration(suite.left)
         cells[list(COLUMNS).index("disk")] = size(sum(entry.bytes for entry in suite.entries))
@@ -194,7 +206,7 @@ class RunsScreen(RunActions):
         own = [entry.key for entry in self.suite.entries] if self.suite else [self.entry.key] if self.entry else []
         keys = [*(key for key in self.main.marks if key not in own), *own]
         first = self.entry.measure if self.entry is not None else ""
-        self.query_one(RunCurves).draw({key: key for key in keys}, self.view, first)
+        self.query_one(RunCurves).draw(short_names(keys), self.view, first)
 
     @on(VirtualTable.Highlighted)
     def _highlighted(self) -> None:
@@ -327,3 +339,8 @@ class RunsScreen(RunActions):
             if chosen is None or chosen == FIRST_RECIPE:
                 return
         await self.main.action_mode("launch")
+
+
+def _suite_title(suite: Suite, sign: str) -> str:
+    """Return a suite's name behind a sign, and how far it is."""
+    return f"{sign} {suite.folder.name}: {suite.progress}"

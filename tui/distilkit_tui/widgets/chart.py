@@ -11,7 +11,8 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from distilkit_tui.core.text import figure, fit, safe, short
+from distilkit.run_folders.names import fitted
+from distilkit_tui.core.text import figure, fit, safe
 from distilkit_tui.themes import series_colours
 from distilkit_tui.widgets.canvas import LINES, Canvas, letters, paint
 from distilkit_tui.widgets.plot import Axis, Curve, Plot
@@ -111,10 +112,12 @@ def _heading(plot: Plot, curves: list[Curve], width: int, style: Style, colours:
     room = width - segments[0].cell_length
     signed = zip(curves, letters(curves), colours, strict=True)
     named = [(_sign(curve, letter), curve, colour) for curve, letter, colour in signed if not curve.dim][::-1]
-    texts = [_entry(sign, curve, True) for sign, curve, _ in named]
+    names = [safe(curve.name) for _, curve, _ in named]
+    texts = [_entry(sign, curve, name, True) for (sign, curve, _), name in zip(named, names, strict=True)]
     for longest in (80, 24, 12):
         if sum(map(cell_len, texts)) > room:
-            texts = [_entry(sign, curve, False, longest) for sign, curve, _ in named]
+            cut = fitted(names, longest)  # the ends that differ stay
+            texts = [_entry(sign, curve, cut[name], False) for (sign, curve, _), name in zip(named, names, strict=True)]
     for number, (text, (_, _, colour)) in enumerate(zip(texts, named, strict=True)):
         left = len(texts) - number
         if cell_len(text) > room - (4 if left > 1 else 0):
@@ -130,6 +133,6 @@ def _sign(curve: Curve, letter: str) -> str:
     return letter or curve.glyph or {"line": "─", "points": "●", "bars": "▌"}[curve.kind]
 
 
-def _entry(sign: str, curve: Curve, value: bool, longest: int = 80) -> str:
+def _entry(sign: str, curve: Curve, name: str, value: bool) -> str:
     last = figure(float(curve.y[np.isfinite(curve.y)][-1])) if value and curve.kind == "line" else ""
-    return f" {' '.join(filter(None, (sign, short(safe(curve.name), longest), last)))} "
+    return f" {' '.join(filter(None, (sign, name, last)))} "

@@ -187,6 +187,10 @@ class VirtualTable(ScrollView, can_focus=True):
         colour = variables.get(cell.colour, cell.colour) if cell.colour and plain else None
         return Style(color=colour if colour and colour.startswith("#") else None, bold=cell.bold or None)
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        """Make room for the scroll bar, which comes and goes with the number of rows."""
+        self.call_after_refresh(self._arrange)
+
     def _arrange(self) -> None:
         """Choose the columns that fit and share out what is left over."""
         chosen = {number: column for number, column in enumerate(self._columns) if not column.hidden}
