@@ -114,7 +114,7 @@ class Step:
 
     @property
     def per_token(self) -> float:
-        """Milliseconds a token that is no padding."""
+        """Milliseconds a token that is not padding."""
         return self.milliseconds / sum(self.lengths)
 
 

@@ -4,7 +4,7 @@
 
 Every size of a collection is opened in a process of its own, which trains L3_H384 on cached scores of pairs drawn from
 all of it: seconds until the first step is done, milliseconds in which a step reads its data, milliseconds of a step for
-1,000 tokens that are no padding (steps are of batches of like length, and so of unequal size), and the memory that is
+1,000 tokens that are not padding (steps are of batches of like length, and so of unequal size), and the memory that is
 the process's own (mapped files left out). Up to a million passages the tokens are those of texts written and opened as
 a collection's are; ten million are generated token ids. Two processes share a batch by way of torch.distributed, on a
 core each where there are two.

@@ -2,7 +2,7 @@
 
 Every batch is padded to the full length. Attention is a product, a division, a sum with the mask, a softmax, dropout
 and a product. Every layer of both models leaves its map before the softmax and every hidden state. A loss sets padding
-to 0 in both of its sides and takes torch's mean squared error, here divided by what is no padding. AdamW updates one
+to 0 in both of its sides and takes torch's mean squared error, here divided by what is not padding. AdamW updates one
 tensor after the other. All is float32, with the C library's allocator as it is.
 """
 
@@ -46,7 +46,7 @@ class Original:
         self._rng = np.random.default_rng(5)
 
     def seconds_per_token(self) -> float:
-        """Take a step on a random batch and return its seconds per token that is no padding."""
+        """Take a step on a random batch and return its seconds per token that is not padding."""
         rows = self._rng.choice(len(self.examples), self.batch_size, replace=False)
         start = now()
         batch, labels = self.batch(rows)
@@ -89,7 +89,7 @@ class Original:
 
 
 def mean_squared_errors(student: Sequence[Tensor], teacher: Sequence[Tensor], real: Tensor) -> Tensor:
-    """Return the sum over tensors of their mean squared errors over what is no padding."""
+    """Return the sum over tensors of their mean squared errors over what is not padding."""
     total = torch.zeros((), device=real.device)
     for own, taught in zip(student, teacher, strict=True):
         zero = torch.zeros_like(own)

@@ -125,7 +125,7 @@ logging.set_verbosity_error()
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]
-    """Notes when each step ended, and how many tokens that are no padding it read."""
+    """Notes when each step ended, and how many tokens that are not padding it read."""
 
     def __init__(self, embeddings: torch.nn.Embedding) -> None:
         self.ends: list[float] = []

@@ -77,7 +77,7 @@ def words() -> tuple[list[str], Integers]:
             break
     pieces = tokenizer()(sorted(set(text)), add_special_tokens=False)["input_ids"]
     sizes = dict(zip(sorted(set(text)), map(len, pieces), strict=True))
-    kept = [word for word in text if 0 < sizes[word] <= 6]  # rules of dashes are no text
+    kept = [word for word in text if 0 < sizes[word] <= 6]  # rules of dashes are not text
     return kept, np.array([sizes[word] for word in kept])
 
 

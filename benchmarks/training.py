@@ -123,7 +123,7 @@ class Dynamic:
         self._rng = np.random.default_rng(7)
 
     def seconds(self, turn: int) -> float:
-        """Take a step and return its seconds per token that is no padding."""
+        """Take a step and return its seconds per token that is not padding."""
         rows = self._rng.choice(len(self.examples), self.size, replace=False)
         start = now()
         batch = batch_of(self.pairs.tokens.batch(rows, rows))

@@ -191,7 +191,7 @@ class Session:
         return [int(part[turn % len(part)]) for part in parts]
 
     def seconds_per_token(self, count: int, turn: int) -> float:
-        """Take some steps and return their seconds per token that is no padding."""
+        """Take some steps and return their seconds per token that is not padding."""
         steps, take_step = self.spread(count, turn), self.take_step
         seconds, tokens = 0.0, 0
         for step in steps:

@@ -115,7 +115,7 @@ def _main() -> None:
     except Stopped as error:
         _leave(error, 130)
     except KeyboardInterrupt:
-        _leave("stopped at once; go on from the last checkpoint with --resume auto", 130)
+        _leave("stopped at once; continue from the last checkpoint with --resume auto", 130)
     except (_ReaderLeft, BrokenPipeError):
         _leave_reader()
     except OSError as error:
@@ -146,7 +146,7 @@ def _broken(name: str, error: BaseException) -> BaseException:
     """Return what a verb is to end with that raised something: never what would be taken for its being done."""
     if isinstance(error, SystemExit):
         error.__context__ = None  # a code of its own says what it says, whatever it was raised after
-        return error if error.code else RunFailed(f"{name} broke off: something in it left without a word")
+        return error if error.code else RunFailed(f"{name} ended early without an error message")
     if isinstance(error, EOFError | BrokenPipeError) or type(error).__module__.startswith(("click", "typer")):
         return RunFailed(f"{name} broke off: {str(error) or type(error).__name__}")
     return error
@@ -204,7 +204,7 @@ def command(verb: str, **options: Any) -> Any:
     """
     requests = {_verb_name(request): (request, module) for request, module in VERBS.items()}
     if verb not in requests or verb == "tui":
-        raise UserError(f"there is no verb {verb!r}{nearest(verb, requests)}")
+        raise UserError(f"there is no command {verb!r}{nearest(verb, requests)}")
     request, module = requests[verb]
     given = {**_fields_of(request, verb, options), **({"json_": True} if issubclass(request, Printed) else {})}
     text: str | None = getattr(import_module(f"distilkit.commands.{module}"), verb.replace("-", "_"))(request(**given))
@@ -240,7 +240,7 @@ def _fields_of(request: type[Any], verb: str, options: dict[str, Any]) -> dict[s
         if name not in found and one.default is MISSING and one.default_factory is MISSING
     ]
     if missing:
-        raise UserError(f"{verb} needs {missing[0]}, and it is not given")
+        raise UserError(f"{verb} needs {missing[0]}, which is missing")
     return found
 
 

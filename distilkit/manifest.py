@@ -80,7 +80,7 @@ def _damage(folder: Path, name: str, listed: object, content: bool) -> str | Non
     size, content_hash = listed if isinstance(listed, list) and len(listed) == 2 else (None, None)
     try:
         if ".." in path.parts or not path.is_relative_to(folder):
-            return f"{name!r} is no file of it"
+            return f"{name!r} is not a file of it"
         if (now := path.stat().st_size) != size:
             return f"{name} has {now} bytes, not {size}"
         if content and _hash_once(path) != content_hash:

@@ -96,7 +96,7 @@ def load_plugin(plugin: Plugin) -> None:
     if name in sys.modules:
         return
     if plugin.file.suffix != ".py":
-        raise UserError(f"{plugin.recipe}: plugins: {plugin.name} is no Python file; expected one that ends in .py")
+        raise UserError(f"{plugin.recipe}: plugins: {plugin.name} is not a Python file; expected one that ends in .py")
     spec = importlib.util.spec_from_file_location(name, plugin.file, loader=_Loader(name, plugin))
     if spec is None or spec.loader is None:
         raise UserError(f"{plugin.recipe}: plugins: {plugin.name} cannot be imported")

@@ -236,7 +236,7 @@ def explain(error: ValidationError, model: type[BaseModel], source: Source | Non
     place = f"{source.place(location)}: " if source else ""
     if problem.is_unknown_key:
         known = _keys_at(model, problem.location[:-1])
-        return f"{place}{_shown(location)} is no key{nearest(location[-1], known)}"
+        return f"{place}{_shown(location)} is not a key{nearest(location[-1], known)}"
     if problem.is_missing:
         return f"{place}{_shown(location)} is missing"
     return f"{place}{_shown(location)}{problem.sentence}"
@@ -248,7 +248,7 @@ def _validate_stages(recipe: Recipe, source: Source) -> None:
     for name, table in recipe.stages.items():
         if name not in known:
             place = source.place(("stages", name))
-            raise UserError(f"{place}: [stages.{name}] is no stage of any strategy{nearest(name, known)}")
+            raise UserError(f"{place}: [stages.{name}] is not a stage of any strategy{nearest(name, known)}")
         try:
             TrainSettings.model_validate({**recipe.train.model_dump(exclude_unset=True), **table})
         except ValidationError as error:

@@ -17,7 +17,9 @@ from distilkit_tui.app import DistilkitApp
 from distilkit_tui.screens.compare import CompareScreen
 from distilkit_tui.themes import DARK, LIGHT
 
-SIZES = {"answer": (120, 22), "live": (120, 26)}
+COLUMNS = 120
+LINES = {"answer": 15, "live": 26}
+"""Lines of the screens, of the answer without those of its systems."""
 THEMES = {"dark": DARK.name, "light": LIGHT.name}
 SECONDS = 120
 GAP = 12.0
@@ -36,7 +38,8 @@ async def picture(runs_dir: Path, theme: str, runs: list[str], baselines: list[s
     """Return a screen as SVG: the answer of a comparison, or the first run as it goes on."""
     app = DistilkitApp(runs_dir)
     app.theme = theme
-    async with app.run_test(size=SIZES["live" if live else "answer"]) as pilot:
+    lines = LINES["live"] if live else LINES["answer"] + len(runs)
+    async with app.run_test(size=(COLUMNS, lines)) as pilot:
         await wait(pilot, lambda: app.snapshot.entries, f"no run is found in {runs_dir}")
         known = app.snapshot.entries
         if missing := [run for run in [*runs, *baselines] if run not in known]:

@@ -113,7 +113,7 @@ def recorded(root: Path, at_a_cut: Callable[[Disk], object] = lambda disk: None)
     def layer(name: str) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
             nonlocal within
-            if within == threading.get_ident():  # what a callback does is no part of the block
+            if within == threading.get_ident():  # what a callback does is not a part of the block
                 return originals[name](*given, **named)
             with lock:  # another thread of the block waits until this moment has been looked at
                 result = originals[name](*given, **named)

@@ -29,7 +29,7 @@ def main() -> int:
     """Do the parts that are left; 1 where one failed or a figure misses its goal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--minutes", type=float, default=8.0, help="begin no part, and cut off the last one, after that"
+        "--minutes", type=float, default=8.0, help="after this time, start no further part and stop the one under way"
     )
     parser.add_argument("--output", type=Path, default=Path("gpu_session"))
     parser.add_argument("--teacher", default=MINILM, help="a model reference, such as the folder that --pack wrote")

@@ -63,7 +63,7 @@ class Upload:
             operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=what) for name, what in contents]
             api.create_commit(self.to, operations, commit_message="Upload a ranker with distilkit")
         except (OSError, ValueError, http_error) as error:
-            raise RunFailed(f"the hub did not take {self.to}: {_said(error)}") from None
+            raise RunFailed(f"the hub did not accept {self.to}: {_said(error)}") from None
         return f"{api.endpoint}/{self.to}"
 
 
@@ -77,7 +77,7 @@ def prepare(
 ) -> Upload:
     """Return what `push` would upload; nothing is sent.
 
-    Raises UserError for a reference that is no model on this machine, a repository's name that is none, and a model
+    Raises UserError for a reference that is not a model on this machine, a repository's name that is none, and a model
     that holds a symbolic link.
     """
     from distilkit.models.references import PREFIX
@@ -99,7 +99,7 @@ def prepare(
     files = []
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
-            raise UserError(f"{path} is a symbolic link; none is uploaded")
+            raise UserError(f"{path} is a symbolic link; symbolic links are not uploaded")
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.is_file() and not hidden and path.name != MANIFEST:
             files.append(path)

@@ -48,7 +48,7 @@ class Run:
         self.path = Path(path)
         self._stored = StoredRun(self.path)
         if not self._stored.exists():
-            raise UserError(f"{self.path} is no run's folder: expected the file run.json in it")
+            raise UserError(f"{self.path}is not a run's folder: expected the file run.json in it")
 
     @property
     def name(self) -> str:
@@ -384,5 +384,5 @@ def _in_toml(value: object) -> object:
     if isinstance(value, PathLike):
         return fspath(value)
     raise UserError(
-        f"set: {value!r} is no value of a recipe; expected a text, a number, true or false, a list or a table"
+        f"set: {value!r} is not a value of a recipe; expected a text, a number, true or false, a list or a table"
     )

@@ -28,7 +28,7 @@ class Result:
 
 def _title(found: dict[str, Any]) -> str:
     model, work = found["model"], found["workload"]
-    drawn = "" if model["trained"] else ", drawn around its encoder: its cost is that of a trained one"
+    drawn = "" if model["trained"] else ", newly initialised around its encoder: it costs as much as a trained one"
     lengths = (
         f"pairs of at most {model['max_length']} tokens"
         if "max_length" in model
@@ -63,7 +63,7 @@ def _query_time(found: dict[str, Any]) -> str:
     lines.append(table(["depth", "tokenisation", "batch size", "p50", "p95", "p99"], rows))
     for depth in found["query_time"]["depths"]:
         parts = ", ".join(f"{name} {ms(value)}" for name, value in depth["parts_p50"].items())
-        fewer = "" if depth["documents"] == depth["depth"] else f" ({depth['documents']} documents on the mean)"
+        fewer = "" if depth["documents"] == depth["depth"] else f" ({depth['documents']} documents on average)"
         lines.append(f"medians at depth {depth['depth']}{fewer}: {parts}")
     return "\n".join(lines)
 
@@ -88,11 +88,11 @@ def _sweep(sweep: list[dict[str, Any]]) -> str:
 def _index_time(found: dict[str, Any]) -> str:
     index, storage = found["index_time"], found["storage"]
     if index is None:
-        return "Index time: none, and no storage: nothing of a document can be kept"
+        return "Index time and storage: none, as this ranker reads query and document together"
     kept = f"{storage['vectors']} vectors of {storage['vector_size']} numbers in {storage['dtype']}"
     return (
         f"Index time: {ms(index['ms_per_document'])} ms per document ({index['documents_per_second']}/s, "
-        f"batches of {index['batch_size']}), tokenisation out\n"
+        f"batches of {index['batch_size']}), without tokenisation\n"
         f"Storage: {kept}: {size(storage['bytes_per_document'])} per document measured, "
         f"{size(storage['bytes_per_document_by_formula'])} by formula"
     )
@@ -110,13 +110,13 @@ def _macs(found: dict[str, Any]) -> str:
     split, pair = macs["split"], macs["pair"]
     parts = f"query {amount(split['query'])}, document {amount(split['document'])}, pair {amount(split['pair'])}"
     named = [f"{name} {amount(count)}" for name, count in pair["outside_formula"].items()]
-    named += [f"less {amount(pair['no_product'])} that are no matrix products"] if pair["no_product"] else []
-    verdict = "the formula's" if pair["agrees"] else "NOT the formula's"
+    named += [f"without {amount(pair['no_product'])} that are not matrix products"] if pair["no_product"] else []
+    verdict = "as the formula says" if pair["agrees"] else "which DIFFERS from the formula"
     return (
         f"Multiply-accumulates of {macs['query_length']} + {macs['document_length']} tokens: {amount(pair['formula'])} "
         f"({parts})\n"
         f"counted in a forward pass: {amount(pair['counted'])}, {', '.join([verdict, *named])}; embedding look-up, "
-        "normalisation, softmax and activations are in neither"
+        "normalisation, softmax and activations are counted in neither"
     )
 
 
@@ -131,7 +131,7 @@ def _paper(found: dict[str, Any]) -> str:
         if paper["distinct_documents"] == paper["documents"]
         else (f" ({paper['distinct_documents']} of them, repeated)")
     )
-    return f"As the Margin-MSE paper times: {shown}\n{paper['conditions']}{repeated}"
+    return f"Timed as in the Margin-MSE paper: {shown}\n{paper['conditions']}{repeated}"
 
 
 def _table_1(found: dict[str, Any]) -> str:

@@ -43,7 +43,7 @@ def _to_text(found: Inventory) -> str:
         runs = ", ".join(map(plain, found.unstated[:3])) + (", …" if len(found.unstated) > 3 else "")
         lines.append(
             f"all artifacts are kept: {len(found.unstated)} runs do not say which they need ({runs}); resume them, or "
-            "leave finished runs out of account with --finished"
+            "ignore what finished runs need with --finished"
         )
     if found.removable:
         shown = [_row(one) for one in found.removable[:SHOWN]]

@@ -13,7 +13,7 @@ def push(asked: options.Push) -> str:
     """Return what was uploaded, and where to; raises UserError where nobody agreed to it."""
     upload = prepare(asked.run, asked.to, private=asked.private, license=asked.license_, runs_dir=asked.runs_dir)
     if not asked.yes and not (not asked.json_ and agrees(_to_text(upload), "upload it?")):
-        raise UserError(f"nothing was uploaded to {asked.to}; agree with --yes")
+        raise UserError(f"nothing was uploaded to {asked.to}; confirm with --yes")
     address = upload.send()
     if asked.json_:
         found = {"to": upload.to, "address": address, "files": upload.names, "bytes": upload.bytes}

@@ -53,7 +53,7 @@ class Retrieved:
         """Return it for people."""
         text = f"{self.queries} queries, {self.documents} documents in {self.seconds:.1f} s: {self.output}"
         if self.evaluation is None:
-            return f"{text}\nno judgements to measure it with"
+            return f"{text}\nthere are no judgements, so it was not measured"
         means = self.evaluation.means
         return f"{table(list(means), [[f'{value:.4f}' for value in means.values()]])}\n{text}"
 
@@ -67,7 +67,7 @@ def retrieve(asked: options.Retrieve) -> str | None:
     if asked.faiss is not None:
         require_faiss()
     tag = named([asked.model])[0].name
-    kept = "the same command goes on with the blocks of --index" if asked.index else "nothing was kept"
+    kept = "the same command continues with the blocks kept in --index" if asked.index else "nothing was kept"
     with launched(asked, f"stopped; {kept}") as (processes, reporter), reporter.live():
         opened = open_ranker(asked.model, asked.architecture, reporter.say, asked.runs_dir, asked.backend)
         opened = opened.with_lengths(asked.query_length, asked.document_length)

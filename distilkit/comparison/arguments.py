@@ -138,7 +138,7 @@ def _refuse_mixed(run: StoredRun, results: dict[str, StoredResults]) -> None:
 
 def _suite(folder: Path, name: str | None, eval_set: str) -> Iterator[StoredSystem]:
     if name is not None:
-        raise UserError(f"{folder} is a suite of several runs, which one name, {name!r}, cannot stand for")
+        raise UserError(f"{folder} is a suite of several runs, which cannot share the one name {name!r}")
     members = suite_members(folder)
     evaluated = [member for member in members if member.results(eval_set).exist()]
     if not evaluated:

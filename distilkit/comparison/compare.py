@@ -174,11 +174,12 @@ def _notes(systems: Sequence[System], found: list[Comparison], n: int, options: 
     level = options.alpha[0]
     if found and options.correction in ("bonferroni", "holm") and floor * family >= level:
         notes[
-            f"The {options.test} test gives no p below {floor:.2g}, which {options.correction} over {family} "
-            f"comparisons takes above {level:g}: no difference can be significant; --test t-test has no such limit."
+            f"The {options.test} test gives no p below {floor:.2g}, which the correction ({options.correction}) over "
+            f"{family} comparisons raises above {level:g}, so that no difference can be significant; --test t-test has "
+            "no such limit."
         ] = None
     if options.hierarchical and all(system.seeds == 1 for system in systems):
-        notes["Every system has one seed, so that nothing is known of how much seeds differ."] = None
+        notes["Every system has one seed, so that it is unknown how much results differ between seeds."] = None
     return tuple(notes)
 
 
@@ -188,7 +189,8 @@ def _tuning(systems: Sequence[System]) -> list[str]:
     if len(set(found.values())) < 2:
         return []
     listed = ", ".join(f"{name} {count}" for name, count in found.items())
-    return [f"Systems were tuned unequally, which may favour those with more; settings tried on validation: {listed}."]
+    said = "Systems were tuned unequally, which may favour those with more trials; settings tried on validation queries"
+    return [f"{said}: {listed}."]
 
 
 def _measures(systems: Sequence[System], asked: str | Sequence[str] | None) -> list[str]:

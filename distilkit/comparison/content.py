@@ -36,7 +36,7 @@ def notes_on_candidates(systems: Sequence[System]) -> list[str]:
     if len(groups) < 2:
         return []
     listed = "; ".join(", ".join(names) for names in groups.values())
-    return [f"These systems re-ranked different candidates or texts, which differences show too: {listed}."]
+    return [f"These systems re-ranked different candidates or texts, which explains a part of differences: {listed}."]
 
 
 def _own(system: System) -> Qrels | None:

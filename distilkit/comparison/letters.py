@@ -38,7 +38,7 @@ def assign(baselines: Mapping[str, str | None]) -> dict[str, str]:
     """
     fixed = {name: letter.lower() for name, letter in baselines.items() if letter}
     if len(set(fixed.values())) < len(fixed):
-        raise UserError("--baseline sets one letter for two baselines")
+        raise UserError("--baseline gives two baselines the same letter")
     free = [name for name in baselines if name not in fixed]
     first = {name: name[:1].lower() for name in free}
     letters = [*fixed.values(), *first.values()]

@@ -1,6 +1,6 @@
 """Tests against a margin: whether a system is non-inferior or equivalent to a baseline, and from which margin on.
 
-Values are rows [seed, query], a single row where there is one seed or where seeds are no part of the question. Of
+Values are rows [seed, query], a single row where there is one seed or where seeds are not part of the question. Of
 single rows every test is the paired t-test of R's `t.test`, of several the one over queries and seeds (`seeded_test`).
 None stands for "there is no such value", as in `paired_tests`.
 """

@@ -123,8 +123,8 @@ def columns(result: ComparisonResult) -> list[str]:
     """Return the sentences that explain the columns of the comparisons."""
     return [
         f"Difference: system - baseline over the same queries, with its {wording.level(result)} interval (not "
-        "corrected); dz: Cohen's, the mean difference over its deviation; W/T/L: queries won, tied, lost; queries "
-        "needed: for a difference this large to be found with power 0.8 at 0.05; "
+        "corrected); dz: Cohen's dz, the mean difference divided by its standard deviation; W/T/L: queries won, tied, "
+        "lost; queries needed: to find a difference of this size with power 0.8 at p < 0.05; "
         f"{wording.NOTHING}: cannot be tested, since the difference does not vary.",
         *_margins(result),
     ]
@@ -176,7 +176,7 @@ def _judged(facts: JudgedShares, show: Show) -> list[str]:
         text = " to ".join(f"{100 * share:.1f}% ({show(name)})" for name, share in shares.items())
     else:
         text = ", ".join(f"{show(name)} {100 * share:.1f}%" for name, share in shares.items())
-    return [f"Judged@{facts['cutoff']} (first results that are judged): {text}."]
+    return [f"Judged@{facts['cutoff']} (the share of the first results that is judged): {text}."]
 
 
 def _files(facts: Policy, show: Show) -> list[str]:

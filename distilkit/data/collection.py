@@ -82,7 +82,7 @@ class Collection:
             name: what reports call it
             folder: where it is kept; without one it vanishes with the object
 
-        Raises UserError for what is no id, text or grade, and as `write_collection` does.
+        Raises UserError for what is not an id, text or grade, and as `write_collection` does.
         """
         from distilkit.data import in_memory
 
@@ -243,7 +243,7 @@ def open_collection(folder: Path) -> Collection:
     """Open a collection's folder; raises UserError where there is none, or one of another format."""
     path = folder / "manifest.json"
     if not path.is_file():
-        raise UserError(f"{folder} is no collection: expected the file manifest.json in it")
+        raise UserError(f"{folder} is not a collection: expected the file manifest.json in it")
     manifest = read_json(path)
     if manifest["format"] != FORMAT:
         raise UserError(f"{path}: expected a collection of format {FORMAT}, got {manifest['format']}")

@@ -35,7 +35,7 @@ Scores = Callable[[Integers, Integers], npt.NDArray[np.floating]]
 
 @dataclass(frozen=True)
 class NegativeFilters:
-    """Which candidates are no negatives of a positive; they are those of sentence-transformers' `mine_hard_negatives`.
+    """Which candidates are not negatives of a positive; they are those of sentence-transformers' `mine_hard_negatives`.
 
     Attributes:
         range_min: the first so many candidates
@@ -150,7 +150,7 @@ def _said(counts: Counter[str], filters: NegativeFilters, negatives: int) -> tup
         f"{counts[name]} by {name} = {value}" for name, value in vars(filters).items() if value not in (None, 0)
     )
     filled = f"; {counts['filled']} of {negatives} negatives are drawn from the whole corpus instead"
-    return (f"of {counts['candidates']} candidates {gone} are no negatives{filled if counts['filled'] else ''}",)
+    return (f"of {counts['candidates']} candidates {gone} are not negatives{filled if counts['filled'] else ''}",)
 
 
 def validation_split(

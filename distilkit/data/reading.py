@@ -68,7 +68,7 @@ def fields(path: Path, count: int, expected: str, separator: str | None = None) 
 
 
 def json_lines(path: Path, expected: str = "one object a line") -> Iterator[tuple[int, Any]]:
-    """Yield (number, value) of a file of JSON lines; raises UserError for a line that is no JSON."""
+    """Yield (number, value) of a file of JSON lines; raises UserError for a line that is not JSON."""
     for number, line in lines(path):
         try:
             value = parse_json(line)
@@ -155,7 +155,7 @@ def trec_fields(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def trec_run(path: Path) -> Iterator[Row]:
-    """Read a TREC run, whose ranks and tags are not used; raises UserError for a score that is no finite number."""
+    """Read a TREC run, whose ranks and tags are not used; raises UserError for a score that is not a finite number."""
     for number, (query, _, passage, _, text, _) in trec_fields(path):
         try:
             score = float(text)
@@ -177,7 +177,7 @@ def top_1000(path: Path) -> Iterator[Row]:
 
 
 def grade(path: Path, number: int, text: str) -> int:
-    """Return the grade of a judgement; raises UserError, naming file and line, where it is no whole number."""
+    """Return the grade of a judgement; raises UserError, naming file and line, where it is not a whole number."""
     if not re.fullmatch(r"[+-]?[0-9]{1,100}", text):
         refuse(path, number, f"expected the grade to be a whole number, got {text[:40]!r}")
     return int(text)

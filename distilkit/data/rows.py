@@ -88,7 +88,7 @@ def _hash(text: str) -> int:
 
 
 def _dense(table: Texts) -> npt.NDArray[np.int32] | None:
-    """Return the row of each number, -1 for one that is no id; None where ids are no numbers, or too far apart."""
+    """Return the row of each number, -1 for one that is not an id; None where ids are not numbers, or too far apart."""
     parts = []
     for column in table.id_columns():
         numbers = _numbers(column)

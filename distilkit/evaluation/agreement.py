@@ -1,4 +1,4 @@
-"""How far a student ranks as its teacher does, where nothing is judged: no measure of effectiveness.
+"""How far a student ranks as its teacher does, where nothing is judged: not a measure of effectiveness.
 
 A student that agrees in full is exactly as good, or as bad, as its teacher.
 """
@@ -51,7 +51,7 @@ def require_agreement(name: str) -> str:
     """Return the name of a measure of agreement; raises UserError for another."""
     if name not in AGREEMENT:
         raise UserError(
-            f"{name!r} is no measure of agreement with the teacher, and without labels there is no other; expected "
+            f"{name!r} is not a measure of agreement with the teacher, and without labels there is no other; expected "
             f"one of {', '.join(AGREEMENT)}{nearest(name, AGREEMENT)}"
         )
     return name

@@ -66,12 +66,12 @@ class DocumentIndex:
         asked = {"format": FORMAT, "block": self.size, "dtype": str(self.dtype).removeprefix("torch."), **made_of}
         path = self.folder / MANIFEST
         if path.exists():
-            require_match(_manifest(path), asked, f"--index {self.folder} was made of something else")
+            require_match(_manifest(path), asked, f"--index {self.folder} was made with another model or collection")
             return
         # A process that was killed as it began leaves its manifest half written.
         others = (one for one in self.folder.glob("*") if not one.name.startswith(f".{MANIFEST}."))
         if self.folder.exists() and (not self.folder.is_dir() or any(others)):
-            raise UserError(f"--index {self.folder}: exists, and is no index of documents; choose a new folder")
+            raise UserError(f"--index {self.folder}: exists, and is not an index of documents; choose a new folder")
         make_folder(self.folder)
         write_json(path, asked)
 

@@ -14,7 +14,7 @@ from distilkit.models.attention import whole_layers
 from distilkit.models.batch import SideBatch, TokenBatch
 from distilkit.models.ranker import Ranker
 
-# Linear maps that the formulas hold (layers, DOT's, ColBERT's and TK's own), and one that is no matrix product.
+# Linear maps that the formulas hold (layers, DOT's, ColBERT's and TK's own), and one that is not a matrix product.
 IN_FORMULA = re.compile(r"(?:^|\.)(?:layers?|albert_layer_groups)\.\d|^compressor$|^projection$|\.kernel_bin_weights$")
 EMBEDDING_MAPS = ("embeddings_project", "embedding_hidden_mapping_in")
 
@@ -28,7 +28,7 @@ class MacsCheck:
         counted: what torch's FlopCounterMode counts, which sees matrix products alone
         outside_formula: matrix products that the formula leaves out, as the papers do: the head, and the map of
             embeddings that are narrower than the states
-        no_product: what the formula holds that is no matrix product: a dot product row by row, kernels
+        no_product: what the formula holds that is not a matrix product: a dot product row by row, kernels
     """
 
     formula: int

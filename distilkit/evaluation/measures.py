@@ -151,7 +151,7 @@ def _parsed(text: str) -> tuple[str, dict[str, Any]]:
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         node = None
     if not isinstance(node, ast.Name):
-        raise UserError(f"{text!r} is no measure; expected a name such as 'nDCG@10' or 'RR(rel=2)@10'")
+        raise UserError(f"{text!r} is not a measure; expected a name such as 'nDCG@10' or 'RR(rel=2)@10'")
     return node.id, arguments
 
 

@@ -19,8 +19,8 @@ __all__ = ["Qrels", "Run", "qrels_hash", "read_qrels", "read_run", "write_qrels"
 def read_run(path: Path) -> Run:
     """Return the run of a TREC file; the rank column and the tag are ignored.
 
-    Raises UserError, with file and line, for a line that is not of six fields, a score that is no finite number and a
-    document that a query lists twice.
+    Raises UserError, with file and line, for a line that is not of six fields, a score that is not a finite number and
+    a document that a query lists twice.
     """
     found: dict[str, dict[str, float]] = {}
     for number, (query, document), score in trec_run(path):

@@ -21,7 +21,7 @@ def info_nce(
     Args:
         scores: a row of scores per query, shape ``[B, N]``
         positives: the column of each row's positive, shape ``[B]``; the first column by default
-        excluded: true for passages that are no negatives of a query, since they are relevant too, shape ``[B, N]``
+        excluded: true for passages that are not negatives of a query, since they are relevant too, shape ``[B, N]``
         temperature: T
         normaliser: what the sum is divided by in place of the number of rows
 

@@ -52,7 +52,7 @@ class Checkpoint:
         """What `save_ranker` wrote about the ranker: architecture, options, lengths; {} where it did not."""
         found = self.config.get(ENTRY) or {}
         if not isinstance(found, dict):
-            raise UserError(f"{self.folder / 'config.json'}: {ENTRY} is no table")
+            raise UserError(f"{self.folder / 'config.json'}: {ENTRY} is not a table")
         return found
 
     @property

@@ -225,7 +225,7 @@ class Declared:
             raise UserError(f"{self.folder / MODULES}: expected the encoder in the model's own folder")
         other = next((kind for kind in self.kinds if kind not in known), None)
         if other is not None:
-            raise UserError(f"{self.folder / MODULES}: a {other} module is no part of a {architecture}")
+            raise UserError(f"{self.folder / MODULES}: a {other} module is not a part of a {architecture}")
         if self.encoder.get("tokenizer_name_or_path"):
             raise UserError(f"{self.folder}: its tokenizer is that of another model; expected one of its own")
 

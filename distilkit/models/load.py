@@ -215,7 +215,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         if strange := next(
             (file for file in sorted(folder.glob(pattern)) if file.exists() and not file.is_file()), None
         ):
-            raise UserError(f"{strange} is no regular file")
+            raise UserError(f"{strange} is not a regular file")
     try:
         with silent():
             tokenizer = _tokenizer(folder, checkpoint.released_base)

@@ -63,7 +63,7 @@ def _named_config(base: str, where: Path) -> PretrainedConfig:
         with silent():
             config = AutoConfig.from_pretrained(base, trust_remote_code=False)
     except (OSError, ValueError, KeyError):
-        raise UserError(f"{where / 'config.json'}: bert_model = {base!r} is no model that can be found") from None
+        raise UserError(f"{where / 'config.json'}: bert_model = {base!r} is not a model that can be found") from None
     if not isinstance(config, DistilBertConfig | BertConfig):
         raise UserError(f"{where / 'config.json'}: bert_model = {base!r} is neither a BERT nor a DistilBERT")
     return config

@@ -164,7 +164,7 @@ class Ranker(nn.Module):
         raise NotImplementedError
 
     def macs_without_product(self, query_length: int, document_length: int) -> int:
-        """Return what of these is no matrix product, and is not seen where products are counted."""
+        """Return what of these is not a matrix product, and is not seen where products are counted."""
         return 0
 
     @property

@@ -114,7 +114,7 @@ def _checked_folder(folder: Path) -> Path:
             "(peft: model.merge_and_unload().save_pretrained(FOLDER)) and name that folder"
         )
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} is no model folder: it has no config.json")
+        raise UserError(f"{folder} is not a model folder: it has no config.json")
     if not weight_files(folder) and not (folder / ONNX).is_file():
         other = ", only other formats" if any(folder.glob("*.bin")) else ""
         raise UserError(f"{folder} has no *.safetensors{other}: weights are read from those, or from {BIN}")
@@ -145,4 +145,4 @@ def _fetch(hub_id: str) -> Path:
         raise UserError(f"there is neither a folder nor a model on the hub called {hub_id!r}") from None
     except (OSError, http_error) as error:
         # No connection, offline mode, and a snapshot that is not cached all arrive as one of these.
-        raise UserError(f"the model {hub_id!r} is no folder here, and the hub cannot be reached") from error
+        raise UserError(f"the model {hub_id!r} is not a folder here, and the hub cannot be reached") from error

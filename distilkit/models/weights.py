@@ -78,7 +78,7 @@ def _shards(index: Path) -> list[Path]:
     files = [index.parent / str(name) for name in names]
     for name, file in zip(names, files, strict=True):
         if Path(str(name)).name != name or file.suffix != ".bin" or not file.is_file():
-            raise UserError(f"{index} names {name!r}, which is no file of weights beside it")
+            raise UserError(f"{index} names {name!r}, which is not a file of weights beside it")
     return files
 
 

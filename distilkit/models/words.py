@@ -54,7 +54,7 @@ def glove_table(path: Path, vocabulary: dict[str, int]) -> Tensor:
     """Return the embeddings `[rows, dim]` of a vocabulary from a text file: a word and its numbers a line.
 
     The file is read once, and nothing of it is kept but the rows that are asked for; words that it has not are drawn
-    at random. Raises UserError for a line of another length or with what is no number, or where no word is found.
+    at random. Raises UserError for a line of another length or with what is not a number, or where no word is found.
     """
     rows = max(vocabulary.values()) + 1
     table: Tensor | None = None

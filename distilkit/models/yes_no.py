@@ -204,7 +204,7 @@ class YesNo(PairRanker):
     @classmethod
     def begin(cls, origin: "Origin", options: Options | None) -> Self:
         """Raise UserError: a model that is asked teaches, and is not taught here."""
-        raise UserError("a yes_no teaches by its scores, and is no student: take a bert_cat, bert_dot or colbert")
+        raise UserError("a yes_no teaches by its scores, and is not a student: take a bert_cat, bert_dot or colbert")
 
     @classmethod
     def recognises(cls, checkpoint: Checkpoint) -> bool:
@@ -246,7 +246,7 @@ class YesNo(PairRanker):
         except (*LOADING_ERRORS, UserError) as error:
             raise UserError(f"{folder} cannot be loaded as a language model: {first_line(error)}") from error
         if drawn := drawn_weights(report):
-            raise UserError(f"{folder} is no language model that predicts words: the weight {drawn[0]} is missing")
+            raise UserError(f"{folder} is not a language model that predicts words: the weight {drawn[0]} is missing")
         tokenizer = load_tokenizer(folder)
         chosen.require_split(tokenizer)
         ranker = cls(model.eval(), chosen, (_word(tokenizer, chosen.no, "no"), _word(tokenizer, chosen.yes, "yes")))

@@ -35,9 +35,9 @@ class Score(Ranking):
     ]
     output: Annotated[Path, Option(metavar="FILE.tsv|FILE.parquet", help="The file that the scores are written to.")]
     triples: Annotated[
-        Path | None, Option(help="Triples: query, positive, negative between tabs, as ids or texts.")
+        Path | None, Option(help="Triples: query, positive, negative, separated by tabs, as ids or texts.")
     ] = None
-    pairs: Annotated[Path | None, Option(help="Pairs: query id and passage id between tabs.")] = None
+    pairs: Annotated[Path | None, Option(help="Pairs: query id and passage id, separated by a tab.")] = None
     run: Annotated[Path | None, Option(help="A TREC run whose candidates are scored.")] = None
     data: Annotated[str | None, Option(help="The collection with the texts, as for rerank.")] = None
     collection: Annotated[list[Path] | None, Option(help="Passages: id and text, TSV or .jsonl.")] = None
@@ -128,7 +128,7 @@ class Bench(Ranking):
     model: Model
     depth: Annotated[list[int] | None, Option(min=1, help="How many documents a query ranks; repeatable.")] = None
     batch_sizes: Annotated[list[str] | None, Option(help='Batch sizes to try, such as "16 32 64".')] = None
-    architecture: Annotated[str | None, Option(help="The architecture to time a bare encoder as.")] = None
+    architecture: Annotated[str | None, Option(help="The ranker that a bare encoder is timed as.")] = None
     option: Annotated[list[str] | None, Option(metavar="K=V", help="An option of that ranker, such as dim=128.")] = None
     shape: Annotated[str | None, Option(help="The shape of that ranker, such as L3_H384.")] = None
     data: Annotated[str | None, Option(help="A collection whose texts are timed; made-up texts by default.")] = None
@@ -136,8 +136,8 @@ class Bench(Ranking):
     lengths: Annotated[str, Option(help="How many tokens made-up queries and documents have.")] = TEXT_LENGTHS
     max_length: MaxLength = None
     queries: Annotated[int, Option(min=1, help="How many queries are timed.")] = 20
-    warm_up: Annotated[int, Option(min=0, help="How many queries are run before, untimed.")] = 3
-    tokenisation: Annotated[Tokenisation, Option(help="Whether the time of tokenisation counts.")] = "both"
+    warm_up: Annotated[int, Option(min=0, help="How many queries are run first, untimed, to warm up.")] = 3
+    tokenisation: Annotated[Tokenisation, Option(help="Whether the time that tokenisation takes is included.")] = "both"
     paper: Annotated[bool, Option("--paper", help="Also time as the Margin-MSE paper does.")] = False
     output: Annotated[Path | None, Option(help="A JSON file that the figures are also written to.")] = None
 

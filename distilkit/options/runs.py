@@ -42,9 +42,9 @@ class Compare(Printed):
     baseline: Annotated[list[str] | None, Option(help="A system to compare with, NAME or NAME:LETTER; repeatable.")] = (
         None
     )
-    pairs: Annotated[str, Option(metavar="baseline|all", help="Compare with the baselines, or all with all.")] = (
-        "baseline"
-    )
+    pairs: Annotated[
+        str, Option(metavar="baseline|all", help="Compare with the baselines, or every pair of systems.")
+    ] = "baseline"
     measures: Annotated[list[str] | None, Option(help="Measures, named as in ir-measures.")] = None
     qrels: Annotated[Path | None, Option(help="The judgements: TREC or BEIR TSV, plain or .gz.")] = None
     eval_set: Annotated[
@@ -62,10 +62,12 @@ class Compare(Printed):
     ] = "holm"
     alpha: Annotated[list[str] | None, Option(help="Levels of significance; intervals use the larger one.")] = None
     non_inferiority: Annotated[float, Option(help="The margin of non-inferiority.")] = 0.03
-    margin_kind: Annotated[Margin, Option(help="Whether the margin is a share of the baseline's mean.")] = "relative"
+    margin_kind: Annotated[Margin, Option(help="The margin as a share of the baseline's mean, or a difference.")] = (
+        "relative"
+    )
     equivalence: Annotated[bool, Option("--equivalence", help="Test equivalence at the margin, too.")] = False
     seeds: Annotated[
-        str, Option(metavar="auto|mean|hierarchical", help="Test over queries alone, or over seeds too.")
+        str, Option(metavar="auto|mean|hierarchical", help="Test over queries (mean), or over queries and seeds.")
     ] = "auto"
     format_: Annotated[
         str | None,

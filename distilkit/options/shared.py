@@ -7,9 +7,13 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 RunsDir = Annotated[Path, Option("--runs-dir", envvar="DISTILKIT_RUNS", help="The folder of all runs.")]
-Length = Annotated[int | None, Option(min=3, help="Tokens of a text that is read alone; as the model says by default.")]
+Length = Annotated[
+    int | None,
+    Option(min=3, help="The most tokens of a query or passage that is read alone; by default what the model states."),
+]
 MaxLength = Annotated[
-    int | None, Option(min=8, help="Tokens of a pair that is read together; as the model says by default.")
+    int | None,
+    Option(min=8, help="The most tokens of query and passage read together; by default what the model states."),
 ]
 Model = Annotated[
     str, Argument(metavar="MODEL", help="A run's name or folder, a model's folder, a hub id, or package:NAME.")
@@ -18,7 +22,7 @@ Data = Annotated[
     str,
     Option(help="The collection: a BEIR or MS MARCO folder, pydocs, or SOURCE:WHAT such as ir_datasets:beir/scifact."),
 ]
-Prefix = Annotated[str | None, Option(help="Text put before each one; as the model says by default.")]
+Prefix = Annotated[str | None, Option(help="Text put before each query or passage; by default what the model states.")]
 Architecture = Annotated[str | None, Option(help="The architecture of a model whose folder does not say it.")]
 BatchSize = Annotated[int, Option(min=1, help="How many pairs a forward pass reads.")]
 License = Annotated[
@@ -53,7 +57,7 @@ class Ranking(Printed):
     document_prefix: Prefix = None
     bf16: Annotated[Toggle, Option(help="Compute in bfloat16; auto: where the device is fast at it.")] = "auto"
     backend: Annotated[
-        Backend, Option(help="What computes: PyTorch, or onnxruntime on the CPU; auto: as the model's folder needs.")
+        Backend, Option(help="Compute with PyTorch, or with onnxruntime on the CPU; auto: what the folder is for.")
     ] = "auto"
     runs_dir: RunsDir = Path("runs")
 

@@ -197,10 +197,10 @@ def _limits(run: StoredRun) -> str:
             f"- It was trained and measured on {run.record.data.get('name')} alone; on other texts, in other languages "
             "and for other users it may rank worse than the first stage.",
             f"- It reads {read}; what is longer is cut.",
-            "- Its scores are raw numbers that order the passages of one query. They are no probabilities, and scores "
+            "- Its scores are raw numbers that order the passages of one query. They are not probabilities, and scores "
             "of different queries cannot be compared.",
             "- It repeats what its teacher and its judgements prefer, biases included.",
-            "- Whoever publishes it states its licence; those of the base model, the teacher and the data bind.",
+            "- Whoever publishes it must state its licence; those of the base model, the teacher and the data apply.",
         ],
     )
 

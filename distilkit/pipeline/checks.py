@@ -45,7 +45,7 @@ def _check_teachers(pipeline: Pipeline) -> None:
     for settings, base, chain in zip(pipeline.members, pipeline.bases, pipeline.teacher_chains, strict=True):
         if chain and not STUDENTS[settings.architecture].ranker().shows_internals:
             raise UserError(
-                f"[teacher] architecture = {settings.architecture!r}: only a bert_cat is fine-tuned as a teacher; "
+                f"[teacher] architecture = {settings.architecture!r}: only a bert_cat can be fine-tuned as a teacher; "
                 "expected no fine_tune"
             )
         if settings.shape is not None and not chain:

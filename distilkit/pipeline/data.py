@@ -287,8 +287,8 @@ def _rules(collection: Collection) -> list[str]:
         for split, count in info.get("repeated", {}).items()
     ]
     return said + [
-        f"{count} of {info['splits'][split]['judgements']} judgements of {split} are of passages that the corpus has "
-        "not: those that are relevant count in recall and nDCG, as in trec_eval, and no ranking reaches them"
+        f"{count} of {info['splits'][split]['judgements']} judgements of {split} are of passages that the corpus "
+        "lacks: those that are relevant count in recall and nDCG, as in trec_eval, and no ranking can reach them"
         for split, count in info.get("unreachable", {}).items()
     ]
 

@@ -120,7 +120,7 @@ class DrawnLists(Node[Lists]):
     def check(self, workspace: Workspace) -> None:
         """Refuse more negatives than the collection has passages for."""
         (train, _), passages = self.data.judgements, len(self.data.collection.passages)
-        passages -= bool(self.candidates.own)  # a query that is a document is no negative of itself
+        passages -= bool(self.candidates.own)  # a query that is a document is not a negative of itself
         for query in self.candidates.query_ids:
             relevant = sum(grade > 0 for grade in train[query].values())
             if relevant + self.negatives > passages:

@@ -56,7 +56,7 @@ def try_first_steps(stages: Iterable[TrainedStage], workspace: Workspace) -> Non
             if _system_refuses(error):
                 raise RunFailed(
                     f"the first step of the stage {stage.stage.name} cannot be tried: {reason}; nothing that was "
-                    "finished is lost: go on with --resume auto"
+                    "finished is lost: continue with --resume auto"
                 ) from error
             raise UserError(
                 f"the first step of the stage {stage.stage.name} fails: {type(error).__name__}: {reason}"

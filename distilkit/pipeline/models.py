@@ -225,7 +225,7 @@ def checkpoint(
 
 
 def teacher_options(settings: TeacherSettings, name: str, folder: Path) -> "Options | None":
-    """Return the options of a teacher that is no cross-encoder, None for one that is.
+    """Return the options of a teacher that is not a cross-encoder, None for one that is.
 
     Raises UserError for a key that its architecture has not.
     """

@@ -195,4 +195,4 @@ def _total(missing: list[Step]) -> str:
     known = sum(step.steps or 0 for step in missing)
     unknown = sum(step.steps is None for step in missing)
     more = f", and those of {unknown} stages whose examples are not counted yet (?)" if unknown else ""
-    return f"{known} optimiser steps to train{more}; nothing was trained now"
+    return f"{known} optimiser steps to train{more}; this is a plan: nothing was trained"

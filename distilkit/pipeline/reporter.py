@@ -378,4 +378,4 @@ class Reporter:
 
     def stop(self) -> NoReturn:
         """Raise Stopped."""
-        raise Stopped("stopped; go on with --resume auto")
+        raise Stopped("stopped; continue with --resume auto")

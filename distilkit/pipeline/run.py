@@ -69,12 +69,12 @@ def execute(request: Request, quiet: bool = False) -> RunFolder | None:
     except Exception as error:
         said = out_of_memory(error) if is_out_of_memory(error) else ""
         if not said and _file_problem(error):
-            said = f"{error}; nothing that was finished is lost: go on with --resume auto"
+            said = f"{error}; nothing that was finished is lost: continue with --resume auto"
         if said:
             processes.require_together(said)
             raise RunFailed(said) from error
         if processes.count > 1 and (lost := processes.lost(error)):
-            raise GroupLost(f"process {processes.rank} {lost}; go on with --resume auto") from error
+            raise GroupLost(f"process {processes.rank} {lost}; continue with --resume auto") from error
         raise
     return folder if main else None
 

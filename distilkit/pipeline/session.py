@@ -53,7 +53,7 @@ def working(pipeline: Pipeline, folder: RunFolder, reporter: Reporter, source: S
         for path in (folder.model, folder.checkpoints, folder.status_json):
             remove_leftovers(path)
         if lost := folder.mend_events():
-            folder.append_log(f"{folder.events}: the last {lost} bytes are no whole events, and are dropped")
+            folder.append_log(f"{folder.events}: the last {lost} bytes are not whole events, and are dropped")
         if not folder.exists():
             folder.create({**_record(pipeline, source), "precision": precision, "content": content})
         state_needs(pipeline, folder)

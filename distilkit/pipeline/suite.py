@@ -78,7 +78,7 @@ def _only(matrix: MatrixSettings) -> dict[str, set[str]]:
     found = {}
     for strategy, students in matrix.only.items():
         if strategy not in names:
-            raise UserError(f"[matrix] only: {strategy!r} is no strategy of the matrix{nearest(strategy, names)}")
+            raise UserError(f"[matrix] only: {strategy!r} is not a strategy of the matrix{nearest(strategy, names)}")
         try:
             found[strategy] = {STUDENTS.resolve(student) for student in students}
         except UserError as error:

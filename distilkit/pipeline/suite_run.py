@@ -113,7 +113,7 @@ def _refuse_foreign(folder: RunFolder, found: list[Member]) -> None:
     names = sorted(one.name for one in folder.path.iterdir()) if folder.path.is_dir() else ["no folder"]
     strange = [one for one in names if one not in own and not one.startswith((".suite.json.", "worker-"))]
     if strange:
-        raise UserError(f"{folder.path} exists and is no suite: {strange[0]}; choose another name with --name")
+        raise UserError(f"{folder.path} exists and is not a suite: {strange[0]}; choose another name with --name")
 
 
 def _check_all(found: list[Member], todo: list[Member], request: Request) -> tuple[AutoPrecision | None, DiskNeed]:

@@ -102,7 +102,7 @@ class Trackers:
         except Exception as error:  # a tracker's own troubles, of any kind
             self._started.pop(name, None)
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            self._say(f"report_to: {name} is left out from here: {first}")
+            self._say(f"report_to: {name} gets no more reports: {first}")
 
 
 def _plain(value: object) -> str | int | float | bool:

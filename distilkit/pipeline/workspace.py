@@ -111,7 +111,7 @@ class Workspace:
         if not self._building:
             self.prepare(node)
         elif isinstance(node, Artifact) and node.key not in self._built:
-            raise AssertionError(f"{node.kind} is no declared input of the {self._building[-1]} that reads it")
+            raise AssertionError(f"{node.kind} is not a declared input of the {self._building[-1]} that reads it")
         if node.key not in self._values:
             self._values[node.key] = node.value(self)
         found: T = self._values[node.key]

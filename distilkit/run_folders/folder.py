@@ -67,9 +67,10 @@ class RunFolder:
         if self.exists():
             return
         if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} exists and is no folder; choose another name with --name")
+            raise UserError(f"{self.path} exists and is not a folder; choose another name with --name")
         if strange := self.foreign():
-            raise UserError(f"{self.path} exists and is no run: it holds {strange[0]}; choose another name with --name")
+            said = f"{self.path} exists and is not a run: it holds {strange[0]}"
+            raise UserError(f"{said}; choose another name with --name")
 
     def remove_own(self, whole: bool) -> None:
         """Remove what distilkit writes, and the folder itself where it is `whole` ours and nothing else is in it."""

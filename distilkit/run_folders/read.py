@@ -113,7 +113,7 @@ class StoredRun:
         """Return what was tried and chosen on the validation queries, empty without a grid."""
         found = read_object_if_any(self.folder.grid)
         if found and not fits(found, _GRID):
-            raise UserError(f"{self.folder.grid}: is no record of a grid; expected chosen, measure and tried")
+            raise UserError(f"{self.folder.grid}: is not a record of a grid; expected chosen, measure and tried")
         searched = self.grid_size > 1 and not self.record.twin_of
         if searched and not found and self.status().state == "done":
             raise UserError(
@@ -142,7 +142,7 @@ class StoredRun:
         """Return how far a student without labels agrees with its teacher, empty for one with labels."""
         found = read_object_if_any(self.folder.agreement)
         if found and not fits(found, _AGREEMENT):
-            raise UserError(f"{self.folder.agreement}: is no record of agreement; expected measures and queries")
+            raise UserError(f"{self.folder.agreement}: is not a record of agreement; expected measures and queries")
         return found
 
     def events(self, *kinds: str) -> Iterator[Event]:

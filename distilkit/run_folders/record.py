@@ -68,9 +68,9 @@ def read_record(path: Path) -> RunRecord:
     table = as_table(_read(path))
     for key, types in _REQUIRED.items():
         if key not in table:
-            raise UserError(f"{path}: is no record of a run: {key} is missing")
+            raise UserError(f"{path}: is not a record of a run: {key} is missing")
         if not isinstance(table[key], types):
-            raise UserError(f"{path}: is no record of a run: {key} is {table[key]!r}")
+            raise UserError(f"{path}: is not a record of a run: {key} is {table[key]!r}")
     return RunRecord.of(table)
 
 

@@ -148,7 +148,7 @@ def read_per_query(path: Path) -> PerQuery:
     """Return the table of a per_query.csv.
 
     Raises UserError, with file and line, for a header without `query_id` first, a row of another length, a query listed
-    twice or a value that is no finite number.
+    twice or a value that is not a finite number.
     """
     try:
         rows = list(csv.reader(io.StringIO(read_text(path, links=False), newline="")))

@@ -50,7 +50,7 @@ def to_text(run: StoredRun) -> str:
         lines += _set(name, results)
     if agreed := run.agreement():
         figures = ", ".join(f"{name} {value:.4f}" for name, value in numbers(agreed["measures"]).items())
-        lines.append(f"  agreement   with the teacher, no measure of effectiveness: {figures}")
+        lines.append(f"  agreement   with the teacher, not a measure of effectiveness: {figures}")
     if record.overrides:
         lines += ["  overrides", *(f"    {line}" for line in record.overrides)]
     return "\n".join(plain(line) for line in lines)

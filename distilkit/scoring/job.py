@@ -169,14 +169,14 @@ class ScoreJob:
             raise UserError(f"{self.parts} holds an unfinished scoring; continue it with --resume, or delete it")
         lock = Lock(self.parts / "lock")
         if not lock.acquire():
-            raise UserError(f"{self.parts}: another process is at work on this scoring")
+            raise UserError(f"{self.parts}: another process is working on this scoring")
         try:
             # Parts of one scoring must also have in common where they are cut, and which texts they read.
             corpus = self.source.corpus.sizes() if self.source.corpus else []
             asked = {**key, "batch_size": self.batch_size, "shard": SHARD, "corpus": corpus}
             path = self.parts / "plan.json"
             if (started := _plan(path)) is not None:
-                require_match(started, asked, f"{self.parts} was started otherwise")
+                require_match(started, asked, f"{self.parts} was started with other options or inputs")
             else:
                 write_json(path, sealed(asked))
             yield
@@ -229,7 +229,7 @@ def _advice() -> Iterator[None]:
     try:
         yield
     except Stopped:
-        raise Stopped("stopped; go on with --resume") from None
+        raise Stopped("stopped; continue with --resume") from None
 
 
 def _combined(teachers: Mapping[str, Floats], how: str) -> tuple[Floats, dict[str, Any]]:

@@ -65,7 +65,7 @@ def check_export(folder: Path, opened: OpenRanker, format: str) -> Agreement:
     """
     found = _peer(opened.ranker.architecture, format)
     if found is None:
-        return Agreement(format, why_not="distilkit does not know how to ask it")
+        return Agreement(format, why_not="distilkit cannot score with it")
     package, peer = found
     try:
         library = f"{package} {version(package)}"

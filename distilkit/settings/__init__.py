@@ -54,7 +54,7 @@ class Recipe(Section):
     report_to: TrackerNames = ()
     """Experiment trackers that the run reports to: tensorboard, wandb, mlflow, trackio, swanlab."""
     plugins: Strings = ()
-    """Python files, beside the recipe, that register strategies of one's own."""
+    """Python files, beside the recipe, that register your own strategies, losses, students or sources."""
     data: DataSettings = DataSettings()
     teacher: TeacherSettings = TeacherSettings()
     student: StudentSettings = StudentSettings()
@@ -65,12 +65,12 @@ class Recipe(Section):
     """Keys of [train] that differ in a stage, such as [stages.prediction] learning_rate."""
     general: GeneralSettings = GeneralSettings()
     teachers: dict[Annotated[str, AfterValidator(teacher_name)], TeacherSettings] = {}
-    """Further teachers, which [matrix] and [teacher] models name."""
+    """Further teachers, which [matrix] teachers and [teacher] models can name."""
     matrix: MatrixSettings | None = None
     twin: TwinSettings = TwinSettings()
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     """Values to try for keys of this recipe (NAME.key for those of one strategy); the best on validation is kept."""
     grid_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the steps that a grid point is tried with; below 1 the chosen one is trained anew in full."""
+    """Share of the steps that each grid point is trained for; below 1 the chosen one is trained again in full."""
     report: ReportSettings = ReportSettings()
     evaluate: EvaluateSettings = EvaluateSettings()

@@ -11,9 +11,9 @@ class ValidationSettings(Section):
     """`[data] validation`: which queries choose checkpoints and grid points."""
 
     from_: Literal["train", "dev"] | None = Field(None, alias="from")
-    """The split that they are taken out of: by default all of dev where there is one, else some of train."""
+    """The split that they are taken from: by default all of dev where there is one, else some of train."""
     queries: Count = 200
-    """How many queries validate."""
+    """How many validation queries are drawn."""
     seed: Seed = 1
     """The seed that the validation queries are drawn with."""
 
@@ -30,7 +30,8 @@ class PassageSettings(Section):
     aggregate: Literal["max", "first", "sum", "avg"] = "max"
     """How a document's score is made of the scores of its windows (MaxP, FirstP, SumP, AvgP)."""
     keep: Count = 5
-    """Train on this many windows of a document, the best by the teacher; the teacher itself learns from the first."""
+    """Train on this many windows of a document, those that the teacher scores highest; the teacher itself is trained on
+    the first."""
 
     @model_validator(mode="after")
     def _overlap(self) -> "PassageSettings":
@@ -51,37 +52,40 @@ class DataSettings(Section):
     splits: dict[str, str] = {}
     """Ids of ir_datasets, such as test = "msmarco-passage/trec-dl-2019/judged"; found by name where absent."""
     queries: Literal["given", "sentences"] = "given"
-    """given: those that the source brings; sentences: titles and first sentences of passages too, as a makeshift where
-    there is no log of queries, to train on without labels."""
+    """given: the queries of the source; sentences: titles and first sentences of passages, too, which stand in for a
+    log of queries in training without labels."""
     sentences: Count = 1000
-    """How many passages lend a title or sentence."""
+    """How many passages a title or sentence is taken from."""
     candidates: str | None = None
-    """Read the first stage from `candidates/NAME.SPLIT.trec`; without it, or without the file, BM25 is computed.
-    `scoreddocs` takes that of ir_datasets."""
+    """Read the first stage's results from `candidates/NAME.SPLIT.trec`; BM25 is computed where the key or the file is
+    absent. `scoreddocs` reads those of ir_datasets."""
     k1: Annotated[float, Field(ge=0)] = 0.9
     """BM25's term-frequency saturation."""
     b: Fraction = 0.4
     """BM25's length normalisation."""
     language: str = "auto"
-    """The language of the texts, such as de or german, for BM25's words; "auto" detects it from the passages."""
+    """The language that BM25 reads the texts in, such as de or german; "auto" detects it from the passages."""
     stemmer: str | None = "auto"
-    """Snowball stemmer of BM25's terms; "auto" takes that of the language, where there is one, "none" is for none."""
+    """The Snowball stemmer of BM25's terms; "auto" takes the one of the language, where there is one; "none" stems
+    nothing."""
     segmenter: Literal["pairs", "icu"] = "pairs"
-    """What BM25 makes of scripts without blanks: pairs of characters, or words as ICU finds them (the extra icu)."""
+    """How BM25 cuts texts in scripts without blanks: into pairs of characters, or into words by ICU (the extra icu)."""
     validation: ValidationSettings = ValidationSettings()  # type: ignore[call-arg]
-    """How many training queries validate where the collection has no `dev` split."""
+    """Which queries validate, and how many where the collection has no `dev` split."""
     validation_queries: Count | None = None
-    """Read no more than this many validation queries, a fixed random subset."""
+    """Use at most this many validation queries, a fixed random subset."""
     max_length: Annotated[int, Field(ge=8)] = 256
-    """Tokens of query and passage together, special tokens included; the longer side is cut first."""
+    """Maximum tokens of query and passage together, special tokens included; the longer of the two is cut first."""
     query_length: Annotated[int, Field(ge=3)] = 30
-    """Tokens of a query, special tokens included, for students that read query and passage apart."""
+    """Maximum tokens of a query, special tokens included, for students that read query and passage apart."""
     document_length: Annotated[int, Field(ge=3)] = 200
-    """Tokens of a passage, special tokens included, for students that read query and passage apart."""
+    """Maximum tokens of a passage, special tokens included, for students that read query and passage apart."""
     passages: PassageSettings | None = None
-    """Cut documents into windows and rank them by these; where this is absent, each document is read as one text."""
+    """Cut documents into windows and rank them by the windows' scores; where absent, each document is read as one
+    text."""
     exclude_self: Toggle = "auto"
-    """Leave a query that is itself a document out of its own ranking, as BEIR does: told by its id, for "auto" by its
-    text too."""
+    """Leave a document that is the query itself out of the query's results, as BEIR does; true compares their ids,
+    "auto" their texts as well."""
     on_missing: Literal["error", "skip"] = "error"
-    """What becomes of triples of unknown ids, and of examples that a file of scores lacks: an error, or left out."""
+    """Triples with unknown ids, and examples that a file of scores lacks: stop with an error, or skip and count
+    them."""

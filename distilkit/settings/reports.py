@@ -30,11 +30,11 @@ class MatrixSettings(Section):
     teachers: Names = ("teacher",)
     """Names of [teachers.NAME]; teacher is [teacher] itself, and none trains on labels alone."""
     seeds: Seeds | None = None
-    """Seeds of the students' own stages; where absent three, the recipe's and the two after it."""
+    """Seeds of the students' own stages; where absent three: the recipe's seed and the two that follow it."""
     only: dict[str, Names] = {}
-    """Strategies that not all students can learn by, each with the architectures that can, as minilm = ["bert_cat"]."""
+    """Strategies that only some students can learn by, with the architectures that can, as minilm = ["bert_cat"]."""
     shared: dict[str, Any] = {}
-    """Keys of [strategy] that every strategy which has them starts from."""
+    """Keys of [strategy] that all strategies which have them share."""
     jobs: Count = 1
     """How many runs are trained at the same time."""
 
@@ -51,7 +51,7 @@ class ReportSettings(Section):
     depths: Counts = ()
     """Re-ranking depths; where there are any, the report has a table of the measures at each."""
     note: str = ""
-    """A text below the tables, for instance on what does not follow from them."""
+    """A text that is printed below the tables, such as a caveat."""
 
 
 class EvaluateSettings(Section):
@@ -64,9 +64,9 @@ class EvaluateSettings(Section):
     split: str = "test"
     """The split of the set `test`."""
     queries: Count | None = None
-    """Read no more than this many queries, a fixed random subset."""
+    """Use at most this many queries, a fixed random subset."""
     per_device_eval_batch_size: Count = 64
-    """How many pairs a forward pass reads; fewer of long pairs on a CPU, more of short ones on a GPU."""
+    """How many pairs a forward pass reads; fewer where pairs are long on a CPU, more where they are short on a GPU."""
     bf16: Toggle = "auto"
     """bfloat16 scoring; "auto" takes it where the device is fast at it."""
     sets: dict[Annotated[str, AfterValidator(set_name)], EvaluationSet] = {}

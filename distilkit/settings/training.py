@@ -11,35 +11,36 @@ class TrainSettings(Section):
     """`[train]` and `[teacher.train]`: examples, budget and optimiser of one training."""
 
     labels: Literal["judgements", "none"] = "judgements"
-    """none: train on the teacher's scores of candidates alone, and validate by agreement with it."""
+    """judgements: train on relevance labels; none: on the teacher's scores of candidates, validated by agreement with
+    it."""
     teacher_positives: Count = 1
-    """Without labels this many of a query's candidates, the best by the teacher, each stand first in a list, with
-    negatives drawn from those that it scores lower."""
+    """Without labels: how many of a query's candidates, those that the teacher scores highest, are taken for positives;
+    the negatives of each are drawn from those that it scores lower."""
     triples: str | None = None
     """A file of training triples (query, positive, negative; ids or texts); drawn from the judgements where absent."""
     train_queries: Count | None = None
     """Train on this many training queries, drawn by the stage's seed; all where absent."""
     teacher_queries: bool = False
-    """Train on the labelled queries that fine-tuned the teachers too, beside those drawn."""
+    """Train on the queries that the teachers were fine-tuned on, too, beside those that are drawn."""
     negatives: Count = 3
     """How many negatives are drawn for each positive."""
     negatives_from: NameOrNames = None
-    """Whose candidates they are drawn from: bm25, a TREC run of the training queries, or a model (a bert_dot or colbert
-    searches, another re-ranks BM25's candidates); a list of them is fused by reciprocal rank; the collection's first
-    stage where absent."""
+    """What negatives are drawn from: the candidates of bm25, a TREC run of the training queries, or a model (a bert_dot
+    or colbert searches, another re-ranks BM25's candidates); a list of them is fused by reciprocal rank; the
+    collection's first stage where absent."""
     negative_depth: Count = 50
-    """Negatives are drawn from this many first candidates, of which judged positives are left out."""
+    """Negatives are drawn from the first so many candidates, without those that are judged relevant."""
     negative_range_min: Annotated[int, Field(ge=0)] = 0
-    """Leave out this many first candidates, which are often relevant and not judged; without labels this many of those
-    that the teacher ranks next below the first of a list."""
+    """Leave out the first so many candidates, which are often relevant and not judged; without labels this many of
+    those that the teacher ranks next below the first of a list."""
     negative_range_max: Count | None = None
-    """Draw from no more than this many first candidates, without labels by the teacher's rank; all where absent."""
+    """Draw from the first so many candidates, without labels by the teacher's rank; from all where absent."""
     negative_absolute_margin: float | None = None
-    """Leave out candidates that the teacher scores less than this below the positive."""
+    """Leave out candidates whose teacher score is less than this below the positive's."""
     negative_relative_margin: float | None = None
-    """Leave out candidates that the teacher scores less than this share of the positive's score below it."""
+    """Leave out candidates whose teacher score is below the positive's by less than this share of the positive's."""
     negative_max_score: float | None = None
-    """Leave out candidates that the teacher scores above this."""
+    """Leave out candidates whose teacher score is above this."""
     learning_rate: Positive = 5e-5
     """Peak learning rate."""
     learning_rates: dict[str, Positive] = {}
@@ -49,7 +50,7 @@ class TrainSettings(Section):
     max_steps: Count | None = None
     """Optimiser steps; overrides num_train_epochs."""
     per_device_train_batch_size: Count = 32
-    """Examples of a device's batch: pairs or lists, as the strategy trains on; GPUs cut it into passes by tokens."""
+    """Examples in a batch of one device: pairs, triples or lists, as the strategy reads; a GPU cuts it by tokens."""
     gradient_accumulation_steps: Count = 1
     """How many batches are accumulated for one optimiser step."""
     lr_scheduler_type: Literal["linear", "constant", "constant_with_warmup", "cosine"] = "linear"
@@ -81,7 +82,7 @@ class TrainSettings(Section):
     metric_for_best_model: str = "nDCG@10"
     """The measure that chooses checkpoints and grid points on the validation queries."""
     save_steps: Count = 200
-    """Write a checkpoint to resume from every so many steps."""
+    """Write a checkpoint, which a run can be resumed from, every so many steps."""
     logging_steps: Count = 5
     """Write the loss terms to the events every so many steps."""
 
@@ -141,10 +142,10 @@ class GeneralSettings(Section):
     split: str = "train"
     """The split of a Hugging Face data set."""
     column: str = "text"
-    """The column of tables and JSON lines."""
+    """The column of tables, or the field of JSON lines, that holds the text."""
     max_length: Annotated[int, Field(ge=8)] = 128
-    """Tokens of a sequence, special tokens included."""
+    """Maximum tokens of a sequence, special tokens included."""
     max_sequences: Count | None = None
-    """Read no more than this many sequences; all where absent."""
+    """Use at most this many sequences; all where absent."""
     masking: Literal["none", "one", "bert"] = "none"
-    """Tokens replaced as for masked language models: none, one a sequence (the released TinyBERT code), or 15 %."""
+    """Tokens that are masked: none; one of each sequence, as in TinyBERT's released code; bert: 15 % of them."""

@@ -169,7 +169,7 @@ def _refusal(error: ValidationError, kind: type[Any], name: str, within: Locatio
     for part in problem.location[:-1]:
         kind = next(field.type for field in fields(kind) if field.name == part)  # type: ignore[assignment]
     known = [field.name for field in fields(kind)]
-    return StrategyError(f"{shown} is no key of {name}{nearest(last, known)}", location)
+    return StrategyError(f"{shown} is not a key of {name}{nearest(last, known)}", location)
 
 
 def resolved_stages(recipe: Recipe) -> list[Stage]:

@@ -16,7 +16,7 @@ class Contrastive:
     """Learn from labels to tell each query's positive from its mined negatives and all other passages of the batch.
 
     Equation: L = -log(exp(s⁺/T) / sum over the batch's passages of exp(s/T)), the mean of all queries (InfoNCE).
-    Passages that are the positive of another example of the same query are no negatives of it.
+    Passages that are the positive of another example of the same query are not negatives of it.
     Papers: van den Oord et al. (2018), InfoNCE; Karpukhin et al., Dense Passage Retrieval (2020), in-batch negatives;
     Gao et al., Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup (2021), GradCache.
     Deviations: none. The batch is that of the optimiser step: over all accumulated batches and processes, whose vectors

@@ -37,7 +37,7 @@ def _term(table: dict[str, Any]) -> Term:
 def _known(mix: dict[str, float]) -> dict[str, float]:
     for name in mix:
         if name not in TERMS:
-            raise StrategyError(f"[strategy.mix] {name} is no loss{nearest(name, TERMS)}", ("mix", name))
+            raise StrategyError(f"[strategy.mix] {name} is not a loss{nearest(name, TERMS)}", ("mix", name))
     return mix
 
 

@@ -178,7 +178,7 @@ def set_random_state(state: list[Tensor], device: torch.device) -> None:
 
 
 def targets_of(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where each list's positive is among all passages, [lists], and which are no negatives, [lists, passages].
+    """Return where each list's positive is among all passages, [lists], and which are not negatives, [lists, passages].
 
     Those are the positives of other lists of the same query, wherever they stand. `rows` [lists, 1 + ways] are the
     rows of each list's query and passages in the collection, the positive first.

@@ -108,7 +108,7 @@ class Processes:
         while not (gone := self._gone()) and time.monotonic() < end:
             time.sleep(0.1)
         if not gone:
-            return "has lost another one, on another machine or too busy to answer"
+            return "has lost contact with another one, on another machine or too busy to answer"
         return f"has lost {' and '.join(gone)}, which failed or was killed"
 
     def _gone(self) -> list[str]:

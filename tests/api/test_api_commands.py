@@ -39,8 +39,8 @@ def test_rankers_score_collections_from_python(tiny_beir: Path, tiny_checkpoint:
 @pytest.mark.parametrize(
     ("verb", "options", "message"),
     [
-        ("evalute", {}, "there is no verb 'evalute'; did you mean 'evaluate'"),
-        ("tui", {}, "there is no verb 'tui'"),
+        ("evalute", {}, "there is no command 'evalute'; did you mean 'evaluate'"),
+        ("tui", {}, "there is no command 'tui'"),
         ("evaluate", {"run": "x"}, "evaluate has no option 'run'; did you mean 'runs'"),
         ("evaluate", {"runs": "x", "measures": "RR@10"}, "evaluate needs qrels"),
         ("recipe-keys", {"section": "trian"}, "a recipe has no section 'trian'"),

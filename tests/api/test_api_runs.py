@@ -97,7 +97,7 @@ def test_data_replaces_the_collection(tiny_recipe: Path, tiny_beir: Path, runs_d
     ("changed", "said"),
     [
         ({"train.learning_rat": 1}, "learning_rate"),
-        ({"train.learning_rate": object()}, "no value of a recipe"),
+        ({"train.learning_rate": object()}, "not a value of a recipe"),
         ({"train.learning_rate": "high"}, "number"),
     ],
 )

@@ -89,10 +89,10 @@ def test_the_text_says_it_all(cli: Cli, models: Path) -> None:
         "batch sizes at depth 4 (ms, median of a few queries): 2: ",
         "|T| vectors of 16 numbers in float16: 288 B per document measured, 288 B by formula",
         "m * n dot products and kernel pooling",
-        "that are no matrix products; embedding look-up",
+        "that are not matrix products; embedding look-up",
     ):
         assert part in outcome.out
-    assert "As the Margin-MSE paper times" not in outcome.out
+    assert "Timed as in the Margin-MSE paper" not in outcome.out
 
 
 @pytest.mark.parametrize("tokenises", [True, False])

@@ -57,7 +57,7 @@ def test_no_such_recipe(refused: Refused) -> None:
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
-        (["train.learnin_rate=1"], "--set train.learnin_rate=1: [train] learnin_rate is no key; did you mean"),
+        (["train.learnin_rate=1"], "--set train.learnin_rate=1: [train] learnin_rate is not a key; did you mean"),
         (["train.learning_rate=fast"], '[train] learning_rate = "fast": expected a number'),
         (["name=a b"], "expected letters, digits and . _ + = -"),
         (['name="a\nb"'], r'--set name="a\nb": name = '),
@@ -82,10 +82,13 @@ def test_no_such_recipe(refused: Refused) -> None:
         # Models.
         (["student.architecture=bert_dog"], "no student architecture is called 'bert_dog'; did you mean 'bert_dot'?"),
         (["teacher.architecture=bert_dog"], "is called 'bert_dog'; did you mean 'bert_dot'?"),
-        (["teacher.model=no/such-model"], "the model 'no/such-model' is no folder here, and the hub cannot be reached"),
+        (
+            ["teacher.model=no/such-model"],
+            "the model 'no/such-model' is not a folder here, and the hub cannot be reached",
+        ),
         (["teacher.model=package:no_such_package"], "the package 'no_such_package' of package:no_such_package is not"),
-        (["student.start=no/such-model"], "the model 'no/such-model' is no folder here"),
-        (["student.source=no/such-model"], "the model 'no/such-model' is no folder here"),
+        (["student.start=no/such-model"], "the model 'no/such-model' is not a folder here"),
+        (["student.source=no/such-model"], "the model 'no/such-model' is not a folder here"),
         (["teacher.fine_tune=fine_tine()"], "[teacher] fine_tune: no strategy is called 'fine_tine'; did you mean"),
         (["teacher.fine_tune=fine_tine()", "strategy.name=fine_tune"], "no strategy is called 'fine_tine'"),
         (["teacher.fine_tune=simplified_tinybert"], "needs a teacher itself; expected fine_tune(...)"),

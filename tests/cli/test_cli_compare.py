@@ -199,7 +199,7 @@ def test_a_bare_run_file_needs_judgements(compare: Cli, finished: Any, tiny_beir
         (("--seeds", "median"), "--seeds: there is no 'median'; did you mean 'mean'?"),
         (("--seeds", "hierarchical", "--test", "wilcoxon"), "--seeds hierarchical is a t-test of its own"),
         (("--tables", "costs"), "--tables: there is no 'costs'; did you mean 'cost'?"),
-        (("--tables", "curve"), "--tables curve: no run was measured on the way"),
+        (("--tables", "curve"), "--tables curve: no run was validated after numbers of training examples"),
         (("--depths", "ten"), "--depths ten: expected whole numbers, such as 10 20 50 100"),
         (("--depths", "500"), "--depths 500: expected a depth from 1 to 10"),
         (("tinny",), "'tinny' is neither a run folder, a run or suite below"),

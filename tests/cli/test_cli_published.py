@@ -124,7 +124,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
 
 def test_nothing_is_pushed_before_that_is_agreed_to(cli: Cli, run: Path, hub: FakeHub) -> None:
     outcome = cli("push", run, "--to", "me/ranker")
-    assert (outcome.code, outcome.err) == (2, "distilkit: nothing was uploaded to me/ranker; agree with --yes\n")
+    assert (outcome.code, outcome.err) == (2, "distilkit: nothing was uploaded to me/ranker; confirm with --yes\n")
     assert cli("push", run, "--to", "me/ranker", "--json").code == 2
     assert hub.requests == []
 
@@ -150,7 +150,7 @@ def test_a_model_is_pushed_with_its_card(cli: Cli, run: Path, hub: FakeHub) -> N
     [
         ("ranker", 2, "--to ranker: expected a repository on the hub, OWNER/NAME"),
         ("me/../x", 2, "expected a repository on the hub"),
-        ("me/ranker", 1, "the hub did not take me/ranker: 403 Forbidden"),
+        ("me/ranker", 1, "the hub did not accept me/ranker: 403 Forbidden"),
     ],
 )
 def test_what_cannot_be_pushed_is_said(to: str, code: int, message: str, cli: Cli, run: Path, hub: FakeHub) -> None:

@@ -73,7 +73,7 @@ def test_there_are_letters_for_any_number_of_baselines():
 
 
 def test_one_letter_for_two_baselines_is_refused():
-    with pytest.raises(UserError, match="one letter for two"):
+    with pytest.raises(UserError, match="the same letter"):
         assign({"a": "x", "b": "X"})
 
 

@@ -18,7 +18,7 @@ SHARED = Path(__file__).parents[2].parent / "shared"
 
 
 def reciprocals(ranks):
-    """Return 1/rank for each rank, 0 for rank 0; what has a point is no rank but a value."""
+    """Return 1/rank for each rank, 0 for rank 0; what has a point is not a rank but a value."""
     return [float(one) if "." in one else 0.0 if one == "0" else 1 / int(one) for one in ranks.split()]
 
 

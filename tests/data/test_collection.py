@@ -143,7 +143,7 @@ def test_a_split_without_judgements_is_refused_by_name(tmp_path):
 
 
 def test_a_folder_that_is_no_collection_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"is no collection: expected the file manifest\.json in it"):
+    with pytest.raises(UserError, match=r"is not a collection: expected the file manifest\.json in it"):
         open_collection(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(UserError, match="expected a collection of format 1, got 99"):

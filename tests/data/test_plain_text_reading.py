@@ -132,8 +132,8 @@ def test_identity_is_of_content(tmp_path: Path) -> None:
         ("a.gz", b"no gzip", r"a\.gz: cannot be read after line 0"),
         ("a.txt", b" \n\n", r"a\.txt holds no text"),
         ("a.parquet", b"no parquet", r"a\.parquet: cannot be read after row 0"),
-        ("a.csv", b"text\n", r"a\.csv is no text file by its name; expected one that ends in \.txt"),
-        ("a.json.gz", b"", r"a\.json\.gz is no text file by its name"),
+        ("a.csv", b"text\n", r"a\.csv is not a text file by its name; expected one that ends in \.txt"),
+        ("a.json.gz", b"", r"a\.json\.gz is not a text file by its name"),
     ],
 )
 def test_broken_files_name_the_line(tmp_path: Path, name: str, content: bytes, problem: str) -> None:

@@ -91,7 +91,7 @@ def test_no_more_is_read_than_was_asked_for(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_text_without_a_sequence_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="makes no sequence; expected a document of 5 tokens"):
+    with pytest.raises(UserError, match="is too short for a sequence; expected a document of 5 tokens"):
         packed(tmp_path, [text_of(4), ""])
     with pytest.raises(UserError, match="max_length = 6: expected at least 7"):
         packed(tmp_path, [text_of(20)], max_length=6)

@@ -174,7 +174,7 @@ def test_the_key_of_an_id_of_the_library_needs_no_file() -> None:
             "test = 'beir/scifact/test' has other documents than 'msmarco-passage/train'; expected the same",
         ),
         ({"dataset": "beir/scifact", "candidates": "splade"}, "[data] candidates = 'splade': source = 'ir_datasets'"),
-        ({"splits": {"a/b": "beir/scifact/test"}}, "'a/b' is no split's name"),
+        ({"splits": {"a/b": "beir/scifact/test"}}, "'a/b' is not a split's name"),
         ({}, "[data] dataset is missing; source = 'ir_datasets' reads an id such as 'beir/scifact', or splits"),
     ],
 )

@@ -168,7 +168,7 @@ def test_every_command_runs(document: str, workplace: Path, cli: Cli) -> None:
             _plan(line, rest, given, cli)
             continue
         if verb == "push":
-            assert "agree with --yes" in cli(verb, *(word for word in rest if word != "--yes")).err, line
+            assert "confirm with --yes" in cli(verb, *(word for word in rest if word != "--yes")).err, line
             continue
         if verb == "bench":
             rest += ["--queries", "2", "--warm-up", "0", "--lengths", "5 9"]

@@ -43,7 +43,7 @@ def test_a_query_that_the_student_lacks_counts() -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(UserError, match="is no measure of agreement with the teacher"):
+    with pytest.raises(UserError, match="is not a measure of agreement with the teacher"):
         require_agreement("RR@10")
     with pytest.raises(RunFailed, match="agreement_tau has no value for any of 1 queries"):
         agreement({"q": [("a", 1.0)]}, {"q": [("a", 1.0)]}, ["agreement_tau"])

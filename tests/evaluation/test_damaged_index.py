@@ -61,5 +61,5 @@ def test_an_index_that_was_only_begun_is_begun_again(tmp_path: Path) -> None:
     assert (tmp_path / "manifest.json").is_file()
     (tmp_path / "manifest.json").unlink()
     (tmp_path / "mine.txt").write_text("of the user's")
-    with pytest.raises(UserError, match="is no index of documents"):
+    with pytest.raises(UserError, match="is not an index of documents"):
         index.claim({"weights": "0"})

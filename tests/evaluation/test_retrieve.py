@@ -112,7 +112,7 @@ def test_a_depth_beyond_the_collection_finds_all_of_it(retrieve: Cli, brute: dic
 
 def test_every_query(retrieve: Cli, tmp_path: Path) -> None:
     outcome = retrieve("bert_dot", "--split", "all", "--depth", 2)
-    assert outcome.out.endswith("no judgements to measure it with\n"), outcome.err
+    assert outcome.out.endswith("there are no judgements, so it was not measured\n"), outcome.err
     assert len(read_run(tmp_path / "run.trec")) == 34
 
 
@@ -135,9 +135,9 @@ def test_an_index_is_kept_and_checked(
     for option, message in (("--fp16", "dtype is"), ("--document-length", "document_length is 16 there, and 12")):
         outcome = retrieve(architecture, "--index", index, option, *([12] if "length" in option else []))
         assert outcome.code == 2
-        assert f"--index {index} was made of something else: {message}" in outcome.err
+        assert f"--index {index} was made with another model or collection: {message}" in outcome.err
     outcome = retrieve("colbert" if architecture == "bert_dot" else "bert_dot", "--index", index)
-    assert "was made of something else" in outcome.err
+    assert "was made with another model or collection" in outcome.err
     assert str(tmp_path) not in (index / "manifest.json").read_text()
 
 
@@ -157,7 +157,9 @@ def test_what_a_kill_leaves_is_gone_on_with(
         patched.setattr(module, "save_encoded", stop)
         outcome = retrieve("bert_dot", "--index", tmp_path / "index")
     assert outcome.code == 130
-    assert outcome.err.splitlines()[-1] == "distilkit: stopped; the same command goes on with the blocks of --index"
+    assert (
+        outcome.err.splitlines()[-1] == "distilkit: stopped; the same command continues with the blocks kept in --index"
+    )
     assert not (tmp_path / "run.trec").exists()
     left = sorted(path.name for path in (tmp_path / "index").iterdir())
     assert left == ["documents-000000.safetensors", "documents-000001.safetensors", "manifest.json"]
@@ -192,7 +194,7 @@ def test_half_precision(retrieve: Cli, brute: dict[str, Brute], tmp_path: Path) 
     [
         ("prettr", (), "is a prettr, which cannot search a whole collection: a bert_dot or a colbert can"),
         ("bert_dot", ("--split", "tset"), "no judgements for split 'tset'"),
-        ("bert_dot", ("--index", "{tmp}"), "exists, and is no index of documents; choose a new folder"),
+        ("bert_dot", ("--index", "{tmp}"), "exists, and is not an index of documents; choose a new folder"),
     ],
 )
 def test_wrong_input(architecture: str, options: tuple[str, ...], message: str, retrieve: Cli, tmp_path: Path) -> None:

@@ -140,8 +140,8 @@ def test_damaged_files(tmp_path: Path, form: str) -> None:
             '{"weight_map": {"a": "pytorch_model-00002-of-00002.bin"}}',
             "names 'pytorch_model-00002-of-00002.bin', which",
         ),
-        ('{"weight_map": {"a": "../pytorch_model.bin"}}', "which is no file of weights beside it"),
-        ('{"weight_map": {"a": 3}}', "names 3, which is no file"),
+        ('{"weight_map": {"a": "../pytorch_model.bin"}}', "which is not a file of weights beside it"),
+        ('{"weight_map": {"a": 3}}', "names 3, which is not a file"),
     ],
 )
 def test_an_index_of_other_files(tmp_path: Path, index: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Loading cross-encoders: heads, dropout, number formats, silence, and folders that are no models."""
+"""Loading cross-encoders: heads, dropout, number formats, silence, and folders that are not models."""
 
 import json
 from collections.abc import Callable

@@ -149,7 +149,7 @@ def test_hub_ids(saved: Save, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (LocalEntryNotFoundError("offline"), "'owner/name' is no folder here, and the hub cannot be reached"),
+        (LocalEntryNotFoundError("offline"), "'owner/name' is not a folder here, and the hub cannot be reached"),
         (OfflineModeIsEnabled("offline"), "the hub cannot be reached"),
         (TimeoutError(), "the hub cannot be reached"),
     ],

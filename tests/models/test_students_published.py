@@ -143,7 +143,7 @@ def test_wrong_folders_are_named(tmp_path: Path) -> None:
     write_colbert(tmp_path / "colbert")
     config = json.loads((tmp_path / "colbert/config.json").read_text())
     (tmp_path / "colbert/config.json").write_text(json.dumps({**config, "bert_model": "no-such-model"}))
-    with pytest.raises(UserError, match="bert_model = 'no-such-model' is no model that can be found"):
+    with pytest.raises(UserError, match="bert_model = 'no-such-model' is not a model that can be found"):
         load_ranker(tmp_path / "colbert")
     (tmp_path / "colbert/config.json").write_text("{")
     with pytest.raises(UserError, match=r"config.json cannot be read"):

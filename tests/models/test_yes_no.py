@@ -221,7 +221,7 @@ def test_a_decoder_teaches_by_scores_alone(tmp_path: Path, run: Run) -> None:
     for more, strategy, message in (
         ('no = "n"', 'name = "tinybert"', "reads more than scores of its teacher; a yes_no has nothing else"),
         ('no = "n"\nscores = "online"', 'name = "margin_mse"', "a yes_no teaches from scores computed before"),
-        ('no = "n"\nfine_tune = "fine_tune"', 'name = "margin_mse"', "only a bert_cat is fine-tuned as a teacher"),
+        ('no = "n"\nfine_tune = "fine_tune"', 'name = "margin_mse"', "only a bert_cat can be fine-tuned as a teacher"),
         ('no = "not one token"', 'name = "margin_mse"', "expected a word that is one token"),
     ):
         done = run(f"{keys}{more}", strategy)
@@ -243,4 +243,4 @@ def test_no_student_is_asked(tmp_path: Path, run: Run) -> None:
     folder = write_bert(tmp_path / "teacher", head=True)
     done = run(f'model = "{folder}"', 'name = "margin_mse"', 'architecture = "yes_no"\noptions = {template = "monot5"}')
     assert done.code == 2
-    assert "a yes_no teaches by its scores, and is no student" in done.err
+    assert "a yes_no teaches by its scores, and is not a student" in done.err

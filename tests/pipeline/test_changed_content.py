@@ -71,7 +71,7 @@ def stop_before(monkeypatch: pytest.MonkeyPatch, kind: str, run: Callable[[], An
 
     def stopping(stage: TrainedStage, folder: Path, workspace: Workspace) -> object:
         if stage.kind == kind:
-            raise Stopped("stopped; go on with --resume auto")
+            raise Stopped("stopped; continue with --resume auto")
         return build(stage, folder, workspace)
 
     with monkeypatch.context() as patch:
@@ -267,7 +267,7 @@ def test_a_suite_s_finished_runs_are_of_the_same_world(
     def stopping(stage: TrainedStage, folder: Path, workspace: Workspace) -> object:
         trained.append(stage.kind)
         if trained.count("stage") == 2:
-            raise Stopped("stopped; go on with --resume auto")
+            raise Stopped("stopped; continue with --resume auto")
         return build(stage, folder, workspace)
 
     with monkeypatch.context() as patch:

@@ -138,7 +138,7 @@ def test_runs_of_models_are_combined_and_their_costs_added() -> None:
         (["teacher.scores=online"], "an ensemble teaches from scores computed before"),
         (
             ["teacher.models=['teacher', 'secnd']"],
-            "'secnd' is no folder here, and the hub cannot be reached (names are",
+            "'secnd' is not a folder here, and the hub cannot be reached (names are",
         ),
         (
             ["teachers.second.fine_tune=none", "teachers.second.shape=L2_H16"],
@@ -146,7 +146,7 @@ def test_runs_of_models_are_combined_and_their_costs_added() -> None:
         ),
         (
             ["teacher.architecture=bert_dot"],
-            "[teacher] architecture = 'bert_dot': only a bert_cat is fine-tuned as a teacher; expected no fine_tune",
+            "architecture = 'bert_dot': only a bert_cat can be fine-tuned as a teacher; expected no fine_tune",
         ),
         (["teachers.second.models=['teacher']"], "second is an ensemble itself"),
     ],

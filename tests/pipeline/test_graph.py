@@ -131,7 +131,7 @@ def test_what_only_finished_results_are_made_of_is_not_built_again(tmp_path: Pat
 def test_a_build_reads_declared_inputs_alone(tmp_path: Path) -> None:
     workspace = workspace_of(tmp_path)
     other = Thing({"name": "undeclared"}, write)
-    with pytest.raises(AssertionError, match="no declared input"):
+    with pytest.raises(AssertionError, match="not a declared input"):
         workspace.prepare(Thing({"name": "reader"}, lambda folder: workspace.value(other)))
 
 

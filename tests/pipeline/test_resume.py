@@ -141,9 +141,9 @@ def test_a_request_to_stop_leaves_a_checkpoint(
             process.signal(getattr(signal, how))
         assert process.wait() == 130, process.stderr
     assert "Traceback" not in process.stderr
-    assert process.stderr.endswith("distilkit: stopped; go on with --resume auto\n")
+    assert process.stderr.endswith("distilkit: stopped; continue with --resume auto\n")
     assert status(runs)["state"] == "stopped"
-    assert status(runs)["exit"] == {"code": 130, "error": "stopped; go on with --resume auto"}
+    assert status(runs)["exit"] == {"code": 130, "error": "stopped; continue with --resume auto"}
     checkpoint = events(runs / "tiny", "checkpoint", stage)[-1]["step"]
     assert checkpoint == status(runs)["step"]
     resume(arguments, runs, whole)
@@ -214,7 +214,7 @@ def test_a_full_disk_ends_the_run_and_nothing_is_half_written(
     last = said.splitlines()[-1]
     assert last.startswith("distilkit: ")
     assert "File too large" in last
-    assert "go on with --resume auto" in last
+    assert "continue with --resume auto" in last
     assert leftovers(runs) == []
     assert status(runs)["state"] == "crashed"
     assert "File too large" in str(status(runs)["exit"])
@@ -232,7 +232,7 @@ def test_a_full_disk_in_the_trial_of_a_first_step_is_no_wrong_input(
     last = said.splitlines()[-1]
     assert last.startswith("distilkit: the first step of the stage distil cannot be tried: ")
     assert "File too large" in last
-    assert last.endswith("go on with --resume auto")
+    assert last.endswith("continue with --resume auto")
     assert leftovers(runs) == []
     assert not (runs / "tiny").exists()
 

@@ -189,7 +189,7 @@ def test_a_plan_tells_what_is_shared(suite_recipe: Path, tmp_path: Path, cli: Ca
         ),
         ({"matrix.students": ["bert_cat:huge"]}, "expected layers and hidden size"),
         ({"name": "a/b"}, "expected one without a slash"),
-        ({"matrix.only": {"tinybret": ["bert_cat"]}}, "only: 'tinybret' is no strategy of the matrix; did you mean"),
+        ({"matrix.only": {"tinybret": ["bert_cat"]}}, "only: 'tinybret' is not a strategy of the matrix; did you mean"),
         (
             {"matrix.only": {"tinybert": ["bert_kat"]}},
             "only.tinybert: no student architecture is called 'bert_kat'; did you mean",

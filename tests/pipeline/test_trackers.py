@@ -83,6 +83,6 @@ def test_a_tracker_that_fails_is_left_out_and_the_others_go_on(monkeypatch: pyte
     found.log("student: b", "train", 5, {"loss": 2.0, "none": float("nan"), "word": "x"})
     found.log("student: b", "other", 6, {"loss": 2.0})
     found.finish()
-    assert said == ["report_to: wandb is left out from here: no server"]
+    assert said == ["report_to: wandb gets no more reports: no server"]
     assert [step for step, _ in logged] == [10, 15]
     assert logged[1][1] == {"student: b/train/loss": 2.0, "student: b/step": 5}

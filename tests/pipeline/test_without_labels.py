@@ -94,7 +94,7 @@ def test_a_whole_run_without_any_judgement(
     done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *settings, "--resume", "auto")
     assert done.code == 0, done.err
     assert "Agreement with the teacher on 4 validation queries without judgements" in done.out
-    assert "no measure of effectiveness" in done.out
+    assert "not a measure of effectiveness" in done.out
     assert "nothing is judged" in done.out
     agreed = read_json(tmp_path / "tiny" / "agreement.json")["measures"]
     assert set(agreed) == {"agreement_nDCG@10", "agreement_tau", "agreement_top1", "agreement_top10"}
@@ -186,7 +186,7 @@ def test_a_teacher_whose_scores_are_no_numbers_is_named(
         (["strategy={name = 'fine_tune'}"], "learns from labels alone (hard); expected a strategy that learns from a"),
         (
             ["train.metric_for_best_model=nDCG@10"],
-            "metric_for_best_model: 'nDCG@10' is no measure of agreement",
+            "metric_for_best_model: 'nDCG@10' is not a measure of agreement",
         ),
         (["train.negatives=5", "train.teacher_positives=2"], "expected a negative_depth of as many, not 6"),
         (["train.negatives=5"], "have fewer candidates than a list needs: query 'q"),

@@ -164,15 +164,21 @@ def test_the_last_set_wins_and_a_strategys_name_comes_first(write: Callable[[str
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.lerning_rate=1", "[train] lerning_rate is no key; did you mean 'learning_rate'?"),
-        ("trian.learning_rate=1", "trian is no key; did you mean 'train'?"),
-        ("teacher.train.max_step=1", "[teacher.train] max_step is no key; did you mean 'max_steps'?"),
+        ("train.lerning_rate=1", "[train] lerning_rate is not a key; did you mean 'learning_rate'?"),
+        ("trian.learning_rate=1", "trian is not a key; did you mean 'train'?"),
+        ("teacher.train.max_step=1", "[teacher.train] max_step is not a key; did you mean 'max_steps'?"),
         (
             "strategy.temprature=1",
-            "[strategy] temprature is no key of simplified_tinybert; did you mean 'temperature'?",
+            "[strategy] temprature is not a key of simplified_tinybert; did you mean 'temperature'?",
         ),
-        ("strategy.weights.sofd=1", "[strategy.weights] sofd is no key of simplified_tinybert; did you mean 'soft'?"),
-        ("strategy.weights={sofd=1}", "[strategy.weights] sofd is no key of simplified_tinybert; did you mean 'soft'?"),
+        (
+            "strategy.weights.sofd=1",
+            "[strategy.weights] sofd is not a key of simplified_tinybert; did you mean 'soft'?",
+        ),
+        (
+            "strategy.weights={sofd=1}",
+            "[strategy.weights] sofd is not a key of simplified_tinybert; did you mean 'soft'?",
+        ),
         ("strategy.name=finetune", "no strategy is called 'finetune'; did you mean 'fine_tune'?"),
         ("strategy=fine_tune", 'strategy = "fine_tune": expected a table'),
         ("train.learning_rate=fast", '[train] learning_rate = "fast": expected a number'),
@@ -182,13 +188,13 @@ def test_the_last_set_wins_and_a_strategys_name_comes_first(write: Callable[[str
         ("train", "expected KEY=VALUE, such as --set train.learning_rate=1e-4"),
         ("=1", "expected KEY=VALUE"),
         ("train.=1", "expected KEY=VALUE"),
-        ("grid.train.max_step=[1]", "[grid] [train] max_step is no key; did you mean 'max_steps'?"),
+        ("grid.train.max_step=[1]", "[grid] [train] max_step is not a key; did you mean 'max_steps'?"),
         ("grid.train.max_steps=[fast]", '[grid] [train] max_steps = "fast": expected a whole number'),
         (
             "grid.evaluate.rerank_depth=[5]",
             "[grid] 'evaluate.rerank_depth' cannot vary within a run; expected a key of",
         ),
-        ("extends=base.toml", "extends is no key"),
+        ("extends=base.toml", "extends is not a key"),
     ],
 )
 def test_a_wrong_set_is_named(write: Callable[[str, str], Path], override: str, message: str) -> None:

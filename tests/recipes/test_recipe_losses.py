@@ -42,7 +42,7 @@ def test_a_recipe_trains_one_loss_alone(
     ("losses", "message"),
     [
         ('[{name = "kl_divergance"}]', "no loss term is called 'kl_divergance'; did you mean 'kl_divergence'"),
-        ('[{name = "adr_mse", temperatur = 2.0}]', "temperatur is no key of adr_mse; did you mean 'temperature'"),
+        ('[{name = "adr_mse", temperatur = 2.0}]', "temperatur is not a key of adr_mse; did you mean 'temperature'"),
         ('[{name = "adr_mse", temperature = 0.0}]', "temperature = 0.0: expected a number above 0"),
         ('[{name = "adr_mse", weight = -1.0}]', "weight = -1.0: expected a number from 0"),
         ('[{name = "adr_mse", weight = 0.0}]', "every loss has the weight 0; expected one above 0"),

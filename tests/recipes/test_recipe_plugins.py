@@ -132,7 +132,7 @@ def test_a_file_beside_the_recipe_brings_a_strategy(cli: Cli, recipe: Path, tmp_
 def test_its_names_are_like_any_others(recipe: Path, cli: Cli) -> None:
     load_recipe(recipe, trust=allowed)
     assert strategy_name(parse_strategy("absolute_kd(hard=0.25)")) == "absolute_kd(hard=0.25)"
-    with pytest.raises(UserError, match="heard is no key of absolute_kd; did you mean 'hard'"):
+    with pytest.raises(UserError, match="heard is not a key of absolute_kd; did you mean 'hard'"):
         parse_strategy("absolute_kd(heard=1.0)")
     assert "absolute_stage: 1·absolute + 0.5·hard" in cli("strategies", "absolute_kd").out
 
@@ -192,7 +192,7 @@ def test_a_file_that_is_no_python(cli: Cli, recipe: Path, tmp_path: Path) -> Non
     (tmp_path / "mine" / "absolute.txt").write_text(PLUGIN)
     done = cli("run", recipe, "--runs-dir", tmp_path / "runs", "--set", "plugins=[mine/absolute.txt]")
     assert done.code == 2
-    assert "mine/absolute.txt is no Python file; expected one that ends in .py" in done.err
+    assert "mine/absolute.txt is not a Python file; expected one that ends in .py" in done.err
 
 
 @pytest.fixture

@@ -365,6 +365,6 @@ def test_a_model_that_is_not_cached_is_named(shell: Cli, msmarco: Path, tmp_path
     assert outcome.code == 2
     (model,) = set(models({"model": load_recipe(MSMARCO[0]).teacher.model}))
     assert outcome.err.splitlines()[-1] == (
-        f"distilkit: the model '{model}' is no folder here, and the hub cannot be reached"
+        f"distilkit: the model '{model}' is not a folder here, and the hub cannot be reached"
     )
     assert [one.name for one in (tmp_path / "runs").iterdir()] == [".artifacts"]

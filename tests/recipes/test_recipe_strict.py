@@ -85,19 +85,19 @@ def test_whole_numbers_do_for_fractions(write: Write) -> None:
     ("old", "new", "line", "message"),
     [
         # Unknown keys, at every depth.
-        ("seed = 3", "sed = 3", 2, "sed is no key; did you mean 'seed'?"),
-        ("[train]", "[trian]", 18, "trian is no key; did you mean 'train'?"),
-        ('source = "pydocs"', 'sauce = "pydocs"', 5, "[data] sauce is no key; did you mean 'source'?"),
-        ("learning_rate", "learnin_rate", 19, "[train] learnin_rate is no key; did you mean 'learning_rate'?"),
-        ("max_steps = 5", "max_step = 5", 11, "[teacher.train] max_step is no key; did you mean 'max_steps'?"),
-        ("temperature", "temprature", 15, "[strategy] temprature is no key of simplified_tinybert; did you mean"),
+        ("seed = 3", "sed = 3", 2, "sed is not a key; did you mean 'seed'?"),
+        ("[train]", "[trian]", 18, "trian is not a key; did you mean 'train'?"),
+        ('source = "pydocs"', 'sauce = "pydocs"', 5, "[data] sauce is not a key; did you mean 'source'?"),
+        ("learning_rate", "learnin_rate", 19, "[train] learnin_rate is not a key; did you mean 'learning_rate'?"),
+        ("max_steps = 5", "max_step = 5", 11, "[teacher.train] max_step is not a key; did you mean 'max_steps'?"),
+        ("temperature", "temprature", 15, "[strategy] temprature is not a key of simplified_tinybert; did you mean"),
         (
             "soft = 0.5",
             "sofd = 0.5",
             16,
-            "[strategy.weights] sofd is no key of simplified_tinybert; did you mean 'soft'",
+            "[strategy.weights] sofd is not a key of simplified_tinybert; did you mean 'soft'",
         ),
-        ("learning_rate", "lr", 19, "[train] lr is no key; known: adam_epsilon, bf16,"),
+        ("learning_rate", "lr", 19, "[train] lr is not a key; known: adam_epsilon, bf16,"),
         # Wrong types.
         ("seed = 3", 'seed = "3"', 2, 'seed = "3": expected a whole number'),
         ("seed = 3", "seed = 3.5", 2, "seed = 3.5: expected a whole number"),
@@ -149,14 +149,24 @@ def test_whole_numbers_do_for_fractions(write: Write) -> None:
         ("seed = 3", 'evaluate.sets."../x".split = "dev"', 2, "expected letters, digits and . _ + = -"),
         ("seed = 3", 'evaluate.sets.test.split = "dev"', 2, "[evaluate] itself is the set called test"),
         # What a further query set changes.
-        ("seed = 3", 'evaluate.sets.x.splits = "dev"', 2, "[evaluate.sets.x] splits is no key; did you mean 'split'"),
-        ("seed = 3", 'evaluate.sets.x.data.pth = "a"', 2, "[evaluate.sets.x.data] pth is no key; did you mean 'path'"),
+        (
+            "seed = 3",
+            'evaluate.sets.x.splits = "dev"',
+            2,
+            "[evaluate.sets.x] splits is not a key; did you mean 'spl",
+        ),
+        (
+            "seed = 3",
+            'evaluate.sets.x.data.pth = "a"',
+            2,
+            "[evaluate.sets.x.data] pth is not a key; did you mean",
+        ),
         ("seed = 3", "evaluate.sets.x.data.k1 = -1", 2, "[evaluate.sets.x.data] k1 = -1: expected a number from 0"),
         # The strategy.
         ('name = "simplified_tinybert"', 'name = "tinybird"', 14, "no strategy is called 'tinybird'"),
         ('name = "simplified_tinybert"', "name = 5", 14, "[strategy] name = 5; expected one of contrastive,"),
         # The grid.
-        ('"train.max_steps"', '"train.max_step"', 22, "[grid] [train] max_step is no key; did you mean 'max_steps'"),
+        ('"train.max_steps"', '"train.max_step"', 22, "[grid] [train] max_step is not a key; did you mean 'max_steps'"),
         ("[1, 2]", '[1, "2"]', 22, '[grid] [train] max_steps = "2": expected a whole number'),
         ("[1, 2]", "[1, 0]", 22, "[grid] [train] max_steps = 0: expected a number from 1"),
         ("[1, 2]", "1", 22, "[grid] train.max_steps = 1: expected a list"),
@@ -166,7 +176,12 @@ def test_whole_numbers_do_for_fractions(write: Write) -> None:
         ('"train.max_steps"', '"teacher.train.max_steps"', 22, "cannot vary within a run"),
         ('"train.max_steps"', '"trian.max_steps"', 22, "cannot vary within a run; expected a key of seed, student,"),
         ('"train.max_steps"', '"seed.x"', 22, "[grid] seed is a value, not a section"),
-        ('"train.max_steps"', '"strategy.temprature"', 22, "[grid] [strategy] temprature is no key of simplified_ti"),
+        (
+            '"train.max_steps"',
+            '"strategy.temprature"',
+            22,
+            "[grid] [strategy] temprature is not a key of simplifi",
+        ),
         (
             '"train.max_steps" = [1, 2]',
             '"strategy.temperature" = [1, 0]',

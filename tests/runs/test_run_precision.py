@@ -101,7 +101,7 @@ def test_a_resumed_run_keeps_what_it_began_with(
 
     def stopping(stage: TrainedStage, folder: Path, workspace: Workspace) -> object:
         if stage.kind == "stage":
-            raise Stopped("stopped; go on with --resume auto")
+            raise Stopped("stopped; continue with --resume auto")
         return build(stage, folder, workspace)
 
     with monkeypatch.context() as patch:

@@ -221,7 +221,7 @@ def test_a_killed_scoring_goes_on(
         # At work on the third of six shards of the second teacher.
         clash = cli(*fixed, output, "--resume")
         assert clash.code == 2
-        assert "another process is at work on this scoring" in clash.err
+        assert "another process is working on this scoring" in clash.err
         process.signal(signal.SIGKILL)
         process.wait()
     assert not output.exists()
@@ -276,7 +276,7 @@ def test_stopping_leaves_shards(
         patched.setattr(scoring_pairs, "launch_batch", stop)
         outcome = cli(*fixed, output)
     assert outcome.code == 130
-    assert outcome.err.splitlines()[-1] == "distilkit: stopped; go on with --resume"
+    assert outcome.err.splitlines()[-1] == "distilkit: stopped; continue with --resume"
     assert not output.exists()
     assert cli(*fixed, output, "--resume").code == 0
     assert cli(*fixed, tmp_path / "whole.parquet").code == 0
@@ -296,7 +296,7 @@ def test_stopping_leaves_shards(
         ({"--triples": None}, "expected one of --triples, --pairs and --run, got 0"),
         ({"--run": "run.trec"}, "expected one of --triples, --pairs and --run, got 2"),
         ({"--model": "score={teacher}"}, "'score' cannot be a model's name; give one as NAME="),
-        ({"--model": "one/none a={teacher}"}, "'one/none' is no folder here"),
+        ({"--model": "one/none a={teacher}"}, "'one/none' is not a folder here"),
     ],
 )
 def test_wrong_options(

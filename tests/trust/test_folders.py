@@ -31,7 +31,7 @@ def test_a_folder_of_somebody_elses_is_no_run(
     before = files(theirs)
     done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *resume)
     assert done.code == 2
-    assert f"{theirs} exists and is no run: it holds thesis.txt; choose another name with --name" in done.err
+    assert f"{theirs} exists and is not a run: it holds thesis.txt; choose another name with --name" in done.err
     assert files(theirs) == before
 
 
@@ -55,7 +55,7 @@ def test_a_file_in_the_place_of_a_run(cli: Cli, tiny_recipe: Path, tmp_path: Pat
     (tmp_path / "tiny").write_text("a file")
     done = cli("run", tiny_recipe, "--runs-dir", tmp_path)
     assert done.code == 2
-    assert "exists and is no folder" in done.err
+    assert "exists and is not a folder" in done.err
     assert (tmp_path / "tiny").read_text() == "a file"
 
 

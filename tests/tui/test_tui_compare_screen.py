@@ -111,7 +111,7 @@ def test_marks_baselines_margin_test_and_correction(runs: Path) -> None:
         await pilot.press("E")
         await shows(pilot, "equivalence too", "equivalent (±0.04)")
         await pilot.press("A")
-        await shows(pilot, "all with all")
+        await shows(pilot, "all pairs")
         assert screen.result is not None
         assert screen.result.family > family
         await pilot.press("A")
@@ -159,7 +159,7 @@ def test_damaged_results_and_different_queries_are_said(runs: Path) -> None:
         await pilot.press("4")
         await shows(pilot, "per_query.csv:4", "finite numbers")
         table.write_text("".join(lines[:-2]))
-        screen_of(pilot)._asked = None  # what changed is no measure, by which the screen would know
+        screen_of(pilot)._asked = None  # what changed is not a measure, by which the screen would know
         screen_of(pilot).runs_changed(app.snapshot)
         await shows(pilot, "were judged on different queries")
         table.write_text("".join(lines))
@@ -198,7 +198,7 @@ def test_the_two_rankings_of_each_query(runs: Path) -> None:
         await pilot.press("right_square_bracket")
         await shows(pilot, "expected six fields")
         await pilot.press("escape", "escape")
-        await shows(pilot, "Difference to teacher in RR@10")
+        await shows(pilot, "difference to teacher:")
 
     drive(runs, steps)
 
@@ -325,7 +325,7 @@ def test_results_that_come_while_one_looks(runs: Path, tmp_path: Path) -> None:
 def test_the_answer_follows_a_margin_that_is_typed(runs: Path) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         screen = await compare(pilot, "one_layer", "distilled", tab="answer")
-        await shows(pilot, "Take: ", "Difference to teacher in", "◆ teacher")
+        await shows(pilot, "Take: ", "difference to teacher:", "◆ teacher")
         await pilot.press("M")
         await shows(pilot, "Margin of non-inferiority")
         await pilot.press(*["backspace"] * 5, *"much", "enter")

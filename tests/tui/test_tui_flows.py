@@ -38,7 +38,7 @@ def test_follow_stop_and_resume(tiny_recipe: Path, tmp_path: Path) -> None:
         await shows(pilot, "■ stopped  tiny", "Alerts (1)")
         reached = step_of(runs / "tiny")
         await pilot.press("r")
-        await says(pilot, "goes on in a process of its own")
+        await says(pilot, "continues in a process of its own")
         (child,) = app.launcher._children
         await until(pilot, lambda: StoredRun(runs / "tiny").status().state == "running")
         await until(pilot, lambda: step_of(runs / "tiny") > reached + 10)

@@ -103,9 +103,7 @@ def test_launch_follow_compare(place: Path) -> None:
         await shows(pilot, "✓ done  tiny", "finished")
         await until(pilot, lambda: not list((place / "runs" / ".launch").glob("*")))  # what it said while it ran
         await pilot.press("4")
-        await shows(
-            pilot, "the latest finished run: tiny", "◆ teacher", "tiny · label-only", "Difference to teacher in RR@10"
-        )
+        await shows(pilot, "the latest finished run: tiny", "◆ teacher", "tiny · label-only", "difference to teacher:")
         screen = app.screen
         assert isinstance(screen, CompareScreen)
         assert screen.result is not None
@@ -117,7 +115,7 @@ def test_launch_follow_compare(place: Path) -> None:
         assert "--name=tiny-2" in app.clipboard
         assert app.clipboard.startswith("distilkit run tiny.toml")
         await pilot.press("d")
-        shown = await shows(pilot, "32 steps to train · about", "by past runs' rates")
+        shown = await shows(pilot, "32 steps to train · about", "at the speed of past runs")
         assert (shown.count("✓ yes"), shown.count("○ no")) == (1, 2)
 
     drive(Path("runs"), steps)
@@ -157,7 +155,7 @@ def test_the_form_as_text(place: Path, size: tuple[int, int]) -> None:
         await pilot.press("enter", "slash", *"strategy", "enter")
         screen.form.table.go_to("strategy.temperature")
         await pilot.press("enter", "2")
-        await shows(pilot, "temperature", "✓ enter takes it")
+        await shows(pilot, "temperature", "✓ enter accepts it")
         # The filter may have left the list a row lower, with the same row under the cursor.
         screen.form.table.scroll_to(y=0, animate=False, immediate=True)
         await check(pilot, f"launch-{size[0]}x{size[1]}")

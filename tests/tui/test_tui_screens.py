@@ -19,7 +19,7 @@ def test_screens(recorded: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[in
         await shows(pilot, "─ distil", "•", "q quit")
         await check(pilot, f"runs-{name}")
         await pilot.press("down", "down", "space", "up", "b")
-        await shows(pilot, "2 marked, 1 as baseline", "a disti", "b distilled", "q quit")
+        await shows(pilot, "2 marked, 1 as baseline", "a dist", "b distilled", "q quit")
         await check(pilot, f"runs-marked-{name}")
         await pilot.press("down", "enter")
         await shows(pilot, "✓ done  ● distilled", "examples/s  ─", "q quit")
@@ -41,13 +41,13 @@ def test_the_lists_of_a_run(recorded: Path) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         await pilot.press("enter")
         await shows(
-            pilot, "■ stopped  seeds/stopped", "Press r to go on from its last checkpoint, near step 818 of 3200."
+            pilot, "■ stopped  seeds/stopped", "Press r to continue from its last checkpoint, near step 818 of 3200."
         )
         for tab, *parts in [
             ("configuration", "train.num_train_epochs", "400.0", "--set"),
             ("results", "test · bm25", "nDCG@10 0.8452"),
             ("checkpoints", "distil, step 818"),
-            ("alerts", "Alerts (1)", "it was stopped on request. Press r to go on"),
+            ("alerts", "Alerts (1)", "it was stopped on request. Press r to continue"),
         ]:
             await open_tab(pilot, tab, *parts)
 
@@ -90,7 +90,7 @@ def test_the_log_follows_until_one_scrolls_up(recorded: Path) -> None:
         await pilot.press("k", "k", "k")
         with log.open("a") as file:
             file.write("one more [bold]\x1b[2J\nand another\nand torn")
-        assert "one more" not in await shows(pilot, "2 new lines: f follows")
+        assert "one more" not in await shows(pilot, "2 new lines: press f to follow")
         await pilot.press("f")
         shown = await shows(pilot, "one more [bold]\\x1b[2J", "and another")
         assert "torn" not in shown
@@ -129,7 +129,7 @@ def test_themes_and_the_palette(recorded: Path) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: app.marks == ["seeds/stopped"])
         await pilot.press("p")
-        await shows(pilot, "held still")
+        await shows(pilot, "paused")
 
     drive(recorded, steps)
 

@@ -252,7 +252,7 @@ def test_the_remedy_of_a_crash_is_the_headline(recorded: Path) -> None:
         await pilot.press("enter")
         shown = await shows(pilot, "✗ crashed  seeds/stopped")
         lines = shown.splitlines()
-        assert lines[2].strip() == "Press r to go on from its last checkpoint, near step 818 of 3200."
+        assert lines[2].strip() == "Press r to continue from its last checkpoint, near step 818 of 3200."
         assert lines[3].strip().startswith("Why: memory ran out (bad_alloc): lower per_device_train_batch_size;")
 
     drive(recorded, steps, (80, 24))

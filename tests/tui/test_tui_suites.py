@@ -45,7 +45,7 @@ def test_the_table_has_a_row_a_suite_that_opens(runs: Path) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         app = app_of(pilot)
         await shows(pilot, "▸ t", "2 of 4", "■ stopped")
-        assert "tinybert · seed 1" not in text(app)
+        assert "└ tinybert · seed 1" not in text(app)
         table = app.screen.query_one("#runs")
         table.go_to("t/")  # type: ignore[attr-defined]
         await pilot.press("enter")
@@ -59,7 +59,7 @@ def test_the_table_has_a_row_a_suite_that_opens(runs: Path) -> None:
         await pilot.press("x")
         await until(pilot, lambda: any("nothing to stop" in note.message for note in app._notifications))
         await pilot.press("enter")
-        await until(pilot, lambda: "tinybert · seed 1" not in text(app))
+        await until(pilot, lambda: "└ tinybert · seed 1" not in text(app))
         await pilot.press("D")
         await shows(pilot, "and its 2 runs?")
         await pilot.press("y")

@@ -114,7 +114,7 @@ class DistilkitApp(App[None]):
             self.marks = [key for key in self.marks if key in known]
             self.baselines = [key for key in self.baselines if key in known]
             if gone:
-                self.notify(f"deleted, and so not marked any more: {', '.join(gone)}", severity="warning", markup=False)
+                self.notify(f"deleted, and so no longer marked: {', '.join(gone)}", severity="warning", markup=False)
         self.stopping = {key for key in self.stopping if key in known and known[key].live}
         self.tell_screen()
 
@@ -216,4 +216,4 @@ def run(runs_dir: Path) -> None:
     app = DistilkitApp(runs_dir, preferences.place())
     app.run()
     if app.return_code:
-        raise RunFailed("the terminal interface broke; the runs go on")
+        raise RunFailed("the terminal interface failed; the runs continue")

@@ -34,7 +34,7 @@ def render_markdown(result: ComparisonResult) -> str:
 def escaped(text: str) -> str:
     """Return a text that Markdown shows as it is, in a table's cell too."""
     text = re.sub(r"([\\`*\[\]<>|~&$])", r"\\\1", wording.visible(text))
-    # Underscores inside words are no markup; leaving them keeps the source readable.
+    # Underscores inside words are not markup; leaving them keeps the source readable.
     return re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", text)
 
 

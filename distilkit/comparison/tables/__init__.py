@@ -18,8 +18,8 @@ _TABLES: dict[str, tuple[Callable[[ComparisonResult], ResultTable | None] | None
     "cost": (cost, "no system states a cost"),
     "depth": (None, "there is no first stage called bm25, of more than 10 results, that the others re-rank"),
     "training": (training, "no system states a time of training"),
-    "curve": (curve, "no run was measured on the way"),
-    "fidelity": (fidelity, "there is no teacher with results, or nothing beside it"),
+    "curve": (curve, "no run was validated after numbers of training examples"),
+    "fidelity": (fidelity, "there is no teacher with results, or no other system"),
 }
 """Name -> what makes the table (several by depth, with the depths asked for), and what is wrong where it makes none."""
 

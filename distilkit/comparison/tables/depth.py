@@ -47,10 +47,11 @@ def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[R
     left = [name for name in systems if name not in reranked and name != FIRST_STAGE]
     letters = ", ".join(f"{letter} {found.short[name]}" for name, letter in found.letters.items())
     notes = [
-        f"Depth d: the {FIRST_STAGE} results down to d, in the system's order. Letters ({letters}) and stars (against "
-        f"{found.baselines[0]}) as among the means, p corrected over the {found.family} comparisons of the depths."
+        f"Depth d: the first d results of {FIRST_STAGE}, re-ranked by the system. Superscripts ({letters}) and stars "
+        f"(against {found.baselines[0]}) mean what they mean in the table of means; p is corrected over the "
+        f"{found.family} comparisons of the depths."
     ]
-    notes += [f"Not among these, for they find other documents: {', '.join(left)}."] if left else []
+    notes += [f"Left out, since they rank other documents: {', '.join(left)}."] if left else []
     queries = sorted(next(iter(systems[FIRST_STAGE].per_query.values())))
     bounding = [row for depth in chosen for row in _bounds(first, depth, qrels, measures, queries, set(systems))]
     return [_table(found, measure, chosen, list(reranked), bounding, tuple(notes)) for measure in measures]

@@ -40,7 +40,7 @@ def write_sequences(
             store.add(kept, [len(sequence) for sequence in kept])
             progress(store.lengths.count, max_sequences or 0)
     if not store.lengths.count:
-        raise UserError(f"the plain text makes no sequence; expected a document of {LEAST} tokens or more")
+        raise UserError(f"the plain text is too short for a sequence; expected a document of {LEAST} tokens or more")
     return store.lengths.count
 
 

@@ -95,7 +95,7 @@ def _not_blank(source: str, documents: Iterator[str]) -> Iterator[str]:
 
 
 def _document(value: object, place: str, column: str) -> str:
-    """Return the text of a cell; raises UserError, naming its place, for what is no string of whole characters."""
+    """Return the text of a cell; raises UserError, naming its place, for what is not a string of whole characters."""
     if not isinstance(value, str):
         kind = "nothing" if value is None else type(value).__name__
         raise UserError(f"{place}: expected {column!r} to hold a text, got {kind}")
@@ -139,7 +139,7 @@ def _files(source: str) -> list[tuple[Path, str]]:
         )
     kind = _kind(path)
     if kind is None:
-        raise UserError(f"{source} is no text file by its name; expected one that ends in {EXPECTED}")
+        raise UserError(f"{source} is not a text file by its name; expected one that ends in {EXPECTED}")
     return [(path, kind)]
 
 

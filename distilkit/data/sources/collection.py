@@ -14,7 +14,7 @@ class CollectionSource:
         self.path = Path(path)
 
     def key(self) -> dict[str, object]:
-        """Return the hashes of the content; raises UserError for a folder that is no collection."""
+        """Return the hashes of the content; raises UserError for a folder that is not a collection."""
         from distilkit.data.collection import open_collection
 
         found = open_collection(self.path)

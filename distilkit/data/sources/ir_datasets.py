@@ -51,7 +51,7 @@ class IrDatasetsSource:
             raise UserError(f"[data] candidates = {candidates!r}: {problem}")
         odd = next((name for name in splits or () if not SPLIT.fullmatch(name)), None)
         if odd is not None:
-            raise UserError(f"[data] splits: {odd!r} is no split's name; expected letters, digits, _ and -")
+            raise UserError(f"[data] splits: {odd!r} is not a split's name; expected letters, digits, _ and -")
         self.dataset, self.chosen, self.candidates = dataset, dict(splits or {}), candidates
 
     def key(self) -> dict[str, object]:

@@ -123,7 +123,7 @@ def split(entries: list[Entry]) -> dict[str, Qrels]:
     ]
     splits: dict[str, Qrels] = {"train": {}, "dev": {}, "test": {}}
     room = {"test": TEST_QUERIES, "dev": DEV_QUERIES, "train": len(entries)}
-    # A group goes by the hash of one of its queries, so that large groups are no likelier than others to be tested.
+    # A group goes by the hash of one of its queries, so that large groups are not likelier than others to be tested.
     for group in sorted(groups, key=lambda group: query_hash(group[0].query)):
         name = next(name for name in room if len(splits[name]) + len(group) <= room[name])
         splits[name].update({entry.query_id: {entry.name: 1} for entry in group})

@@ -15,7 +15,7 @@ from distilkit.untrusted import parse_json
 
 LINES = 100
 COLUMNS = 1000
-# What pyarrow raises for broken files: names that are no UTF-8, types that it has not, sizes that are none.
+# What pyarrow raises for broken files: names that are not UTF-8, types that it has not, sizes that are none.
 BROKEN = (OSError, pa.ArrowException, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 

@@ -79,7 +79,7 @@ def require_short(ids: pa.Array) -> None:
     """Raise UserError for what is too long for an id, as a text in its place would be."""
     long = next((id for id in ids.to_pylist() if len(id.encode()) > LONGEST or "\0" in id), None)
     if long is not None:
-        raise UserError(f"{long[:60]!r}... is no id; expected one word of at most {LONGEST} bytes")
+        raise UserError(f"{long[:60]!r}... is not an id; expected one word of at most {LONGEST} bytes")
 
 
 def joined(high: npt.NDArray[np.integer], low: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:

@@ -205,7 +205,7 @@ def _decoded(path: Path, first: int, data: bytes) -> pa.Array:
 def _without_blanks(
     path: Path, texts: pa.Array, numbers: Integers, counts: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.bool_]:
-    """Return which lines are no blank ones; raises UserError for one that has not three fields either."""
+    """Return which lines are not blank; raises UserError for one that does not have three fields either."""
     kept = np.ones(len(counts), bool)
     for place in np.flatnonzero(counts != 3):
         if texts[int(place)].as_py().strip():

@@ -24,7 +24,7 @@ FORMAT = 2
 MANIFEST, ROWS = "triples.json", "rows.npy"
 PIECE = 1 << 20
 LEFT_OUT = {
-    "unknown": "have an id or a text that the collection has not: left out",
+    "unknown": "have an id or a text that the collection lacks: left out",
     "measured": "have the text of a query that is measured (case and blanks aside): left out",
     "contradictory": "have a negative that is a positive of the same query: left out",
 }

@@ -108,22 +108,24 @@ class Trouble(NamedTuple):
 
 def trouble_of(entry: Entry) -> Trouble | None:
     """Return why a run does not go on and what to do about it; None where it goes on or is done."""
-    said, silent = " ".join(entry.status.error.split()).removesuffix("go on with --resume auto"), silence(entry)
+    said, silent = " ".join(entry.status.error.split()), silence(entry)
+    for command in ("continue with --resume auto", "go on with --resume auto"):  # the latter as earlier versions said
+        said = said.removesuffix(command)
     said, quiet = said.rstrip("; .").removeprefix("stopped"), duration(silent)
     at = f", near step {entry.step[0]} of {entry.step[1]}" if entry.step else ""
-    again = f"Press r to go on from its last checkpoint{at}."
+    again = f"Press r to continue from its last checkpoint{at}."
     if entry.record.twin_of:
-        again = f"Open {entry.record.twin_of}, whose twin it is, and press r there to go on."
+        again = f"Open {entry.record.twin_of}, whose twin it is, and press r there to continue."
     found = {
         "crashed": (again, said or "its process ended without a message: it was killed, or memory ran out"),
         "stopped": (again, said or "it was stopped on request"),
         "damaged": (f"Repair or delete {entry.folder.path}.", entry.problem),
         "stalled": (
-            "Wait, or press x twice to kill it and r to go on from its last checkpoint.",
-            f"its process has given no sign of life for {quiet}, but is still there",
+            "Wait, or press x twice to kill it and r to continue from its last checkpoint.",
+            f"its process has given no sign of life for {quiet}, but still exists",
         ),
         "lost": (
-            "Look whether its machine still works on it; if not, press r to go on here.",
+            "Check whether its machine is still working on it; if not, press r to continue here.",
             f"no sign of life has come from its machine for {quiet}",
         ),
     }

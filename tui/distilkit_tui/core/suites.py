@@ -9,7 +9,7 @@ from pathlib import Path
 from distilkit.errors import UserError
 from distilkit.files import write_text
 from distilkit.problems import shown
-from distilkit.run_folders.names import short_names
+from distilkit.run_folders.names import SEPARATOR, short_names
 from distilkit.run_folders.read import read_suite
 from distilkit.run_folders.record import as_table, text
 from distilkit.run_folders.suites import PLANNED, progress, seconds_left, state_of
@@ -103,6 +103,12 @@ def rows(entries: Iterable[Entry], suites: Mapping[str, Suite], opened: Mapping[
         if key not in seen and not suites[key].entries:
             found += [key, *(suites[key].planned if is_open(suites[key], opened) else ())]
     return found
+
+
+def title(key: str, suites: Mapping[str, Suite]) -> str:
+    """Return how a run is named where it stands alone: suite and short name of a suite's run."""
+    suite = suites.get(f"{key.partition('/')[0]}{MARK}")
+    return f"{suite.folder.name}{SEPARATOR}{suite.names[key]}" if suite is not None and key in suite.names else key
 
 
 def is_open(suite: Suite, opened: Mapping[str, bool]) -> bool:

@@ -119,7 +119,7 @@ class BaseScreen(Screen[None]):
     def news(self, snapshot: Snapshot) -> None:
         """Take in the runs as they are now; called for the screen in sight alone, in the application's thread."""
         live, runs = snapshot.live, len(snapshot.entries)
-        paused = "held still · " if self.main.paused else ""
+        paused = "paused · " if self.main.paused else ""
         self.query_one(TopBar).tell(f"{paused}{live} live of {runs}", str(self.main.store.runs_dir))
         self.runs_changed(snapshot)
 
@@ -239,7 +239,10 @@ class RunActions(CurveActions, BaseScreen):
             if await self.attempt(lambda: request_stop(entry, twin), f"{entry.key} stops after a checkpoint"):
                 self.main.stopping.add(entry.key)
         elif await self.app.push_screen_wait(
-            Confirm(f"{entry.key} has been asked to stop. Kill it now, back to its last checkpoint?", "Kill")
+            Confirm(
+                f"{entry.key} has been asked to stop. Kill it now, and lose what it did since its last checkpoint?",
+                "Kill",
+            )
         ):
             await self.attempt(lambda: kill(entry))
 
@@ -250,7 +253,7 @@ class RunActions(CurveActions, BaseScreen):
             await self.resume_suite(suite)
             return
         if (entry := self.entry) is not None:
-            said = f"{entry.key} goes on in a process of its own"
+            said = f"{entry.key} continues in a process of its own"
             await self.attempt(lambda: self.main.launcher.resume(entry), said)
 
     @work

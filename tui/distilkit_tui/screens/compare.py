@@ -60,7 +60,7 @@ class CompareScreen(BaseScreen):
         self._asked: object = None
         self._based_on: tuple[str, ...] | None = None
         self._waiting = False
-        # The baselines that were asked for last, of which those that are no system of the comparison are left out.
+        # The baselines that were asked for last, of which those that are not systems of the comparison are left out.
         self._asked_baselines: tuple[str, ...] = ()
 
     def body(self) -> ComposeResult:
@@ -186,7 +186,7 @@ class CompareScreen(BaseScreen):
         result = view.result
         family = f"{wording.correction_name(result)} over {result.family}"
         against = (
-            "all with all"
+            "all pairs"
             if result.pairs == "all"
             else f"against {', '.join(result.short[name] for name in result.baselines)}"
         )

@@ -52,6 +52,7 @@ class AnswerPane(Pane):
         self.query_one("#answer-legend", Static).update(legend)
 
     def _show(self, result: ComparisonResult, found: Answer) -> None:
+        against = safe(result.short[found.baseline])
         within, lines = forest.scale(found), {line.name: line for line in found.forest}
         width = self.app.size.width
         room = NAMES[(width >= NARROW) + (width >= USUAL)]
@@ -62,7 +63,7 @@ class AnswerPane(Pane):
             Column("system", max(map(cell_len, names.values()))),
             Column(safe(result.label((found.set, found.measure)))[:8], 8, "right", rank=3),
             Column("diff.", 7, "right", rank=2),
-            Column(answer_words.plot_title(result, found, safe), 16, grow=1),
+            Column(f"difference to {against}: {within.low:+.2g} … {within.high:+.2g}", 16, grow=1),
             Column("verdict", max(map(len, verdicts.values()))),
         )
 

@@ -50,7 +50,7 @@ class ComparisonView:
 
     @property
     def system(self) -> str:
-        """The system that is looked at: the chosen one, else the recommended or best one that is no baseline."""
+        """The system that is looked at: the chosen one, else the recommended or best one that is not a baseline."""
         names, answer = self.result.names, self.result.answer
         if self.chosen in names:
             return self.chosen

@@ -108,7 +108,7 @@ class Columns(Dialog[tuple[str, ...]]):
         with Vertical():
             yield Label("Columns of the table of runs", markup=False)
             yield VirtualTable((Column("", 1), Column("", 20, grow=1)))
-            yield Static("space shows a column or leaves it out   esc closes", markup=False)
+            yield Static("space shows or hides a column   esc closes", markup=False)
 
     def on_mount(self) -> None:
         """Show the columns."""
@@ -144,7 +144,7 @@ class Ask(Dialog[str]):
         with Vertical():
             yield Label(safe(self._title), markup=False)
             yield Input(self._now)
-            yield Static("enter takes it   esc leaves", markup=False)
+            yield Static("enter accepts it   esc cancels", markup=False)
 
     def on_mount(self) -> None:
         """Let one type at once."""

@@ -40,7 +40,7 @@ class Export(Dialog[Path]):
             yield Label("Write the comparison as", markup=False)
             yield VirtualTable((Column("format", 12, grow=1),))
             yield Input(id="path")
-            yield Static("↑ ↓ format   tab path   enter writes   esc leaves", id="say", markup=False)
+            yield Static("↑ ↓ format   tab path   enter writes   esc cancels", id="say", markup=False)
 
     def on_mount(self) -> None:
         """Begin with Markdown."""

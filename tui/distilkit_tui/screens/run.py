@@ -23,6 +23,7 @@ from distilkit_tui.core.progress import (
     work_under_way,
 )
 from distilkit_tui.core.store import Snapshot
+from distilkit_tui.core.suites import title
 from distilkit_tui.core.text import duration, figure, rate, safe, short
 from distilkit_tui.keys import bindings
 from distilkit_tui.plots import Shown, learning_rate_plot, loss_plot, speed_plot, validation_plot
@@ -111,7 +112,9 @@ class RunScreen(RunActions):
         marked = "◆ " if entry.key in self.main.baselines else "● " if entry.key in self.main.marks else ""
         head = Text(no_wrap=True, overflow="ellipsis")
         head.append(f"{glyph} {entry.state}{stopping}", style=f"bold {style}")
-        head.append(f"  {marked}{short(safe(entry.key), max(width // 2, 12))}", style="bold")
+        head.append(
+            f"  {marked}{short(safe(title(entry.key, self.main.snapshot.suites)), max(width // 2, 12))}", style="bold"
+        )
         about = [entry.strategy, entry.student, f"seed {entry.record.raw.get('seed', '?')}"]
         head.append("  " + safe(" · ".join(text for text in about if text)))
         lines = [head, *self._headline(entry, headline(entry, found), width), Text(safe(progress_line(found)))]

@@ -187,7 +187,7 @@ class RunsScreen(RunActions):
         if not snapshot.version:
             return "looking for runs …"
         if snapshot.entries:
-            return problem or "no run passes the filter; escape takes it away"
+            return problem or "no run passes the filter; escape clears it"
         return f"press n to start a first run: there is none in {self.main.store.runs_dir} yet"
 
     def _tell(self, shown: int, total: int, problem: str) -> None:
@@ -308,7 +308,7 @@ class RunsScreen(RunActions):
 
     async def resume_suite(self, suite: Suite) -> None:
         """Go on with a suite."""
-        said = f"{suite.folder.name} goes on in a process of its own"
+        said = f"{suite.folder.name} continues in a process of its own"
         await self.attempt(lambda: resume(suite, self.main.launcher), said)
 
     async def delete_suite(self, suite: Suite) -> None:

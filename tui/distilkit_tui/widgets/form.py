@@ -86,7 +86,7 @@ class Form(Vertical):
         verdict = self.query_one("#verdict", Static)
         verdict.set_class(bool(self._editing), "shown")
         style = self.app.theme_variables["error" if problem else "success"]
-        verdict.update(Text(f"✗ {safe(problem)}" if problem else "✓ enter takes it", style=style))
+        verdict.update(Text(f"✗ {safe(problem)}" if problem else "✓ enter accepts it", style=style))
 
     def finish(self) -> None:
         """Put the line to type into away."""
@@ -167,7 +167,7 @@ class Form(Vertical):
         if field is not None:
             text = " ".join(field.help.split())
             text += f"  Default: {field.default}." if field.default else ""
-            text += "  ← → choose." if field.choices else f"  Takes {field.kind}."
+            text += "  ← → choose." if field.choices else f"  Type: {field.kind}."
         self.query_one("#about", Static).update(safe(text.strip()))
 
     @on(VirtualTable.Highlighted, "#keys")

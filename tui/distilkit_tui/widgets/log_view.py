@@ -125,7 +125,7 @@ class LogView(ScrollView, can_focus=True):
         """Return one line, or the count of new ones at the bottom."""
         width, style = self.size.width, self.rich_style
         if self.unseen and y == self.size.height - 1:
-            text = f" {self.unseen} new line{'s' if self.unseen > 1 else ''}: f follows "
+            text = f" {self.unseen} new line{'s' if self.unseen > 1 else ''}: press f to follow "
             return Strip([Segment(fit(text, width), self.get_component_rich_style("log--new"))])
         # The place of the scroll bar may lag behind a layout; the end of what is followed must not.
         top = max(0, len(self._lines) - self.size.height) if self.following else self.scroll_offset.y

@@ -18,7 +18,7 @@ COLUMNS = (
     Column("examples", 8, align="right", rank=2),
     Column("losses", 18, grow=2, rank=1),
 )
-ASK = "d plans it: stages, steps, what is cached; nothing is trained"
+ASK = "press d for the plan: stages, steps, what is cached; nothing is trained"
 
 
 class PlanPane(Vertical):
@@ -60,7 +60,7 @@ class PlanPane(Vertical):
 
     def stale(self, stale: bool) -> None:
         """Say that the plan is of a draft that has changed since, or that it is not."""
-        note = " (before the last changes; d plans anew)" if stale and self._steps else ""
+        note = " (made before the last changes; press d to plan again)" if stale and self._steps else ""
         self.query_one("#total", Static).update(Text.assemble(self._text, note))
 
     def _clear(self, note: str) -> None:
@@ -87,7 +87,7 @@ def _time(plan: PlanView) -> str:
     if plan.seconds is None:
         return " · no past run like it, so its time is not known"
     more = f" and {plan.unknown} stage{'s' if plan.unknown > 1 else ''} of unknown time" if plan.unknown else ""
-    return f" · about {duration(plan.seconds)}{more}, by past runs' rates"
+    return f" · about {duration(plan.seconds)}{more}, at the speed of past runs"
 
 
 def _count(value: int | None) -> str:

@@ -25,7 +25,7 @@ SEVEN, SEVEN_IDS = (0, 2), (4, 5, 6)
 
 
 def is_trec(head: Head) -> bool:
-    """Return whether every line has six fields and the file is no JSON."""
+    """Return whether every line has six fields and the file is not JSON."""
     return head.value is None and bool(head.lines) and all(len(line.split()) == 6 for line in head.lines)
 
 
