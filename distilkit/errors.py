@@ -23,7 +23,7 @@ class RunFailed(Exception):  # noqa: N818
 
 
 class NotFinite(RunFailed):
-    """Scores are no finite numbers; whose they are says whether the run failed or was given a broken model."""
+    """Scores are not finite numbers; whose they are says whether the run failed or was given a broken model."""
 
 
 class GroupLost(RunFailed):

@@ -61,7 +61,7 @@ def _agreement(found: list[tuple[str, JsonObject]]) -> str:
     rows = [[visible(name), *(_figure(one["measures"].get(measure)) for measure in names)] for name, one in found]
     heading = (
         f"Agreement with the teacher on {first['queries']} validation queries without judgements, at depth "
-        f"{first['depth']}; no measure of effectiveness"
+        f"{first['depth']}; not a measure of effectiveness"
     )
     return f"{heading}\n\n{table(['', *names], rows)}"
 
@@ -144,7 +144,7 @@ def suite_report(folder: Path, format_: str, screen: Screen | None = None) -> st
 def suite_results(folder: Path, baselines: Sequence[str] = ()) -> dict[str, ComparisonResult]:
     """Return the comparison of a suite's finished runs by student, or of all students as `all`.
 
-    `baselines` take the place of those that the suite's recipe names. Raises UserError where the folder is no suite's,
+    `baselines` take the place of those that the suite's recipe names. Raises UserError where a folder is not a suite's,
     or runs lack results.
     """
     suite = _suite(folder)
@@ -158,7 +158,8 @@ def suite_results(folder: Path, baselines: Sequence[str] = ()) -> dict[str, Comp
 def _suite(folder: Path) -> JsonObject:
     suite = read_suite(folder)
     if not fits(suite, _SUITE):
-        raise UserError(f"{folder / 'suite.json'}: is no record of a suite; expected its name, runs, recipe and report")
+        record = folder / "suite.json"
+        raise UserError(f"{record}: is not a record of a suite; expected its name, runs, recipe and report")
     return suite
 
 

@@ -38,7 +38,7 @@ def score_pairs(
     processes: ProcessGroup,
     progress: Callable[[int, int], None],
 ) -> npt.NDArray[np.float64]:
-    """Return the raw logit of every pair, in the order given; raises NotFinite where one is no finite number.
+    """Return the raw logit of every pair, in the order given; raises NotFinite where one is not a finite number.
 
     Every process scores its share of the batches and gets all scores.
     """

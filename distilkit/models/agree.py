@@ -79,7 +79,7 @@ def require_alike(model: PreTrainedModel, ours: Read, theirs: Read, where: objec
         use_our_attention(model)
         model.train(training)
     if not all(bool(one.isfinite().all()) for one in expected):
-        raise UserError(f"{refused}: what it makes of a text are no finite numbers; its weights may be damaged")
+        raise UserError(f"{refused}: what it makes of a text are not finite numbers; its weights may be damaged")
     noise = NOISE.get(expected[0].dtype, COARSE_NOISE) * max(float(one.abs().max()) for one in expected)
     gap = max(float((one - other).abs().max()) for one, other in zip(found, expected, strict=True))
     if not gap <= noise:

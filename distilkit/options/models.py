@@ -22,12 +22,12 @@ class Export(Printed):
         Option(
             "--format",
             metavar="cross-encoder|sentence-transformers|pylate|transformers|onnx",
-            help="The library that loads the result.",
+            help="The library that is to load the result.",
         ),
     ]
     output: Annotated[Path, Option(metavar="DIR", help="The folder to write, which must not exist.")]
     quantize: Annotated[
-        str | None, Option(metavar="int8", help="Of --format onnx: store weights as whole numbers of 8 bits.")
+        str | None, Option(metavar="int8", help="With --format onnx: store the weights as 8-bit integers.")
     ] = None
     license_: License = None
     architecture: Architecture = None
@@ -42,8 +42,8 @@ class Push(Printed):
     """
 
     run: Annotated[str, Argument(metavar="RUN", help="A run's name or folder, or a model's folder.")]
-    to: Annotated[str, Option(metavar="OWNER/NAME", help="The repository, made where there is none.")]
-    yes: Annotated[bool, Option("--yes", help="Upload it; else nothing is, but after a question.")] = False
+    to: Annotated[str, Option(metavar="OWNER/NAME", help="The repository; it is created if it does not exist.")]
+    yes: Annotated[bool, Option("--yes", help="Upload without asking; otherwise a question is asked first.")] = False
     private: Annotated[bool, Option("--private", help="Make a new repository private.")] = False
     license_: License = None
     runs_dir: RunsDir = Path("runs")

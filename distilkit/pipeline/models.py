@@ -119,7 +119,7 @@ class Checkpoint(ModelNode):
 
 @contextmanager
 def blaming(model: ModelNode) -> Iterator[None]:
-    """Raise UserError where scores in a block are no finite numbers, and those of a model that was given."""
+    """Raise UserError where scores in a block are not finite numbers, and those of a model that was given."""
     try:
         yield
     except NotFinite as error:

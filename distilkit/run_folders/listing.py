@@ -63,7 +63,7 @@ def locate(name: str, runs_dir: Path) -> StoredRun:
 
 
 def a_model(name: str) -> str:
-    """Return a clause that says that a name stands for a model that is no run's, empty where it does not."""
+    """Return a clause that says that a name stands for a model that is not a run's, empty where it does not."""
     if name.startswith("package:") or (Path(name).expanduser() / "config.json").is_file():
         return "; it is a model without a run: `distilkit rerank` writes a ranking of its own, which compare reads"
     return ""

@@ -64,7 +64,7 @@ class ContrastiveTerm(LabelledListTerm, BatchTerm):
     temperature: Positive = 1.0
 
     def compute_batch(self, inputs: "BatchInputs") -> "Tensor":
-        """Return the share of the loss; other positives of the same query are no negatives."""
+        """Return the share of the loss; other positives of the same query are not negatives."""
         scores, options = (inputs.scores, inputs.positives, inputs.excluded), self.options
         return self.loss()(*scores, **options, normaliser=inputs.lists)
 

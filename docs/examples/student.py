@@ -37,5 +37,5 @@ class MeanDot(EncoderRanker):
         return SideMacs(self.macs(query_length), self.macs(document_length), self.hidden_size)
 
     def macs_without_product(self, query_length, document_length):
-        """Return the multiply-accumulates that are no products of matrices: the dot product."""
+        """Return the multiply-accumulates that are not products of matrices: the dot product."""
         return self.hidden_size

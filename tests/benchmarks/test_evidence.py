@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))  # the benchmarks are no part of the package
+sys.path.insert(0, str(ROOT))  # the benchmarks are not part of the package
 sys.path.insert(0, str(ROOT / "tests/comparison"))  # where run folders are fabricated
 
 from finished_runs import QRELS, budget, ranked, write_place, write_record  # noqa: E402

@@ -91,7 +91,7 @@ def test_a_run_is_named_alike_in_every_verb(verb: str, kind: str, cli: Cli, comm
         model = "runs/dot"  # a model's folder of that name lies here, and comes first
     found = cli(*command(verb, model))
     if verb == "push":
-        assert found.err == "distilkit: nothing was uploaded to me/ranker; agree with --yes\n"
+        assert found.err == "distilkit: nothing was uploaded to me/ranker; confirm with --yes\n"
     else:
         assert found.code == 0, found.err
 

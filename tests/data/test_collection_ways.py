@@ -50,7 +50,7 @@ def test_a_collection_is_kept_and_opened_again(tiny_beir: Path, tmp_path: Path) 
     assert Collection.open(tmp_path / "a/kept").fingerprint == kept.fingerprint
     with pytest.raises(UserError, match="is there already"):
         Collection.from_beir(tiny_beir, folder=tmp_path / "a/kept")
-    with pytest.raises(UserError, match="is no collection"):
+    with pytest.raises(UserError, match="is not a collection"):
         Collection.open(tiny_beir)
 
 

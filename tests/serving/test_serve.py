@@ -202,7 +202,7 @@ def test_bodies_that_come_in_pieces(client: Client) -> None:
         chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
         assert raw(client, head + chunks).split()[1] == status
     assert raw(client, b"no HTTP at all\r\n\r\n").split()[1] == b"400"
-    # Who says that more comes and leaves is no harm to others.
+    # Who says that more comes and leaves is not a harm to others.
     with socket.create_connection((client.host, client.port), SECONDS) as other:
         other.sendall(b"POST /rerank HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
     assert client.rerank(query="q", texts=["a"])[0]["index"] == 0

@@ -173,6 +173,6 @@ def test_parts_are_left_out() -> None:
     assert not pairs.reads_batch
     (batch,) = parse_strategy("tas_balanced(pairwise=0.0)").stages(train, 1)
     assert [term.name for term in batch.terms] == ["in_batch_margin_mse"]
-    # The names of models are no part of a key; what they hold is.
+    # The names of models are not part of a key; what they hold is.
     other = parse_strategy('tas_balanced(in_batch_teacher="x", cluster_encoder="y")').stages(train, 1)[0]
     assert other.numbers(1, "fp32") == parse_strategy("tas_balanced").stages(train, 1)[0].numbers(1, "fp32")

@@ -7,10 +7,10 @@ from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, lab
 from distilkit.comparison.tables.cost import amount, duration
 
 _NOTE = (
-    "Own: of the ranker shown; total: with the trials of its grid, and with what its teachers were fine-tuned on. MACs "
-    "are those of an encoder on pairs of the greatest length: a trained pass counts three times a frozen one, and "
-    "scores that a teacher gave ahead count as if given in every step, in MACs but not in time. What checkpoints "
-    "learned before counts for nobody."
+    "Own: of the ranker shown; total: with the trials of its grid, and with the fine-tuning of its teachers. MACs are "
+    "computed for pairs of the greatest length: a trained pass counts as three forward passes, and teacher scores that "
+    "were computed in advance count as if they were computed in every step, in MACs but not in time. The pre-training "
+    "of checkpoints is not counted."
 )
 _FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("labelled_queries", "labelled queries", lambda value: f"{value:,.0f}"),

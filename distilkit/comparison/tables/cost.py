@@ -200,7 +200,7 @@ def training(result: ComparisonResult) -> ResultTable | None:
         rows.append((*row, *((_time(teachers[name]),) if with_teacher else ())))
     heads += [ColumnHead("teacher")] if with_teacher else []
     rows, heads, close = _with_time_to_come_close(result, rows, heads)
-    note = "Time of training by stage, mean over the seeds; ratio: to the fastest. A teacher's is spent once for all."
+    note = "Training time by stage, mean over the seeds; ratio: to the fastest. A teacher is trained once and shared."
     return ResultTable("training", "Training time", tuple(heads), tuple(rows), (note, *close))
 
 

@@ -61,7 +61,7 @@ def docstrings(package: str, dropped: Counter[str]) -> Iterator[Docstring]:
 
 
 def in_file(path: Path, module: str, dropped: Counter[str]) -> Iterator[Docstring]:
-    """Yield the public docstrings of a file, none of one that is no Python; `dropped` counts private ones."""
+    """Yield the public docstrings of a file, none of one that is not Python; `dropped` counts private ones."""
     tree = _parse(path)
     if tree is not None:
         if text := ast.get_docstring(tree):
@@ -170,7 +170,7 @@ def _parameters(node: Documented, method: bool) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """Return the sentences of a text; a blank line ends one as well, underlines and backticks are no text."""
+    """Return the sentences of a text; a blank line ends one as well, underlines and backticks are not text."""
     found = []
     for paragraph in BLANK_LINE.split(RULE.sub("", text).replace("`", "")):
         line, start = " ".join(paragraph.split()), 0

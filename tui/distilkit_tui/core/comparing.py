@@ -168,7 +168,7 @@ def points(result: ComparisonResult, column: Column, axis: str) -> list[CostPoin
 
 
 def _dominator(one: CostPoint, others: list[CostPoint], axis: str) -> str:
-    """Return the best system that is no dearer and no worse than a point, and better in one of the two."""
+    """Return the best system that is not a dearer and no worse than a point, and better in one of the two."""
     cost = one.costs[axis]
     if not cost:
         return ""
@@ -190,4 +190,4 @@ def caveat(result: ComparisonResult, column: Column) -> str:
     if len(depths) < 2 and run_files.timed_together(systems):
         return ""
     found = f"at depths {', '.join(map(str, sorted(depths, key=str)))}" if len(depths) > 1 else "not together"
-    return f"timed {found}: t shows multiply-accumulates, which compare"
+    return f"timed {found}: press t for multiply-accumulates, which can be compared"

@@ -109,7 +109,7 @@ class Trouble(NamedTuple):
 def trouble_of(entry: Entry) -> Trouble | None:
     """Return why a run does not go on and what to do about it; None where it goes on or is done."""
     said, silent = " ".join(entry.status.error.split()), silence(entry)
-    for command in ("continue with --resume auto", "go on with --resume auto"):  # the latter as earlier versions said
+    for command in ("continue with --resume auto", "go on with --resume auto"):  # as earlier versions said
         said = said.removesuffix(command)
     said, quiet = said.rstrip("; .").removeprefix("stopped"), duration(silent)
     at = f", near step {entry.step[0]} of {entry.step[1]}" if entry.step else ""
