@@ -45,9 +45,11 @@ def read(runs_dir: Path, suite: str, baselines: Sequence[str] = ()) -> Measured:
 
 def _seconds(runs_dir: Path, suite: suites.Suite) -> dict[tuple[str, str], dict[str, float]]:
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    several = len({member.teacher for member in suite.members} - {"none"}) > 1
     for member in suite.members:
         cost = json.loads((runs_dir / member.name / "eval/test/cost.json").read_text())
-        found.setdefault((member.student, member.strategy), []).append(cost.get("training_seconds") or {})
+        system = f"{member.strategy}, {member.teacher}" if several else member.strategy
+        found.setdefault((member.student, system), []).append(cost.get("training_seconds") or {})
     return {
         key: {stage: mean(one.get(stage, 0.0) for one in seeds) for stage in seeds[0]} for key, seeds in found.items()
     }
