@@ -197,7 +197,7 @@ def command(verb: str, **options: Any) -> Any:
 
     Raises UserError for a verb or an option that there is not and for wrong input, RunFailed, and Stopped.
 
-    Example:
+    Examples:
         >>> first = command("recipe-keys", section="data.passages")[0]
         >>> first.get("key"), first.get("default")
         ('data.passages.unit', 'words')

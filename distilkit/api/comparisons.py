@@ -36,7 +36,7 @@ class SystemComparison:
     Attributes:
         result: means, intervals, comparisons, p values and policy
 
-    Example:
+    Examples:
         >>> found = compare("tiny", baseline="teacher", measures="nDCG@10")
         >>> found.to_frame()["name"].tolist()
         ['bm25', 'teacher', 'tiny-label_only', 'tiny', 'ceiling', 'chance']
@@ -165,7 +165,7 @@ def compare(
 
     Raises UserError for systems, names or options that do not fit.
 
-    Example:
+    Examples:
         >>> judged = {"q1": {"a": 1}, "q2": {"b": 1}, "q3": {"c": 1}}
         >>> good = {"q1": {"a": 2.0, "b": 1.0}, "q2": {"b": 2.0, "c": 1.0}, "q3": {"c": 3.0}}
         >>> poor = {"q1": {"b": 2.0, "a": 1.0}, "q2": {"c": 2.0, "b": 1.0}, "q3": {"a": 3.0}}

@@ -24,7 +24,7 @@ def register_strategy(name: str, *aliases: str) -> Callable[[Kind], Kind]:
 
     Raises ValueError where another strategy has that name.
 
-    Example:
+    Examples:
         >>> from dataclasses import dataclass
         >>> from distilkit.strategies.scores import MarginMse
         >>> @register_strategy("margin_only")
@@ -44,10 +44,11 @@ def register_loss(name: str, *aliases: str) -> Callable[[Kind], Kind]:
     A term is a class of `distilkit.strategies.terms`, such as `MarginTerm.of(function)` makes of a function of tensors.
     Raises ValueError where another term has that name.
 
-    Example:
+    Examples:
         >>> from distilkit.strategies.terms import MarginTerm
-        >>> def absolute_margin(positive, negative, teacher_positive, teacher_negative):
-        ...     return ((positive - negative) - (teacher_positive - teacher_negative)).abs().mean()
+        >>> def absolute_margin(positive, negative, teacher_positive, teacher_negative, normaliser=None):
+        ...     errors = (positive - negative) - (teacher_positive - teacher_negative)
+        ...     return errors.abs().sum() / (len(errors) if normaliser is None else normaliser)
         >>> Term = register_loss("absolute_margin")(MarginTerm.of(absolute_margin))
         >>> from distilkit.strategies import TERMS
         >>> "absolute_margin" in TERMS
@@ -64,7 +65,7 @@ def register_student(name: str, *aliases: str, summary: str = "") -> Callable[["
     of its documentation does. Raises ValueError where another architecture has that name, UserError for a class inside
     another class or function, which could not be found again.
 
-    Example:
+    Examples:
         >>> from distilkit.models.dot import BertDot
         >>> @register_student("my_dot", summary="a bi-encoder under another name")
         ... class MyDot(BertDot):
@@ -90,7 +91,7 @@ def register_source(name: str, *aliases: str) -> Callable[[Kind], Kind]:
     A source is a class whose constructor takes keys of `[data]`; `key()` returns what its content depends on and
     `write(folder)` writes the collection. Raises ValueError where another source has that name.
 
-    Example:
+    Examples:
         >>> from distilkit.data.collection import write_collection
         >>> @register_source("proverbs")
         ... class Proverbs:

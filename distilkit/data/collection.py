@@ -35,7 +35,7 @@ class Collection:
         hashes: those of its parts ("passages", "queries", "qrels/SPLIT", "candidates/SPLIT")
         info: counts, and what the source recorded
 
-    Example:
+    Examples:
         >>> collection = Collection.from_dicts(
         ...     {"d1": "boil the rice in water", "d2": "the train is late"},
         ...     {"q1": "how to cook rice"},
@@ -148,7 +148,7 @@ class Collection:
 
         Raises UserError, with file and line, for what is missing or broken.
 
-        Example:
+        Examples:
             >>> scifact = Collection.from_beir("scifact")  # doctest: +SKIP
         """
         from distilkit.data.sources import BeirSource

@@ -31,7 +31,7 @@ def info_nce(
         - Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering:
           https://arxiv.org/abs/2004.04906
 
-    Example:
+    Examples:
         >>> import torch
         >>> scores = torch.tensor([[2.0, 1.0, 0.0], [0.5, 0.5, 9.0]])
         >>> excluded = torch.tensor([[False, False, False], [False, False, True]])
@@ -65,7 +65,7 @@ def in_batch_margin_mse(
         - Hofstätter et al. 2021, Efficiently Teaching an Effective Dense Retriever with Balanced Topic Aware Sampling:
           https://arxiv.org/abs/2104.06967
 
-    Example:
+    Examples:
         >>> import torch
         >>> scores = torch.tensor([[3.0, 1.0], [0.0, 2.0]])
         >>> teacher = torch.tensor([[2.0, 1.0], [1.0, 1.0]])

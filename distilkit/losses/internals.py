@@ -14,7 +14,7 @@ PADDING_SCORE = -100.0
 def count_pairs(mask: Tensor, variant: Variant = "paper") -> Tensor:
     """Return the number of (query, key) pairs of a batch that :func:`attention_mse` divides by.
 
-    Example:
+    Examples:
         >>> import torch
         >>> count_pairs(torch.tensor([[1, 1, 0], [1, 1, 1]])).item()
         13
@@ -27,7 +27,7 @@ def count_pairs(mask: Tensor, variant: Variant = "paper") -> Tensor:
 def count_tokens(mask: Tensor, variant: Variant = "paper") -> Tensor:
     """Return the number of tokens of a batch that :func:`hidden_mse` divides by.
 
-    Example:
+    Examples:
         >>> import torch
         >>> count_tokens(torch.tensor([[1, 1, 0], [1, 1, 1]])).item()
         5
@@ -62,7 +62,7 @@ def attention_mse(
     References:
         - Jiao et al. 2020, TinyBERT: Distilling BERT for Natural Language Understanding: https://arxiv.org/abs/1909.10351
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.zeros(2, 1, 4, 3, 3), torch.ones(2, 1, 4, 3, 3)
         >>> mask = torch.tensor([[1, 1, 0]])
@@ -113,7 +113,7 @@ def hidden_mse(
     References:
         - Jiao et al. 2020, TinyBERT: Distilling BERT for Natural Language Understanding: https://arxiv.org/abs/1909.10351
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.zeros(1, 1, 3, 8), torch.ones(1, 1, 3, 8)
         >>> teacher[0, 0, 2] = 5.0  # at padding
@@ -158,7 +158,7 @@ def embedding_mse(
     References:
         - Jiao et al. 2020, TinyBERT: Distilling BERT for Natural Language Understanding: https://arxiv.org/abs/1909.10351
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.zeros(1, 2, 8), torch.full((1, 2, 8), 3.0)
         >>> round(embedding_mse(student, teacher, torch.tensor([[1, 1]])).item(), 4)

@@ -20,7 +20,7 @@ def hard_cross_entropy(student_logits: Tensor, labels: Tensor, normaliser: float
     References:
         - Chen et al. 2021, Simplified TinyBERT: Knowledge Distillation for Document Retrieval: https://arxiv.org/abs/2009.07531
 
-    Example:
+    Examples:
         >>> import torch
         >>> logits = torch.tensor([[1.0, -0.5], [0.2, 0.3]])
         >>> round(hard_cross_entropy(logits, torch.tensor([0, 1])).item(), 6)
@@ -50,7 +50,7 @@ def list_cross_entropy(
     References:
         - Gao et al. 2021, Rethink Training of BERT Rerankers in Multi-Stage Retrieval Pipeline: https://arxiv.org/abs/2101.08751
 
-    Example:
+    Examples:
         >>> import torch
         >>> scores = torch.tensor([[2.0, 1.0, 0.0], [0.5, 0.5, 9.0]])
         >>> mask = torch.tensor([[1, 1, 1], [1, 1, 0]])

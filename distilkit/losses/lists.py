@@ -39,7 +39,7 @@ def kl_divergence(
         - Hinton et al. 2015, Distilling the Knowledge in a Neural Network: https://arxiv.org/abs/1503.02531
         - Santhanam et al. 2022, ColBERTv2: https://arxiv.org/abs/2112.01488
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.tensor([[1.0, 0.0, 9.0]]), torch.tensor([[2.0, 0.0, 9.0]])
         >>> mask = torch.tensor([[1, 1, 0]])
@@ -74,7 +74,7 @@ def list_net(
         - Cao et al. 2007, Learning to Rank: From Pairwise Approach to Listwise Approach:
           https://doi.org/10.1145/1273496.1273513
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.tensor([[1.0, 0.0, 9.0]]), torch.tensor([[2.0, 0.0, 9.0]])
         >>> round(list_net(student, teacher, torch.tensor([[1, 1, 0]])).item(), 6)
@@ -108,7 +108,7 @@ def list_mle(
         - Xia et al. 2008, Listwise Approach to Learning to Rank: Theory and Algorithm:
           https://doi.org/10.1145/1390156.1390306
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.tensor([[1.0, 0.0, 9.0]]), torch.tensor([[2.0, 3.0, 1.0]])
         >>> round(list_mle(student, teacher, torch.tensor([[1, 1, 0]])).item(), 6)
@@ -153,7 +153,7 @@ def lambda_rank(
         - Wang et al. 2018, The LambdaLoss Framework for Ranking Metric Optimization:
           https://doi.org/10.1145/3269206.3271784
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.tensor([[1.0, 2.0, 9.0]]), torch.tensor([[3.0, 0.0, 9.0]])
         >>> mask = torch.tensor([[1, 1, 0]])
@@ -198,7 +198,7 @@ def adr_mse(
         - Schlatt et al. 2025, Rank-DistiLLM: Closing the Effectiveness Gap Between Cross-Encoders and LLMs for Passage
           Re-ranking: https://arxiv.org/abs/2405.07920
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.tensor([[1.0, 1.0, 9.0]]), torch.tensor([[3.0, 0.0, 9.0]])
         >>> round(adr_mse(student, teacher, torch.tensor([[1, 1, 0]])).item(), 6)  # both smooth ranks are 1.5
@@ -239,7 +239,7 @@ def list_ranknet(
         - Burges et al. 2005, Learning to Rank using Gradient Descent: https://doi.org/10.1145/1102351.1102363
         - Sun et al. 2023, Is ChatGPT Good at Search? (RankGPT), section 4: https://arxiv.org/abs/2304.09542
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.tensor([[1.0, 0.0, 9.0]]), torch.tensor([[3.0, 0.0, 9.0]])
         >>> round(list_ranknet(student, teacher, torch.tensor([[1, 1, 0]])).item(), 6)
@@ -256,7 +256,7 @@ def list_ranknet(
 def count_lists(mask: Tensor) -> Tensor:
     """Return the number of rows that hold a candidate, which the losses of lists divide by.
 
-    Example:
+    Examples:
         >>> import torch
         >>> count_lists(torch.tensor([[1, 1], [1, 0], [0, 0]])).item()
         2

@@ -41,7 +41,7 @@ def soft_cross_entropy(
         - Hinton et al. 2015, Distilling the Knowledge in a Neural Network: https://arxiv.org/abs/1503.02531
         - Jiao et al. 2020, TinyBERT: Distilling BERT for Natural Language Understanding: https://arxiv.org/abs/1909.10351
 
-    Example:
+    Examples:
         >>> import torch
         >>> student = torch.tensor([[1.0, -0.5], [0.2, 0.3]])
         >>> teacher = torch.tensor([[2.0, -1.0], [-0.5, 1.5]])
@@ -82,7 +82,7 @@ def soft_kl_divergence(
     References:
         - Sun et al. 2019, Patient Knowledge Distillation for BERT Model Compression: https://arxiv.org/abs/1908.09355
 
-    Example:
+    Examples:
         >>> import torch
         >>> student = torch.tensor([[1.0, -0.5], [0.2, 0.3]])
         >>> teacher = torch.tensor([[2.0, -1.0], [-0.5, 1.5]])
@@ -108,7 +108,7 @@ def logit_mse(student_logits: Tensor, teacher_logits: Tensor, normaliser: float 
     References:
         - Tang et al. 2019, Distilling Task-Specific Knowledge from BERT: https://arxiv.org/abs/1903.12136
 
-    Example:
+    Examples:
         >>> import torch
         >>> student = torch.tensor([[1.0, -0.5], [0.2, 0.3]])
         >>> teacher = torch.tensor([[2.0, -1.0], [-0.5, 1.5]])
@@ -145,7 +145,7 @@ def soft_loss(
     Raises:
         ValueError: for another kind
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.tensor([[1.0, -0.5]]), torch.tensor([[2.0, -1.0]])
         >>> soft_loss(student, teacher) == soft_cross_entropy(student, teacher)

@@ -28,7 +28,7 @@ def margin_mse(
         - Hofstätter et al. 2020, Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge
           Distillation, equation 12: https://arxiv.org/abs/2010.02666
 
-    Example:
+    Examples:
         >>> import torch
         >>> student = torch.tensor([2.0, 0.5]), torch.tensor([1.0, 1.5])
         >>> teacher = torch.tensor([5.0, 3.0]), torch.tensor([3.0, 4.0])
@@ -65,7 +65,7 @@ def pointwise_mse(
         - Hofstätter et al. 2020, Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge
           Distillation, equation 13: https://arxiv.org/abs/2010.02666
 
-    Example:
+    Examples:
         >>> import torch
         >>> student = torch.tensor([2.0, 0.5]), torch.tensor([1.0, 1.5])
         >>> teacher = torch.tensor([5.0, 3.5]), torch.tensor([1.0, 1.5])
@@ -101,7 +101,7 @@ def ranknet(
     References:
         - Burges et al. 2005, Learning to Rank using Gradient Descent: https://doi.org/10.1145/1102351.1102363
 
-    Example:
+    Examples:
         >>> import torch
         >>> round(ranknet(torch.tensor([2.0, 0.5]), torch.tensor([1.0, 1.5])).item(), 6)
         0.813262
@@ -135,7 +135,7 @@ def weighted_ranknet(
         - Hofstätter et al. 2020, Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge
           Distillation, equation 14: https://arxiv.org/abs/2010.02666
 
-    Example:
+    Examples:
         >>> import torch
         >>> student = torch.tensor([2.0, 0.5]), torch.tensor([1.0, 1.5])
         >>> teacher = torch.tensor([5.0, 3.0]), torch.tensor([3.0, 4.0])

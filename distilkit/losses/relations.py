@@ -37,7 +37,7 @@ def relation_kl(
         - Wang et al. 2021, MiniLMv2: Multi-Head Self-Attention Relation Distillation for Compressing Pretrained
           Transformers: https://arxiv.org/abs/2012.15828
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = [torch.zeros(1, 1, 2, 2)] * 3, [torch.eye(2)[None, None] * 2] * 3
         >>> round(relation_kl(student, teacher, torch.tensor([[1, 1]])).item(), 6)

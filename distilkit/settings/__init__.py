@@ -35,7 +35,7 @@ __all__ = [
 class Recipe(Section):
     """A whole recipe, resolved: data, teacher, student, strategy, training, evaluation.
 
-    Example:
+    Examples:
         >>> recipe = Recipe(name="mine", strategy={"name": "margin_mse"}, train={"learning_rate": 1e-4})
         >>> recipe.data.source, recipe.train.learning_rate
         ('pydocs', 0.0001)
