@@ -1,16 +1,19 @@
 """What can be wrong with a recipe and be seen before anything is trained: of the plan and of the run alike."""
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.first_steps import try_first_steps
-from distilkit.pipeline.graph import every
+from distilkit.pipeline.graph import Node, every
+from distilkit.pipeline.models import Checkpoint
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.trackers import require_trackers
 from distilkit.pipeline.trained_stage import StartingStudent
 from distilkit.pipeline.twin import twin_of
+from distilkit.pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
@@ -32,7 +35,7 @@ def check(pipeline: Pipeline) -> None:
             node.check(workspace)
         for start in starts:
             if workspace.knows(start) and start.start.settings is not None:
-                _check_positions(pipeline, workspace.value(start), "the student")
+                _check_positions(pipeline, Lengths.of(workspace.value(start)), "the student")
         try_first_steps(pipeline.stages(), workspace)
         if (twin := twin_of(pipeline)) is not None:
             try_first_steps(Pipeline(twin, workspace, twin_of=pipeline.recipe.name).stages(), workspace)
@@ -53,17 +56,49 @@ def _check_teachers(pipeline: Pipeline) -> None:
                 f"[teacher] shape = {settings.shape!r} cuts layers away; "
                 "expected [teacher] fine_tune, too, which trains the rest"
             )
+        ranker = pipeline.workspace.value(WholeTeacher(base, pipeline.has_ranker and not chain))
+        _check_positions(pipeline, ranker, settings.model)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How many tokens a ranker has positions for, None for any number, and the keys of [data] that cut its texts."""
+
+    most: int | None
+    keys: tuple[str, ...]
+
+    @classmethod
+    def of(cls, ranker: "Ranker") -> "Lengths":
+        """Return those of a ranker."""
+        return cls(ranker.room, tuple(ranker.options.text_format.length_keys))
+
+
+@dataclass(frozen=True, eq=False)
+class WholeTeacher(Node[Lengths]):
+    """A teacher's checkpoint that loads, with a tokenizer that fits; the runs of a suite try it once."""
+
+    base: Checkpoint
+    needs_head: bool
+
+    kind: ClassVar[str] = "whole_teacher"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the checkpoint, and whether it must have a head that scores."""
+        where = {"folder": str(self.base.folder), "needs_head": self.needs_head}
+        return {**self.base.identity(), **where}
+
+    def value(self, workspace: Workspace) -> Lengths:
+        """Load it; raises UserError where it cannot be, or where tokenizer and weights do not fit."""
         from distilkit.models.load import load_tokenizer, require_fit
 
-        teacher = base.untrained(pipeline.workspace, needs_head=pipeline.has_ranker and not chain)
-        require_fit(load_tokenizer(base.folder), teacher.config, base.folder)
-        _check_positions(pipeline, teacher, settings.model)
+        ranker = self.base.untrained(workspace, self.needs_head)
+        require_fit(load_tokenizer(self.base.folder), ranker.config, self.base.folder)
+        return Lengths.of(ranker)
 
 
-def _check_positions(pipeline: Pipeline, ranker: "Ranker", name: str) -> None:
-    most = ranker.room
+def _check_positions(pipeline: Pipeline, ranker: Lengths, name: str) -> None:
     for one in pipeline.sets:
-        for key in ranker.options.text_format.length_keys:
+        for key in ranker.keys:
             length = getattr(one.data.settings, key)
-            if most is not None and length > most:
-                raise UserError(f"[data] {key} = {length}: {name} has positions for {most} tokens")
+            if ranker.most is not None and length > ranker.most:
+                raise UserError(f"[data] {key} = {length}: {name} has positions for {ranker.most} tokens")

@@ -59,6 +59,7 @@ class Pipeline:
 
     def __init__(self, recipe: Recipe, workspace: Workspace, twin_of: str | None = None) -> None:
         self.recipe, self.workspace, self.twin_of = recipe, workspace, twin_of
+        self._points: list[GridPoint] | None = None
         for architecture in (recipe.teacher.architecture, recipe.student.architecture):
             STUDENTS.resolve(architecture)
         data = Data.of(recipe.data, workspace)
@@ -195,9 +196,15 @@ class Pipeline:
 
         With `grid_fraction` below 1 each of several is a trial of that share of the steps.
         """
+        if self._points is not None:
+            return self._points
         grid, fraction = grid_of(self.recipe), self.recipe.grid_fraction if self.retrains else 1.0
         combinations = itertools.product(*grid.values())
-        return [self.point(dict(zip(grid, values, strict=True)), fraction) for values in combinations]
+        points = [self.point(dict(zip(grid, values, strict=True)), fraction) for values in combinations]
+        # The length of a trial is a share of steps that may be known only when the examples are there.
+        if fraction == 1 or all(point.stages[-1].steps(self.workspace) is not None for point in points):
+            self._points = points
+        return points
 
     def point(self, values: dict[str, Any], fraction: float = 1.0) -> GridPoint:
         """Return the stages with some of the recipe's values changed, the last one cut to a share of its steps."""

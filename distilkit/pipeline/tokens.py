@@ -1,7 +1,7 @@
 """Tokens: tokenizers, windows of documents, and the tokens of a collection or of plain text, made once and shared."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 CUT = WORDS = 2
 
 
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
+
+
+@lru_cache(maxsize=64)
+def _identity_of(folder: Path, marks: tuple[tuple[str, int, int], ...]) -> str:
+    """Return what a tokenizer does to a text; `marks` tell whether its files are those of before."""
+    from distilkit.data.tokens import tokenizer_identity
+    from distilkit.models.load import load_tokenizer
+
+    return tokenizer_identity(load_tokenizer(folder))
+
+
 @dataclass(frozen=True, eq=False)
 class FolderTokenizer(Node[Path]):
     """The tokenizer in a model's folder, and what is written before each text that it reads."""
@@ -33,10 +46,8 @@ class FolderTokenizer(Node[Path]):
 
     def identity(self) -> dict[str, Any]:
         """Return what its tokens depend on."""
-        from distilkit.data.tokens import tokenizer_identity
-        from distilkit.models.load import load_tokenizer
-
-        return {"tokenizer": tokenizer_identity(load_tokenizer(self.folder)), **self.prefixes.identity()}
+        marks = tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in _files(self.folder))
+        return {"tokenizer": _identity_of(self.folder, marks), **self.prefixes.identity()}
 
     def value(self, workspace: Workspace) -> Path:
         """Return the folder."""
