@@ -16,12 +16,12 @@ from distilkit.files import read_json, write_json
 from distilkit.model_card import Card
 from distilkit.models.batch import TokenBatch
 from distilkit.models.checkpoint import Checkpoint
-from distilkit.models.encoded import Encoded
+from distilkit.models.encoded import Encoded, wide
 from distilkit.models.encoder import last_states
 from distilkit.models.macs import SideMacs
 from distilkit.models.options import OffsetOptions, Options, said_offset
 from distilkit.models.published import is_wrapped
-from distilkit.models.ranker import EncoderRanker, wide
+from distilkit.models.ranker import EncoderRanker
 from distilkit.models.save import write_config, write_dense, write_modules, write_weights
 
 # How many products of query and document vectors `score_all` holds at a time.

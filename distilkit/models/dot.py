@@ -18,12 +18,12 @@ from distilkit.models.agree import reads_ahead
 from distilkit.models.attention import able_to_read_first_token
 from distilkit.models.batch import Sides, TokenBatch
 from distilkit.models.checkpoint import Checkpoint
-from distilkit.models.encoded import Encoded
+from distilkit.models.encoded import Encoded, wide
 from distilkit.models.encoder import first_states, last_states
 from distilkit.models.layers import FAMILIES
 from distilkit.models.macs import SideMacs
 from distilkit.models.options import OffsetOptions, said_offset
-from distilkit.models.ranker import EncoderRanker, wide
+from distilkit.models.ranker import EncoderRanker
 from distilkit.models.save import write_config, write_dense, write_modules, write_weights
 
 POOLING_MODES = {"cls": "cls_token", "max": "max_tokens", "mean": "mean_tokens", "last": "lasttoken"}

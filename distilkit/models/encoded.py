@@ -164,3 +164,8 @@ class EncodedFile:
         if self.starts is None:
             return torch.ones_like(index)
         return self.starts[index + 1] - self.starts[index]
+
+
+def wide(states: Tensor) -> Tensor:
+    """Return states in float32 where they have fewer bits, for sums over many products."""
+    return states.float() if states.dtype in (torch.float16, torch.bfloat16) else states

@@ -14,13 +14,13 @@ from distilkit.errors import UserError
 from distilkit.models.attention import able_to_read_first_token, first_token_alone
 from distilkit.models.batch import TokenBatch
 from distilkit.models.checkpoint import Checkpoint
-from distilkit.models.encoded import Encoded
+from distilkit.models.encoded import Encoded, wide
 from distilkit.models.encoder import first_position
 from distilkit.models.layers import encoder_layers
 from distilkit.models.macs import SideMacs
 from distilkit.models.options import Options
 from distilkit.models.published import HEAD, is_wrapped
-from distilkit.models.ranker import EncoderRanker, wide
+from distilkit.models.ranker import EncoderRanker
 
 # Families whose layers read states and a mask and nothing else; others add positions to each, for instance.
 SPLITTABLE = ("bert", "camembert", "distilbert", "electra", "mobilebert", "roberta", "xlm-roberta")

@@ -22,13 +22,7 @@ from distilkit.models.batch import Sides, TokenBatch
 from distilkit.models.checkpoint import Checkpoint
 from distilkit.models.encoded import Encoded
 from distilkit.models.encoder import encoder_of, layer_count, position_room
-from distilkit.models.load import (
-    architecture_of,
-    encoder_from,
-    load_encoder,
-    load_ranker,
-    require_weights,
-)
+from distilkit.models.load import architecture_of, encoder_from, load_encoder, load_ranker, require_weights
 from distilkit.models.macs import GATED, SideMacs, counted_macs, encoder_macs
 from distilkit.models.options import Options
 from distilkit.models.published import published_config
@@ -398,11 +392,6 @@ class EncoderRanker(SideRanker):
         """Write config.json and weights, those of the encoder under their bare names."""
         write_config(self.config, folder, type(self.encoder).__name__)
         write_weights({**self.encoder.state_dict(), **self.head_weights()}, folder)
-
-
-def wide(states: Tensor) -> Tensor:
-    """Return states in float32 where they have fewer bits, for sums over many products."""
-    return states.float() if states.dtype in (torch.float16, torch.bfloat16) else states
 
 
 def _scored_tokens(columns: Mapping[str, Any]) -> int:

@@ -14,11 +14,11 @@ from distilkit.errors import UserError
 from distilkit.files import sha256_once
 from distilkit.models.batch import TokenBatch
 from distilkit.models.checkpoint import ENTRY, Checkpoint
-from distilkit.models.encoded import Encoded
+from distilkit.models.encoded import Encoded, wide
 from distilkit.models.load import load_ranker, load_weights
 from distilkit.models.macs import SideMacs
 from distilkit.models.options import OffsetOptions, Options
-from distilkit.models.ranker import SideRanker, wide
+from distilkit.models.ranker import SideRanker
 from distilkit.models.references import local_folder
 from distilkit.models.shape import Shape
 from distilkit.models.words import glove_table, random_table, scaled_table

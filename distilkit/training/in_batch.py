@@ -14,8 +14,8 @@ from torch import Tensor
 
 from distilkit.data.side_tokens import SideTokens
 from distilkit.models.batch import GroupedSides, SideBatch
-from distilkit.models.encoded import Encoded, encode_rows
-from distilkit.models.ranker import SideRanker, wide
+from distilkit.models.encoded import Encoded, encode_rows, wide
+from distilkit.models.ranker import SideRanker
 from distilkit.progress import ProcessGroup
 from distilkit.strategies.list_terms import BatchTerm
 from distilkit.strategies.stage import Stage
