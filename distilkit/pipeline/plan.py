@@ -104,12 +104,16 @@ class SuitePlan:
         return "\n".join([*lines, "", *map(plain, notes), _total(self.missing)])
 
 
-def plan(request: Request, workspace: Workspace | None = None) -> Plan:
-    """Return the plan of a request; the collection is read (and kept), nothing else is built. Raises UserError."""
+def plan(request: Request, workspace: Workspace | None = None, checked: bool = False) -> Plan:
+    """Return the plan of a request; the collection is read (and kept), nothing else is built. Raises UserError.
+
+    `checked` says that a run which differs in its seed alone has been checked already.
+    """
     if workspace is None:
         workspace = Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=request.recorded_precision())
     pipeline = Pipeline(request.recipe, workspace)
-    check(pipeline)
+    if not checked:
+        check(pipeline)
     chains = pipeline.teacher_chains
     steps = [
         _step("teacher" if len(chains) == 1 else f"teacher {place}", stage, workspace)
@@ -149,11 +153,14 @@ def suite_plan(request: Request) -> SuitePlan:
     """Return the plan of a suite. Raises UserError where one of its runs could not be trained."""
     recorded = request.recorded_precision()
     plans, workspace = [], Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=recorded)
+    seen: set[tuple[str, str, str]] = set()
     for member in members(request.recipe):
+        words = member.strategy, member.student, member.teacher
         try:
-            plans.append(plan(replace(request, recipe=member.recipe), workspace))
+            plans.append(plan(replace(request, recipe=member.recipe), workspace, checked=words in seen))
         except UserError as error:
             raise UserError(f"{member.strategy} with {member.student}: {error}") from None
+        seen.add(words)
     return SuitePlan(request.recipe.name, plans)
 
 
