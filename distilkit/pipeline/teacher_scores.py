@@ -362,7 +362,7 @@ class ScoredExamples(Countable["TrainingSet"]):
             raise UserError(f"{said}; {SCORE_THEM}")
         if not kept.any():
             raise UserError(f"{said}; expected scores of what is trained on, such as [train] triples of the same file")
-        parts = {name: part[kept] for name, part in vars(examples).items()}
+        parts = {name: part[kept] for name, part in vars(examples).items() if part is not None}
         return replace(examples, **parts), [f"{said}; they are left out"]
 
     def _refuse_margins(self, workspace: Workspace) -> None:

@@ -149,7 +149,9 @@ def test_the_page_and_the_paper(compare: Cli, tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
     assert "Effectiveness and cost" in page
-    assert compare("--format", "latex", "--tables", "cost").count(r"\begin{table*}") == 5
+    paper = compare("--format", "latex", "--tables", "cost")
+    # Means, the forest plot, budget and costs; how many pages' widths the last takes is up to the digits of its times.
+    assert paper.count(r"\begin{table*}") - paper.count("(Continued.)") == 4
 
 
 @pytest.mark.parametrize("format_", ["text", "markdown", "json", "csv"])

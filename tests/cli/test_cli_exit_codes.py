@@ -80,7 +80,7 @@ def test_leaving_with_nothing_is_no_success(cli: Cli, monkeypatch: pytest.Monkey
     raising(monkeypatch, SystemExit(code))
     done = cli("recipes")
     assert (done.code, done.out) == (1, "")
-    assert "recipes broke off" in done.err
+    assert "recipes ended early" in done.err
 
 
 @pytest.mark.parametrize("code", [1, 2, 130])

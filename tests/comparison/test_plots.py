@@ -34,10 +34,10 @@ def test_each_plot_is_written_in_three_formats(result, tmp_path):
         assert one.read_bytes().startswith(starts[one.suffix])
 
 
-def test_the_cost_is_latency_where_all_are_timed_at_one_depth(result):
+def test_the_cost_is_operations_where_not_all_are_timed_together(result):
     axis, points = costed(result)
-    assert axis == "ms per query at depth 30 (median)"
-    assert {one.name: x for x, one in points} == {"teacher": 300, "s-label_only": 20, "s": 20, "other": 10}
+    assert axis == "multiply-accumulates per pair"
+    assert {one.name for _, one in points} == {"teacher", "s-label_only", "s", "other"}
 
 
 def test_the_frontier_has_what_nothing_cheaper_is_as_good_as():

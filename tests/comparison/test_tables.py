@@ -71,8 +71,10 @@ def test_latencies_of_one_session_alone_are_held_against_each_other(tmp_path, se
     )
     assert said in table.notes[1]
     assert texts(table)["other"]["times faster"] == "30x (30-32)"  # by turns with its own teacher
-    axis, _ = costed(found)
-    assert axis.startswith("ms per query" if together else "multiply-accumulates")
+    axis, points = costed(found)
+    assert axis == ("ms per query at depth 30 (median)" if together else "multiply-accumulates per pair")
+    if together:
+        assert {one.name: x for x, one in points} == {"teacher": 300, "s-label_only": 20, "s": 20, "other": 10}
 
 
 def test_the_budget_is_behind_each_system_with_and_without_its_teacher(result):

@@ -258,7 +258,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("tsv_ids", "1\t0\tq\ta\tb\n1e39\t2\tq\ta\tb\n", ":2: expected the score to be a finite number, got inf"),
     ("tsv_ids", "1\t0\tq\ta\tb\n1_0\t2\tq\ta\tb\n", ":2: expected the score to be a finite number, got '1_0'"),
     ("tsv_ids", "1\t0\tq\ta\tb\n1\t2\tq\t\tb\n", ":2: a query or passage is empty"),
-    ("tsv_ids", f"1\t0\tq\ta\t{'b' * 600}\n", "is no id; expected one word of at most 512 bytes"),
+    ("tsv_ids", f"1\t0\tq\ta\t{'b' * 600}\n", "is not an id; expected one word of at most 512 bytes"),
     ("tsv_passages", "1\t0 1\t2\t3\tq\ta\n", ":1: expected 7 fields between tabs, got 6"),
     (
         "trec",

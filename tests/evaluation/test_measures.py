@@ -134,10 +134,10 @@ def test_several_measures_fit_in_one_value():
         ("R", "a cutoff is needed, such as R@10"),
         ("nDCG(dcg='exp-log2')@10", "cannot be computed"),
         ("RR(judged_only=True)@10", "cannot be computed"),
-        ("nDCG@ten", "is no measure"),
-        ("RR(2)@10", "is no measure"),
-        ("__import__('os')", "is no measure"),
-        ("nDCG@10@5", "is no measure"),
+        ("nDCG@ten", "is not a measure"),
+        ("RR(2)@10", "is not a measure"),
+        ("__import__('os')", "is not a measure"),
+        ("nDCG@10@5", "is not a measure"),
     ],
 )
 def test_an_unknown_measure_names_the_nearest(name, words):

@@ -170,7 +170,7 @@ def test_a_template_whose_tokens_run_from_query_to_document(tmp_path: Path) -> N
 
 def test_what_is_no_language_model(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"is no language model that predicts words|cannot be loaded as a language model"
+        UserError, match=r"is not a language model that predicts words|cannot be loaded as a language model"
     ):
         opened(write_bert(tmp_path), template="{query} {document}", **WORDS)
 

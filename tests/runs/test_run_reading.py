@@ -137,9 +137,9 @@ def test_a_students_events_are_none_of_its_teachers_nor_of_other_grid_points(
     ("record", "message"),
     [
         ("{", "cannot be read as JSON"),
-        ("[]", "is no record of a run: name is missing"),
-        (json.dumps({**RECORD, "resolved": 3}), "is no record of a run: resolved is 3"),
-        (json.dumps({**RECORD, "seed": "three"}), "is no record of a run: seed is 'three'"),
+        ("[]", "is not a record of a run: name is missing"),
+        (json.dumps({**RECORD, "resolved": 3}), "is not a record of a run: resolved is 3"),
+        (json.dumps({**RECORD, "seed": "three"}), "is not a record of a run: seed is 'three'"),
     ],
 )
 def test_a_damaged_record_is_named_and_listed(runs: Path, record: str, message: str) -> None:

@@ -169,10 +169,10 @@ def test_times_of_two_sessions_or_depths_are_not_held_against_each_other(runs: P
         return caveat(answer(read(RUNS, runs), Question()), COLUMN)
 
     one = {"distilled": "a", "distilled-label_only": "a", "one_layer": "a"}
-    assert said(**{**one, "one_layer": "b"}).startswith("timed not together: t shows")
+    assert said(**{**one, "one_layer": "b"}).startswith("timed not together: press t")
     assert said(**one) == ""
     change(runs / "one_layer" / "eval" / "test" / "cost.json", depth=20)
-    assert said().startswith("timed at depths 10, 20: t shows")
+    assert said().startswith("timed at depths 10, 20: press t")
 
 
 def test_configurations_side_by_side(runs: Path) -> None:
