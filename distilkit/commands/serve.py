@@ -70,16 +70,19 @@ def _answered(asked: options.Serve, ranker: LoadedRanker, listening: socket) -> 
     joins = precision != "int8"
     listening.listen(BACKLOG)  # before anybody is told of it
     with Line(ranker, figures, most_waiting=asked.max_waiting, joins=joins) as line:
-        if not is_loopback(listening):
-            print(
-                f"distilkit: {url(listening)} can be reached from other machines: whoever reaches it can use the "
-                "ranker, without a password and without encryption",
-                file=sys.stderr,
-            )
-        if asked.json_:
-            print(json.dumps({"url": url(listening), **about}), flush=True)
-        else:
-            what = f"{plain(about['model'])} ({ranker.architecture}, {about['backend']}, {precision})"
-            print(f"{what} answers POST {url(listening)}/rerank; Ctrl-C stops it", flush=True)
-        run(make_app(line, figures, limits, about), listening)
+        run(make_app(line, figures, limits, about), listening, lambda: _announce(asked, about, listening))
     return figures.requests
+
+
+def _announce(asked: options.Serve, about: dict[str, Any], listening: socket) -> None:
+    if not is_loopback(listening):
+        print(
+            f"distilkit: {url(listening)} can be reached from other machines: whoever reaches it can use the "
+            "ranker, without a password and without encryption",
+            file=sys.stderr,
+        )
+    if asked.json_:
+        print(json.dumps({"url": url(listening), **about}), flush=True)
+    else:
+        what = f"{plain(about['model'])} ({about['architecture']}, {about['backend']}, {about['precision']})"
+        print(f"{what} answers POST {url(listening)}/rerank; Ctrl-C stops it", flush=True)

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from distilkit.errors import UserError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from uvicorn import Server
 
 BACKLOG = 512
 """Connections that may wait to be let in."""
@@ -57,8 +58,11 @@ def url(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def run(app: "Starlette", listening: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; requests under way are answered before it returns, a second SIGINT drops them."""
+def run(app: "Starlette", listening: socket.socket, announce: Callable[[], object]) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are answered before it returns, a second SIGINT drops them.
+
+    `announce` tells that it serves: whoever is told may stop it at once.
+    """
     import uvicorn
 
     config = uvicorn.Config(
@@ -75,17 +79,19 @@ def run(app: "Starlette", listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACE,
     )
-    with _signals_are_heard():
-        uvicorn.Server(config).run([listening])
+    server = uvicorn.Server(config)
+    with _signals_reach(server):
+        announce()
+        server.run([listening])
 
 
 @contextmanager
-def _signals_are_heard() -> Iterator[None]:
-    """Let a stop that was asked for be an end like any other: uvicorn raises the signal again when it is done."""
+def _signals_reach(server: "Server") -> Iterator[None]:
+    """Let a signal end the server before it catches signals itself, and do no harm when it raises that one again."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, server.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

@@ -237,6 +237,27 @@ def test_it_answers_what_is_under_way_before_it_ends(number: signal.Signals, mod
     assert client.process.stderr == ""
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_told_may_stop_it_at_once(number: signal.Signals, tmp_path: Path) -> None:
+    with started(run_stopped, number, folder=tmp_path) as process:
+        assert process.wait() == 0
+        assert (process.stdout, process.stderr) == ("told\n", "")
+
+
+def run_stopped(number: signal.Signals) -> None:
+    """Be a server that is stopped before its loop has begun."""
+    from starlette.applications import Starlette
+
+    from distilkit.serving.server import bound, run
+
+    def announce() -> None:
+        print("told", flush=True)
+        signal.raise_signal(number)
+
+    with bound("127.0.0.1", 0) as listening:
+        run(Starlette(), listening, announce)
+
+
 def is_deaf(client: Client) -> bool:
     """Tell whether no new request is let in."""
     try:
