@@ -188,7 +188,8 @@ def test_files_are_systems_like_any_other(models: Path, tiny_beir: Path, cli: Cl
     assert {name: costs[name]["weight_bytes"] for name in sizes} == {n: one.stat().st_size for n, one in sizes.items()}
     assert [costs[name]["precision"] for name in FILES] == ["fp32", "fp32", "int8"]
     assert all(costs[name]["ms_per_query"]["p50"] > 0 for name in FILES)
-    assert "latency" not in costs["teacher"]
+    assert "beside" not in costs["teacher"]["latency"]
+    assert len({one["latency"]["session"] for one in costs.values()}) == 1
     assert costs["int8"]["latency"]["beside"] == "teacher"
     assert len(costs["int8"]["latency"]["own_ms"]) == len(costs["int8"]["latency"]["beside_ms"]) > 1
     runs = [f"{name}={tmp_path / f'r.{name}.trec'}" for name in FILES]
