@@ -156,7 +156,8 @@ class Reporter:
         leads: bool = True,
         parent: "Reporter | None" = None,
     ) -> None:
-        self.folder, self.leads, self._parent = folder, leads, parent
+        self.folder, self._parent = folder, parent
+        self.leads = leads if parent is None else parent.leads
         self.prefix = ""
         self._trial = ""
         self._key = ""

@@ -51,3 +51,11 @@ def test_the_forecast_is_in_the_status(tmp_path: Path) -> None:
     shown(terminal=False, folder=folder)
     whole = read_status(folder.status_json).whole
     assert (whole["share"], whole["left_s"]) == (1.0, 0.0)
+
+
+def test_of_several_processes_one_keeps_the_events(tmp_path: Path) -> None:
+    other = Reporter(quiet=True, leads=False)
+    for reporter in (other, Reporter(parent=other)):  # the twin's too
+        with reporter.recording("a key", tmp_path / "events.jsonl"):
+            pass
+    assert list(tmp_path.iterdir()) == []
