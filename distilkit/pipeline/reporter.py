@@ -157,7 +157,7 @@ class Reporter:
         parent: "Reporter | None" = None,
     ) -> None:
         self.folder, self._parent = folder, parent
-        self.leads = leads if parent is None else parent.leads
+        self.leads: bool = leads if parent is None else parent.leads
         self.prefix = ""
         self._trial = ""
         self._key = ""
