@@ -141,6 +141,11 @@ def remove_leftovers(path: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+def expanded(name: str) -> Path:
+    """Return the path of a name in which `~` stands for a home; one of a user who is not there stays as it is."""
+    return Path(os.path.expanduser(name))
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it, where there is none."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from distilkit.errors import RunFailed, UserError
+from distilkit.files import expanded
 from distilkit.manifest import MANIFEST
 from distilkit.model_card import CARD, UNKNOWN
 
@@ -90,7 +91,7 @@ def prepare(
         raise UserError(f"--to {to}: expected a repository on the hub, OWNER/NAME")
     require_licence(license)
     name, below = fspath(reference), Path(runs_dir)
-    here = any(place.is_dir() for place in (Path(name).expanduser(), below / name)) or find_run(name, below) is not None
+    here = any(place.is_dir() for place in (expanded(name), below / name)) or find_run(name, below) is not None
     if name.strip() and not here:
         # What others published is not fetched for the sake of publishing it again.
         what = " (push uploads no model of a package)" if name.startswith(PREFIX) else ""

@@ -48,7 +48,7 @@ class Run:
         self.path = Path(path)
         self._stored = StoredRun(self.path)
         if not self._stored.exists():
-            raise UserError(f"{self.path}is not a run's folder: expected the file run.json in it")
+            raise UserError(f"{self.path} is not a run's folder: expected the file run.json in it")
 
     @property
     def name(self) -> str:

@@ -15,6 +15,17 @@ Progress = Callable[[int, int], None]
 """Told how much of some work is done, and how much there is in all."""
 
 
+def packed(queries: npt.NDArray[np.integer[Any]], passages: npt.NDArray[np.integer[Any]]) -> Integers:
+    """Return pairs of row numbers as one number each, query row x 2^32 + passage row, which sorts as the pairs do."""
+    # Rows of files are 32 bits wide.
+    return (queries.astype(np.int64) << 32) | passages.astype(np.int64)
+
+
+def unpacked(pairs: Integers) -> tuple[Integers, Integers]:
+    """Return the query rows and passage rows of pairs that were packed."""
+    return pairs >> 32, pairs & 0xFFFFFFFF
+
+
 class Appended:
     """A .npy file that rows are appended to; its header states their number once it is finished."""
 

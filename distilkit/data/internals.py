@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.arrays import Integers
+from distilkit.data.arrays import Integers, packed
 from distilkit.errors import RunFailed
 
 Stored = Literal["float16", "float32"]
@@ -131,7 +131,7 @@ class InternalsStore:
 
     def of(self, queries: Integers, passages: Integers) -> Taught:
         """Return the teacher's side of examples, which must be among those kept, padded to the longest of them."""
-        rows = np.searchsorted(self.keys, (queries.astype(np.int64) << 32) | passages.astype(np.int64))
+        rows = np.searchsorted(self.keys, packed(queries, passages))
         lengths, layout = self.lengths[rows], self.layout
         found = Taught.blank(layout, lengths, self.states.dtype.name)  # type: ignore[arg-type]
         found.classes[:] = self.classes[rows]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from distilkit.errors import UserError
-from distilkit.files import content_key, sha256_once
+from distilkit.files import content_key, expanded, sha256_once
 from distilkit.manifest import read_manifest, refuse_damage
 from distilkit.models.declared import Declared
 from distilkit.models.weights import BIN, BIN_PATTERNS, ONNX, weight_files
@@ -42,7 +42,7 @@ def resolve(reference: str) -> Path | str:
     """Return the folder that a reference names, or the hub id that it is."""
     if reference.startswith(PREFIX):
         return _package_folder(reference.removeprefix(PREFIX))
-    path = Path(reference).expanduser()
+    path = expanded(reference)
     if path.is_dir():
         return _checked_folder(path)
     if path.exists():

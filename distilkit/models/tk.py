@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 import torch
@@ -11,7 +10,7 @@ from transformers import PretrainedConfig
 
 from distilkit.data.side_tokens import SideFormat
 from distilkit.errors import UserError
-from distilkit.files import sha256_once
+from distilkit.files import expanded, sha256_once
 from distilkit.models.batch import TokenBatch
 from distilkit.models.checkpoint import ENTRY, Checkpoint
 from distilkit.models.encoded import Encoded, wide
@@ -82,7 +81,7 @@ class TkOptions(OffsetOptions):
         """Return the options as artifact keys hold them: a file of word embeddings is told by its sha256."""
         if self.embeddings in ("source", "random"):
             return super().identity()
-        path = Path(self.embeddings).expanduser()
+        path = expanded(self.embeddings)
         if not path.is_file():
             raise UserError(
                 f"[student] options.embeddings = {self.embeddings!r}: there is no such file of word embeddings"
@@ -260,7 +259,7 @@ class Tk(SideRanker):
         if chosen.embeddings == "random":
             table = random_table(max(vocabulary.values()) + 1, chosen.dim or PAPER_SIZE)
         else:
-            table = glove_table(Path(chosen.embeddings).expanduser(), vocabulary)
+            table = glove_table(expanded(chosen.embeddings), vocabulary)
         return cls(table, chosen, dropout or 0.0, pad)
 
     @classmethod

@@ -1,11 +1,11 @@
 """The examples of a stage of a task as nodes: where they are drawn from, and the scores that a teacher gives ahead."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from distilkit.data.examples import NegativeFilters, draw_queries
 from distilkit.data.unlabelled import Draw, draw_unjudged
 from distilkit.errors import UserError
+from distilkit.files import expanded
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Scorer
 from distilkit.pipeline.examples import DrawnLists, TaskExamples, TriplesFile, WindowPairs
@@ -54,11 +54,9 @@ class ExampleMaker:
         if stage.train.labels == "none":
             return self._unlabelled(stage, scoring)
         train, passages = stage.train, self.recipe.data.passages
-        source: DrawnLists | TriplesFile
-        if train.triples is None:
-            source = self._drawn(stage)
-        else:
-            source = TriplesFile(Path(train.triples).expanduser(), self.data)
+        source: DrawnLists | TriplesFile = (
+            self._drawn(stage) if train.triples is None else TriplesFile(expanded(train.triples), self.data)
+        )
         windows, keep, selector = self.data.windows(self.tokenizer), 1, None
         if passages is not None and self.teacher is not None:
             if self.teacher.file is not None:

@@ -12,7 +12,7 @@ from distilkit.data.candidates import Candidates, fused
 from distilkit.data.collection import Collection, Run
 from distilkit.errors import UserError
 from distilkit.evaluation.trec import read_run
-from distilkit.files import content_key, sha256_once
+from distilkit.files import content_key, expanded, sha256_once
 from distilkit.models.references import content_hash, local_folder
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Scorer
@@ -210,7 +210,7 @@ def mined_from(
     first = data.bm25(query_ids, depth)
     if where == "bm25":
         return first
-    path = Path(where).expanduser()
+    path = expanded(where)
     if path.is_file():
         return RunCandidates(path, data.collection, tuple(query_ids), depth, first.own)
     try:

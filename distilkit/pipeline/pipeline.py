@@ -4,13 +4,13 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from distilkit.data.examples import draw_queries
 from distilkit.data.prefixes import NONE
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import canonical_all
+from distilkit.files import expanded
 from distilkit.models import STUDENTS
 from distilkit.models.shape import STARTS
 from distilkit.pipeline.content import content_of
@@ -111,7 +111,7 @@ class Pipeline:
         settings = self.recipe.teacher
         if settings.scores in ("cached", "online"):
             return None
-        path, where = Path(settings.scores).expanduser(), f"[teacher] scores = {settings.scores!r}"
+        path, where = expanded(settings.scores), f"[teacher] scores = {settings.scores!r}"
         if not path.exists():
             raise UserError(f"{where}: expected 'cached', 'online' or a file, and there is none")
         if settings.fine_tune is not None:

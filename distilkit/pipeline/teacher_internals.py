@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from distilkit.data.arrays import Integers
+from distilkit.data.arrays import Integers, packed, unpacked
 from distilkit.data.internals import InternalsStore, Layout, Stored, Taught
 from distilkit.models.layer_map import LayerMap, layer_map
 from distilkit.pipeline.examples import Countable, TaskExamples, TextExamples
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.models import Checkpoint, ModelNode
-from distilkit.pipeline.teacher_scores import packed
 from distilkit.pipeline.tokens import Reader, TextReader
 from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import TeacherSettings
@@ -127,7 +126,7 @@ def keep_internals(
     from distilkit.evaluation.rerank import computing, forward_passes
     from distilkit.models.batch import batch_of, on_device
 
-    queries, passages = keys >> 32, keys & 0xFFFFFFFF
+    queries, passages = unpacked(keys)
     lengths, device = tokens.lengths(queries, passages), next(teacher.parameters()).device
     layout = Layout(len(layers.attention), teacher.num_heads, len(layers.states), teacher.hidden_size)
     store, done = InternalsStore.create(folder, layout, keys, lengths, dtype), 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.arrays import Integers
+from distilkit.data.arrays import Integers, packed, unpacked
 from distilkit.data.teacher_scores import combine, read_provenance, require_match
 from distilkit.data.teacher_scores.blocks import PROBABILITIES, looks_like_probabilities
 from distilkit.data.teacher_scores.formats import FORMATS, ORDERED, RANKED, sniff
@@ -92,7 +92,7 @@ class ModelScores(Artifact[PairScores]):
         examples = workspace.value(self.pairs)
         pairs = np.unique(packed(examples.queries.ravel(), examples.passages.ravel()))
         ranker, tokens = self.model.load(workspace).to(workspace.processes.device), workspace.value(self.reader)
-        rows = pairs >> 32, pairs & 0xFFFFFFFF
+        rows = unpacked(pairs)
         work = self._pair_seconds(workspace)
         with blaming(self.model):
             found = self.scorer.score(ranker, tokens, *rows, "teacher scores", work, workspace)
@@ -380,12 +380,6 @@ def hash_of_scores(path: Path) -> str:
     if path.is_file():
         return sha256_once(path)
     return content_key([sha256_once(file) for file in sorted(path.rglob("*.parquet"))])
-
-
-def packed(queries: Integers, passages: Integers) -> Integers:
-    """Return pairs of row numbers as one number each, which sorts as the pairs do."""
-    # Rows of files are 32 bits wide.
-    return (queries.astype(np.int64) << 32) | passages.astype(np.int64)
 
 
 def _ids(table: "Texts", rows: Integers) -> "pa.DictionaryArray":

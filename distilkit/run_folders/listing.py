@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from distilkit.errors import UserError, nearest
+from distilkit.files import expanded
 from distilkit.run_folders.disk import taken
 from distilkit.run_folders.names import short_names
 from distilkit.run_folders.read import StoredRun, is_run
@@ -46,7 +47,7 @@ def find_run(name: str, runs_dir: Path) -> StoredRun | None:
     """
     if not name.strip():
         return None
-    for path in (Path(name).expanduser(), runs_dir / name):
+    for path in (expanded(name), runs_dir / name):
         for folder in (path, path.parent) if path.name == MODEL else (path,):
             if is_run(folder):
                 return StoredRun(folder)
@@ -64,7 +65,7 @@ def locate(name: str, runs_dir: Path) -> StoredRun:
 
 def a_model(name: str) -> str:
     """Return a clause that says that a name stands for a model that is not a run's, empty where it does not."""
-    if name.startswith("package:") or (Path(name).expanduser() / "config.json").is_file():
+    if name.startswith("package:") or (expanded(name) / "config.json").is_file():
         return "; it is a model without a run: `distilkit rerank` writes a ranking of its own, which compare reads"
     return ""
 

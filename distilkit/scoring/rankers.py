@@ -17,6 +17,7 @@ from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
 from distilkit.data.tokens import TokenStore, tokenizer_identity
 from distilkit.errors import UserError
 from distilkit.evaluation.rerank import Tokens, score_pairs
+from distilkit.files import expanded
 from distilkit.models import STUDENTS
 from distilkit.models.load import (
     architecture_of,
@@ -269,7 +270,7 @@ def model_folder(reference: str, runs_dir: Path = Path("runs")) -> Path:
         raise UserError(
             "a model's name is empty; expected a run's name or folder, a model's folder, a hub id or package:NAME"
         )
-    path = Path(reference).expanduser()
+    path = expanded(reference)
     run = None if path.is_dir() and not is_run(path) else find_run(reference, runs_dir)
     if run is not None:
         if not (run.path / MODEL).is_dir():

@@ -159,3 +159,9 @@ def test_tables_keep_keys_with_dots_and_signs() -> None:
     table = {"train.learning_rate": [1e-4, 2e-4], "a key": {"plain-key": Path("a/b")}, "none": None}
     written = tomllib.loads(_override("grid", table))
     assert written == {"grid": {"train.learning_rate": [1e-4, 2e-4], "a key": {"plain-key": "a/b"}, "none": "none"}}
+
+
+def test_a_folder_that_is_not_a_runs_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        distilkit.Run(tmp_path)
+    assert str(error.value) == f"{tmp_path} is not a run's folder: expected the file run.json in it"

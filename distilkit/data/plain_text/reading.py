@@ -13,7 +13,7 @@ from distilkit.data.plain_text.installed import VERSION, installed_documents, in
 from distilkit.data.reading import json_lines, lines, refuse
 from distilkit.data.texts import Texts
 from distilkit.errors import UserError, nearest
-from distilkit.files import sha256_file
+from distilkit.files import expanded, sha256_file
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder
@@ -125,7 +125,7 @@ def _hub_documents(source: str, rows: Iterable[Mapping[str, object]], column: st
 
 
 def _files(source: str) -> list[tuple[Path, str]]:
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         inside = sorted((file for file in path.iterdir() if file.is_file()), key=lambda file: file.name)
         files = [(file, kind) for file in inside if (kind := _kind(file)) and not file.name.startswith(".")]

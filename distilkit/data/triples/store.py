@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from distilkit.data.arrays import Integers, Progress, appended, mapped
+from distilkit.data.arrays import Integers, Progress, appended, mapped, packed
 from distilkit.data.leaks import HeldOut
 from distilkit.data.reading import refuse
 from distilkit.data.rows import IdIndex, TextIndex, TextTables
@@ -80,7 +80,7 @@ def write_triples(
                 measured = ~unknown & (held.texts[rows[:, 0]] >= 0)
             rows, lost = rows[~(unknown | measured)], int(unknown.sum())
             array.append(rows)
-            positives = np.union1d(positives, _pair(rows[:, 0], rows[:, 1]))
+            positives = np.union1d(positives, packed(rows[:, 0], rows[:, 1]))
             counts["rows"] += len(unknown)
             counts["unknown"] += lost
             counts["measured"] += int(measured.sum())
@@ -108,7 +108,7 @@ def lists_of(rows: Rows, negatives: int) -> tuple[Integers, Integers, int]:
     wide = np.asarray(rows, np.int64)
     wide = wide[np.sort(np.unique(wide, axis=0, return_index=True)[1])]
     _, first, group, counts = np.unique(
-        _pair(wide[:, 0], wide[:, 1]), return_index=True, return_inverse=True, return_counts=True
+        packed(wide[:, 0], wide[:, 1]), return_index=True, return_inverse=True, return_counts=True
     )
     size, order = min(negatives, int(counts.max())), np.argsort(group, kind="stable")
     starts = np.cumsum(counts) - counts
@@ -171,18 +171,13 @@ def _rows(block: Block, queries: Index, passages: Index) -> Integers:
     return np.stack([queries.find(block.queries), positives, negatives], axis=1)
 
 
-def _pair(queries: npt.NDArray[np.integer], passages: npt.NDArray[np.integer]) -> Integers:
-    """Return pairs of row numbers as one number each."""
-    return (queries.astype(np.int64) << 32) | passages.astype(np.int64)
-
-
 def _leave_out_positives(folder: Path, positives: Integers) -> int:
     """Take the triples out of the rows whose negative is among the positives of its query; return their number."""
     rows, gone = mapped(folder / ROWS), 0
     with appended(folder / "kept.npy", np.uint32, (3,)) as array:
         for at in range(0, len(rows), PIECE):
             piece = rows[at : at + PIECE]
-            pairs = _pair(piece[:, 0], piece[:, 2])
+            pairs = packed(piece[:, 0], piece[:, 2])
             places = np.minimum(np.searchsorted(positives, pairs), len(positives) - 1)
             both = positives[places] == pairs
             array.append(piece[~both])

@@ -12,7 +12,7 @@ from textual.widgets import Input, Label, Static
 from distilkit.comparison.render import Screen, formats, render
 from distilkit.comparison.result import ComparisonResult
 from distilkit.errors import UserError
-from distilkit.files import write_text
+from distilkit.files import expanded, write_text
 from distilkit_tui.core.text import safe
 from distilkit_tui.screens.dialogs import Dialog
 from distilkit_tui.widgets.table import Column, VirtualTable
@@ -60,7 +60,7 @@ class Export(Dialog[Path]):
     @on(VirtualTable.Selected)
     @on(Input.Submitted)
     def _wanted(self) -> None:
-        path = Path(self.query_one(Input).value).expanduser()
+        path = expanded(self.query_one(Input).value)
         if path.exists() and self._sure != str(path):
             self._sure = str(path)
             self._say(f"{path} exists; enter again replaces it", "warning")
