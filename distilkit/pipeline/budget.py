@@ -85,7 +85,7 @@ def teacher_stages(pipeline: Pipeline) -> list[TrainedStage]:
 
 def stages_before(pipeline: Pipeline) -> list[TrainedStage]:
     """Return the stages that trained the teachers, and the rankers that the student's stages ask beside them."""
-    return [*teacher_stages(pipeline), *pipeline.helpers().values()]
+    return [*teacher_stages(pipeline), *pipeline.auxiliary_stages().values()]
 
 
 def _sums(pipeline: Pipeline, stages: Sequence[TrainedStage]) -> dict[str, float]:

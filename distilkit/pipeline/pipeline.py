@@ -13,12 +13,12 @@ from distilkit.evaluation.measures import canonical_all
 from distilkit.files import expanded
 from distilkit.models import STUDENTS
 from distilkit.models.shape import STARTS
+from distilkit.pipeline.auxiliary_rankers import AuxiliaryRankers
 from distilkit.pipeline.content import content_of
 from distilkit.pipeline.data import Data, QuerySet
 from distilkit.pipeline.evaluation import Cost, EvaluationSet, Ranking, Scorer, TeacherRanking
 from distilkit.pipeline.example_maker import first_stage_of
 from distilkit.pipeline.graph import Node
-from distilkit.pipeline.helpers import Helpers
 from distilkit.pipeline.mined import CandidatePairs
 from distilkit.pipeline.models import Checkpoint, Start, Teacher, checkpoint
 from distilkit.pipeline.stage_chain import StageChain
@@ -248,18 +248,20 @@ class Pipeline:
             self.teacher,
             teacher_queries=more,
             language_model=text,
-            helpers=self._helpers,
+            auxiliary=self._auxiliary,
         )
         return chain.stages(stages)
 
     @cached_property
-    def _helpers(self) -> Helpers:
-        return Helpers(self.recipe, self.data, self._checkpoint, lambda recipe: self._student_chain(recipe)[-1])
+    def _auxiliary(self) -> AuxiliaryRankers:
+        return AuxiliaryRankers(
+            self.recipe, self.data, self._checkpoint, lambda recipe: self._student_chain(recipe)[-1]
+        )
 
-    def helpers(self) -> dict[str, TrainedStage]:
-        """Return the stages that train rankers which the student's stages ask beside the teacher, by what they are."""
+    def auxiliary_stages(self) -> dict[str, TrainedStage]:
+        """Return the stages that train the auxiliary rankers which the student's stages ask, by what they are."""
         stages = (stage for point in self.grid() for stage in point.stages)
-        return {name: found for stage in stages for name, found in stage.helpers.items()}
+        return {name: found for stage in stages for name, found in stage.auxiliary.items()}
 
     @property
     def _shared(self) -> tuple[Recipe, Workspace, Scorer]:
@@ -354,10 +356,10 @@ class Pipeline:
         return content_of(self)
 
     def stages(self) -> list[TrainedStage]:
-        """Return every stage of teachers, helpers and grid points, each once."""
+        """Return every stage of teachers, auxiliary rankers and grid points, each once."""
         points = [stage for point in self.grid() for stage in point.stages]
         before = [stage for chain in self.teacher_chains for stage in chain]
-        return list(dict.fromkeys([*before, *self.helpers().values(), *points]))
+        return list(dict.fromkeys([*before, *self.auxiliary_stages().values(), *points]))
 
     def targets(self) -> list[Node[Any]]:
         """Return what a run leaves: trained stages, and rankings and costs of teacher and student on every query set.

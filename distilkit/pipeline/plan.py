@@ -120,7 +120,7 @@ def plan(request: Request, workspace: Workspace | None = None, checked: bool = F
         for place, chain in enumerate(chains, 1)
         for stage in chain
     ]
-    steps += [_step(what, stage, workspace) for what, stage in pipeline.helpers().items()]
+    steps += [_step(what, stage, workspace) for what, stage in pipeline.auxiliary_stages().items()]
     own = _student_steps("student", pipeline)
     steps += own
     if (twin := twin_of(pipeline)) is not None:

@@ -192,7 +192,7 @@ def train_and_evaluate(pipeline: Pipeline, folder: RunFolder, reporter: Reporter
         only = len(pipeline.teacher_chains) == 1
         with reporter.scope("teacher: " if only else f"teacher {place}/{len(pipeline.teacher_chains)}: "):
             _train(chain, workspace, reporter)
-    for what, stage in pipeline.helpers().items():
+    for what, stage in pipeline.auxiliary_stages().items():
         with reporter.scope(f"{what}: "):
             _train([stage], workspace, reporter)
     if not is_twin:

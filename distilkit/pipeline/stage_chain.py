@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from distilkit.pipeline.auxiliary_rankers import AuxiliaryRankers
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Scorer
 from distilkit.pipeline.example_maker import ExampleMaker, reader_of
 from distilkit.pipeline.examples import Countable, TextExamples
-from distilkit.pipeline.helpers import Helpers
 from distilkit.pipeline.models import Checkpoint, Start, Teacher
 from distilkit.pipeline.teacher_internals import Choice, choose_internals
 from distilkit.pipeline.tokens import Reader, TextReader, TextSequences, Tokenizer
@@ -22,9 +22,9 @@ from distilkit.strategies import Stage
 class StageChain:
     """What the stages of one ranker have in common: where they start, whom they learn from, and their settings.
 
-    `language_model` teaches general distillation, which comes before any fine-tuning; `helpers` makes the rankers that
-    a stage asks beside its teacher; `query_seed` draws the training queries, the stage's own seed where it is None, and
-    `teacher_queries` are read beside them where a stage says so.
+    `language_model` teaches general distillation, which comes before any fine-tuning; `auxiliary` makes the auxiliary
+    rankers; `query_seed` draws the training queries, the stage's own seed where it is None, and `teacher_queries` are
+    read beside them where a stage says so.
     """
 
     recipe: Recipe
@@ -41,7 +41,7 @@ class StageChain:
     query_seed: int | None = None
     teacher_queries: frozenset[str] = frozenset()
     language_model: Checkpoint | None = None
-    helpers: Helpers | None = None
+    auxiliary: AuxiliaryRankers | None = None
 
     def stages(self, stages: list[Stage]) -> list[TrainedStage]:
         """Return the nodes of stages that go on from one another."""
@@ -68,8 +68,8 @@ class StageChain:
             made_of = self.recipe, self.data, self.scorer, self.teacher, self.section, self.tokenizer
             more = self.teacher_queries if stage.train.teacher_queries else frozenset()
             examples = ExampleMaker(*made_of, self.query_seed, more).examples(stage, teacher if scored_ahead else None)
-        if stage.topics is not None and self.helpers is not None:
-            examples = self.helpers.by_topic(stage, stage.topics, examples)
+        if stage.topics is not None and self.auxiliary is not None:
+            examples = self.auxiliary.by_topic(stage, stage.topics, examples)
         precision, known = self.workspace.precision(stage.train.bf16, stage.train.fp16), Choice()
         if teacher is not None and not scored_ahead and len(teacher.members) == 1 and teacher.file is None:
             read = teacher.model, self.start.size[0], examples, reader
@@ -91,7 +91,7 @@ class StageChain:
             section=self.section,
             internals=known.internals,
             said_of_internals=known.said,
-            in_batch=None if self.helpers is None else self.helpers.in_batch_teacher(stage),
+            in_batch=None if self.auxiliary is None else self.auxiliary.in_batch_teacher(stage),
         )
 
     def _teacher_reader(self, teacher: Teacher | None, reader: Reader | TextReader) -> Reader | None:

@@ -9,12 +9,12 @@ from distilkit.data.batches import total_steps
 from distilkit.errors import UserError
 from distilkit.files import content_key
 from distilkit.models import STUDENTS
+from distilkit.pipeline.auxiliary_rankers import BatchTeacher
 from distilkit.pipeline.build_objective import build_objective, save_result, start_student
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Ranking
 from distilkit.pipeline.examples import Countable
 from distilkit.pipeline.graph import Artifact, Node
-from distilkit.pipeline.in_batch import BatchTeacher
 from distilkit.pipeline.models import ModelNode, Size, Start, Teacher
 from distilkit.pipeline.stage_checks import check_in_batch, check_offset, check_pair, check_teaching, check_text
 from distilkit.pipeline.teacher_internals import TeacherInternals
@@ -91,8 +91,8 @@ class TrainedStage(ModelNode, Artifact[Path]):
         return tuple(found)
 
     @property
-    def helpers(self) -> "dict[str, TrainedStage]":
-        """The stages that train rankers which this one asks beside its teacher, by what they are to it."""
+    def auxiliary(self) -> "dict[str, TrainedStage]":
+        """The stages that train the auxiliary rankers which this one asks, by what they are to it."""
         clusters = self.examples.clusters if isinstance(self.examples, TopicExamples) else None
         asked = {
             "encoder of queries": clusters.model if clusters else None,

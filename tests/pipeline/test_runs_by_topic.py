@@ -75,7 +75,7 @@ def test_models_that_are_there_take_their_place(
         save_tiny(folder, tiny_checkpoint, name)
     named = f"strategy.cluster_encoder={tiny_students['bert_dot']}"
     pipeline = pipeline_of("strategy.clusters=2", named, f"strategy.in_batch_teacher={tiny_students['colbert']}")
-    assert pipeline.helpers() == {}
+    assert pipeline.auxiliary_stages() == {}
     (stage,) = pipeline.grid()[0].stages
     assert stage.in_batch is not None
     assert stage.in_batch.model.architecture == "colbert"

@@ -1,8 +1,9 @@
-"""Rankers that a stage asks beside its teacher: who encodes queries for clusters, who scores whole batches."""
+"""Auxiliary rankers, asked beside a stage's teacher: who encodes queries for clusters, who scores whole batches."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distilkit.errors import UserError
 from distilkit.models import STUDENTS
@@ -10,17 +11,38 @@ from distilkit.models.references import content_hash, local_folder
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.example_maker import reader_of
 from distilkit.pipeline.examples import Countable
-from distilkit.pipeline.in_batch import BatchTeacher
 from distilkit.pipeline.models import Checkpoint, ModelNode
 from distilkit.pipeline.teacher_scores import ScoredExamples
+from distilkit.pipeline.tokens import Reader
 from distilkit.pipeline.topics import QueryClusters, TopicExamples
+from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import Recipe
 from distilkit.strategies.stage import Stage, TopicSampling
 
+if TYPE_CHECKING:
+    from distilkit.training.in_batch import InBatchTeacher
+
 
 @dataclass(frozen=True)
-class Helpers:
-    """Makes the nodes of such rankers: a model that is there, or one that the recipe's teacher teaches first.
+class BatchTeacher:
+    """A ranker that scores all pairs of a batch, and the tokens that it reads."""
+
+    model: ModelNode
+    reader: Reader
+
+    def opened(self, workspace: Workspace, batch_size: int, untrained: bool) -> "InBatchTeacher":
+        """Return the frozen ranker, on the device; with `untrained` as before any training, to be timed."""
+        from distilkit.training.in_batch import InBatchTeacher
+
+        model = copy.deepcopy(self.model.untrained(workspace, True)) if untrained else self.model.load(workspace)
+        ranker: Any = model.eval().requires_grad_(False).to(workspace.processes.device)
+        tokens: Any = workspace.value(self.reader)
+        return InBatchTeacher(ranker, tokens, batch_size)
+
+
+@dataclass(frozen=True)
+class AuxiliaryRankers:
+    """Makes the nodes of auxiliary rankers: a model that is there, or one that the recipe's teacher teaches first.
 
     `checkpoint` finds the weights of a reference, `trained` the last stage of a recipe's student.
     """
