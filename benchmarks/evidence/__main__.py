@@ -1,6 +1,7 @@
 """The papers' tables, measured and written down: runs the suites and rewrites the pages that show them.
 
-    python -m benchmarks evidence [--runs-dir runs] [--only SUITE...]      run what is left, then write
+    python -m benchmarks evidence [--runs-dir runs] [--only SUITE...] [--bf16 auto]
+                                                                           run what is left, then write
     python -m benchmarks evidence --write                                  write what there is
 
 Suites go on where they were stopped. Tables stand between the markers of benchmarks/RESULTS.md, docs/evidence.md and
@@ -27,28 +28,34 @@ def main() -> int:
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     parser.add_argument("--only", nargs="+", choices=PAPERS, default=list(PAPERS), metavar="SUITE")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at the same time")
+    parser.add_argument(
+        "--bf16",
+        choices=("false", "auto", "true"),
+        default="false",
+        help="train and evaluate in bfloat16; by default in float32, which does not depend on the processor",
+    )
     parser.add_argument("--write", action="store_true", help="run nothing")
     given = parser.parse_args()
-    failed = [] if given.write else [suite for suite in given.only if run(suite, given.runs_dir, given.jobs)]
+    wanted = [] if given.write else given.only
+    failed = [suite for suite in wanted if run(command(suite, given.runs_dir, given.jobs, given.bf16))]
     write(given.runs_dir, ROOT)
     for suite in failed:
         print(f"evidence: {suite} did not finish; the same command goes on with it", file=sys.stderr)
     return int(bool(failed))
 
 
-def command(suite: str, runs_dir: Path, jobs: int) -> list[str]:
-    """Return the command line that runs a suite, or goes on with it."""
+def command(suite: str, runs_dir: Path, jobs: int, bf16: str = "false") -> list[str]:
+    """Return the command line that runs a suite in so many processes, or goes on with it."""
     where = ["--runs-dir", str(runs_dir), "--resume", "auto"]
-    # So many processes, and precision that does not depend on the processor.
-    fp32 = ("train.bf16=false", "teacher.train.bf16=false", "evaluate.bf16=false")
-    sets = [word for key in (f"matrix.jobs={jobs}", *fp32) for word in ("--set", key)]
+    precision = (f"{table}.bf16={bf16}" for table in ("train", "teacher.train", "evaluate"))
+    sets = [word for key in (f"matrix.jobs={jobs}", *precision) for word in ("--set", key)]
     return [sys.executable, "-m", "distilkit", "run", str(ROOT / "recipes" / f"{suite}.toml"), *where, *sets]
 
 
-def run(suite: str, runs_dir: Path, jobs: int) -> int:
-    """Run a suite in a process of its own, and return its exit code; others are run whatever it is."""
-    print(f"evidence: {suite}", flush=True)
-    return subprocess.run(command(suite, runs_dir, jobs), check=False).returncode
+def run(words: list[str]) -> int:
+    """Run a suite's command in a process of its own, and return its exit code; others are run whatever it is."""
+    print(f"evidence: {Path(words[4]).stem}", flush=True)
+    return subprocess.run(words, check=False).returncode
 
 
 def write(runs_dir: Path, root: Path) -> None:

@@ -20,11 +20,13 @@ class Measured:
     """A suite's results by student; `why_not` says what lacks where there are none.
 
     `seconds` are the seconds of each stage that the runs of a student's system took on the mean, by student and system.
+    `machines` are the processors and number formats with which runs were made.
     """
 
     suite: str
     results: dict[str, ComparisonResult] = field(default_factory=dict)
     seconds: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    machines: tuple[str, ...] = ()
     why_not: str = ""
 
 
@@ -40,7 +42,17 @@ def read(runs_dir: Path, suite: str, baselines: Sequence[str] = ()) -> Measured:
         results = suite_results(folder, baselines)
     except UserError as error:
         return Measured(suite, why_not=f"{NOT_YET}: {error}")
-    return Measured(suite, results, _seconds(runs_dir, told))
+    return Measured(suite, results, _seconds(runs_dir, told), _machines(runs_dir, told))
+
+
+def _machines(runs_dir: Path, suite: suites.Suite) -> tuple[str, ...]:
+    told = [json.loads((runs_dir / member.name / "run.json").read_text()) for member in suite.members]
+    made = (
+        f"{one['host']['cores']} cores of {one['host']['cpu']}, training in {one['precision']['training']}, "
+        f"evaluation in {one['precision']['evaluation']}"
+        for one in told
+    )
+    return tuple(dict.fromkeys(made))
 
 
 def _seconds(runs_dir: Path, suite: suites.Suite) -> dict[tuple[str, str], dict[str, float]]:

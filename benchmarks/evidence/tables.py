@@ -29,7 +29,8 @@ def of_suite(measured: Measured) -> str:
     told = ", ".join(f"{small.upper()}/{small} {escaped(name)}" for name, small in letters.items())
     spread = f" ± the standard deviation over {seeds} seeds" if seeds > 1 else ""
     parts = [
-        f"{MEASURE} on {' or '.join(map(str, sorted(counts)))} test queries{spread}; letters: differs from {told}."
+        f"{MEASURE} on {' or '.join(map(str, sorted(counts)))} test queries{spread}; letters: differs from {told}. "
+        f"Machine: {'; '.join(map(escaped, measured.machines))}."
     ]
     parts += [
         "",

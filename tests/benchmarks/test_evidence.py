@@ -39,7 +39,8 @@ def fabricate(runs: Path, skills: dict[str, float], done: bool = True) -> Path:
             write_place(home / "references/bm25", ranked(0.5, "bm25"), parameters=0, macs_per_pair=0)
             write_place(home / "references/teacher", ranked(2.5, "teacher"), parameters=2, macs_per_pair=2)
             resolved = {"name": name, "seed": seed, "strategy": {"name": strategy}}
-            write_record(runs / name, name, seed=seed, student=STUDENT, resolved=resolved)
+            made = {"host": {"cpu": "a processor", "cores": 2}, "precision": {"training": "fp32", "evaluation": "bf16"}}
+            write_record(runs / name, name, seed=seed, student=STUDENT, resolved=resolved, **made)
             state = "done" if done or seed == 1 else "crashed"
             (runs / name / "status.json").write_text(json.dumps({"state": state}))
     suite = {
@@ -79,6 +80,7 @@ def test_the_tables_hold_the_runs_figures(runs: Path, checkout: Path) -> None:
         assert f"{mean:.4f}" in row
     assert "test queries ± the standard deviation over 2 seeds" in text
     assert f"| {STUDENT} | lm_distill_ranker_distill | 50 | 200 |" in text
+    assert text.count("Machine: 2 cores of a processor, training in fp32, evaluation in bf16.") == 1
     # Suites without runs stay as they are, and so does all that stands outside of the markers.
     assert text.count("Not yet measured at this size: no run yet.") == 3
     assert (
@@ -137,8 +139,10 @@ def test_claims_are_of_systems_that_the_suites_have(suite: str) -> None:
     assert recipe.matrix.seeds is None  # three by default
 
 
-def test_the_command_goes_on_with_a_suite_in_fp32() -> None:
-    words = evidence.command(SUITE, Path("runs"), 2)
+@pytest.mark.parametrize("bf16", ["false", "auto"])
+def test_the_command_goes_on_with_a_suite(bf16: str) -> None:
+    words = evidence.command(SUITE, Path("runs"), 2, bf16)
     assert words[1:4] == ["-m", "distilkit", "run"]
     assert "--resume" in words
-    assert {"matrix.jobs=2", "train.bf16=false"} <= set(words)
+    tables = ("train", "teacher.train", "evaluate")
+    assert {"matrix.jobs=2", *(f"{table}.bf16={bf16}" for table in tables)} <= set(words)
