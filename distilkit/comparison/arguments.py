@@ -7,6 +7,7 @@ from pathlib import Path
 from distilkit.errors import UserError, nearest
 from distilkit.manifest import refuse_damage
 from distilkit.run_folders.listing import a_model, find_run, nearest_run
+from distilkit.run_folders.names import twin_name
 from distilkit.run_folders.read import StoredRun, is_run, suite_members
 from distilkit.run_folders.results import StoredResults
 
@@ -117,7 +118,7 @@ def _run(run: StoredRun, name: str | None, eval_set: str) -> Iterator[StoredSyst
         found = twin.results(eval_set) if twin is not None else None
         if found is not None and found.exist():
             refuse_damage(found.path)
-            label = record.twin if name == own else f"{name}-label_only"
+            label = record.twin if name == own else twin_name(name)
             yield StoredSystem(label, "twin", found.path, found, name, (), twin, renamed)
         else:
             notes = (

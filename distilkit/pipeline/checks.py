@@ -38,7 +38,7 @@ def check(pipeline: Pipeline) -> None:
                 _check_positions(pipeline, Lengths.of(workspace.value(start)), "the student")
         try_first_steps(pipeline.stages(), workspace)
         if (twin := twin_of(pipeline)) is not None:
-            try_first_steps(Pipeline(twin, workspace, twin_of=pipeline.recipe.name).stages(), workspace)
+            try_first_steps(twin.stages(), workspace)
     finally:
         for start in starts:
             workspace.forget(start)

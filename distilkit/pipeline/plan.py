@@ -124,7 +124,7 @@ def plan(request: Request, workspace: Workspace | None = None, checked: bool = F
     own = _student_steps("student", pipeline)
     steps += own
     if (twin := twin_of(pipeline)) is not None:
-        theirs = _student_steps("label-only", Pipeline(twin, workspace, twin_of=request.recipe.name))
+        theirs = _student_steps("label-only", twin)
         unknown = any(step.steps is None for step in own)  # the twin's budget is the student's
         steps += [replace(step, steps=None, seconds=None) if unknown else step for step in theirs]
     collection = pipeline.data.collection

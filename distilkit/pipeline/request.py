@@ -6,6 +6,7 @@ from pathlib import Path
 from distilkit.errors import UserError
 from distilkit.recipe import Source
 from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.names import twin_name
 from distilkit.run_folders.record import as_table, read_object_if_any
 from distilkit.settings import Recipe
 from distilkit.training.precision import AutoPrecision
@@ -24,6 +25,11 @@ class Request:
     def folder(self) -> RunFolder:
         """The run's folder."""
         return RunFolder(self.runs_dir / self.recipe.name)
+
+    @property
+    def twin_folder(self) -> RunFolder:
+        """The folder of the run's label-only twin."""
+        return RunFolder(self.runs_dir / twin_name(self.recipe.name))
 
     @property
     def artifacts(self) -> Path:

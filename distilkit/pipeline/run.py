@@ -106,18 +106,17 @@ def run(request: Request, reporter: Reporter, processes: ProcessGroup) -> RunFol
             workspace.prepare(*pipeline.to_count(), *pipeline.first_stages())
             for stage in pipeline.stages():
                 stage.examples.count(workspace)
-            recipe = twin_of(pipeline)
-            twin = None if recipe is None else Pipeline(recipe, workspace, twin_of=request.recipe.name)
+            beside, own = request.twin_folder, Reporter(parent=reporter)
+            twin = twin_of(pipeline, replace(workspace, progress=own, checkpoints=beside.checkpoints, used=set()))
             if twin is not None:
-                _refuse_changed_twin(twin, RunFolder(request.runs_dir / twin.recipe.name))
+                _refuse_changed_twin(twin, beside)
             need = disk_need(pipeline, twin)
             reporter.say(processes.on_main(lambda: need.require_free(request.runs_dir)), quiet=True)
             _begin(pipeline, twin, folder, reporter, spent)
             train_and_evaluate(pipeline, folder, reporter)
             finished = [Finished(pipeline, folder)]
             if twin is not None:
-                beside = RunFolder(request.runs_dir / twin.recipe.name)
-                _run_twin(twin, beside, reporter, request.source)
+                _run_twin(twin, beside, own, request.source)
                 finished.append(Finished(twin, beside))
             keep_latencies(finished, workspace)
             for done in finished:  # with what the twin reaches, and what a query takes
@@ -177,11 +176,8 @@ def _run_twin(twin: Pipeline, folder: RunFolder, reporter: Reporter, source: Sou
     """Train and evaluate the label-only twin in a folder of its own, unless it is finished."""
     if twin.workspace.processes.broadcast(is_done(folder)):
         return
-    own = Reporter(folder if reporter.leads else None, parent=reporter)
-    workspace = replace(twin.workspace, progress=own, checkpoints=folder.checkpoints, used=set())
-    pipeline = Pipeline(twin.recipe, workspace, twin_of=twin.twin_of)
-    with working(pipeline, folder, own, replace(source, overrides=())):
-        train_and_evaluate(pipeline, folder, own)
+    with working(twin, folder, reporter, replace(source, overrides=())):
+        train_and_evaluate(twin, folder, reporter)
 
 
 def train_and_evaluate(pipeline: Pipeline, folder: RunFolder, reporter: Reporter) -> None:

@@ -17,6 +17,7 @@ from distilkit.pipeline.twin import has_twin
 from distilkit.recipe import Source, resolved
 from distilkit.run_folders.folder import RunFolder, provenance
 from distilkit.run_folders.lock import Lock, is_held
+from distilkit.run_folders.names import twin_name
 from distilkit.run_folders.read import StoredRun
 from distilkit.run_folders.record import flat
 from distilkit.settings import Recipe
@@ -96,7 +97,7 @@ def _record(pipeline: Pipeline, source: Source) -> dict[str, Any]:
         "strategy": strategy_name(strategy_from_table(recipe.strategy)),
         "student": f"{student.architecture}:{student.shape or student.start}{embeddings}",
         "seed": recipe.seed,
-        "twin": twin_name(recipe),
+        "twin": twin_name(recipe.name) if has_twin(recipe) else None,
         "twin_of": pipeline.twin_of,
         "overrides": list(source.overrides),
         "plugins": [one.to_json() for one in source.plugins],
@@ -149,11 +150,6 @@ def exit_code(error: BaseException) -> int:
     return 130 if isinstance(error, (Stopped, KeyboardInterrupt)) else 2 if isinstance(error, UserError) else 1
 
 
-def twin_name(recipe: Recipe) -> str | None:
-    """Return the name of a recipe's label-only twin; None where it has none."""
-    return f"{recipe.name}-label_only" if has_twin(recipe) else None
-
-
 def is_done(folder: RunFolder) -> bool:
     """Return whether a run, its twin included, is finished, and all that it left is whole."""
     run = StoredRun(folder.path)
@@ -197,10 +193,11 @@ def refuse_outside(folder: RunFolder, runs_dir: Path) -> None:
 
 def refuse_foreign_twin(request: Request) -> None:
     """Refuse a folder under the twin's name that is not this run's twin; its results would be taken for the twin's."""
-    name = twin_name(request.recipe)
-    if name is None or not (folder := RunFolder(request.runs_dir / name)).exists():
-        if name is not None:
-            RunFolder(request.runs_dir / name).refuse_foreign()
+    if not has_twin(request.recipe):
+        return
+    folder = request.twin_folder
+    if not folder.exists():
+        folder.refuse_foreign()
         return
     if request.resume and request.folder.path.exists():
         _set_damaged_record_aside(folder)

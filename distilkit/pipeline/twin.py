@@ -6,7 +6,9 @@ from typing import Any
 from distilkit.pipeline.budget import drawn_queries, planned_macs, stages_before
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.trained_stage import TrainedStage
+from distilkit.pipeline.workspace import Workspace
 from distilkit.recipe import grid_of
+from distilkit.run_folders.names import twin_name
 from distilkit.settings import Recipe
 from distilkit.strategies import label_strategy, named_table, strategy_from_table
 from distilkit.strategies.stage import trained_macs
@@ -20,19 +22,24 @@ def has_twin(recipe: Recipe) -> bool:
     return any(stage.uses_teacher for stage in stages)  # one without a teacher is no other than its twin
 
 
-def twin_of(pipeline: Pipeline) -> Recipe | None:
-    """Return the recipe of the label-only twin: the same student and seed, a grid of the same size, without a teacher.
+def twin_of(pipeline: Pipeline, workspace: Workspace | None = None) -> Pipeline | None:
+    """Return the label-only twin, None where the recipe has none: the same student and seed, without a teacher.
 
-    It reads the labelled queries of the student, or of student and teacher, as `[twin] queries` says. Where the
-    student's examples cannot be counted yet, its number of steps is that of its own examples.
+    It reads the labelled queries of the student, or of student and teacher, as `[twin] queries` says, and has a grid of
+    the same size. Where the student's examples cannot be counted yet, its number of steps is that of its own examples.
+    Its `workspace` is that of the student where it has none of its own.
     """
-    recipe = pipeline.recipe
-    if not has_twin(recipe):
+    if not has_twin(pipeline.recipe):
         return None
+    return Pipeline(_recipe_of_twin(pipeline), workspace or pipeline.workspace, twin_of=pipeline.recipe.name)
+
+
+def _recipe_of_twin(pipeline: Pipeline) -> Recipe:
+    recipe = pipeline.recipe
     strategy = label_strategy("[twin] strategy", recipe.twin.strategy)
     table = recipe.model_dump(mode="json", by_alias=True)
     table.update(
-        name=f"{recipe.name}-label_only",
+        name=twin_name(recipe.name),
         strategy=named_table(strategy),
         twin={"budget": "none"},
     )

@@ -15,6 +15,11 @@ _MEMBER = re.compile(
 _STUDENT = re.compile(r"(?P<architecture>[a-z]+(?:_[a-z]+)*)_(?P<shape>L\d+_H\d+)(?:_(?P<start>.+))?")
 
 
+def twin_name(name: str) -> str:
+    """Return the name of the label-only twin of a run."""
+    return name + _TWIN_END
+
+
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """Return a short name for each system, by its full one, no two alike.
 

@@ -69,7 +69,8 @@ def test_the_teacher_filters_and_the_twin_has_the_same_negatives(lists_of, tiny_
     # Nothing scores so low: all are drawn from the corpus.
     assert lists.said[0].endswith("negatives are drawn from the whole corpus instead")
     pipeline, _, filtered = lists_of("train.negative_absolute_margin=0.0")
-    twin = Pipeline(twin_of(pipeline), pipeline.workspace, twin_of="tiny")
+    twin = twin_of(pipeline)
+    assert twin is not None
     examples = twin.grid()[0].stages[-1].examples
     theirs = pipeline.workspace.value(getattr(examples, "examples", examples).source)
     assert (theirs.passages == filtered.passages).all()

@@ -22,9 +22,9 @@ def twin(tiny_recipe: Path, tmp_path: Path) -> Any:
     def make(*overrides: str) -> tuple[Pipeline, Pipeline]:
         workspace = Workspace(tmp_path / ".artifacts", OneProcess(), Reporter(quiet=True))
         student = Pipeline(load_recipe(tiny_recipe, list(overrides)), workspace)
-        recipe = twin_of(student)
-        assert recipe is not None
-        return student, Pipeline(recipe, workspace, twin_of=student.recipe.name)
+        other = twin_of(student)
+        assert other is not None
+        return student, other
 
     return make
 

@@ -6,6 +6,7 @@ from distilkit.comparison.systems import System
 from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
 from distilkit.evaluation import fidelity as measures
 from distilkit.evaluation.trec import Run
+from distilkit.run_folders.names import twin_name
 
 TEACHER = "teacher"
 
@@ -46,8 +47,7 @@ def fidelity(result: ComparisonResult) -> ResultTable | None:
 
 def _floor(name: str, systems: dict[str, System]) -> str | None:
     """Return the system below the student that its gap to the teacher is measured from."""
-    twin = f"{name}-label_only"
-    return next((one for one in (twin, "bm25") if one in systems), None)
+    return next((one for one in (twin_name(name), "bm25") if one in systems), None)
 
 
 def _mean(system: System, measure: measures.Measure, teacher: Run, form: str) -> Cell:
