@@ -1,7 +1,7 @@
 """Systems, side by side over the same queries, with paired tests corrected over the whole report."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -18,6 +18,7 @@ from distilkit.comparison.result import Comparison, ComparisonResult, SystemMean
 from distilkit.comparison.systems import System
 from distilkit.errors import UserError, nearest
 from distilkit.evaluation.measures import canonical_all
+from distilkit.run_folders.names import short_names
 
 
 def compare(
@@ -54,7 +55,7 @@ def compare(
     asked = parse_baselines(baselines, names)
     if pairs == "all":
         asked |= {name: None for name in names if name not in asked}
-    letters = assign(asked)
+    letters, short = assign(asked), short_names(names)
     means: list[tuple[Values, SystemMean]] = []
     first: Values | None = None
     found: list[Comparison] = []
@@ -95,9 +96,9 @@ def compare(
         eval_set=next(iter(groups)) if len(groups) == 1 else None,
         letters=letters,
         notes=(
-            *dict.fromkeys(note for members in groups.values() for note in notes_on_candidates(members)),
+            *dict.fromkeys(note for members in groups.values() for note in notes_on_candidates(members, short)),
             *_notes(systems, found, min(values.n for values, _ in means), options),
-            *_tuning(systems),
+            *_tuning(systems, short),
         ),
         seeds=options.seeds,
         equivalence=equivalence,
@@ -183,12 +184,12 @@ def _notes(systems: Sequence[System], found: list[Comparison], n: int, options: 
     return tuple(notes)
 
 
-def _tuning(systems: Sequence[System]) -> list[str]:
+def _tuning(systems: Sequence[System], short: Mapping[str, str]) -> list[str]:
     """Return what is to be said where systems of a table were tuned over grids of different sizes."""
     found = {system.name: count for system in systems if (count := run_files.grid_size(system)) is not None}
     if len(set(found.values())) < 2:
         return []
-    listed = ", ".join(f"{name} {count}" for name, count in found.items())
+    listed = ", ".join(f"{short[name]} {count}" for name, count in found.items())
     said = "Systems were tuned unequally, which may favour those with more trials; settings tried on validation queries"
     return [f"{said}: {listed}."]
 

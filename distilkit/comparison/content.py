@@ -1,6 +1,6 @@
 """Whether the systems of one table were judged by the same judgements and re-ranked the same candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from distilkit.comparison.systems import System
@@ -27,12 +27,12 @@ def refuse_other_judgements(systems: Sequence[System], queries: Sequence[str]) -
             _refuse(judged[0], system, f" (query {query!r}, for one)")
 
 
-def notes_on_candidates(systems: Sequence[System]) -> list[str]:
-    """Return what is to be said of systems that re-ranked other candidates or texts than others."""
+def notes_on_candidates(systems: Sequence[System], short: Mapping[str, str]) -> list[str]:
+    """Return what is to be said of systems, under their short names, that re-ranked other candidates or texts."""
     groups: dict[str, list[str]] = {}
     for system in systems:
         if system.candidates:
-            groups.setdefault(system.candidates, []).append(system.name)
+            groups.setdefault(system.candidates, []).append(short[system.name])
     if len(groups) < 2:
         return []
     listed = "; ".join(", ".join(names) for names in groups.values())

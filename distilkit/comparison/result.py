@@ -145,6 +145,11 @@ class ComparisonResult:
         """The systems' names as reports show them: without what all share."""
         return short_names(self.names)
 
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """What each system that was read is, by name: bm25, teacher, twin, run or file."""
+        return {one.name: one.kind for one in self.sources}
+
     @property
     def ranking(self) -> tuple[str, ...]:
         """The systems' names by the first measure, the best first."""
@@ -204,7 +209,7 @@ class ComparisonResult:
     @property
     def reference(self) -> str:
         """Whom the star is about: the teacher where one is a baseline, else the first baseline."""
-        teachers = {"teacher", *(one.name for one in self.sources if one.kind == "teacher")}
+        teachers = {"teacher", *(name for name, kind in self.kinds.items() if kind == "teacher")}
         return next((name for name in self.baselines if name in teachers), self.baselines[0])
 
     def starred(self, name: str, column: Column) -> bool:

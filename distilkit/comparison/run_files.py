@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,8 @@ BUDGET = (
     "total_training_seconds",
 )  # fmt: skip
 """The figures of what stands behind a system; the total ones have the teachers' too."""
+TEACHER = "the teacher"
+"""What a system was timed beside where its cost names nothing else."""
 _SCORES = ("positive_score", "negative_score")
 
 
@@ -79,7 +81,7 @@ class Speed:
     low: float
     high: float
     rounds: int
-    beside: str = "the teacher"
+    beside: str = TEACHER
 
     @property
     def differs(self) -> bool:
@@ -92,7 +94,7 @@ def speed(system: System) -> Speed | None:
 
     A cost beside a bare run file names what else it was timed beside.
     """
-    ratios, beside = [], "the teacher"
+    ratios, beside = [], TEACHER
     for one in costs(system):
         beside = text(one.latency.get("beside")) or beside
         own, other = (one.latency.get(key) for key in ("own_ms", "beside_ms"))
@@ -163,13 +165,9 @@ def events(system: System, *kinds: str) -> list[Event]:
 def validation_line(system: System, measure: str) -> Line:
     """Return (step, value) of every validation; the steps of a stage follow those of the one before."""
     line: dict[float, float] = {}
-    stage, start, last = None, 0, 0
-    for event in events(system, "validation", "curve"):
-        if event.stage != stage:
-            stage, start = event.stage, last
-        last = start + int(event.step)
+    for step, event in _stage_after_stage(system, "validation", "curve"):
         if (value := number(event.values.get(measure))) is not None:
-            line[last] = value
+            line[step] = value
     return sorted(line.items())
 
 
@@ -186,15 +184,28 @@ def example_line(system: System, measure: str) -> Line:
 
 
 def score_lines(system: System) -> tuple[Line, Line]:
-    """Return (step, mean score) of positives and of negatives, where training reads them side by side."""
+    """Return (step, mean score) of positives and of negatives, where training reads them side by side.
+
+    The steps of a stage follow those of the one before.
+    """
     positive: Line = []
     negative: Line = []
-    for one in events(system, "train"):
-        high, low = (number(one.values.get(name)) for name in _SCORES)
+    for step, event in _stage_after_stage(system, "train"):
+        high, low = (number(event.values.get(name)) for name in _SCORES)
         if high is not None and low is not None:
-            positive.append((float(one.step), high))
-            negative.append((float(one.step), low))
+            positive.append((step, high))
+            negative.append((step, low))
     return positive, negative
+
+
+def _stage_after_stage(system: System, *kinds: str) -> Iterator[tuple[float, Event]]:
+    """Yield the events of some kinds, each with its step as if all stages were one."""
+    stage, start, last = None, 0.0, 0.0
+    for event in events(system, *kinds):
+        if event.stage != stage:
+            stage, start = event.stage, last
+        last = start + event.step
+        yield last, event
 
 
 def mean(values: list[float | None]) -> float | None:

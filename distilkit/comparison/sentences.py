@@ -28,7 +28,7 @@ def verdicts(result: ComparisonResult, show: Show = visible, rest: str = "") -> 
     pairs: dict[tuple[str, str], list[Comparison]] = {}
     for one in result.comparisons:
         pairs.setdefault((one.system, one.baseline), []).append(one)
-    kinds = {system.name: system.kind for system in result.sources}
+    kinds = result.kinds
     rank = {name: place for place, name in enumerate(result.ranking)}
 
     def importance(pair: tuple[str, str]) -> tuple[int, bool, int]:

@@ -85,7 +85,9 @@ def test_it_shows_itself_and_is_saved_in_every_format(tmp_path: Path) -> None:
     shown = found._repr_html_()
     assert "good &lt;b&gt;" in shown
     assert "good <b>" not in shown
-    assert shown.index("<b>Take</b>") < shown.index("<table") < shown.index("against poor")
+    places = [shown.index(part) for part in ("<b>Take</b>", 'class="forest"', "<table", "against poor")]
+    assert places == sorted(places)
+    assert shown.count('class="band"') == 2  # a line of the forest plot for each system
     assert (shown.count("<table"), shown.count("</table>"), shown.count("<pre")) == (3, 3, 0)
     assert list(found.to_frame()["name"]) == ["poor", "poor", "good <b>", "good <b>"]
     assert list(found.to_frame("comparisons")["baseline"]) == ["poor", "poor"]

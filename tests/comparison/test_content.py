@@ -91,7 +91,7 @@ def test_other_candidates_are_said(tmp_path: Path, part: str) -> None:
     systems = read_systems(names(run_folder(tmp_path / "a"), run_folder(tmp_path / "b", **{part: "other"})))
     (note,) = compare(systems).notes
     assert note.startswith("These systems re-ranked different candidates or texts")
-    assert note.endswith(": bm25, a; b.")
+    assert note.endswith(": BM25, a; b.")
 
 
 def test_seeds_of_other_content_are_no_mean(tmp_path: Path) -> None:

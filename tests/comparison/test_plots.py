@@ -90,6 +90,8 @@ def test_of_a_grid_only_the_point_trained_last_is_shown(tmp_path):
 def test_the_scores_in_training_are_those_of_both_sides(result):
     student = next(one for one in result.sources if one.name == "other")
     assert score_lines(student) == ([(10, 5.0), (20, 7.0)], [(10, 4.0), (20, 1.0)])
+    of_two_stages = next(one for one in result.sources if one.name == "s")
+    assert [step for step, _ in score_lines(of_two_stages)[0]] == [10, 20, 30, 40]
 
 
 def test_scores_are_told_apart_by_relevance(result):

@@ -15,6 +15,7 @@ from distilkit.comparison.tables import available, build
 from distilkit.comparison.tables.cost import in_words
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
+from distilkit.scoring.costs import write_cost
 
 TWIN = "s · label-only"
 
@@ -108,7 +109,7 @@ def test_grids_of_different_sizes_are_told(tmp_path):
 
     assert not any("unequally" in note for note in search("s"))
     found = search("s", **{"train.learning_rate": [1, 2, 3], "another.alpha": [1, 2]})
-    assert any("unequally" in note and note.endswith("s-label_only 1, s 3.") for note in found)
+    assert any("unequally" in note and note.endswith(f"{TWIN} 1, s 3.") for note in found)
     assert not any("unequally" in note for note in search("s-label_only", **{"train.learning_rate": [4, 5, 6]}))
 
 
@@ -122,11 +123,33 @@ def test_cost_in_words(result):
     assert in_words(result)[0] in " ".join(render(result).split())
 
 
+def test_students_of_equal_costs_share_a_sentence(tmp_path):
+    runs = finished_runs(tmp_path / "runs")
+    cost = (runs / "s" / "eval" / "test" / "cost.json").read_text()
+    (runs / "other" / "eval" / "test" / "cost.json").write_text(cost)
+    (told,) = in_words(compare(read_systems(["s", "other"], runs_dir=runs)))
+    assert told.startswith("s and other each cost 17M parameters, 1.5G multiply-accumulates per pair (15.3 times fewer")
+
+
+@pytest.mark.parametrize(("beside", "other"), [("teacher", "the teacher"), ("s-label_only", "s · label-only and the")])
+def test_what_a_run_file_was_timed_beside_has_one_name(tmp_path, beside, other):
+    runs = finished_runs(tmp_path / "runs")
+    file = tmp_path / "bare.trec"
+    file.write_bytes((runs / "other" / "eval" / "test" / "run.trec").read_bytes())
+    timed = {"beside": beside, "own_ms": [10.0, 10.0], "beside_ms": [20.0, 21.0]}
+    write_cost(file, {"parameters": 5, "ms_per_query": {"p50": 10.0}, "depth": 30, "latency": timed})
+    found = compare(read_systems(["s", str(file)], runs_dir=runs))
+    (table,) = build(found, ["cost"])
+    assert f"times faster: than {other}" in table.notes[0]
+    assert "teacher and the teacher" not in table.notes[0]
+    assert f"times faster than {other.removesuffix(' and the')}, 2 to 2.1 in 2" in " ".join(in_words(found))
+
+
 @pytest.mark.parametrize(
     ("own", "beside", "words", "cell"),
     [
         ([100.0, 400.0], [200.0, 300.0], "(no clear difference to the teacher, whose time was 0.75 to 2 times", "-"),
-        ([450.0, 440.0], [300.0, 310.0], "slower than the teacher, 0.667 to 0.705 in 2 ", "0.686x (0.667-0.705)"),
+        ([450.0, 440.0], [300.0, 310.0], "(1.46 times slower than the teacher, 1.42 to 1.5 in 2 ", "0.686x (0.667-0.705)"),
         ([20.0], [300.0], "20 ms per query.", "-"),  # one round has no spread
         ("damaged", 3, "20 ms per query.", "-"),
     ],

@@ -1,8 +1,10 @@
 """States of runs as the application sees them: real runs, really stopped and killed, and folders gone bad."""
 
+import asyncio
 import os
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ from tui_driving import app_of, copy_recorded, drive, open_tab, says, shows, tex
 from distilkit.errors import UserError
 from distilkit.files import read_json, write_json
 from distilkit.run_folders.folder import RunFolder
+from distilkit_tui.app import DistilkitApp
 from distilkit_tui.core.control import delete, kill, local_pid, memory, request_stop
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.facts import alerts, checkpoints, configuration, results, waiting
 from distilkit_tui.core.history import History
 from distilkit_tui.core.progress import whole_run
-from distilkit_tui.core.store import RunStore
+from distilkit_tui.core.store import RunStore, Snapshot
 from distilkit_tui.screens.run import LISTS
 
 from cli_processes import Started, run_cli, started, wait_for  # isort: skip
@@ -277,8 +280,13 @@ def test_waiting_for_the_artifact_of_another_run_is_said(recorded: Path) -> None
     assert not waiting(entries["seeds/stopped"], entries.values())
 
 
-def test_where_there_is_no_run_n_starts_the_first_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("there", [False, True])
+def test_where_there_is_no_run_n_starts_the_first_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
     asked: list[list[str]] = []
+    if there:
+        (tmp_path / "runs").mkdir()
 
     async def steps(pilot: Pilot[Any]) -> None:
         launcher = app_of(pilot).launcher
@@ -293,3 +301,24 @@ def test_where_there_is_no_run_n_starts_the_first_one(tmp_path: Path, monkeypatc
 
     drive(tmp_path / "runs", steps)
     assert asked == [["run", "quickstart", "--runs-dir", str(tmp_path / "runs")]]
+
+
+def test_n_pressed_before_the_folder_was_looked_at_waits_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, poll = threading.Event(), RunStore.poll
+
+    def late(store: RunStore) -> Snapshot:
+        looked.wait()
+        return poll(store)
+
+    async def run() -> None:
+        app = DistilkitApp(tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press("n")
+            await shows(pilot, "looking for runs")
+            looked.set()
+            await shows(pilot, "Start a first run", "about a minute")
+
+    monkeypatch.setattr(RunStore, "poll", late)
+    asyncio.run(run())

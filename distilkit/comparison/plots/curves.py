@@ -34,9 +34,10 @@ def draw_training_scores(result: ComparisonResult) -> "Figure | None":
     names = style.chosen(result, found)
     for place, name in enumerate(names):
         positive, negative = found[name]
-        colour = style.of(place)["color"]
-        axes.plot(*zip(*positive, strict=True), label=style.named(result.short[name]), linewidth=1.3, color=colour)
-        axes.plot(*zip(*negative, strict=True), linewidth=1.0, linestyle="--", color=colour)
+        look = {**style.of(place), "markersize": 3.5}
+        label = style.named(result.short[name])
+        axes.plot(*zip(*positive, strict=True), label=label, linewidth=1.3, **{**look, "linestyle": "-"})
+        axes.plot(*zip(*negative, strict=True), linewidth=1.0, **{**look, "linestyle": "--"})
     axes.set_xlabel("training step")
     axes.set_ylabel("mean score (dashed: negatives)")
     style.legend(axes, len(names))

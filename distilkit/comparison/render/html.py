@@ -18,6 +18,7 @@ from distilkit.run_folders.record import flat, text
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from markupsafe import Markup
 
 _DRAWN_HERE = ("forest",)
 """The plots that the page draws itself."""
@@ -32,19 +33,14 @@ def render_html(result: ComparisonResult) -> str:
     from distilkit.comparison import plots
     from distilkit.comparison.tables import available, beside
 
-    page = resources.files("distilkit.comparison.render") / "templates"
     template = _template("report.html")
     return (
         template.render(
             title=_title(result),
             facts=_facts(result),
-            answer=answer_words.answer(result),
-            forest=forest_rows(result),
-            forest_title=answer_words.plot_title(result, result.answer) if result.answer is not None else "",
-            forest_legend=answer_words.plot_legend(result),
-            style=Markup((page / "report.css").read_text(encoding="utf-8")),
-            script=Markup((page / "report.js").read_text(encoding="utf-8")),
-            means=means(result),
+            style=_files("forest.css", "report.css"),
+            script=_files("report.js"),
+            **_answer(result),
             verdicts=sentences.verdicts(result),
             legend=sentences.legend(result),
             columns=sentences.columns(result) if result.comparisons else [],
@@ -61,15 +57,34 @@ def render_html(result: ComparisonResult) -> str:
 
 
 def render_fragment(result: ComparisonResult) -> str:
-    """Return what a notebook shows of a comparison: the answer, the means, and each comparison, as HTML tables."""
+    """Return what a notebook shows of a comparison: answer and forest plot, the means, and each comparison."""
     told = (*sentences.verdicts(result), *sentences.legend(result))
     columns = sentences.columns(result) if result.comparisons else []
     return _template("notebook.html").render(
-        answer=answer_words.answer(result),
-        means=means(result),
+        style=_files("forest.css"),
+        **_answer(result),
         comparisons=list(comparisons(result)),
         notes=[*told, *columns, *sentences.policy(result)],
     )
+
+
+def _answer(result: ComparisonResult) -> dict[str, Any]:
+    """Return what a page begins with: the answer in words, the forest plot and the means."""
+    return {
+        "answer": answer_words.answer(result),
+        "forest": forest_rows(result),
+        "forest_title": answer_words.plot_title(result, result.answer) if result.answer is not None else "",
+        "forest_legend": answer_words.plot_legend(result),
+        "means": means(result),
+    }
+
+
+def _files(*names: str) -> "Markup":
+    """Return the content of files beside the templates, as it stands in a page."""
+    from markupsafe import Markup
+
+    folder = resources.files("distilkit.comparison.render") / "templates"
+    return Markup("\n".join((folder / name).read_text(encoding="utf-8") for name in names))
 
 
 def _template(name: str) -> "Template":

@@ -54,46 +54,80 @@ def cost(result: ComparisonResult) -> ResultTable | None:
             ),
             *((*row, *(EMPTY for _ in shown)) for row in bound_rows(result.bounds, columns)),
         ),
-        tuple(_notes(systems)),
+        tuple(_notes(result, systems)),
     )
 
 
 def in_words(result: ComparisonResult) -> list[str]:
-    """Return a sentence per student on its size and speed beside the teacher's, where both state them.
+    """Return a sentence on the size and speed of each student beside its teacher's, where both state them.
 
-    A student is what was trained here, or a bare run file with a cost beside it.
+    A student is what was trained here, or a bare run file with a cost beside it. Those of equal costs share a sentence.
     """
     systems = run_files.first_set(result)
-    teacher = next((system for system in systems.values() if system.kind == "teacher"), None)
-    told = []
+    teachers = [system for system in systems.values() if system.kind == "teacher"]
+    told: dict[str, list[str]] = {}
     for name, system in systems.items():
-        parameters = run_files.cost(system, "parameters")
-        if teacher is None or system.kind not in ("run", "file") or parameters is None:
-            continue
-        weights = run_files.cost(system, "weight_bytes")
-        parts = [f"{amount(parameters)} parameters{f' of {size(weights)}' if weights else ''}"]
-        own, other = (run_files.cost(one, "macs_per_pair") for one in (system, teacher))
-        if own and other:
-            ratio = f"{other / own:.3g} times fewer" if own <= other else f"{own / other:.3g} times more"
-            parts.append(f"{amount(own)} multiply-accumulates per pair ({ratio} than the teacher's {amount(other)})")
-        if milliseconds := run_files.cost(system, "ms_per_query"):
-            parts.append(f"{_milliseconds(milliseconds)} ms per query{_beside(run_files.speed(system))}")
-        told.append(f"{result.short[name]} costs {', '.join(parts)}.")
-    return told
+        if teachers and system.kind in ("run", "file") and (costs := _costs_in_words(result, system, teachers)):
+            told.setdefault(costs, []).append(result.short[name])
+    return [
+        f"{names[0]} costs {costs}." if len(names) == 1 else f"{_enumerated(names)} each cost {costs}."
+        for costs, names in told.items()
+    ]
 
 
-def _beside(speed: run_files.Speed | None) -> str:
+def _costs_in_words(result: ComparisonResult, system: System, teachers: Sequence[System]) -> str:
+    """Return what a system costs; empty where it does not say so."""
+    parameters = run_files.cost(system, "parameters")
+    if parameters is None:
+        return ""
+    weights = run_files.cost(system, "weight_bytes")
+    parts = [f"{amount(parameters)} parameters{f' of {size(weights)}' if weights else ''}"]
+    own, other = run_files.cost(system, "macs_per_pair"), _macs_of_teacher(system, teachers)
+    if own and other:
+        ratio = f"{other / own:.3g} times fewer" if own <= other else f"{own / other:.3g} times more"
+        parts.append(f"{amount(own)} multiply-accumulates per pair ({ratio} than {_teacher(result)}'s {amount(other)})")
+    if milliseconds := run_files.cost(system, "ms_per_query"):
+        parts.append(f"{_milliseconds(milliseconds)} ms per query{_beside(result, run_files.speed(system))}")
+    return ", ".join(parts)
+
+
+def _macs_of_teacher(system: System, teachers: Sequence[System]) -> float | None:
+    """Return what a pair costs the system's own teacher; a bare run file's is the only one that there is."""
+    if len(teachers) == 1:
+        return run_files.cost(teachers[0], "macs_per_pair")
+    results = system.origins[0].results if system.origins else None
+    return results.reference("teacher").cost().macs_per_pair if results is not None else None
+
+
+def _enumerated(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _beside(result: ComparisonResult, speed: run_files.Speed | None) -> str:
     """Return a latency beside the teacher's in words, with the spread over the rounds that both were timed in."""
     if speed is None:
         return ""
-    rounds = f"in {speed.rounds} interleaved rounds"
-    spread = f"{speed.low:.3g} to {speed.high:.3g} {rounds}"
+    rounds, other = f"in {speed.rounds} interleaved rounds", _named(result, speed.beside)
     if not speed.differs:
         between = f"{speed.low:.3g} to {speed.high:.3g} times this"
-        return f" (no clear difference to {speed.beside}, whose time was {between} {rounds})"
+        return f" (no clear difference to {other}, whose time was {between} {rounds})"
     if speed.median > 1:
-        return f" ({speed.median:.3g} times faster than {speed.beside}, {spread})"
-    return f" ({1 / speed.median:.3g} times slower than {speed.beside}, {spread} times as fast)"
+        return f" ({speed.median:.3g} times faster than {other}, {speed.low:.3g} to {speed.high:.3g} {rounds})"
+    slower = f"{1 / speed.median:.3g} times slower than {other}"
+    return f" ({slower}, {1 / speed.high:.3g} to {1 / speed.low:.3g} {rounds})"
+
+
+def _named(result: ComparisonResult, beside: str) -> str:
+    """Return how a report names what a system was timed beside: its teacher, or another system of the report."""
+    if beside == run_files.TEACHER or result.kinds.get(beside) == "teacher":
+        return _teacher(result)
+    return result.short.get(beside, beside)
+
+
+def _teacher(result: ComparisonResult) -> str:
+    """Return what a report calls the teacher of a system."""
+    several = sum(kind == "teacher" for kind in result.kinds.values()) > 1
+    return "its teacher" if several else run_files.TEACHER
 
 
 def _faster(speed: run_files.Speed | None) -> Cell:
@@ -133,7 +167,7 @@ def _speedup(systems: dict[str, System], key: str) -> dict[str, Cell]:
     }
 
 
-def _notes(systems: dict[str, System]) -> list[str]:
+def _notes(result: ComparisonResult, systems: dict[str, System]) -> list[str]:
     """Return the notes on the length, re-ranking depth and machine that the figures were measured with."""
     costs = [run_files.first_cost(system) for system in systems.values()]
     machines = {_machine(one.machine) for one in costs if one.ms_per_query and one.machine}
@@ -143,7 +177,7 @@ def _notes(systems: dict[str, System]) -> list[str]:
     parts += [f"ms/query: median of re-ranking {_listed(depths)} candidates on {_listed(machines)}"] if depths else []
     reference = "the teacher" if "teacher" in systems else "the system with the most"
     parts += [f"MACs speed-up: relative to {reference}"]
-    beside = {speed.beside for system in systems.values() if (speed := run_files.speed(system))}
+    beside = {_named(result, speed.beside) for system in systems.values() if (speed := run_files.speed(system))}
     if beside:
         parts += [
             f"times faster: than {_listed(beside)}, the median of the rounds in which both were timed by turns, and "

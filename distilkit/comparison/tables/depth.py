@@ -1,6 +1,6 @@
 """Effectiveness by re-ranking depth: one run of the greatest depth, cut to the first stage's first results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from distilkit.comparison import bounds, run_files
@@ -45,16 +45,17 @@ def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[R
         queries=result.policy["queries"],
     )
     left = [name for name in systems if name not in reranked and name != FIRST_STAGE]
-    letters = ", ".join(f"{letter} {found.short[name]}" for name, letter in found.letters.items())
+    letters = ", ".join(f"{letter} {result.short[name]}" for name, letter in found.letters.items())
     notes = [
-        f"Depth d: the first d results of {FIRST_STAGE}, re-ranked by the system. Superscripts ({letters}) and stars "
-        f"(against {found.baselines[0]}) mean what they mean in the table of means; p is corrected over the "
+        f"Depth d: the first d results of {result.short[FIRST_STAGE]}, re-ranked by the system. Superscripts ({letters}) and stars "
+        f"(against {result.short[found.reference]}) mean what they mean in the table of means; p is corrected over the "
         f"{found.family} comparisons of the depths."
     ]
-    notes += [f"Left out, since they rank other documents: {', '.join(left)}."] if left else []
+    notes += [f"Left out, since they rank other documents: {', '.join(result.short[name] for name in left)}."] if left else []
     queries = sorted(next(iter(systems[FIRST_STAGE].per_query.values())))
     bounding = [row for depth in chosen for row in _bounds(first, depth, qrels, measures, queries, set(systems))]
-    return [_table(found, measure, chosen, list(reranked), bounding, tuple(notes)) for measure in measures]
+    short = {name: result.short[name] for name in reranked}
+    return [_table(found, measure, chosen, short, bounding, tuple(notes)) for measure in measures]
 
 
 def _bounds(
@@ -69,7 +70,7 @@ def _table(
     found: ComparisonResult,
     measure: str,
     depths: Sequence[int],
-    names: Sequence[str],
+    short: Mapping[str, str],
     bounding: Sequence[SystemMean],
     notes: tuple[str, ...],
 ) -> ResultTable:
@@ -79,8 +80,8 @@ def _table(
         (ColumnHead("System"), *(ColumnHead(str(depth), "depth") for depth in depths)),
         (
             *(
-                (label(name, found.short[name]), *(mean_cell(found, name, (str(depth), measure)) for depth in depths))
-                for name in names
+                (label(name, short[name]), *(mean_cell(found, name, (str(depth), measure)) for depth in depths))
+                for name in short
             ),
             *bound_rows(bounding, [(str(depth), measure) for depth in depths]),
         ),

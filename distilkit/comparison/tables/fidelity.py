@@ -36,7 +36,7 @@ def fidelity(result: ComparisonResult) -> ResultTable | None:
         rows.append(
             (label(name, result.short[name]), *taken, *(_gap(result, name, floors[name], column) for column in columns))
         )
-    used = sorted({floor for floor in floors.values() if floor})
+    used = sorted({result.short[floor] for floor in floors.values() if floor})
     notes = (
         "Means over queries, against the teacher's results: Kendall's tau and rank-biased overlap of the rankings, "
         "mean squared error of the margins between all pairs of results.",

@@ -32,7 +32,10 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The runs and suites at one moment, by key; `problem` says why there are none; the version grows with changes."""
+    """The runs and suites at one moment, by key; `problem` says why there are none.
+
+    The version grows with changes; it is 0 until the folder was looked at.
+    """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     problem: str = ""
@@ -92,7 +95,9 @@ class RunStore:
         plans = self._plans
         if scan:
             self._plans = self._planned()
-        changed = problem != before.problem or renewed.keys() != before.entries.keys() or plans != self._plans
+        # The first look is news, too, where it finds nothing.
+        changed = not before.version or problem != before.problem or plans != self._plans
+        changed = changed or renewed.keys() != before.entries.keys()
         changed = changed or any(entry is not before.entries.get(key) for key, entry in renewed.items())
         grown = self._read_events(renewed)
         if followed := self._log:

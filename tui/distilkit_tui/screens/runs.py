@@ -1,5 +1,6 @@
 """All runs: a table that can be filtered, sorted and marked, and the curves of the run under the cursor."""
 
+import asyncio
 from dataclasses import replace
 from typing import ClassVar
 
@@ -329,8 +330,10 @@ class RunsScreen(RunActions):
     @work
     async def action_launch(self) -> None:
         """Start a new run; the first one can be started at once."""
+        while not self.main.snapshot.version:  # whether there is a run yet is known in a moment
+            await asyncio.sleep(0.02)
         snapshot, runs_dir = self.main.snapshot, self.main.store.runs_dir
-        if snapshot.version and not snapshot.entries and not snapshot.suites:
+        if not snapshot.entries and not snapshot.suites:
             chosen = await self.app.push_screen_wait(Pick("Start a first run", list(FIRST.items()), FIRST_RECIPE))
             if chosen == FIRST_RECIPE:
                 arguments = ["run", FIRST_RECIPE, "--runs-dir", str(runs_dir)]
