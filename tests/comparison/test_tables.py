@@ -149,7 +149,7 @@ def test_what_a_run_file_was_timed_beside_has_one_name(tmp_path, beside, other):
     ("own", "beside", "words", "cell"),
     [
         ([100.0, 400.0], [200.0, 300.0], "(no clear difference to the teacher, whose time was 0.75 to 2 times", "-"),
-        ([450.0, 440.0], [300.0, 310.0], "(1.46 times slower than the teacher, 1.42 to 1.5 in 2 ", "0.686x (0.667-0.705)"),
+        ([450.0, 440.0], [300.0, 310.0], "1.46 times slower than the teacher, 1.42 to 1.5 ", "0.686x (0.667-0.705)"),
         ([20.0], [300.0], "20 ms per query.", "-"),  # one round has no spread
         ("damaged", 3, "20 ms per query.", "-"),
     ],

@@ -51,7 +51,11 @@ def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[R
         f"(against {result.short[found.reference]}) mean what they mean in the table of means; p is corrected over the "
         f"{found.family} comparisons of the depths."
     ]
-    notes += [f"Left out, since they rank other documents: {', '.join(result.short[name] for name in left)}."] if left else []
+    notes += (
+        [f"Left out, since they rank other documents: {', '.join(result.short[name] for name in left)}."]
+        if left
+        else []
+    )
     queries = sorted(next(iter(systems[FIRST_STAGE].per_query.values())))
     bounding = [row for depth in chosen for row in _bounds(first, depth, qrels, measures, queries, set(systems))]
     short = {name: result.short[name] for name in reranked}
