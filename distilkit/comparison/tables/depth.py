@@ -44,22 +44,19 @@ def depth_tables(result: ComparisonResult, depths: Sequence[int] = ()) -> list[R
         margin_kind=result.margin_kind,
         queries=result.policy["queries"],
     )
-    left = [name for name in systems if name not in reranked and name != FIRST_STAGE]
-    letters = ", ".join(f"{letter} {result.short[name]}" for name, letter in found.letters.items())
+    short = result.short
+    left = [short[name] for name in systems if name not in reranked and name != FIRST_STAGE]
+    letters = ", ".join(f"{letter} {short[name]}" for name, letter in found.letters.items())
     notes = [
-        f"Depth d: the first d results of {result.short[FIRST_STAGE]}, re-ranked by the system. Superscripts ({letters}) and stars "
-        f"(against {result.short[found.reference]}) mean what they mean in the table of means; p is corrected over the "
+        f"Depth d: the first d results of {short[FIRST_STAGE]}, re-ranked by the system. Superscripts ({letters}) and "
+        f"stars (against {short[found.reference]}) mean what they mean in the table of means; p is corrected over the "
         f"{found.family} comparisons of the depths."
     ]
-    notes += (
-        [f"Left out, since they rank other documents: {', '.join(result.short[name] for name in left)}."]
-        if left
-        else []
-    )
+    notes += [f"Left out, since they rank other documents: {', '.join(left)}."] if left else []
     queries = sorted(next(iter(systems[FIRST_STAGE].per_query.values())))
     bounding = [row for depth in chosen for row in _bounds(first, depth, qrels, measures, queries, set(systems))]
-    short = {name: result.short[name] for name in reranked}
-    return [_table(found, measure, chosen, short, bounding, tuple(notes)) for measure in measures]
+    shown = {name: short[name] for name in reranked}
+    return [_table(found, measure, chosen, shown, bounding, tuple(notes)) for measure in measures]
 
 
 def _bounds(
