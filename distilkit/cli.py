@@ -1,6 +1,7 @@
 """The command line: declares the verbs; torch and textual are imported by the command that needs them."""
 
 import atexit
+import errno
 import inspect
 import io
 import json
@@ -119,7 +120,9 @@ def _main() -> None:
     except (_ReaderLeft, BrokenPipeError):
         _leave_reader()
     except OSError as error:
-        _leave(error, 1)
+        if error.errno != errno.ENAMETOOLONG:
+            _leave(error, 1)
+        _leave(f"{error.filename}: no file system takes so long a name; expected 255 bytes at most", 2)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

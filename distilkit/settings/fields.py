@@ -27,8 +27,14 @@ def _shape(text: str) -> str:
     return text
 
 
+LONGEST = 240
+"""Bytes of a folder's name at most: file systems take 255, and the twin's name has an ending."""
+
+
 def folder(text: str) -> str:
     """Return the name of a folder; raises ValueError for one that not every file system takes."""
+    if len(text) > LONGEST:
+        raise ValueError(f"expected at most {LONGEST} characters, not {len(text)}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+=-]*", text):
         raise ValueError("expected letters, digits and . _ + = -, beginning with a letter or digit")
     return text

@@ -59,6 +59,7 @@ def test_no_such_recipe(refused: Refused) -> None:
     [
         (["train.learnin_rate=1"], "--set train.learnin_rate=1: [train] learnin_rate is not a key; did you mean"),
         (["train.learning_rate=fast"], '[train] learning_rate = "fast": expected a number'),
+        ([f"name={'n' * 250}"], "expected at most 240 characters, not 250"),
         (["name=a b"], "expected letters, digits and . _ + = -"),
         (['name="a\nb"'], r'--set name="a\nb": name = '),
         # Data.

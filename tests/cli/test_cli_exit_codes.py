@@ -131,3 +131,9 @@ def test_a_reader_that_has_seen_enough(words: list[str]) -> None:
     assert process.returncode == 0
     with open("/dev/full", "wb") as full:
         assert subprocess.run(command, stdout=full, stderr=subprocess.DEVNULL).returncode == 1
+
+
+def test_a_name_that_no_file_system_takes_is_wrong_input(cli: Cli) -> None:
+    done = cli("show", "x" * 300)
+    assert done.code == 2
+    assert done.err.endswith("no file system takes so long a name; expected 255 bytes at most\n")
