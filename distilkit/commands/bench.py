@@ -48,8 +48,7 @@ def bench(asked: options.Bench) -> str:
             workload = made_up(opened.tokenizer, asked.queries, max(asked.depths), asked.text_lengths)
         else:
             workload = of_collection(asked, Workspace(asked.runs_dir / ".artifacts", processes, reporter))
-        chosen = processes.on_main(lambda: choose_precision(asked.wants_bf16, False, processes.device))
-        precision = opened.precision(chosen)
+        precision = opened.precision(choose_precision(asked.wants_bf16, False, processes.device))
         opened.ranker.to(processes.device)
         with torch.no_grad(), computing(precision, processes.device), tempfile.TemporaryDirectory() as folder:
             measured = Measuring(asked, opened, workload, processes.device, reporter).all(Path(folder))

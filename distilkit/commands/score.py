@@ -17,7 +17,6 @@ from distilkit.scoring.job import Scored, ScoreJob, Systems, check
 from distilkit.scoring.rankers import named, open_all
 from distilkit.scoring.texts import Corpus, Source, collection_of, files_of, folder_of
 from distilkit.settings import DataSettings
-from distilkit.training.precision import choose_precision
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,11 @@ def score(asked: options.Score) -> str | None:
     source, settings = _source(asked)
     with launched(asked) as (processes, reporter), reporter.live():
         check(source, asked.output, asked.combine)
+        workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
         if settings is not None:
-            workspace = Workspace(asked.runs_dir / ".artifacts", processes, reporter)
             collection = Data.of(settings, workspace).collection
             source = replace(source, corpus=collection_of(collection.folder, f"--data {asked.data}"))
-        precision = choose_precision(asked.wants_bf16, False, processes.device)
+        precision = workspace.precision(asked.wants_bf16)
         lengths = asked.query_length, asked.document_length, asked.max_length
         prefixes = asked.query_prefix, asked.document_prefix
         rankers = open_all(models, asked.architecture, lengths, reporter.say, asked.runs_dir, prefixes, asked.backend)

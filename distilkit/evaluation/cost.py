@@ -81,6 +81,13 @@ class Latency(NamedTuple):
     ms_per_query: dict[str, float | None]
     rounds: list[float]
 
+    def stated(self, session: str, beside: "Latency | None" = None, name: str | None = None) -> dict[str, Any]:
+        """Return what cost.json says of it: the session, and the rounds of what was timed beside it and its `name`."""
+        latency: dict[str, Any] = {"session": session, "own_ms": self.rounds}
+        if beside is not None:
+            latency |= {"beside_ms": beside.rounds} if name is None else {"beside": name, "beside_ms": beside.rounds}
+        return {"ms_per_query": self.ms_per_query, "latency": latency}
+
 
 def by_turns(systems: Mapping[T, tuple[Candidates, Sequence[Timed]]], device: torch.device) -> dict[T, Latency]:
     """Return the latency of some systems, each with its queries' candidates: a ranker, or an ensemble's members.

@@ -26,7 +26,7 @@ from distilkit.settings import Recipe
 from distilkit.training.precision import AutoPrecision
 
 if TYPE_CHECKING:
-    from distilkit.evaluation.cost import Timed
+    from distilkit.evaluation.cost import Latency, Timed
 
 Systems = tuple[Ranking, ...]
 """What ranks for a system: one ranker, or the members of an ensemble."""
@@ -123,8 +123,11 @@ def timed_together(seats: Sequence[Seat], workspace: Workspace) -> dict[Path, di
 
     Systems that compute the same, such as one student trained in two ways, are timed once.
     """
+    from distilkit.evaluation.cost import threads
+
     found: dict[Path, dict[str, Any]] = {}
-    session = workspace.processes.broadcast(secrets.token_hex(8))
+    device, session = workspace.processes.device, workspace.processes.broadcast(secrets.token_hex(8))
+    here = {**machine(), "threads": threads(), "device": str(device)}
     for name in dict.fromkeys(seat.set.name for seat in seats):
         members = [seat for seat in seats if seat.set.name == name]
         systems = {_alike(one): one for seat in members for one in (seat.rankings, seat.beside) if one}
@@ -136,13 +139,8 @@ def timed_together(seats: Sequence[Seat], workspace: Workspace) -> dict[Path, di
         for seat in members:
             own, beside = (stated.get(_alike(one)) if one else None for one in (seat.rankings, seat.beside))
             assert own is not None
-            rounds = {"session": session, "own_ms": own["rounds"]}
-            found[seat.results.path] = {
-                "ms_per_query": own["ms_per_query"],
-                "depth": own["depth"],
-                "latency": {**rounds, "beside_ms": beside["rounds"]} if beside else rounds,
-                "machine": own["machine"],
-            }
+            depth = workspace.value(seat.set.queries.candidates).passages.shape[1]
+            found[seat.results.path] = {**own.stated(session, beside), "depth": depth, "machine": here}
     return found
 
 
@@ -162,8 +160,8 @@ def _of_ranking(one: Ranking) -> dict[str, Any]:
     }
 
 
-def _timed(systems: dict[str, Systems], workspace: Workspace) -> dict[str, dict[str, Any]]:
-    from distilkit.evaluation.cost import Timed, by_turns, threads
+def _timed(systems: dict[str, Systems], workspace: Workspace) -> "dict[str, Latency]":
+    from distilkit.evaluation.cost import Timed, by_turns
 
     device = workspace.processes.device
 
@@ -175,13 +173,4 @@ def _timed(systems: dict[str, Systems], workspace: Workspace) -> dict[str, dict[
         key: (workspace.value(rankings[0].queries.candidates), [opened(one) for one in rankings])
         for key, rankings in systems.items()
     }
-    here = {**machine(), "threads": threads(), "device": str(device)}
-    return {
-        key: {
-            "ms_per_query": latency.ms_per_query,
-            "rounds": latency.rounds,
-            "depth": rankers[key][0].passages.shape[1],
-            "machine": here,
-        }
-        for key, latency in by_turns(rankers, device).items()
-    }
+    return by_turns(rankers, device)

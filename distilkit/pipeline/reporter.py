@@ -202,9 +202,7 @@ class Reporter:
             yield
             if self.leads:
                 self.sync()
-                # Those of repeated steps once.
-                own = {(one["kind"], one["step"]): one for one in self._events() if one.get("key") == key[:16]}
-                path.write_text("".join(f"{json.dumps(event, ensure_ascii=False)}\n" for event in own.values()))
+                path.write_text("".join(f"{line}\n" for line in self._events_of(key)))
         finally:
             self._key = ""
 
@@ -300,7 +298,7 @@ class Reporter:
 
     def replay(self, path: Path, key: str) -> None:
         """Enter the events of a stage that another run trained, so that every run has its whole history."""
-        if self.folder is None or not path.exists() or any(event.get("key") == key[:16] for event in self._events()):
+        if self.folder is None or not path.exists() or self._events_of(key):
             return
         for line in path.read_text().splitlines():
             event = json.loads(line)
@@ -308,14 +306,14 @@ class Reporter:
             kept = {name: value for name, value in event.items() if name != "trial"}
             self.folder.append_event({**kept, **trial, "reused": True})
 
-    def _events(self) -> list[dict[str, Any]]:
+    def _events_of(self, key: str) -> list[str]:
+        """Return the lines of a stage's whole events, those of repeated steps once."""
         if self.folder is None or not self.folder.events.exists():
             return []
-        found = []
-        for line in self.folder.events.read_text(errors="replace").split("\n"):
-            if parse_event(line) is not None:  # else damaged
-                found.append(json.loads(line))
-        return found
+        lines = self.folder.events.read_text(errors="replace").split("\n")
+        events = ((parse_event(line), line) for line in lines)
+        own = {(one.kind, one.step): line for one, line in events if one is not None and one.key == key[:16]}
+        return [*own.values()]
 
     def status(self, state: str, **fields: object) -> None:
         """Replace status.json at once."""

@@ -46,10 +46,8 @@ def measure_costs(
         for name, subject in subjects.items():
             cost = measure_cost(*subject[:2], candidates, depth, *subject[2:])
             del cost["peak_memory_bytes"]
-            latency: dict[str, Any] = {"session": session, "own_ms": timed[name].rounds}
-            if name != first:
-                latency |= {"beside": first, "beside_ms": timed[first].rounds}
-            cost |= {"ms_per_query": timed[name].ms_per_query, "latency": latency}
+            beside = (timed[first], first) if name != first else ()
+            cost |= timed[name].stated(session, *beside)
             module = subject.ranker
             how = {"backend": module.backend, "precision": module.stored or subject.precision}
             found[name] = {**cost, **how, "machine": {**machine(), "threads": threads()}}
