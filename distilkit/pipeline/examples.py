@@ -105,11 +105,6 @@ class DrawnLists(Node[Lists]):
 
     kind: ClassVar[str] = "drawn_lists"
 
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The candidates that negatives are drawn from, and the scores that filter them."""
-        return (self.candidates,) if self.scores is None else (self.candidates, self.scores)
-
     def identity(self) -> dict[str, Any]:
         """Return the candidates, the number of negatives, the seed of the draw, and what filters them."""
         parts: dict[str, Any] = {"candidates": self.candidates.key, "negatives": self.negatives, "seed": self.seed}
@@ -160,11 +155,6 @@ class TaskExamples(Countable["TrainingSet"]):
     negatives: int
 
     kind: ClassVar[str] = "examples"
-
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The lists or triples, the windows and the scores that select them."""
-        return tuple(node for node in (self.source, self.windows, self.selector) if node is not None)
 
     def pairs_identity(self) -> dict[str, Any]:
         """Return what the pairs of query and passage depend on, in whatever form they are trained on."""
@@ -294,11 +284,6 @@ class WindowPairs(Node["TrainingSet"]):
 
     kind: ClassVar[str] = "window_pairs"
 
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """What the examples are drawn from."""
-        return self.examples.inputs
-
     def pairs_identity(self) -> dict[str, Any]:
         """Return the draw of documents and their windows."""
         return {**self.examples.pairs_identity(), "all_windows": True}
@@ -323,11 +308,6 @@ class TextExamples(Countable["TrainingSet"]):
     reader: TextReader
 
     kind: ClassVar[str] = "text_examples"
-
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The sequences."""
-        return (self.reader,)
 
     def identity(self) -> dict[str, Any]:
         """Return the text and how it is masked; the order of examples follows the stage's seed."""

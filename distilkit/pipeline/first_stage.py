@@ -101,11 +101,6 @@ class Bm25Candidates(FirstStage, Artifact[Candidates]):
 
     kind: ClassVar[str] = "candidates"
 
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The index."""
-        return (self.index,)
-
     def identity(self) -> dict[str, Any]:
         """Return the index's identity, the queries and the depth."""
         return {**self.index.identity(), **_of_queries(self.index.collection, self.query_ids, self.depth, self.own)}

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -28,8 +29,9 @@ class Node(ABC, Generic[T]):
 
     @property
     def inputs(self) -> "tuple[Node[Any], ...]":
-        """The nodes that must be there before this one is computed."""
-        return ()
+        """The nodes that must be there before this one is computed: those of its fields, where it names no others."""
+        values = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        return tuple(value for value in values if isinstance(value, Node))
 
     @property
     def reads(self) -> dict[str, str]:

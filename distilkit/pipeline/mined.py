@@ -233,11 +233,6 @@ class CandidatePairs(Node["TrainingSet"]):
 
     kind: ClassVar[str] = "candidate_pairs"
 
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The candidates."""
-        return (self.candidates,)
-
     def pairs_identity(self) -> dict[str, Any]:
         """Return the candidates."""
         return {"candidates": self.candidates.key, "every": True}

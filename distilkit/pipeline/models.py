@@ -74,6 +74,11 @@ class Checkpoint(ModelNode):
 
     kind: ClassVar[str] = "checkpoint"
 
+    @property
+    def inputs(self) -> tuple[Node[Any], ...]:
+        """Nothing: its tokenizer is an input of who reads texts with it."""
+        return ()
+
     def identity(self) -> dict[str, Any]:
         """Return the hash of weights, configuration and tokenizer, and what ranker is made of them."""
         if self.own_options is None:

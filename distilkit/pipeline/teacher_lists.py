@@ -35,11 +35,6 @@ class TeacherLists(Node[Lists]):
 
     kind: ClassVar[str] = "teacher_lists"
 
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The candidates and their scores."""
-        return (self.candidates, self.scores)
-
     def identity(self) -> dict[str, Any]:
         """Return the candidates, their scores, how many lists of which length, the seed, and what is left out."""
         parts = {"candidates": self.candidates.key, "scores": self.scores.key, **asdict(self.draw)}

@@ -60,11 +60,6 @@ class ModelScores(Artifact[PairScores]):
     kind: ClassVar[str] = "scores"
     together: ClassVar[bool] = True
 
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The ranker, the pairs and its tokens."""
-        return (self.model, self.pairs, self.reader)
-
     def identity(self) -> dict[str, Any]:
         """Return the ranker, the pairs (in whatever form they are trained on), the tokens and the precision."""
         parts = {"model": self.model.key, "pairs": self.pairs.pairs_identity(), "tokens": self.reader.key}
@@ -230,11 +225,6 @@ class FileScores(Artifact[Floats]):
     examples: TaskExamples | CandidatePairs
 
     kind: ClassVar[str] = "file_scores"
-
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The file's table and the examples."""
-        return (self.file, self.examples)
 
     def identity(self) -> dict[str, Any]:
         """Return the file, how an ensemble's scores are combined, and the examples."""

@@ -137,11 +137,6 @@ class TokenStores(Artifact["tuple[TokenStore, TokenStore]"]):
 
     kind: ClassVar[str] = "tokens"
 
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The tokenizer, and the windows where documents are cut."""
-        return (self.tokenizer,) if self.windows is None else (self.tokenizer, self.windows)
-
     def identity(self) -> dict[str, Any]:
         """Return the collection, the tokenizer, the windows and the length."""
         windows = self.windows.key if self.windows else None
@@ -234,11 +229,6 @@ class TextSequences(Artifact[Path]):
     tokenizer: Tokenizer
 
     kind: ClassVar[str] = "text"
-
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The tokenizer."""
-        return (self.tokenizer,)
 
     def identity(self) -> dict[str, Any]:
         """Return the text's content, the tokenizer, and how many sequences of which length are read."""

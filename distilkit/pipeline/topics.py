@@ -34,11 +34,6 @@ class QueryClusters(Artifact[QueryTopics]):
 
     kind: ClassVar[str] = "clusters"
 
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The encoder, its tokens and the examples."""
-        return (self.model, self.reader, self.examples)
-
     def identity(self) -> dict[str, Any]:
         """Return the encoder, its tokens, the examples, how many clusters there are, and the seed of their draw."""
         parts = {"model": self.model.key, "tokens": self.reader.key, "examples": self.examples.key}
@@ -107,11 +102,6 @@ class TopicExamples(Countable["TrainingSet"]):
     bins: int
 
     kind: ClassVar[str] = "topic_examples"
-
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The scored triples and the clusters."""
-        return (self.examples,) if self.clusters is None else (self.examples, self.clusters)
 
     def identity(self) -> dict[str, Any]:
         """Return the triples, the clusters and the number of bins."""

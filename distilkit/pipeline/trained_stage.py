@@ -344,11 +344,6 @@ class StartingStudent(Node["Ranker"]):
 
     kind: ClassVar[str] = "starting_student"
 
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The tokenizer, whose vocabulary a student of whole words has."""
-        return (self.tokenizer,)
-
     def identity(self) -> dict[str, Any]:
         """Return the start and the tokenizer."""
         return {"start": self.start.identity(), "tokenizer": self.tokenizer.key}

@@ -55,11 +55,6 @@ class TextTokens(Artifact["tuple[TokenStore, TokenStore]"]):
 
     kind: ClassVar[str] = "tokens"
 
-    @property
-    def inputs(self) -> tuple[Node[Any], ...]:
-        """The texts."""
-        return (self.texts,)
-
     def identity(self) -> dict[str, Any]:
         """Return the texts, the tokenizer, and how much of a text is kept."""
         tokenizer = tokenizer_identity(self.opened.tokenizer)
