@@ -67,6 +67,11 @@ def lowering(what: str) -> Iterator[None]:
         raise RunFailed(out_of_memory(error, what)) from error
 
 
+def first_line(error: Exception) -> str:
+    """Return an error's first line, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a clause such as `; did you mean 'temperature'?`, or the list of known names where nothing is near."""
     known = sorted(known)

@@ -206,6 +206,15 @@ def read_json(path: Path, links: bool = True) -> Any:
     return parse_json(read_text(path, links=links))
 
 
+def read_object_or_empty(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file, an empty one where there is none, or none that can be read."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

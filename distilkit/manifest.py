@@ -8,7 +8,7 @@ from typing import Any
 import xxhash
 
 from distilkit.errors import UserError
-from distilkit.files import content_key, read_json, write_json
+from distilkit.files import content_key, read_json, read_object_or_empty, write_json
 from distilkit.untrusted import open_regular
 
 MANIFEST = "manifest.json"
@@ -48,11 +48,7 @@ def is_made_of(folder: Path, made_of: dict[str, Any]) -> bool:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a folder, empty where there is none or it is damaged."""
-    try:
-        found = read_json(folder / MANIFEST)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_object_or_empty(folder / MANIFEST)
 
 
 def damage(folder: Path, content: bool = True) -> str | None:

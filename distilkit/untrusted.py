@@ -57,11 +57,8 @@ def parse_json(text: str | bytes) -> Any:
         raise _too_deep() from None
     if text.count("[") + text.count("{") > DEPTH:
         _require_shallow(value)
-    if re.search(r"\\u[dD]", text):
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ValueError("not valid Unicode (half of a surrogate pair); expected whole characters") from None
+    if re.search(r"\\u[dD]", text) and not is_unicode(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("not valid Unicode (half of a surrogate pair); expected whole characters")
     return value
 
 
@@ -82,6 +79,17 @@ def parse_toml(text: str) -> dict[str, Any]:
         if type(value) is int and abs(value) >= 10**DIGITS:
             raise ValueError(f"a number is too long; expected {DIGITS} digits at most")
     return table
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether a text consists of whole characters, none of them half of a surrogate pair."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def fits(value: object, shape: object) -> bool:

@@ -79,10 +79,15 @@ def draw_queries(qrels: Qrels, count: int | None, seed: int) -> list[str]:
     judged = sorted(query for query, passages in qrels.items() if any(grade > 0 for grade in passages.values()))
     if not judged:
         raise UserError("the training queries have no relevant passage; expected judgements above 0 in qrels/train.tsv")
-    if count is None or count >= len(judged):
-        return judged
-    chosen = np.random.default_rng([seed, 1]).choice(len(judged), count, replace=False)
-    return [judged[index] for index in sorted(chosen)]
+    return draw_ids(judged, count, seed)
+
+
+def draw_ids(ids: list[str], count: int | None, seed: int) -> list[str]:
+    """Return `count` of some ids in their order, drawn without replacement by a seed; all where None."""
+    if count is None or count >= len(ids):
+        return ids
+    chosen = np.random.default_rng([seed, 1]).choice(len(ids), count, replace=False)
+    return [ids[index] for index in sorted(chosen)]
 
 
 def draw_lists(

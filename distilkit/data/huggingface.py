@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from distilkit.errors import UserError, nearest
+from distilkit.errors import UserError, first_line, nearest
 from distilkit.files import sha256_once
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def streamed(where: str, rows: Iterable[T], size: Callable[[T], int] = lambda ro
             yield done + 1, row
             done += size(row)
     except (DatasetsError, OSError, ValueError, RuntimeError, http_error) as error:
-        problem = _first_line(error)
+        problem = first_line(error)
         raise UserError(f"{where}: cannot be read after row {done} ({problem}); expected a whole data set") from error
 
 
@@ -75,7 +75,7 @@ def _loading(where: str) -> Iterator[None]:
         yield
     except (DatasetsError, OSError, ValueError, RuntimeError) as error:
         # Unknown names and configurations, scripts (which are never run), and a hub that cannot be reached.
-        raise UserError(f"{where}: the data set cannot be loaded: {_first_line(error)}") from error
+        raise UserError(f"{where}: the data set cannot be loaded: {first_line(error)}") from error
 
 
 def _content(file: str, origin: tuple[str, ...]) -> str | list[str]:
@@ -83,7 +83,3 @@ def _content(file: str, origin: tuple[str, ...]) -> str | list[str]:
         return sha256_once(Path(file))
     # The hub's addresses hold the commit; the origin is a commit too, or a server's tag of the content.
     return [file, *origin]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

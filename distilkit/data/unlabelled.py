@@ -49,15 +49,6 @@ def unlabelled_split(
     return {query: {} for query in left if query not in chosen}, {query: {} for query in sorted(chosen)}
 
 
-def draw_unjudged(queries: Qrels, count: int | None, seed: int) -> list[str]:
-    """Return the ids of `count` training queries, drawn without replacement by a seed; all where None."""
-    every = sorted(queries)
-    if count is None or count >= len(every):
-        return every
-    chosen = np.random.default_rng([seed, 1]).choice(len(every), count, replace=False)
-    return [every[place] for place in sorted(chosen)]
-
-
 @dataclass(frozen=True)
 class Draw:
     """How lists are drawn from candidates in a teacher's order.

@@ -13,6 +13,7 @@ from distilkit.data.judgements import Judgements, Qrels, Run, write_qrels, write
 from distilkit.data.texts import Texts, write_texts
 from distilkit.errors import UserError
 from distilkit.files import content_key, sha256_file, write_json
+from distilkit.untrusted import is_unicode
 
 FORMAT = 1
 BATCH = 4096
@@ -136,22 +137,12 @@ def _checked(table: str, rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str,
             what = "a null character" if "\0" in id else "a blank"
             problem = f"the {_kind(table)} id {id!r} is empty or holds {what}; expected one word"
             raise ContentError(table, problem, (id,))
-        if not (_encodable(id) and _encodable(text)):
+        if not (is_unicode(id) and is_unicode(text)):
             problem = (
                 f"the {_kind(table)} {id!r} is not valid Unicode (half of a surrogate pair); expected whole characters"
             )
             raise ContentError(table, problem, (id,))
         yield id, text
-
-
-def _encodable(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _check_judgements(table: str, qrels: Qrels, tables: Mapping[str, Texts]) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from distilkit.errors import UserError
+from distilkit.errors import UserError, first_line
 from distilkit.files import content_key
 from distilkit.models.attention import use_our_attention
 from distilkit.models.batch import TokenBatch, on_device
@@ -73,8 +73,7 @@ def require_alike(model: PreTrainedModel, ours: Read, theirs: Read, where: objec
     except UserError:
         raise
     except Exception as error:  # the code of any architecture there is
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{refused}: it does not read tokens with a mask ({reason})") from error
+        raise UserError(f"{refused}: it does not read tokens with a mask ({first_line(error)})") from error
     finally:
         use_our_attention(model)
         model.train(training)

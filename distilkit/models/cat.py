@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from distilkit.data.side_tokens import DOCUMENT_LENGTH, QUERY_LENGTH
-from distilkit.errors import UserError
+from distilkit.errors import UserError, first_line
 from distilkit.files import read_json, write_json
 from distilkit.model_card import Card
 from distilkit.models.agree import require_alike
@@ -29,7 +29,7 @@ from distilkit.models.attention import (
     use_our_attention,
 )
 from distilkit.models.batch import TokenBatch
-from distilkit.models.checkpoint import LOCAL, Checkpoint, first_line
+from distilkit.models.checkpoint import LOCAL, Checkpoint
 from distilkit.models.encoder import encoder_inputs
 from distilkit.models.load import (
     LOADING_ERRORS,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, PretrainedConfig
 
-from distilkit.errors import UserError
+from distilkit.errors import UserError, first_line
 from distilkit.files import read_json
 from distilkit.models.declared import Declared
 from distilkit.models.silence import silent
@@ -129,8 +129,3 @@ class Checkpoint:
                 return cast(PretrainedConfig, AutoConfig.from_pretrained(self.folder, **LOCAL))
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{self.folder / 'config.json'}: {first_line(error)}") from None
-
-
-def first_line(error: Exception) -> str:
-    """Return an error's first line, or its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -23,10 +23,10 @@ from transformers import (
 )
 
 from distilkit.data.prefixes import Prefixes
-from distilkit.errors import RunFailed, Stopped, UserError
+from distilkit.errors import RunFailed, Stopped, UserError, first_line
 from distilkit.models import STUDENTS, student_options
 from distilkit.models.agree import require_encoder
-from distilkit.models.checkpoint import ENDLESS, ENTRY, LOCAL, Checkpoint, first_line
+from distilkit.models.checkpoint import ENDLESS, ENTRY, LOCAL, Checkpoint
 from distilkit.models.encoder import bare_encoder, encoder_class
 from distilkit.models.options import Options, options_of
 from distilkit.models.shape import set_dropout

@@ -20,11 +20,11 @@ from transformers import (
 
 from distilkit.data.prefixes import Prefixes
 from distilkit.data.side_tokens import TemplateFormat
-from distilkit.errors import UserError
+from distilkit.errors import UserError, first_line
 from distilkit.models.agree import require_alike
 from distilkit.models.attention import use_our_attention
 from distilkit.models.batch import TokenBatch
-from distilkit.models.checkpoint import LOCAL, Checkpoint, first_line
+from distilkit.models.checkpoint import LOCAL, Checkpoint
 from distilkit.models.load import LOADING_ERRORS, drawn_weights, from_folder, load_tokenizer
 from distilkit.models.options import Options
 from distilkit.models.pair_ranker import PairRanker

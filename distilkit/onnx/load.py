@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distilkit.errors import RunFailed, UserError
+from distilkit.errors import RunFailed, UserError, first_line
 from distilkit.extras import require
 from distilkit.models import STUDENTS
 from distilkit.models.batch import TokenBatch
-from distilkit.models.checkpoint import Checkpoint, first_line
+from distilkit.models.checkpoint import Checkpoint
 from distilkit.models.load import architecture_of, exported_entry, saved_options, saved_prefixes
 from distilkit.models.ranker import Ranker
 from distilkit.models.silence import silent

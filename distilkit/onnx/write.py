@@ -12,12 +12,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from distilkit.errors import UserError
+from distilkit.errors import UserError, first_line
 from distilkit.extras import require
 from distilkit.files import atomic_folder, read_json, write_json, write_text
 from distilkit.model_card import CARD, Card, ModelCard
 from distilkit.models.batch import TokenBatch
-from distilkit.models.checkpoint import ENTRY, first_line
+from distilkit.models.checkpoint import ENTRY
 from distilkit.models.encoder import encoder_inputs
 from distilkit.models.ranker import Ranker
 from distilkit.models.save import save_tokenizer, write_config

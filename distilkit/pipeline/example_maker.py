@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from distilkit.data.examples import NegativeFilters, draw_queries
-from distilkit.data.unlabelled import Draw, draw_unjudged
+from distilkit.data.examples import NegativeFilters, draw_ids, draw_queries
+from distilkit.data.unlabelled import Draw
 from distilkit.errors import UserError
 from distilkit.files import expanded
 from distilkit.pipeline.data import Data
@@ -75,7 +75,7 @@ class ExampleMaker:
         if self.recipe.data.passages is not None:
             raise UserError('[train] labels = "none" draws whole documents; expected no [data.passages]')
         assert self.teacher is not None  # a stage without labels has losses of a teacher alone
-        ids = draw_unjudged(self.data.judgements[0], train.train_queries, stage.seed)
+        ids = draw_ids(sorted(self.data.judgements[0]), train.train_queries, stage.seed)
         where = "train", ids, train.negative_depth
         candidates = first_stage_of(train, self.section, self.data, self.scorer, *where)
         pairs = CandidatePairs(self.data, candidates)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from distilkit.files import read_json, write_json
+from distilkit.files import read_object_or_empty, write_json
 from distilkit.run_folders.folder import machine
 from distilkit.run_folders.lock import Lock
 from distilkit.training.precision import AutoPrecision, best_times, judged
@@ -25,7 +25,7 @@ def measured_once(path: Path, units: Sequence[str]) -> AutoPrecision:
     while not lock.acquire():
         time.sleep(WAIT)
     try:
-        entries = _entries(path)
+        entries = read_object_or_empty(path)
         found = AutoPrecision.read(entries.get(key))
         if found is None:
             found = judged(best_times())
@@ -33,11 +33,3 @@ def measured_once(path: Path, units: Sequence[str]) -> AutoPrecision:
         return found
     finally:
         lock.release()
-
-
-def _entries(path: Path) -> dict[str, object]:
-    try:
-        found = read_json(path)
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

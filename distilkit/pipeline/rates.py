@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from distilkit.files import read_json, write_json
+from distilkit.files import read_object_or_empty, write_json
 
 PER_MAC = 2e-11
 """Seconds a multiply-accumulate before anything was measured: some 50 billion a second."""
@@ -27,7 +27,7 @@ class Rates:
     @classmethod
     def read(cls, path: Path, machine: str) -> "Rates":
         """Return what a file says of a machine; a damaged entry is left out."""
-        own = _entries(path).get(machine)
+        own = read_object_or_empty(path).get(machine)
         rows = own.items() if isinstance(own, dict) else ()
         return cls(path, machine, {shape: row for shape, row in rows if _is_row(row)})
 
@@ -50,15 +50,7 @@ class Rates:
     def write(self) -> None:
         """Keep what is known for other runs."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.path, {**_entries(self.path), self.machine: self._known})
-
-
-def _entries(path: Path) -> dict[str, object]:
-    try:
-        found = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        write_json(self.path, {**read_object_or_empty(self.path), self.machine: self._known})
 
 
 def _is_row(row: object) -> bool:

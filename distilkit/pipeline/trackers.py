@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from distilkit.errors import UserError
+from distilkit.errors import UserError, first_line
 
 # The project, experiment or folder that runs are entered in.
 PROJECT = "distilkit"
@@ -101,8 +101,7 @@ class Trackers:
             work()
         except Exception as error:  # a tracker's own troubles, of any kind
             self._started.pop(name, None)
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            self._say(f"report_to: {name} gets no more reports: {first}")
+            self._say(f"report_to: {name} gets no more reports: {first_line(error)}")
 
 
 def _plain(value: object) -> str | int | float | bool:

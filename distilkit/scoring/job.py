@@ -20,7 +20,7 @@ from distilkit.data.teacher_scores.combine import HOW, combine, statistics
 from distilkit.data.teacher_scores.provenance import read_provenance, require_match
 from distilkit.data.teacher_scores.write import write_parquet, write_tsv
 from distilkit.errors import Stopped, UserError, nearest
-from distilkit.files import read_json, sha256_file, write_json
+from distilkit.files import read_object_or_empty, sha256_file, write_json
 from distilkit.manifest import SEAL, is_sealed, sealed
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.workspace import Workspace
@@ -175,7 +175,7 @@ class ScoreJob:
             corpus = self.source.corpus.sizes() if self.source.corpus else []
             asked = {**key, "batch_size": self.batch_size, "shard": SHARD, "corpus": corpus}
             path = self.parts / "plan.json"
-            if (started := _plan(path)) is not None:
+            if started := _plan(path):
                 require_match(started, asked, f"{self.parts} was started with other options or inputs")
             else:
                 write_json(path, sealed(asked))
@@ -207,14 +207,11 @@ class ScoreJob:
         shutil.rmtree(self.parts)
 
 
-def _plan(path: Path) -> dict[str, Any] | None:
-    """Return what a scoring was started for, None where nothing whole says it; its parts have keys of their own."""
-    try:
-        found = read_json(path)
-    except (OSError, ValueError):
-        return None
-    if not isinstance(found, dict) or (SEAL in found and not is_sealed(found)):
-        return None
+def _plan(path: Path) -> dict[str, Any]:
+    """Return what a scoring was started for, empty where nothing whole says it; its parts have keys of their own."""
+    found = read_object_or_empty(path)
+    if SEAL in found and not is_sealed(found):
+        return {}
     return {name: value for name, value in found.items() if name != SEAL}
 
 

@@ -71,11 +71,6 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, collection: Collection
 def test_what_training_reads(tmp_path: Path, collection: Collection) -> None:
     (tmp_path / "ids").write_text(FORMS["tsv_ids"])
     triples = read(tmp_path / "ids", collection)
-    queries, passages = triples.batch(np.array([3, 1]))
-    assert queries.tolist() == [[0, 0], [1, 1]]
-    assert passages.tolist() == [[0, 2], [1, 2]]
-    assert passages.dtype == np.int64
-    assert triples.batch(slice(1, 3))[1].tolist() == [[1, 2], [2, 0]]
     assert triples.queries.tolist() == [[0, 0], [1, 1], [2, 2], [0, 0]]
     assert triples.passages.tolist() == [[0, 1], [1, 2], [2, 0], [0, 2]]
     assert triples.labels.tolist() == [[1, 0]] * 4

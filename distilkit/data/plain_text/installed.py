@@ -15,6 +15,7 @@ from pathlib import Path
 from distilkit.data.sources.docstrings import RULE, in_file, normalised, sentences
 from distilkit.data.sources.pydocs import PACKAGES
 from distilkit.errors import UserError
+from distilkit.untrusted import is_unicode
 
 VERSION = 1
 """Raised when the rules change."""
@@ -62,7 +63,7 @@ def installed_documents(queries: Iterable[str]) -> Iterator[str]:
         for text in _texts(name, path):
             plain = normalised(text)
             mark = _hash(plain.encode())
-            if mark in seen or len(plain.split()) < LEAST_WORDS or not _is_unicode(text):
+            if mark in seen or len(plain.split()) < LEAST_WORDS or not is_unicode(text):
                 continue
             seen.add(mark)
             if asked.isdisjoint(normalised(one) for one in sentences(text)):
@@ -102,14 +103,6 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
     except OSError:
         return b""
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _hash(content: bytes) -> bytes:

@@ -14,6 +14,7 @@ from distilkit.data.reading import json_lines, lines, refuse
 from distilkit.data.texts import Texts
 from distilkit.errors import UserError, nearest
 from distilkit.files import expanded, sha256_file
+from distilkit.untrusted import is_unicode
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder
@@ -99,11 +100,9 @@ def _document(value: object, place: str, column: str) -> str:
     if not isinstance(value, str):
         kind = "nothing" if value is None else type(value).__name__
         raise UserError(f"{place}: expected {column!r} to hold a text, got {kind}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
+    if not is_unicode(value):
         problem = f"{column!r} is not valid Unicode (half of a surrogate pair); expected whole characters"
-        raise UserError(f"{place}: {problem}") from None
+        raise UserError(f"{place}: {problem}")
     return value
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from distilkit.data.judgements import Place, Run, judgements_of, run_of
 from distilkit.data.reading import Row
 from distilkit.data.sources.base import SOURCES, write_source
-from distilkit.errors import UserError, nearest
+from distilkit.errors import UserError, first_line, nearest
 from distilkit.files import canonical_json
 
 if TYPE_CHECKING:
@@ -185,8 +185,7 @@ def rows(id: str, part: str) -> Iterator[Row]:
         for number, record in enumerate(getattr(load(id), f"{part}_iter")(), start=1):
             yield Row(number, *_key_and_value(part, record))
     except (OSError, RuntimeError, ValueError, EOFError) as error:
-        problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{place(id, part)(number)}: ir_datasets cannot read on: {problem}") from error
+        raise UserError(f"{place(id, part)(number)}: ir_datasets cannot read on: {first_line(error)}") from error
 
 
 def place(id: str, part: str) -> Place:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from distilkit.data.reading import lines
-from distilkit.errors import UserError
+from distilkit.errors import UserError, first_line
 from distilkit.untrusted import parse_json
 
 LINES = 100
@@ -75,11 +75,6 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         problem = f"two columns are called {repeated!r}" if len(names) <= COLUMNS else f"{len(names)} columns"
         raise UserError(f"{path}: {problem}; expected a table of a few columns")
     return file
-
-
-def first_line(error: Exception) -> str:
-    """Return an error's first line, or its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def batches(path: Path, columns: list[str]) -> Iterator[tuple[Path, int, pa.RecordBatch]]:

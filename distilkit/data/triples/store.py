@@ -157,11 +157,6 @@ class Triples:
         """1 and 0 for each triple, [n, 2]: a view that takes no memory."""
         return np.broadcast_to(np.array([[1, 0]]), (len(self), 2))
 
-    def batch(self, indices: npt.NDArray[np.integer] | slice) -> tuple[Integers, Integers]:
-        """Return the queries and the passages of some triples, [n, 2] each, the positive first."""
-        rows = self.rows[indices].astype(np.int64)
-        return np.repeat(rows[:, :1], 2, axis=1), rows[:, 1:]
-
 
 def _rows(block: Block, queries: Index, passages: Index) -> Integers:
     """Return the rows [n, 3] of query, positive and negative, -1 for what is not in the collection."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from distilkit.files import read_json, write_json
-from distilkit.run_folders.record import as_table, text
+from distilkit.files import read_object_or_empty, write_json
+from distilkit.run_folders.record import text
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,7 @@ def place() -> Path:
 
 def read(path: Path) -> Preferences:
     """Return what is kept in a file; where it cannot be read, or says something else, everything is as it comes."""
-    try:
-        found = as_table(read_json(path))
-    except (OSError, ValueError):
-        return Preferences()
+    found = read_object_or_empty(path)
     hidden = found.get("hidden")
     return Preferences(
         text(found.get("theme")),
