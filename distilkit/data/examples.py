@@ -152,10 +152,12 @@ def _said(counts: Counter[str], filters: NegativeFilters, negatives: int) -> tup
     if filters == NegativeFilters():
         return ()
     gone = ", ".join(
-        f"{counts[name]} by {name} = {value}" for name, value in vars(filters).items() if value not in (None, 0)
+        f"{counts[name]} (negative_{name} = {value})" for name, value in vars(filters).items() if value not in (None, 0)
     )
     filled = f"; {counts['filled']} of {negatives} negatives are drawn from the whole corpus instead"
-    return (f"of {counts['candidates']} candidates {gone} are not negatives{filled if counts['filled'] else ''}",)
+    return (
+        f"of {counts['candidates']} candidates {gone} are not taken as negatives{filled if counts['filled'] else ''}",
+    )
 
 
 def validation_split(

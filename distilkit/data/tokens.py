@@ -250,7 +250,9 @@ class Cut(NamedTuple):
     length: int
 
     def __str__(self) -> str:
-        return f"{self.texts} of {self.total} {self.what} are longer than {self.length} tokens and are cut to these"
+        return (
+            f"{self.texts} of {self.total} {self.what} are longer than {self.length} tokens and are cut to that length"
+        )
 
 
 @dataclass(frozen=True)

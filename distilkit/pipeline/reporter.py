@@ -326,16 +326,21 @@ class Reporter:
     ) -> None:
         """Show that the run lives, at most once a second, and with it the run whose twin it is."""
         if self._parent is not None:
+            self._parent.take(phase)
             self._parent.heartbeat(expect_next=expect_next)
         # Kept up to date in between too, for the last status may come at any moment.
         self.fields.update(expect_next_s=expect_next, waiting=waiting)
+        self.take(phase)
+        if phase is not None and phase.training:
+            self.fields.update(step=phase.done, total=phase.total)
+        if force or time.monotonic() - self._status_at >= STATUS_EVERY:
+            self._write_status()
+
+    def take(self, phase: Phase | None) -> None:
+        """Say which work is under way, the twin's too; the steps of a run are its own."""
         if phase is not None:
             self.fields.update(phase=phase.label, phase_done=phase.done, phase_total=phase.total)
             self.fields.update(rate=phase.rate, eta=phase.seconds_left)
-            if phase.training:
-                self.fields.update(step=phase.done, total=phase.total)
-        if force or time.monotonic() - self._status_at >= STATUS_EVERY:
-            self._write_status()
 
     def sync(self) -> None:
         """Write the events so far through to the disk."""

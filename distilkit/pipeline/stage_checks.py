@@ -38,8 +38,8 @@ def check_pair(node: "TrainedStage", student: "Ranker", workspace: Workspace) ->
         return
     if not student.shows_internals:
         raise UserError(
-            f"the stage {stage.name} reads the student's insides, which only a bert_cat has in common with its "
-            f"teacher; a {node.architecture} learns from scores, with margin_mse for instance"
+            f"the stage {stage.name} reads the student's intermediate layers, which only a bert_cat has in common with "
+            f"its teacher; a {node.architecture} learns from scores, with margin_mse for instance"
         )
     from distilkit.models.layer_map import layer_map
     from distilkit.models.projection import Projections

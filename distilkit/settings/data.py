@@ -52,10 +52,10 @@ class DataSettings(Section):
     splits: dict[str, str] = {}
     """Ids of ir_datasets, such as test = "msmarco-passage/trec-dl-2019/judged"; found by name where absent."""
     queries: Literal["given", "sentences"] = "given"
-    """given: the queries of the source; sentences: titles and first sentences of passages, too, which stand in for a
-    log of queries in training without labels."""
+    """given: the source's own queries; sentences: titles and first sentences of passages as well, which stand in for
+    real queries in training without labels."""
     sentences: Count = 1000
-    """How many passages a title or sentence is taken from."""
+    """From how many passages a title or first sentence is taken as a query."""
     candidates: str | None = None
     """Read the first stage's results from `candidates/NAME.SPLIT.trec`; BM25 is computed where the key or the file is
     absent. `scoreddocs` reads those of ir_datasets."""

@@ -44,10 +44,12 @@ class TeacherSettings(Section):
     train: TrainSettings = TrainSettings()
     """Examples, budget and optimiser of its fine-tuning."""
     scores: str = "cached"
-    """cached: scores that a loss reads are computed once for every run; online: in every step; or a file of scores."""
+    """cached: the scores that losses read are computed once and shared by all runs; online: they are computed in every
+    step; or the path of a file of scores."""
     internals: Literal["online", "float16", "float32"] = "online"
-    """What losses of attention scores and hidden states read: online, the teacher in every step; or what it computed
-    once for all runs that train on the same examples, kept in float16 (each number to 1 in 2,000) or float32."""
+    """Where losses get the teacher's attention scores and hidden states from. online: the teacher computes them in
+    every step; float16 or float32: they are computed once, kept on disk and shared by all runs that train on the same
+    examples (in float16 each number is off by 1 in 2,000 at most)."""
     internals_limit: Positive = 4.0
     """Gigabytes on disk above which a stage's internals are not kept, and the teacher runs in every step."""
     targets: Literal["scores", "ranks"] = "scores"
@@ -91,12 +93,12 @@ class TwinSettings(Section):
     """`[twin]`: the label-only twin, the same student trained without the teacher."""
 
     budget: Literal["steps", "compute", "total_compute", "none"] = "steps"
-    """As many steps as the student, as much compute (teacher's forward passes included), as much as that and the
-    teacher's own training, or no twin."""
+    """How long it trains: as many steps as the student (steps); as much compute as the student, the teacher's forward
+    passes included (compute); that and the teacher's own training (total_compute). none: there is no twin."""
     queries: Literal["union", "student"] = "union"
-    """Whose labelled queries it reads: those of student and teacher, or those of the student alone."""
+    """The labelled queries that it trains on: student's and teacher's (union), or the student's alone (student)."""
     grid: Literal["equal", "shared"] = "equal"
-    """What it is tuned over where the student has a [grid]: as many settings, learning rates in place of keys that it
-    has not, or those of the student's keys that it has."""
+    """Which settings it tries where the student has a [grid]. equal: as many as the student, with other learning rates
+    in place of keys that it does not have; shared: only those of the student's keys that it has."""
     strategy: str = "fine_tune"
-    """How it learns from labels, such as fine_tune(listwise=1.0); in lists its steps read as many pairs."""
+    """How it learns from labels, such as fine_tune(listwise=1.0), whose steps read as many pairs as the student's."""

@@ -29,12 +29,13 @@ class TrainSettings(Section):
     or colbert searches, another re-ranks BM25's candidates); a list of them is fused by reciprocal rank; the
     collection's first stage where absent."""
     negative_depth: Count = 50
-    """Negatives are drawn from the first so many candidates, without those that are judged relevant."""
+    """Draw negatives from this many of the highest ranked candidates, leaving out those that are judged relevant."""
     negative_range_min: Annotated[int, Field(ge=0)] = 0
-    """Leave out the first so many candidates, which are often relevant and not judged; without labels this many of
-    those that the teacher ranks next below the first of a list."""
+    """Draw none from this many of the highest ranked candidates, which are often relevant and not judged; without
+    labels, from this many of those that the teacher ranks directly below the first passage of a list."""
     negative_range_max: Count | None = None
-    """Draw from the first so many candidates, without labels by the teacher's rank; from all where absent."""
+    """Draw negatives from no more than this many of the highest ranked candidates; without labels, as the teacher ranks
+    them. Where absent, from all of negative_depth."""
     negative_absolute_margin: float | None = None
     """Leave out candidates whose teacher score is less than this below the positive's."""
     negative_relative_margin: float | None = None

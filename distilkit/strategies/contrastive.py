@@ -13,17 +13,17 @@ from distilkit.strategies.terms import STRICT, Positive
 @STRATEGIES.register("contrastive")
 @dataclass(frozen=True)
 class Contrastive:
-    """Learn from labels to tell each query's positive from its mined negatives and all other passages of the batch.
+    """Learn from labels alone: tell each query's positive from its own negatives and the batch's other passages.
 
-    Equation: L = -log(exp(s⁺/T) / sum over the batch's passages of exp(s/T)), the mean of all queries (InfoNCE).
-    Passages that are the positive of another example of the same query are not negatives of it.
+    Equation: L = -log(exp(s⁺/T) / Σ exp(s/T)), the mean over the queries (InfoNCE); the sum is over all passages of the
+    batch, except those that are the positive of another example of the same query.
     Papers: van den Oord et al. (2018), InfoNCE; Karpukhin et al., Dense Passage Retrieval (2020), in-batch negatives;
     Gao et al., Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup (2021), GradCache.
-    Deviations: none. The batch is that of the optimiser step: over all accumulated batches and processes, whose vectors
-    are computed twice, so that memory bounds per_device_train_batch_size alone. bert_dot and colbert read the batch;
-    students that read query and passage together (bert_cat), or whose passages are not scored for all queries (prettr,
-    tk), have their own list's negatives alone.
-    Defaults: temperature 1, as for dot products; 0.05 is usual for vectors of length one.
+    Deviations: none. The batch is that of one optimiser step: all accumulated batches of all processes. Vectors are
+    computed twice, so that memory limits per_device_train_batch_size and not the batch. bert_dot and colbert compare a
+    query with the passages of the whole batch; bert_cat, prettr and tk cannot score other queries' passages, and
+    compare it with its own negatives only.
+    Defaults: temperature 1, which suits dot products; 0.05 is usual where vectors have length one (cosine similarity).
     """
 
     __pydantic_config__ = STRICT

@@ -16,26 +16,27 @@ from distilkit.strategies.terms import STRICT, MarginMseTerm
 @STRATEGIES.register("curriculum_margin")
 @dataclass(frozen=True)
 class CurriculumMargin:
-    """Distil the teacher's margins on negatives that get harder stage by stage, into any of the five students.
+    """Distil the teacher's score margins on negatives that get harder from stage to stage, for any student.
 
-    Equation: L_g = MSE(s⁺ - s⁻, t⁺ - t⁻) with s⁻ of group g alone: the candidates' ranks are cut into G equal groups,
-    and stage 1 draws negatives from the last of them, stage G from the first; with cumulative = true from the first and
-    all behind it.
+    Equation: L = MSE(s⁺ - s⁻, t⁺ - t⁻) in every stage, each with other negatives. A query's ranked candidates are cut
+    into G groups of equal size. Stage 1 draws its negatives from the lowest group and stage G from the top one; with
+    cumulative = true a stage draws from the groups of all stages before it, too.
     Papers: Zeng, Zamani and Vinay, Curriculum Learning for Dense Retrieval Distillation (2022), CL-DRD; Hofstätter et
     al. (2020) for the loss.
-    Deviations: CL-DRD learns an order of groups by a loss of LambdaRank's kind and makes the groups finer from stage to
-    stage; here margins are learned, and groups follow each other. Ranks are those of the candidates, without labels
-    the teacher's. Each group has its share of the steps or epochs, and a learning rate of its own that rises and falls.
-    Defaults: three groups, as CL-DRD has three stages.
+    Deviations: CL-DRD learns the order of the groups, by a loss like LambdaRank's, and makes the groups finer from
+    stage to stage; here margins are learned, and a stage has one group after another. The ranks are the first stage's,
+    or the teacher's in training without labels. Steps or epochs are divided equally among the stages, and the learning
+    rate rises and falls in each.
+    Defaults: three groups, since CL-DRD has three stages.
     """
 
     __pydantic_config__ = STRICT
     paper: ClassVar[str] = "CL-DRD; Margin-MSE"
 
     groups: Annotated[int, Field(ge=2, le=10)] = 3
-    """Into how many groups the first [train] negative_depth candidates are cut."""
+    """How many groups the first [train] negative_depth candidates are cut into: one stage each."""
     cumulative: bool = False
-    """Whether a stage draws from the groups of the stages before it too, so that the last one draws from all."""
+    """Whether a stage draws negatives from the groups of earlier stages, too, so that the last stage draws from all."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return a stage a group; raises UserError for more groups than candidates."""

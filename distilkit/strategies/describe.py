@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,8 @@ from distilkit.strategies.scores import ScoreStrategy
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.terms import TERMS, Term
 
+_PART = r"[A-Z]\w+(?: \(\d+\))?: "
+"""How a paragraph of a strategy's account of itself begins: `Papers: `."""
 READ_ON = {"text": "plain text", "pairs": "pairs", "lists": "lists of a query", "triples": "triples"}
 
 
@@ -30,19 +33,35 @@ def listing(name: str | None = None) -> list[dict[str, Any]]:
     ]
 
 
-def explain(name: str) -> str:
-    """Return one strategy's stages and losses, its account of itself, and its keys with their defaults."""
+def explain(name: str, width: int = 120) -> str:
+    """Return one strategy's stages and losses, its account of itself, and its keys with their defaults.
+
+    Lines are at most `width` characters long, where words are not longer.
+    """
     kind = STRATEGIES[name]
     strategy = kind()
-    lines = [STRATEGIES.resolve(name), "", inspect.getdoc(kind) or "", "", "Stages"]
-    lines += [f"  {_stage(stage)}" for stage in strategy.stages(TrainSettings(), 1)]
+
+    def told(text: str, before: str = "", behind: str = "") -> str:
+        return textwrap.fill(
+            " ".join(text.split()),
+            width,
+            initial_indent=before,
+            subsequent_indent=behind,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    lines = [STRATEGIES.resolve(name), ""]
+    lines += [told(part) for part in re.split(rf"\n(?={_PART}|\n)", inspect.getdoc(kind) or "")]
+    lines += ["", "Stages", *(f"  {_stage(stage)}" for stage in strategy.stages(TrainSettings(), 1))]
     if issubclass(kind, ScoreStrategy):
-        lines += ["", "Losses for `losses` (a list of tables: name, weight, options) and `mix` (name = weight)"]
-        lines += [f"  {name}{_term(TERMS[name])}" for name in TERMS]
+        lines += ["", told("Losses for `losses` (a list of tables: name, weight, options) and `mix` (name = weight)")]
+        lines += [told(f"{name}{_term(TERMS[name])}", "  ", " " * 6) for name in TERMS]
     lines += ["", "Keys of [strategy]"]
     help_of = key_help(kind)
     for key, value in strategy_table(strategy).items():
-        lines += [f"  {key} = {to_toml(value)}", *([f"      {help_of[key]}"] if key in help_of else [])]
+        lines += [f"  {key} = {_default(value)}"]
+        lines += [told(help_of[key], " " * 6, " " * 6)] if key in help_of else []
     return "\n".join(lines)
 
 
@@ -76,9 +95,14 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _term(kind: type[Term]) -> str:
     """Return a loss term's options with their defaults, and what it is."""
-    options = ", ".join(f"{name} = {to_toml(value)}" for name, value in kind().options.items())
+    options = ", ".join(f"{name} = {_default(value)}" for name, value in kind().options.items())
     account = (inspect.getdoc(kind) or "").partition("\n")[0]
     return f"{f' ({options})' if options else ''}: {account}"
+
+
+def _default(value: object) -> str:
+    """Return a default as a recipe writes it, which has no word for none."""
+    return "(absent)" if value is None else to_toml(value)
 
 
 def _stage(stage: Stage) -> str:

@@ -15,25 +15,25 @@ from distilkit.strategies.terms import STRICT, HardTerm, RankNetTerm, Weight, ex
 class FineTune:
     """Fine-tune on relevance labels, without a teacher.
 
-    Equation: L = cross_entropy · CE(y, z) + listwise · CE over a query's list, its positive against its negatives
-    + ranknet · log(1 + exp(s⁻ - s⁺)).
-    Papers: the "-" rows of every table; pairs as in Nogueira and Cho (2019), lists as in Gao et al. (2021), RankNet on
-    triples as in Margin-MSE.
-    Examples: (query, passage, label) pairs; where `listwise` is not 0, lists of a positive and its negatives; else,
-    where `ranknet` is not 0, triples.
-    Deviations: none; the losses can be mixed, which the papers do not.
-    Defaults: the pairwise loss of Simplified TinyBERT's label-only rows.
+    Equation: L = cross_entropy · CE(y, z) + listwise · CE of the positive against the negatives in a query's list +
+    ranknet · log(1 + exp(s⁻ - s⁺)).
+    Papers: the rows without a teacher in the tables of all papers. Pairs as in Nogueira and Cho (2019), lists as in Gao
+    et al. (2021), RankNet on triples as in Margin-MSE.
+    Examples: pairs of query and passage with a label; lists of a positive and its negatives if `listwise` is not 0;
+    otherwise triples if `ranknet` is not 0.
+    Deviations: none. The three losses can be added up, which the papers do not do.
+    Defaults: the loss of pairs alone, as in Simplified TinyBERT's rows without a teacher.
     """
 
     __pydantic_config__ = STRICT
     paper: ClassVar[str] = "Simplified TinyBERT; Understanding BERT Rankers Under Distillation"
 
     cross_entropy: Weight = 1.0
-    """The weight of the cross-entropy of each pair's label."""
+    """The weight of the cross-entropy against each pair's label."""
     listwise: Weight = 0.0
-    """The weight of the cross-entropy over a query's list of passages; above 0 training reads lists."""
+    """The weight of the cross-entropy over each query's list; above 0, training reads lists."""
     ranknet: Weight = 0.0
-    """The weight of RankNet's loss, that a positive scores above a negative; above 0 training reads triples."""
+    """The weight of RankNet's loss of a positive and a negative; above 0, training reads triples."""
 
     def __post_init__(self) -> None:
         if not self.cross_entropy and not self.listwise and not self.ranknet:

@@ -61,13 +61,15 @@ class InternalsStrategy:
     paper: ClassVar[str] = "Simplified TinyBERT"
 
     projection: Projection = "shared"
-    """What maps states to the teacher's width: one matrix for all layers, one for each, or nothing."""
+    """What maps the student's hidden states to the teacher's width: one matrix for all layers (shared), one for each
+    (per_state), or nothing, where the widths are equal (identity)."""
     layer_map: LayerMapping = "uniform"
-    """Which teacher layer each student layer learns from."""
+    """Which teacher layer each student layer learns from: evenly spread ones (uniform), the last ones (last), or a list
+    of their numbers, from 1."""
     teacher_mode: Mode = "eval"
     """Whether the teacher computes without dropout (eval) or with it (train)."""
     variant: Variant = "paper"
-    """The equations as the paper writes them, or as its released code computes them."""
+    """The equations as the paper writes them (paper), or as its code computes them (released_code)."""
 
     def _stage(self, name: str, terms: tuple[Term, ...], train: TrainSettings, seed: int, text: bool = False) -> Stage:
         """Return a stage on pairs, or on text, with the terms that have a weight."""

@@ -98,7 +98,7 @@ class InBatchMarginTerm(BatchTerm):
 @TERMS.register("kl_divergence")
 @dataclass(frozen=True)
 class KlDivergenceTerm(ScoredListTerm):
-    """Kullback-Leibler divergence of the softmax over a query's list."""
+    """Kullback-Leibler divergence of the softmax over a query's list from the teacher's."""
 
     function = "kl_divergence"
 
@@ -109,7 +109,7 @@ class KlDivergenceTerm(ScoredListTerm):
 @TERMS.register("list_net")
 @dataclass(frozen=True)
 class ListNetTerm(ScoredListTerm):
-    """ListNet: cross-entropy of the softmax over a query's list."""
+    """ListNet: cross-entropy of the softmax over a query's list against the teacher's."""
 
     function = "list_net"
 
@@ -117,7 +117,7 @@ class ListNetTerm(ScoredListTerm):
 @TERMS.register("list_mle")
 @dataclass(frozen=True)
 class ListMleTerm(ScoredListTerm):
-    """ListMLE: likelihood of the teacher's order of a query's list."""
+    """ListMLE: negative log-likelihood of the teacher's order of a query's list."""
 
     function = "list_mle"
     order_suffices = True
@@ -126,7 +126,7 @@ class ListMleTerm(ScoredListTerm):
 @TERMS.register("lambda_rank")
 @dataclass(frozen=True)
 class LambdaRankTerm(ScoredListTerm):
-    """LambdaRank: RankNet over a query's list, weighted by the change of nDCG."""
+    """LambdaRank: RankNet over a query's list, each pair weighted by how much swapping it changes nDCG."""
 
     function = "lambda_rank"
     order_suffices = True
@@ -137,7 +137,7 @@ class LambdaRankTerm(ScoredListTerm):
 @TERMS.register("adr_mse")
 @dataclass(frozen=True)
 class AdrMseTerm(ScoredListTerm):
-    """ADR-MSE: discounted squared error of smooth ranks in a query's list."""
+    """ADR-MSE: discounted squared error of the student's smooth ranks in a query's list against the teacher's ranks."""
 
     function = "adr_mse"
     order_suffices = True
@@ -149,7 +149,7 @@ class AdrMseTerm(ScoredListTerm):
 @TERMS.register("list_ranknet")
 @dataclass(frozen=True)
 class ListRankNetTerm(ScoredListTerm):
-    """RankNet over all pairs of a query's list, by the teacher's ranks, discounted or not."""
+    """RankNet over all pairs of a query's list, in the teacher's order; higher ranks weigh more, or all the same."""
 
     function = "list_ranknet"
     order_suffices = True

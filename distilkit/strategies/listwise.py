@@ -23,14 +23,14 @@ def lists_stage(term: ScoredListTerm, length: ListLength, train: TrainSettings, 
 @STRATEGIES.register("listwise")
 @dataclass(frozen=True)
 class Listwise:
-    """Distil the teacher's distribution over each query's list of candidates, into any of the five students.
+    """Distil the teacher's softmax over the candidates of each query, for any student.
 
-    Equation: L = KL(softmax(t / T_t) || softmax(s / T_s)) over a list, the mean of all lists.
+    Equation: L = KL(softmax(t / T_t) || softmax(s / T_s)) over the list of a query's passages, the mean over all lists.
     Papers: Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach (2007), ListNet; Hinton et al.
-    (2015) for the temperatures; Santhanam et al., ColBERTv2 (2022), and Schlatt et al., Rank-DistiLLM (2025), for
-    rankers. PyLate's and FlagEmbedding's distillation have this loss.
-    Deviations: none. ColBERTv2 trains on 64 passages a query; the length is a key here.
-    Defaults: both temperatures 1, lists of 1 + [train] negatives.
+    (2015) for the temperatures; Santhanam et al., ColBERTv2 (2022), and Schlatt et al., Rank-DistiLLM (2025), which
+    distil rankers so. PyLate and FlagEmbedding distil with the same loss.
+    Deviations: none. ColBERTv2 trains on lists of 64 passages; here list_length says how many.
+    Defaults: both temperatures 1, lists of 1 + [train] negatives passages.
     """
 
     __pydantic_config__ = STRICT
@@ -41,7 +41,7 @@ class Listwise:
     teacher_temperature: Positive = 1.0
     """The temperature that the teacher's scores are divided by."""
     list_length: ListLength = None
-    """Passages of a list; 1 + [train] negatives where absent."""
+    """How many passages a list has; 1 + [train] negatives where absent."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one stage."""

@@ -30,26 +30,27 @@ class RelationWeights:
 @STRATEGIES.register("minilm")
 @dataclass(frozen=True)
 class MiniLm:
-    """Distil the relations among queries, among keys and among values of one layer, with predictions and labels.
+    """Distil how the tokens of one layer relate to each other, with the teacher's predictions and the labels.
 
-    Equation: L = sum over X in (Q, K, V) of the mean over relation heads and tokens of
-    KL(softmax(X_t X_t^T/sqrt(d_r)) || softmax(X_s X_s^T/sqrt(d_r))), plus L_soft and L_hard, each times its weight. The
-    vectors of all attention heads are cut into relation heads of size d_r, so that neither the number of heads nor the
-    width of student and teacher need be equal, and nothing is projected.
+    Equation: L = Σ over X in (Q, K, V) of KL(softmax(X_t X_tᵀ/√d_r) || softmax(X_s X_sᵀ/√d_r)), the mean over tokens
+    and relation heads, + L_soft + L_hard, each times its weight. Q, K and V are the queries, keys and values of one
+    layer's self-attention in the teacher (t) and the student (s). They are cut into relation heads of size d_r, so that
+    student and teacher may differ in their number of attention heads and in width, and nothing has to be projected.
     Papers: Wang et al., MiniLMv2: Multi-Head Self-Attention Relation Distillation (2021).
-    Deviations: the paper distils a language model on text; general = true does that first, and the ranker's relations,
-    predictions and labels follow in one step as in Simplified TinyBERT.
-    Defaults: the teacher's last layer, as the paper for teachers of base size (the 21st of 24 for large ones); as many
-    relation heads as the teacher has attention heads, of which the paper takes up to 64; weights 1.
+    Deviations: the paper distils a language model on plain text. general = true does that first; the relations, the
+    predictions and the labels of the ranker follow in one step, as in Simplified TinyBERT.
+    Defaults: the teacher's last layer, as in the paper for teachers of base size (of large ones it takes layer 21 of
+    24); as many relation heads as the teacher has attention heads (the paper takes up to 64); all weights 1.
     """
 
     __pydantic_config__ = STRICT
     paper: ClassVar[str] = "MiniLMv2"
 
     relation_heads: Count | None = None
-    """Into how many heads the vectors are cut; it divides both widths. The teacher's attention heads where absent."""
+    """How many relation heads the vectors are cut into; it must divide the widths of student and teacher. Where absent,
+    as many as the teacher has attention heads."""
     teacher_layer: Count | None = None
-    """The teacher's layer, from 1, that the student's last one learns from; its last where absent."""
+    """The teacher's layer, counted from 1, that the student's last layer learns from; the last one where absent."""
     temperature: Positive = 1.0
     """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: RelationWeights = field(default_factory=RelationWeights)

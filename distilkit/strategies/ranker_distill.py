@@ -16,20 +16,20 @@ PAPER = "Understanding BERT Rankers Under Distillation"
 @STRATEGIES.register("ranker_distill")
 @dataclass(frozen=True)
 class RankerDistill(InternalsStrategy):
-    """Distil the fine-tuned ranker's insides and predictions into a student that starts at random.
+    """Distil a fine-tuned ranker's intermediate layers and predictions into a student that starts at random.
 
-    Equation: L = L_attn + L_hidn + L_emb + L_soft, each times its weight, as TinyBERT computes them.
+    Equation: L = L_attn + L_hidn + L_emb + L_soft, each times its weight, computed as in TinyBERT.
     Paper: Gao, Dai and Callan, Understanding BERT Rankers Under Distillation (ICTIR 2020), Ranker Distill.
-    Deviations: the paper does not say whether predictions are distilled with the insides or after them;
-    one_step = false gives the two steps of the TinyBERT software it builds on. The random start is the recipe's
-    [student] start = "random".
-    Defaults: weights and temperature 1, those of the TinyBERT software.
+    Deviations: the paper does not say whether predictions are distilled together with the intermediate layers or after
+    them. The default is together; one_step = false does it in two steps, as the TinyBERT software does that the paper
+    builds on. The random start is a key of the recipe: [student] start = "random".
+    Defaults: weights and temperature 1, as in the TinyBERT software.
     """
 
     paper: ClassVar[str] = PAPER
 
     one_step: bool = True
-    """Whether insides and predictions are distilled in one step, instead of one after the other."""
+    """Whether intermediate layers and predictions are distilled in one step, instead of one after the other."""
     temperature: Positive = 1.0
     """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: TeacherWeights = field(default_factory=TeacherWeights)
@@ -60,23 +60,23 @@ class LmRankerWeights(TeacherWeights):
 @STRATEGIES.register("lm_distill_fine_tune")
 @dataclass(frozen=True)
 class LmDistillFineTune(InternalsStrategy):
-    """Distil the language model on text, then fine-tune the student on labels.
+    """Distil the language model on plain text, then fine-tune the student on relevance labels.
 
-    Equation: general: L_attn + L_hidn + L_emb + L_mlm on text, where L_mlm is the cross-entropy of the student's
-    masked-word predictions against the teacher's; then cross_entropy · CE(y, z) + listwise · CE over lists.
+    Equation: first L_attn + L_hidn + L_emb + L_mlm on text, where L_mlm is the cross-entropy between the student's and
+    the teacher's predictions of masked words; then cross_entropy · CE(y, z) + listwise · CE over a query's list.
     Paper: Gao, Dai and Callan, Understanding BERT Rankers Under Distillation (ICTIR 2020), LM Distill + Fine-Tuning.
-    Deviations: the paper speaks of distilling "LM predictions", the TinyBERT software it builds on distils none:
-    variant = "released_code" leaves L_mlm out, as does weights.masked_lm = 0, for teachers without that head.
-    L_mlm is read at the masked tokens: [general] masking = "bert".
-    Defaults: weights and temperature 1, those of the TinyBERT software; fine-tuning on pairs after Nogueira and Cho.
+    Deviations: none in `paper`. The paper says that predictions of the language model are distilled, but the TinyBERT
+    software that it builds on distils none: variant = "released_code" leaves L_mlm out. So does weights.masked_lm = 0,
+    for a teacher without a head that predicts words. L_mlm needs masked tokens: [general] masking = "bert".
+    Defaults: weights and temperature 1, as in the TinyBERT software; fine-tuning on pairs as in Nogueira and Cho.
     """
 
     paper: ClassVar[str] = PAPER
 
     cross_entropy: Weight = 1.0
-    """The weight of the cross-entropy of each pair's label."""
+    """The weight of the cross-entropy against each pair's label."""
     listwise: Weight = 0.0
-    """The weight of the cross-entropy over a query's list of passages; above 0 training reads lists."""
+    """The weight of the cross-entropy over each query's list; above 0, training reads lists."""
     weights: LmWeights = field(default_factory=LmWeights)
     """The weight of each loss."""
 
@@ -89,19 +89,18 @@ class LmDistillFineTune(InternalsStrategy):
 @STRATEGIES.register("lm_distill_ranker_distill")
 @dataclass(frozen=True)
 class LmDistillRankerDistill(InternalsStrategy):
-    """Distil the language model on text, then the fine-tuned ranker's insides and predictions.
+    """Distil the language model on plain text, then a fine-tuned ranker's intermediate layers and predictions.
 
-    Equation: general: L_attn + L_hidn + L_emb + L_mlm on text; then L_attn + L_hidn + L_emb + L_soft from the ranker.
-    Paper: Gao, Dai and Callan, Understanding BERT Rankers Under Distillation (ICTIR 2020), LM Distill + Ranker
-    Distill.
+    Equation: first L_attn + L_hidn + L_emb + L_mlm on text; then L_attn + L_hidn + L_emb + L_soft from the ranker.
+    Paper: Gao, Dai and Callan, Understanding BERT Rankers Under Distillation (ICTIR 2020), LM Distill + Ranker Distill.
     Deviations: those of lm_distill_fine_tune and ranker_distill.
-    Defaults: weights and temperature 1, those of the TinyBERT software.
+    Defaults: weights and temperature 1, as in the TinyBERT software.
     """
 
     paper: ClassVar[str] = PAPER
 
     one_step: bool = True
-    """Whether insides and predictions are distilled in one step, instead of one after the other."""
+    """Whether intermediate layers and predictions are distilled in one step, instead of one after the other."""
     temperature: Positive = 1.0
     """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: LmRankerWeights = field(default_factory=LmRankerWeights)

@@ -23,25 +23,26 @@ LOSSES: dict[str, ScoredListTerm] = {
 @STRATEGIES.register("ranking_imitation")
 @dataclass(frozen=True)
 class RankingImitation:
-    """Learn the order that the teacher gives each query's list, whatever its scores are, in any of the five students.
+    """Learn the order in which the teacher ranks each query's list, and not its scores, for any student.
 
-    Equation: ranknet: L = mean over pairs with r_i < r_j of log(1 + exp(s_j - s_i)), r the teacher's ranks;
-    discounted_ranknet weighs a pair by 1 / log2(1 + r_i); adr_mse: the mean over i of (r_i - smooth rank of s_i)² /
-    log2(1 + r_i), rank_mse without that divisor; list_mle and lambda_rank as the losses of these names.
+    Equation: ranknet: L = the mean of log(1 + exp(s_j - s_i)) over all pairs of which the teacher ranks i above j.
+    discounted_ranknet: each pair is weighted by 1 / log2(1 + r_i), where r_i is the teacher's rank of i. adr_mse: the
+    mean over i of (r_i - ŝ_i)² / log2(1 + r_i), where ŝ_i is a smooth rank of i among the student's scores; rank_mse:
+    the same without the divisor. list_mle and lambda_rank: the losses of these names.
     Papers: Sun et al., Is ChatGPT Good at Search? (2023), RankGPT, permutation distillation; Schlatt et al.,
     Rank-DistiLLM (2025), ADR-MSE.
-    Deviations: RankGPT sums over the pairs of a list of 20, here it is their mean. Candidates of one score have no
-    order in ranknet, and share a rank in adr_mse.
-    Defaults: ranknet as in RankGPT, lists of 1 + [train] negatives.
+    Deviations: RankGPT takes the sum over the pairs of a list of 20 passages; here it is the mean. Passages that the
+    teacher scores equally are no pair in ranknet, and share a rank in adr_mse.
+    Defaults: ranknet, as in RankGPT; lists of 1 + [train] negatives passages.
     """
 
     __pydantic_config__ = STRICT
     paper: ClassVar[str] = "RankGPT; Rank-DistiLLM"
 
     loss: Literal["ranknet", "discounted_ranknet", "adr_mse", "rank_mse", "list_mle", "lambda_rank"] = "ranknet"
-    """What the order is learned by."""
+    """The loss that the order is learned by."""
     list_length: ListLength = None
-    """Passages of a list; 1 + [train] negatives where absent."""
+    """How many passages a list has; 1 + [train] negatives where absent."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one stage."""

@@ -87,14 +87,15 @@ class ScoreStrategy:
 @STRATEGIES.register("margin_mse")
 @dataclass(frozen=True)
 class MarginMse(ScoreStrategy):
-    """Distil the teacher's margins between relevant and other passages, into any of the five students.
+    """Distil the teacher's score margins between relevant and other passages, for any student.
 
-    Equation (12): L = MSE(s⁺ - s⁻, t⁺ - t⁻) on triples, each positive with each of its negatives.
+    Equation (12): L = MSE(s⁺ - s⁻, t⁺ - t⁻) on triples: each positive with each of its negatives.
     Paper: Hofstätter et al., Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation
-    (2020), Margin-MSE; the teacher may be an ensemble, whose scores are averaged.
-    Deviations: none in the loss. `mix` adds other losses with weights, `losses` puts others in its place; the paper
+    (2020), Margin-MSE. The teacher may be an ensemble, whose scores are averaged.
+    Deviations: none in the loss. `mix` adds other losses to it, each with a weight, and `losses` replaces it; the paper
     does neither.
-    Defaults: the paper's loss alone; its batch size 32, learning rate 7e-6 and lengths 30 and 200 are the recipe's.
+    Defaults: the paper's loss alone. Its batch size of 32, its learning rate of 7e-6 and its lengths of 30 and 200
+    tokens are keys of the recipe.
     """
 
     own = "margin_mse"
@@ -103,43 +104,43 @@ class MarginMse(ScoreStrategy):
 @STRATEGIES.register("pointwise_mse")
 @dataclass(frozen=True)
 class PointwiseMse(ScoreStrategy):
-    """Distil the teacher's scores themselves.
+    """Distil the teacher's scores themselves, for any student.
 
     Equation (13): L = MSE(s⁺, t⁺) + MSE(s⁻, t⁻) on triples; variant = "released_code" takes half of it.
     Paper: Hofstätter et al., Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation
     (2020), table 2.
-    Deviations: none in `paper`. `mix` adds other losses with weights, `losses` puts others in its place. score_offset
-    is ours: scores are compared as they are, and a dot product starts far from a cross-encoder's logits (43.7 against
-    -1.0 with a MiniLM), so that a short training learns the mean and no order. The paper's took as many steps as that
-    wants.
+    Deviations: none in `paper`. `mix` adds other losses to it, each with a weight, and `losses` replaces it.
+    score_offset is not in the paper. A dot product starts far from a cross-encoder's scores (43.7 against -1.0 with a
+    MiniLM), so that a short training learns only their mean, and no order; score_offset = "teacher_mean" starts at that
+    mean. The paper trains long enough to do without.
     Defaults: the paper's loss alone.
     """
 
     own = "pointwise_mse"
 
     score_offset: ScoreOffset = "none"
-    """teacher_mean: add a fixed number to the student's scores, measured once before the first step, which gives them
-    the mean of the teacher's; saved with the model."""
+    """teacher_mean: add one number to all of the student's scores, so that their mean is the teacher's when training
+    begins; it is measured once and saved with the model. none: add nothing."""
     variant: Variant = "paper"
-    """The equations as the paper writes them, or as its released code computes them."""
+    """The equations as the paper writes them (paper), or as its code computes them (released_code)."""
 
 
 @STRATEGIES.register("weighted_ranknet")
 @dataclass(frozen=True)
 class WeightedRankNet(ScoreStrategy):
-    """Learn the order of positives and negatives, each pair weighted by the teacher's margin.
+    """Learn the order of positives and negatives, each pair weighted by the teacher's margin, for any student.
 
     Equation (14): L = RankNet(s⁺ - s⁻) · |t⁺ - t⁻| on triples; variant = "released_code" keeps the margin's sign.
     Paper: Hofstätter et al., Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation
     (2020), table 2.
-    Deviations: none in `paper`. `mix` adds other losses with weights, `losses` puts others in its place.
+    Deviations: none in `paper`. `mix` adds other losses to it, each with a weight, and `losses` replaces it.
     Defaults: the paper's loss alone.
     """
 
     own = "weighted_ranknet"
 
     variant: Variant = "paper"
-    """The equations as the paper writes them, or as its released code computes them."""
+    """The equations as the paper writes them (paper), or as its code computes them (released_code)."""
 
 
 @STRATEGIES.register("distil")
@@ -147,10 +148,12 @@ class WeightedRankNet(ScoreStrategy):
 class Distil(ScoreStrategy):
     """Distil with the losses that the recipe names, each with its weight and options.
 
-    Equation: L = sum of weight · loss over `losses`, such as [{ name = "kl_divergence", student_temperature = 2.0 }].
-    The examples are the plainest that all of them can be computed on: pairs, triples, lists or plain text.
-    Papers: those of the losses; the default is listwise distillation as in Hinton et al. (2015) and ColBERTv2 (2022).
-    Deviations: none. `projection`, `layer_map` and `teacher_mode` are for losses of attention and hidden states.
+    Equation: L = Σ weight · loss over `losses`, such as [{ name = "kl_divergence", student_temperature = 2.0 }].
+    Training reads the simplest examples on which all of the losses can be computed: pairs, triples, lists or plain
+    text.
+    Papers: those of the losses. The default is the list-wise distillation of Hinton et al. (2015) and ColBERTv2 (2022).
+    Deviations: none. `projection`, `layer_map` and `teacher_mode` matter only for losses of attention and hidden
+    states.
     Defaults: the Kullback-Leibler divergence of each query's list alone, at temperature 1.
     """
 
@@ -158,13 +161,15 @@ class Distil(ScoreStrategy):
     own = "kl_divergence"
 
     projection: Projection = "shared"
-    """What maps states to the teacher's width: one matrix for all layers, one for each, or nothing."""
+    """What maps the student's hidden states to the teacher's width: one matrix for all layers (shared), one for each
+    (per_state), or nothing, where the widths are equal (identity)."""
     layer_map: LayerMapping = "uniform"
-    """Which teacher layer each student layer learns from."""
+    """Which teacher layer each student layer learns from: evenly spread ones (uniform), the last ones (last), or a list
+    of their numbers, from 1."""
     teacher_mode: Mode = "eval"
     """Whether the teacher computes without dropout (eval) or with it (train)."""
     score_offset: ScoreOffset = "none"
-    """teacher_mean: add a fixed number to the student's scores, measured once before the first step, which gives them
-    the mean of the teacher's; saved with the model."""
+    """teacher_mean: add one number to all of the student's scores, so that their mean is the teacher's when training
+    begins; it is measured once and saved with the model. none: add nothing."""
     variant: Variant = "paper"
-    """The equations as the paper writes them, or as its released code computes them."""
+    """The equations as the paper writes them (paper), or as its code computes them (released_code)."""

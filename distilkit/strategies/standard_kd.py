@@ -17,25 +17,25 @@ from distilkit.strategies.terms import HardTerm, Positive, SoftTerm
 class StandardKd(InternalsStrategy):
     """Distil the teacher's predictions at a temperature, mixed with the labels.
 
-    Equation: L = alpha · L_soft(T) + (1 - alpha) · L_hard. L_soft is `soft`: the cross-entropy (ce), the
-    Kullback-Leibler divergence (kl; the same gradient) or the mean squared error of the logits (logit_mse).
+    Equation: L = alpha · L_soft(T) + (1 - alpha) · L_hard. `soft` says what L_soft is: the cross-entropy (ce), the
+    Kullback-Leibler divergence (kl, which has the same gradient) or the mean squared error of the logits (logit_mse).
     Papers: Chen et al., Simplified TinyBERT (ECIR 2021), Standard KD; Hinton et al. (2015); Sun et al. (2019).
-    Deviations: none in `paper`. reduction = "mean" divides L_soft by the number of classes as well, and
-    variant = "released_code" does so too and puts a ReLU before the classifier while training. t_squared = true
-    multiplies L_soft by T², which Hinton et al. advise and Simplified TinyBERT's code leaves out.
-    Defaults: T = 1 and alpha = 0.5 (the released code's); the paper chooses T in {1, 5, 10} and alpha in
-    {0.2, 0.5, 0.7} on validation queries: [grid] "strategy.temperature" and "strategy.alpha". general = true starts
-    from general distillation with the weights of its losses, which the paper does not specify for this row.
+    Deviations: none in `paper`. reduction = "mean" also divides L_soft by the number of classes; variant =
+    "released_code" does that too, and puts a ReLU before the classifier during training. t_squared = true multiplies
+    L_soft by T², which Hinton et al. advise and Simplified TinyBERT's code leaves out.
+    Defaults: T = 1 and alpha = 0.5, as in the released code. The paper chooses T from {1, 5, 10} and alpha from {0.2,
+    0.5, 0.7} on the validation queries: [grid] "strategy.temperature" and "strategy.alpha". general = true puts general
+    distillation first, with the weights of its losses, which the paper does not state for this row.
     """
 
     temperature: Positive = 1.0
     """The temperature that the logits of student and teacher are divided by before the softmax."""
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """The share of the loss against the teacher; that of the labels has the rest."""
+    """The weight of the loss against the teacher; the loss against the labels has the weight 1 - alpha."""
     soft: Literal["ce", "kl", "logit_mse"] = "ce"
-    """The loss against the teacher: cross-entropy, KL divergence, or squared error of logits."""
+    """The loss against the teacher: cross-entropy (ce), KL divergence (kl) or squared error of logits (logit_mse)."""
     reduction: Literal["batchmean", "mean"] = "batchmean"
-    """Whether the loss against the teacher is averaged over the batch alone, or over the classes too."""
+    """The loss against the teacher is averaged over the batch alone (batchmean), or over the classes, too (mean)."""
     t_squared: bool = False
     """Whether the loss against the teacher is multiplied by the squared temperature."""
     general: bool = False

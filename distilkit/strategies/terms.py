@@ -190,7 +190,7 @@ class HardTerm(LabelTerm):
 @TERMS.register("ranknet")
 @dataclass(frozen=True)
 class RankNetTerm(PreferenceTerm):
-    """RankNet: the cross-entropy of the order of a positive and a negative."""
+    """RankNet: log(1 + exp(s⁻ - s⁺)) of a positive and a negative."""
 
     function = "ranknet"
 
@@ -216,7 +216,7 @@ class SoftTerm(LogitTerm):
 @TERMS.register("margin_mse")
 @dataclass(frozen=True)
 class MarginMseTerm(MarginTerm):
-    """Margin-MSE: squared error of the margin between a positive and a negative."""
+    """Margin-MSE: squared error of the score margin between a positive and a negative, against the teacher's."""
 
     function = "margin_mse"
     margins_suffice = True
@@ -225,7 +225,7 @@ class MarginMseTerm(MarginTerm):
 @TERMS.register("pointwise_mse")
 @dataclass(frozen=True)
 class PointwiseMseTerm(MarginTerm):
-    """Squared errors of the scores of a positive and a negative; the released code takes half of their sum."""
+    """Squared errors of a positive's and a negative's scores against the teacher's; the released code halves them."""
 
     function = "pointwise_mse"
 
@@ -235,7 +235,7 @@ class PointwiseMseTerm(MarginTerm):
 @TERMS.register("weighted_ranknet")
 @dataclass(frozen=True)
 class WeightedRankNetTerm(MarginTerm):
-    """RankNet weighted by the teacher's margin; the released code keeps the margin's sign."""
+    """RankNet weighted by the size of the teacher's margin; the released code keeps the margin's sign."""
 
     function = "weighted_ranknet"
     margins_suffice = True
@@ -260,7 +260,7 @@ class InternalTerm(ExampleTerm):
 @TERMS.register("attention")
 @dataclass(frozen=True)
 class AttentionTerm(InternalTerm):
-    """Squared error of attention scores before the softmax, summed over the mapped layers."""
+    """Squared error of attention scores before the softmax against the teacher's, summed over the mapped layers."""
 
     function = "attention_mse"
     internal = "attention"
@@ -301,7 +301,7 @@ class StateTerm(InternalTerm):
 @TERMS.register("hidden")
 @dataclass(frozen=True)
 class HiddenTerm(StateTerm):
-    """Squared error of the mapped layers' hidden states after their projection."""
+    """Squared error of the mapped layers' hidden states, projected to the teacher's width, against the teacher's."""
 
     function = "hidden_mse"
     chosen = slice(1, None)
@@ -310,7 +310,7 @@ class HiddenTerm(StateTerm):
 @TERMS.register("embedding")
 @dataclass(frozen=True)
 class EmbeddingTerm(StateTerm):
-    """Squared error of the embeddings' output after its projection."""
+    """Squared error of the embedding layer's output, projected to the teacher's width, against the teacher's."""
 
     function = "embedding_mse"
 
@@ -318,7 +318,7 @@ class EmbeddingTerm(StateTerm):
 @TERMS.register("relation")
 @dataclass(frozen=True)
 class RelationTerm(ExampleTerm):
-    """Divergence of the relations among queries, keys and values of the student's last layer from a teacher's."""
+    """MiniLMv2: KL divergence of how the tokens' queries, keys and values relate in one layer from the teacher's."""
 
     function = "relation_kl"
     examples = ("pairs", "triples", "lists", "text")
@@ -336,7 +336,7 @@ class RelationTerm(ExampleTerm):
 @TERMS.register("masked_lm")
 @dataclass(frozen=True)
 class MaskedLmTerm(SoftTerm):
-    """The same of masked words: the student's logits over the vocabulary against the teacher's."""
+    """Cross-entropy (ce), KL divergence (kl) or squared error of the logits of masked words against the teacher's."""
 
     examples = ("text",)
     internal = "masked_lm"

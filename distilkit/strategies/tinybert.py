@@ -13,17 +13,18 @@ from distilkit.strategies.terms import HardTerm, Positive, Term
 @STRATEGIES.register("tinybert")
 @dataclass(frozen=True)
 class TinyBert(InternalsStrategy):
-    """Distil a language model's insides on text, then a ranker's insides, then its predictions.
+    """Distil a language model's intermediate layers on text, then a ranker's, then the ranker's predictions.
 
-    Equation: general: L_attn + L_hidn + L_emb on text, from the checkpoint before fine-tuning; intermediate: the same
-    from the ranker, on pairs; prediction: L_soft. hard_label = true adds L_hard to the last step and one_step = true
-    merges the last two (Equation (1)): the ablations of Simplified TinyBERT's table 1; both give its Equation (2).
+    Equation: general: L_attn + L_hidn + L_emb on text, from the checkpoint before it was fine-tuned; intermediate: the
+    same from the ranker, on pairs; prediction: L_soft. hard_label = true adds L_hard to the last step; one_step = true
+    makes one step of the last two (Equation (1)). These are the ablations in table 1 of Simplified TinyBERT; both
+    together give its Equation (2).
     Papers: Jiao et al., TinyBERT (2020); Chen et al., Simplified TinyBERT (ECIR 2021).
-    Deviations: as simplified_tinybert, variant = "released_code" included. The released code's first task step has a
-    constant learning rate: set [stages.intermediate] lr_scheduler_type = "constant".
-    Defaults: weights and temperature 1 (both papers). Learning rates, batch sizes and epochs belong to the recipe, in
-    [stages.general], [stages.intermediate] and [stages.prediction]; Chen et al. take 5e-5, batch 64 for what reads
-    the intermediate layers, 1e-6 and 128 for predictions, up to two epochs each.
+    Deviations: those of simplified_tinybert, also for variant = "released_code". The released code trains the
+    intermediate step at a constant learning rate: [stages.intermediate] lr_scheduler_type = "constant".
+    Defaults: weights and temperature 1 (both papers). Learning rates, batch sizes and epochs belong into the recipe:
+    [stages.general], [stages.intermediate] and [stages.prediction]. Chen et al. take 5e-5 and batches of 64 for steps
+    with intermediate layers, 1e-6 and 128 for predictions, and at most two epochs each.
     """
 
     paper: ClassVar[str] = "Simplified TinyBERT; TinyBERT"
@@ -31,7 +32,7 @@ class TinyBert(InternalsStrategy):
     hard_label: bool = False
     """Whether the last step learns from the labels, too."""
     one_step: bool = False
-    """Whether insides and predictions are distilled in one step, instead of one after the other."""
+    """Whether intermediate layers and predictions are distilled in one step, instead of one after the other."""
     temperature: Positive = 1.0
     """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: Weights = field(default_factory=Weights)
@@ -52,18 +53,19 @@ class TinyBert(InternalsStrategy):
 @STRATEGIES.register("simplified_tinybert")
 @dataclass(frozen=True)
 class SimplifiedTinyBert(InternalsStrategy):
-    """Distil attention scores, hidden states, embeddings and predictions together with the labels, in one step.
+    """Distil attention scores, hidden states, embeddings and predictions, with the labels, all in one step.
 
-    Equation (2): L = L_attn + L_hidn + L_emb + L_soft + L_hard, each times its weight; student layer m of M learns
-    from teacher layer m·N/M of N; attention before the softmax; hidden states through a learned projection.
+    Equation (2): L = L_attn + L_hidn + L_emb + L_soft + L_hard, each times its weight. Layer m of the student's M
+    layers learns from layer m·N/M of the teacher's N. Attention scores are compared before the softmax, hidden states
+    after a learned projection to the teacher's width.
     Paper: Chen et al., Simplified TinyBERT: Knowledge Distillation for Document Retrieval (ECIR 2021).
-    Deviations: the mean squared errors are means over real tokens, so that padding changes nothing; a one-logit
-    head stands for the two classes [0, z]. variant = "released_code" brings back the released code's own: means
-    over padding too, scores at or below -100 set to 0, the soft loss divided by the number of classes, and a ReLU
-    before the classifier during training alone (teacher_mode = "train" leaves the teacher's dropout on, as it does).
-    general = true puts general distillation before the step, as in table 1; without it the student's start (the
-    teacher's first layers, section 3.1) takes its place.
-    Defaults: weights and temperature 1 as in the paper's section 3.2.
+    Deviations: squared errors are averaged over the tokens without padding, so that padding changes nothing; a head
+    with one logit z stands for the two classes, whose logits are then [0, z]. variant = "released_code" computes as the
+    authors' code does: padding counts in the averages, attention scores at or below -100 become 0, L_soft is divided by
+    the number of classes, and there is a ReLU before the classifier during training; the code also leaves the teacher's
+    dropout on, which is teacher_mode = "train". general = true puts general distillation first, as in the paper's table
+    1; without it the student starts from the teacher's first layers (section 3.1).
+    Defaults: weights and temperature 1, as in section 3.2 of the paper.
     """
 
     temperature: Positive = 1.0

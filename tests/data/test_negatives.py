@@ -63,7 +63,10 @@ def test_each_positive_is_filtered_by_its_own_score_and_all_is_counted(collectio
     assert [set(row[1:]) <= {2, 3, 4} for row in lists.passages.tolist()] == [True, True]
     assert set(lists.passages[1, 1:].tolist()) == {3, 4}
     (said,) = lists.said
-    assert said == "of 8 candidates 2 by range_min = 1, 1 by absolute_margin = 0.15 are not negatives"
+    assert (
+        said
+        == "of 8 candidates 2 (negative_range_min = 1), 1 (negative_absolute_margin = 0.15) are not taken as negatives"
+    )
 
 
 def test_what_lacks_is_drawn_from_the_corpus_and_counted(collection):
@@ -72,7 +75,8 @@ def test_what_lacks_is_drawn_from_the_corpus_and_counted(collection):
     lists = draw_lists(collection, collection.qrels("train"), ["q"], candidates, 3, 1, (), filters, scores)
     assert all(3 in row[1:] and not {0, 1} & set(row[1:]) for row in lists.passages.tolist())
     assert lists.said[0].endswith(
-        "2 by max_score = 0.65 are not negatives; 4 of 6 negatives are drawn from the whole corpus instead"
+        "2 (negative_max_score = 0.65) are not taken as negatives; "
+        "4 of 6 negatives are drawn from the whole corpus instead"
     )
 
 

@@ -43,7 +43,7 @@ def test_a_run_brings_its_candidates(lists_of, tmp_path):
     assert set(lists.passages[:, 1:].ravel().tolist()) <= set(range(30, 36))
     _, _, filtered = lists_of(f"train.negatives_from={run}", "train.negative_range_min=4")
     assert set(filtered.passages[:, 1:].ravel().tolist()) == {34, 35}
-    assert filtered.said[0].startswith("of 120 candidates 80 by range_min = 4 are not negatives")
+    assert filtered.said[0].startswith("of 120 candidates 80 (negative_range_min = 4) are not taken as negatives")
 
 
 def test_a_cross_encoder_re_ranks_bm25s_candidates(lists_of, tiny_checkpoint):

@@ -59,3 +59,17 @@ def test_of_several_processes_one_keeps_the_events(tmp_path: Path) -> None:
         with reporter.recording("a key", tmp_path / "events.jsonl"):
             pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_whose_twin_is_trained_says_so_and_keeps_its_own_steps(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    reporter = Reporter(folder, quiet=True)
+    with reporter.phase("student: distil", 4, training=True) as phase:
+        phase.reach(4)
+    twin = Reporter(parent=reporter)
+    with twin.phase("label-only: fine_tune", 8, training=True) as phase:
+        phase.reach(6)
+        reporter.status("running")
+        status = read_status(folder.status_json)
+    assert (status.phase, status.phase_done, status.phase_total) == ("label-only: fine_tune", 6, 8)
+    assert (status.step, status.total) == (4, 4)

@@ -79,7 +79,7 @@ def test_a_student_is_trained_where_the_method_allows(strategy: str, student: st
     if not allowed or student in allowed:
         assert trained(make(strategy, student))
         return
-    with pytest.raises(UserError, match=r"reads the student's insides|scores all pairs of a batch"):
+    with pytest.raises(UserError, match=r"reads the student's intermediate layers|scores all pairs of a batch"):
         check(make(strategy, student))
 
 

@@ -78,7 +78,7 @@ def test_an_online_teacher_gives_the_same_student(
 def test_internals_need_a_cross_encoder(tiny_recipe: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
     done = cli("run", tiny_recipe, "--runs-dir", tmp_path, "--set", "student.architecture=bert_dot")
     assert done.code == 2
-    assert "reads the student's insides" in done.err
+    assert "reads the student's intermediate layers" in done.err
 
 
 def test_an_unknown_option_names_the_nearest(tiny_recipe: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:

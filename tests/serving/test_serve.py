@@ -180,7 +180,11 @@ def test_what_is_refused(client: Client) -> None:
         (b"query=q", 400, "the body is not JSON"),
         (b'{"query": "q"}', 422, "texts or documents"),
         (many, 413, "51 texts"),
-        (long, 413, f"1 of 1 pairs are longer than {MAX_LENGTH} tokens and are cut to these, which truncate = false"),
+        (
+            long,
+            413,
+            f"1 of 1 pairs are longer than {MAX_LENGTH} tokens and are cut to that length, which truncate = false",
+        ),
         (b" " * 20_000, 413, "the body has more than 10,485 bytes"),  # read to its end
         (b" " * 1_000_000, 413, "the body has more than 10,485 bytes"),
     ]:

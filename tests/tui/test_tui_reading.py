@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from distilkit.run_folders.folder import RunFolder
 from distilkit_tui.core.history import History, Series
-from distilkit_tui.core.progress import of_teacher, parts
+from distilkit_tui.core.progress import Work, headline, of_teacher, parts, work_under_way
 from distilkit_tui.core.store import read_entry
 from distilkit_tui.core.tail import Log, Tail
 from distilkit_tui.plots import View, loss_plot, smooth
@@ -192,3 +192,12 @@ def test_the_teachers_own_ranking_is_not_the_evaluation_of_the_student(phase: st
     entry = read_entry("distilled", RunFolder(RECORDED / "distilled"))
     going = replace(entry, state="running", status=replace(entry.status, phase=phase))
     assert [part.label for part in parts(going) if part.state == "now"] == [now]
+
+
+def test_while_its_twin_is_trained_a_run_is_there_and_not_where_its_own_training_ended(recorded: Path) -> None:
+    entry = read_entry("distilled", RunFolder(recorded / "distilled"))
+    at = {"phase": "label-only: fine_tune", "phase_done": 6.0, "phase_total": 8.0, "step": 8, "total": 8}
+    entry = replace(entry, state="running", status=replace(entry.status, **at, rate=2.0, eta=1.0))
+    assert work_under_way(entry) == Work("label-only: fine_tune", 6.0, 8.0, 2.0, 1.0)
+    assert headline(entry, parts(entry)) == "label-only twin"
+    assert (entry.rate, entry.eta) == (None, None)

@@ -154,10 +154,11 @@ def test_no_colour_is_needed(recorded: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_marked_runs_keep_colours_of_their_own(recorded: Path) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         app = app_of(pilot)
-        assert app.colour("distilled") == app.colour("seeds/stopped") == 0
+        assert app.colours(["distilled"]) == {"distilled": 0}
+        assert app.colours(["seeds/stopped", "distilled"]) == {"seeds/stopped": 0, "distilled": 1}
         app.marks = ["distilled", "seeds/stopped"]
-        assert [app.colour(key) for key in (*app.marks, "distilled-label_only")] == [0, 1, 2]
+        assert list(app.colours([*app.marks, "distilled-label_only"]).values()) == [0, 1, 2]
         app.marks = ["seeds/stopped"]
-        assert [app.colour(key) for key in ("distilled", "seeds/stopped")] == [0, 1]
+        assert app.colours(["distilled", "seeds/stopped"]) == {"distilled": 0, "seeds/stopped": 1}
 
     drive(recorded, steps)

@@ -177,15 +177,16 @@ class DistilkitApp(App[None]):
                     yield SystemCommand(f"{key.help[0].upper()}{key.help[1:]}", f"key {name(key)}", run)
         yield from super().get_system_commands(screen)
 
-    def colour(self, key: str) -> int:
-        """Return the number of a run's colour among curves: none of those of the marked runs, which keep theirs."""
-        self._colours = {other: self._colours[other] for other in self.marks if other in self._colours}
-        if key in self._colours:
-            return self._colours[key]
-        free = next(number for number in count() if number not in self._colours.values())
-        if key in self.marks:
-            self._colours[key] = free
-        return free
+    def colours(self, keys: Iterable[str]) -> dict[str, int]:
+        """Return the numbers of runs' colours among curves, no two alike; marked runs keep theirs."""
+        self._colours = {key: self._colours[key] for key in self.marks if key in self._colours}
+        found: dict[str, int] = {}
+        for key in keys:
+            taken = {*self._colours.values(), *found.values()}
+            found[key] = self._colours.get(key, next(number for number in count() if number not in taken))
+            if key in self.marks:
+                self._colours[key] = found[key]
+        return found
 
     def _bury(self) -> None:
         """Say how processes failed that were started here and have left no run to tell of it."""

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from distilkit.run_folders.folder import RunFolder
+from distilkit.run_folders.names import TWIN
 from distilkit.run_folders.record import RunRecord, RunStatus, as_table, flat
 
 LIVE = ("running", "stalled")
@@ -86,9 +87,14 @@ class Entry:
         return self.status.validation
 
     @property
+    def trains_twin(self) -> bool:
+        """Whether the work under way is its label-only twin's, while its own steps are done."""
+        return self.record.twin_of is None and self.status.phase.startswith(f"{TWIN}: ")
+
+    @property
     def rate(self) -> float | None:
         """Steps a second while it runs: by the clock, else what it says of its training."""
-        if not self.live or self.step is None:
+        if not self.live or self.step is None or self.trains_twin:
             return None
         return self.pace or (self.status.rate if self.status.phase_total == self.status.total else None)
 

@@ -49,7 +49,7 @@ def parts(entry: Entry, twin: Entry | None = None) -> list[Part]:
     names = [] if is_twin else [("teacher", stage) for stage in teacher_stages(entry)]
     names += [(role, stage) for role in roles for stage in student_stages(entry)]
     ended = {"crashed": "failed", "stopped": "stopped", "lost": "failed"}.get(entry.state, "now")
-    twin_began = twin is not None and bool(twin.status.raw)
+    twin_began = entry.trains_twin or (twin is not None and bool(twin.status.raw))
     trained = entry.state == "done" or twin_began
     at = len(names) + 1 if trained else _place(entry.status.phase, names)
     labels = [": ".join(name) for name in names] + ["evaluation"]
@@ -82,7 +82,7 @@ def work_under_way(entry: Entry) -> Work | None:
     """Return what a run works on; a validation on the way counts as a part of its stage."""
     phase = entry.status.phase
     done, total = entry.status.phase_done, entry.status.phase_total
-    if entry.step and (phase.endswith(": validate") or total == entry.step[1]):
+    if entry.step and not entry.trains_twin and (phase.endswith(": validate") or total == entry.step[1]):
         return Work(phase, *entry.step, entry.rate, entry.eta)
     if done is None or not total:
         return None

@@ -182,7 +182,8 @@ class RunCurves(Container):
         """Draw runs by key under the names given, where they have changed; `first` is the measure to begin with."""
         main = app_of(self)
         main.store.watch(names)
-        shown = [Shown(name, main.store.history(key), main.colour(key)) for key, name in names.items()]
+        colours = main.colours(names)
+        shown = [Shown(name, main.store.history(key), colours[key]) for key, name in names.items()]
         drawn = (view, [(run.name, run.history.version, run.colour) for run in shown])
         if drawn == self._drawn:
             return

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from distilkit.run_folders.names import short_names
+from distilkit.run_folders.names import fitted, short_names
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.facts import side_by_side
-from distilkit_tui.core.text import safe, short
+from distilkit_tui.core.text import safe
 from distilkit_tui.screens.base import CurveActions, RunCurves
 from distilkit_tui.screens.compare_view import Pane
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
@@ -66,12 +67,14 @@ class ConfigurationPane(Pane):
         changed = self._only_changed and len(entries) > 1
         what = f"{len(rows)} of {every} keys differ (u: all)" if changed else f"all {every} keys (u: what differs)"
         self.query_one(Static).update(safe(what))
-        names = short_names(entry.key for entry in entries)
+        short = short_names(entry.key for entry in entries)
+        names = fitted([safe(short[entry.key]) for entry in entries], WIDTH)
+        width = max([14, *map(cell_len, names.values())])
         # The first runs keep their columns where there is no room for all.
         self.table.columns = (
             Column("key", 24, grow=1),
             *(
-                Column(short(safe(names[entry.key]), WIDTH), 14, grow=1, rank=max(1, 9 - place))
+                Column(names[safe(short[entry.key])], width, grow=1, rank=max(1, 9 - place))
                 for place, entry in enumerate(entries)
             ),
         )

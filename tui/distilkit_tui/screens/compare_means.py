@@ -15,7 +15,8 @@ from distilkit.comparison.table import Cell as ReportCell
 from distilkit.comparison.table import ColumnHead, ResultTable
 from distilkit.comparison.tables.means import comparisons
 from distilkit.comparison.tables.means import means as means_table
-from distilkit_tui.core.text import safe, short
+from distilkit.run_folders.names import fitted
+from distilkit_tui.core.text import safe
 from distilkit_tui.screens.compare_answer import VERDICTS
 from distilkit_tui.screens.compare_view import ComparisonView, Pane
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
@@ -45,12 +46,12 @@ class ReportTable(VirtualTable):
         """Show a table; `ranks` says which columns go first where it is narrow, `first` has a cell before each row."""
         rows = {str(row[0].value): row for row in table.rows}
         heads = [f"{head.group} {head.name}".strip() for head in table.heads]
-        widest = NAMES[self.app.size.width >= NARROW]
+        names = fitted([safe(row[0].text) for row in table.rows], NAMES[self.app.size.width >= NARROW])
         widths = [
             max([cell_len(safe(head)), *(cell_len(_text(row[place])) for row in rows.values())])
             for place, head in enumerate(heads)
         ]
-        columns = [Column("", 1), Column(heads[0], min(widest, widths[0]))]
+        columns = [Column("", 1), Column(heads[0], max(map(cell_len, (heads[0], *names.values()))))]
         for head, width in list(zip(heads, widths, strict=True))[1:]:
             title = f"▸{head}" if head == selected else head
             # Letters behind means: numbers stand in line from the left alone.
@@ -58,7 +59,7 @@ class ReportTable(VirtualTable):
             columns.append(Column(title, max(width, cell_len(safe(title))), align, rank=ranks.get(head, 9)))
         # What is left over stays empty, so that numbers stand near their names.
         self.columns = (*columns, Column("", 0, grow=1))
-        self.show(list(rows), lambda key: [first.get(key, ""), *_cells(rows[key], widest), ""], empty or None)
+        self.show(list(rows), lambda key: [first.get(key, ""), *_cells(rows[key], names), ""], empty or None)
         self.styles.height = len(rows) + 1 if rows else 3
 
 
@@ -157,10 +158,10 @@ def _interval(view: ComparisonView, name: str) -> ReportCell:
     return ReportCell(one.ci_low, f"[{one.ci_low:.4f}, {one.ci_high:.4f}]")
 
 
-def _cells(row: Sequence[ReportCell], width: int) -> list[Cell]:
+def _cells(row: Sequence[ReportCell], names: Mapping[str, str]) -> list[Cell]:
     found: list[Cell] = []
     for place, cell in enumerate(row):
-        text = _text(cell) if place else short(safe(cell.text), width)
+        text = _text(cell) if place else names[safe(cell.text)]
         if text in MARKS:
             found.append(Styled(*MARKS[text]))
         else:

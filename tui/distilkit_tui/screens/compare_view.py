@@ -7,7 +7,9 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from distilkit.comparison.result import Column, Comparison, ComparisonResult
+from distilkit.run_folders.names import fitted
 from distilkit_tui.core.entry import Entry
+from distilkit_tui.core.text import safe
 from distilkit_tui.widgets.table import VirtualTable
 
 
@@ -35,6 +37,12 @@ class ComparisonView:
     def names(self) -> dict[str, str]:
         """The systems' short names."""
         return self.result.short
+
+    def names_within(self, width: int) -> dict[str, str]:
+        """Return the systems' short names in at most `width` characters, so that they still differ, safe to show."""
+        shown = {name: safe(short) for name, short in self.names.items()}
+        cut = fitted(list(shown.values()), width)
+        return {name: cut[short] for name, short in shown.items()}
 
     @property
     def baseline(self) -> str:

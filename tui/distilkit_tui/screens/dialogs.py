@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
+from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
@@ -178,16 +180,16 @@ class Help(Dialog[None]):
         self.query_one(VerticalScroll).focus()
 
 
-def help_text(place: str) -> Text:
+def help_text(place: str) -> Group:
     """Return the keys of all places, one's own first, and the filter language."""
-    text = Text()
+    parts: list[RenderableType] = []
     for other in sorted(KEYS, key=lambda other: other != place):
         title, keys = KEYS[other]
-        text.append(f"{title}\n", style="bold underline")
+        grid = Table.grid()
+        grid.add_column(width=16)
+        grid.add_column()
         for key in keys:
-            text.append(f"  {name(key):<14}", style="bold")
-            text.append(f"{key.help}\n")
-        text.append("\n")
-    text.append("The filter of runs\n", style="bold underline")
-    text.append(filters.__doc__.partition("\n\n")[2].strip() if filters.__doc__ else "")
-    return text
+            grid.add_row(Text(f"  {name(key)}", "bold"), Text(key.help))
+        parts += [Text(title, "bold underline"), grid, Text()]
+    told = filters.__doc__.partition("\n\n")[2].strip() if filters.__doc__ else ""
+    return Group(*parts, Text("The filter of runs", "bold underline"), Text(told))

@@ -195,10 +195,16 @@ class VirtualTable(ScrollView, can_focus=True):
         """Choose the columns that fit and share out what is left over."""
         chosen = {number: column for number, column in enumerate(self._columns) if not column.hidden}
         left = self.scrollable_content_region.width - GAP - sum(column.width + GAP for column in chosen.values())
+        dropped = []
         for number, column in sorted(chosen.items(), key=lambda item: (item[1].rank, -item[0])):
             if left < 0 and column.rank < 9:
-                del chosen[number]
+                dropped.append(number)
                 left += column.width + GAP
+        for number in reversed(dropped):  # where a wide one has gone there may be room again for narrow ones
+            if (needed := chosen[number].width + GAP) <= left:
+                left -= needed
+            else:
+                del chosen[number]
         left, shares = max(0, left), sum(column.grow for column in chosen.values()) or 1
         self._layout = [(number, column.width + left * column.grow // shares) for number, column in chosen.items()]
         self._repaint()
