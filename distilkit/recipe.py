@@ -244,7 +244,7 @@ def explain(error: ValidationError, model: type[BaseModel], source: Source | Non
 
 def _validate_stages(recipe: Recipe, source: Source) -> None:
     """Refuse a stage that no strategy has, and keys of it that [train] has not."""
-    known = sorted({stage.name for name in STRATEGIES for stage in stages_of(name)})
+    known = sorted({stage.name for name in STRATEGIES for stage in stages_of(name)}) if recipe.stages else []
     for name, table in recipe.stages.items():
         if name not in known:
             place = source.place(("stages", name))

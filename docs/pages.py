@@ -6,6 +6,7 @@ mkdocs calls `on_config` and `on_files`; `pages` needs no mkdocs, so that tests 
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from distilkit.cli import app
 from distilkit.data.teacher_scores.formats import FORMATS
 from distilkit.recipe import load_recipe, shipped_recipes
 from distilkit.recipe_keys import NAMED, Field, class_help, form, of_section, section_help
-from distilkit.settings import TrainSettings
+from distilkit.settings import Recipe, TrainSettings
 from distilkit.strategies import STRATEGIES, TERMS
 from distilkit.strategies.describe import READ_ON
 
@@ -124,12 +125,17 @@ def strategy_keys(name: str) -> list[Field]:
 
 def _example(name: str) -> Iterator[str]:
     yield from ("```sh", f"distilkit strategies {name}")
-    shipped = [key for key, path in shipped_recipes().items() if load_recipe(path).strategy.get("name") == name]
+    shipped = [key for key, recipe in _shipped().items() if recipe.strategy.get("name") == name]
     if shipped:
         yield f"distilkit run {shipped[0]} --dry-run"
     else:
         yield f"distilkit run margin_mse --dry-run --set strategy.name={name}"
     yield "```"
+
+
+@cache
+def _shipped() -> dict[str, Recipe]:
+    return {name: load_recipe(path) for name, path in shipped_recipes().items()}
 
 
 def losses_page() -> str:
@@ -196,13 +202,14 @@ def recipes_page() -> str:
         RECIPES_INTRO,
     ]
     for name, path in shipped_recipes().items():
-        lines += [f"## {name}", "", _escaped(load_recipe(path).description) + ".", ""]
+        lines += [f"## {name}", "", _escaped(_shipped()[name].description) + ".", ""]
         lines += ["```toml", path.read_text(encoding="utf-8").strip(), "```", ""]
     return "\n".join(lines)
 
 
 def on_config(config: Any) -> Any:
     """Put the strategies into the site's navigation."""
+    _shipped.cache_clear()  # `mkdocs serve` builds again after a change
     for part in config["nav"]:
         for entry in part.get("Reference", []):
             if "Strategies" in entry:

@@ -1,5 +1,6 @@
 """What every test shares: one thread, no network, and tiny collections and checkpoints made on the spot."""
 
+import gc
 import io
 import json
 import os
@@ -24,7 +25,21 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 settings.register_profile("distilkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("distilkit")
 
+# Thousands of tests and all that they import make no cycles of references that are worth a search, over and over.
+gc.disable()
+
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+def pytest_collection_finish() -> None:
+    """Search for cycles from now on, in what tests make alone."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Let go of everything at the end, as some libraries complain about what is left."""
+    gc.unfreeze()
 
 
 class Outcome(NamedTuple):

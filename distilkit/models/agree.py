@@ -1,5 +1,6 @@
 """Whether a model scores here as it does in transformers: tried on a few texts when it is loaded."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,9 @@ MOST_MACS = 2e10
 # Of the largest value, with 24 bits and with fewer.
 NOISE = {torch.float32: 1e-4, torch.float64: 1e-4}
 COARSE_NOISE = 5e-2
+
+# What a configuration tells of the file's origin and of what is made of the model's states.
+NOTES = {"architectures", "distilkit", "sentence_transformers", "transformers_version"}
 
 # A model is tried once a process: of one configuration all do the same.
 _tried: set[str] = set()
@@ -52,7 +56,7 @@ def require_alike(model: PreTrainedModel, ours: Read, theirs: Read, where: objec
         theirs: returns the same of a batch of one text, while the model runs on its own attention
         where: the model, for the message
     """
-    key = content_key([type(model).__name__, str(model.dtype), model.config.to_json_string()])
+    key = content_key([type(model).__name__, str(model.dtype), _computed_by(model.config)])
     if key in _tried:
         return
     config, refused = model.config, f"{where} is a {model.config.model_type}, which cannot be made a ranker"
@@ -87,6 +91,12 @@ def require_alike(model: PreTrainedModel, ours: Read, theirs: Read, where: objec
             "transformers"
         )
     _tried.add(key)
+
+
+def _computed_by(config: PretrainedConfig) -> str:
+    """Return a configuration less what changes no value here: notes, and dropout, which is off when a model is tried."""
+    table = json.loads(config.to_json_string())
+    return json.dumps({key: value for key, value in table.items() if key not in NOTES and "dropout" not in key})
 
 
 def reads_ahead(encoder: PreTrainedModel) -> bool:

@@ -1,5 +1,6 @@
 """What can be wrong with a recipe and be seen before anything is trained: of the plan and of the run alike."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +22,34 @@ if TYPE_CHECKING:
 
 def check(pipeline: Pipeline) -> None:
     """Raise UserError for data, judgements, measures, weights and shapes that would end the run later."""
+    checks = Checks()
+    try:
+        checks.check(pipeline)
+    finally:
+        checks.forget(pipeline.workspace)
+
+
+class Checks:
+    """`check` for the runs of a suite, one after another: students that the next run has too stay in memory."""
+
+    def __init__(self) -> None:
+        self._starts: list[StartingStudent] = []
+
+    def check(self, pipeline: Pipeline) -> None:
+        """Raise UserError as `check` does."""
+        starts = [StartingStudent(stage.start, stage.tokenizer) for stage in pipeline.stages()]
+        self.forget(pipeline.workspace, but={start.key for start in starts})
+        self._starts = starts
+        _check(pipeline, starts)
+
+    def forget(self, workspace: Workspace, but: Container[str] = ()) -> None:
+        """Let go of the students that are in memory, except for those of some keys."""
+        for start in self._starts:
+            if start.key not in but:
+                workspace.forget(start)
+
+
+def _check(pipeline: Pipeline, starts: list[StartingStudent]) -> None:
     require_trackers(pipeline.recipe.report_to)
     workspace, collections = pipeline.workspace, dict[str, Data]()
     for one in pipeline.sets:
@@ -29,19 +58,15 @@ def check(pipeline: Pipeline) -> None:
     for data in collections.values():
         data.check_texts(workspace)
     _check_teachers(pipeline)
-    starts = [StartingStudent(stage.start, stage.tokenizer) for stage in pipeline.stages()]
-    try:
-        for node in every(pipeline.targets()):
-            node.check(workspace)
-        for start in starts:
-            if workspace.knows(start) and start.start.settings is not None:
-                _check_positions(pipeline, Lengths.of(workspace.value(start)), "the student")
-        try_first_steps(pipeline.stages(), workspace)
-        if (twin := twin_of(pipeline)) is not None:
-            try_first_steps(twin.stages(), workspace)
-    finally:
-        for start in starts:
-            workspace.forget(start)
+    for node in every(pipeline.targets()):
+        node.check(workspace)
+    for start in starts:
+        lengths = StudentLengths(start)
+        if start.start.settings is not None and (workspace.knows(start) or workspace.knows(lengths)):
+            _check_positions(pipeline, workspace.value(lengths), "the student")
+    try_first_steps(pipeline.stages(), workspace)
+    if (twin := twin_of(pipeline)) is not None:
+        try_first_steps(twin.stages(), workspace)
 
 
 def _check_teachers(pipeline: Pipeline) -> None:
@@ -94,6 +119,23 @@ class WholeTeacher(Node[Lengths]):
         ranker = self.base.untrained(workspace, self.needs_head)
         require_fit(load_tokenizer(self.base.folder), ranker.config, self.base.folder)
         return Lengths.of(ranker)
+
+
+@dataclass(frozen=True, eq=False)
+class StudentLengths(Node[Lengths]):
+    """The lengths of a student before its first stage, which are known when the student itself is forgotten."""
+
+    start: StartingStudent
+
+    kind: ClassVar[str] = "student_lengths"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the student."""
+        return {"start": self.start.key}
+
+    def value(self, workspace: Workspace) -> Lengths:
+        """Build the student, unless it is in memory."""
+        return Lengths.of(workspace.value(self.start))
 
 
 def _check_positions(pipeline: Pipeline, ranker: Lengths, name: str) -> None:

@@ -1,10 +1,11 @@
 """`--dry-run`: what a recipe would do, how large it is, and what is there already. Reads the collection, no more."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from distilkit.errors import UserError
-from distilkit.pipeline.checks import check
+from distilkit.pipeline.checks import Checks, check
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
@@ -104,16 +105,18 @@ class SuitePlan:
         return "\n".join([*lines, "", *map(plain, notes), _total(self.missing)])
 
 
-def plan(request: Request, workspace: Workspace | None = None, checked: bool = False) -> Plan:
+def plan(
+    request: Request, workspace: Workspace | None = None, checked: Callable[[Pipeline], None] | None = check
+) -> Plan:
     """Return the plan of a request; the collection is read (and kept), nothing else is built. Raises UserError.
 
-    `checked` says that a run which differs in its seed alone has been checked already.
+    `checked` raises UserError for what would end the run; None where one that differs in its seed alone was checked.
     """
     if workspace is None:
         workspace = Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=request.recorded_precision())
     pipeline = Pipeline(request.recipe, workspace)
-    if not checked:
-        check(pipeline)
+    if checked is not None:
+        checked(pipeline)
     chains = pipeline.teacher_chains
     steps = [
         _step("teacher" if len(chains) == 1 else f"teacher {place}", stage, workspace)
@@ -153,11 +156,12 @@ def suite_plan(request: Request) -> SuitePlan:
     """Return the plan of a suite. Raises UserError where one of its runs could not be trained."""
     recorded = request.recorded_precision()
     plans, workspace = [], Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=recorded)
-    seen: set[tuple[str, str, str]] = set()
+    seen, checks = set[tuple[str, str, str]](), Checks()
     for member in members(request.recipe):
         words = member.strategy, member.student, member.teacher
         try:
-            plans.append(plan(replace(request, recipe=member.recipe), workspace, checked=words in seen))
+            checked = None if words in seen else checks.check
+            plans.append(plan(replace(request, recipe=member.recipe), workspace, checked))
         except UserError as error:
             raise UserError(f"{member.strategy} with {member.student}: {error}") from None
         seen.add(words)

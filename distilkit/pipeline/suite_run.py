@@ -16,7 +16,7 @@ from distilkit.errors import Busy, GroupLost, RunFailed, Stopped, UserError
 from distilkit.files import write_json
 from distilkit.manifest import sealed
 from distilkit.pipeline.card import refresh_cards, write_card
-from distilkit.pipeline.checks import check
+from distilkit.pipeline.checks import Checks
 from distilkit.pipeline.content import refuse_other_content
 from distilkit.pipeline.disk import DiskNeed
 from distilkit.pipeline.latency import Finished, keep_latencies
@@ -123,12 +123,12 @@ def _check_all(found: list[Member], todo: list[Member], request: Request) -> tup
     """
     recorded = request.recorded_precision()
     workspace = Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=recorded)
-    need = DiskNeed(at_once=request.recipe.matrix.jobs if request.recipe.matrix else 1)
+    checks, need = Checks(), DiskNeed(at_once=request.recipe.matrix.jobs if request.recipe.matrix else 1)
     for member in found if todo else ():
         try:
             pipeline = Pipeline(member.recipe, workspace)
             if member in todo:
-                check(pipeline)
+                checks.check(pipeline)
                 need.add(pipeline)
             # The content as all processes of the group will find it, of which this one checks alone.
             content = {**pipeline.content, "processes": int(os.environ.get("WORLD_SIZE", "1"))}

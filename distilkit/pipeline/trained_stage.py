@@ -309,7 +309,9 @@ class TrainedStage(ModelNode, Artifact[Path]):
         return workspace.value(StartingStudent(self.start, self.tokenizer))
 
     def check(self, workspace: Workspace) -> None:
-        """Refuse settings, weights and shapes that would end the training later."""
+        """Refuse settings, weights and shapes that would end the training later; what several runs share once."""
+        if (checked := f"checked {self.key}") in workspace.tried:
+            return
         try:
             _ = self.metric
         except UserError as error:
@@ -322,6 +324,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
         check_pair(self, student, workspace)
         check_text(self, student)
         check_offset(self, student)
+        workspace.tried.add(checked)
 
     def shortened(self, steps: int) -> "TrainedStage":
         """Return the same stage with another number of steps."""

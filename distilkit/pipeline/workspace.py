@@ -38,7 +38,7 @@ class Workspace:
         processes: those that build together; all of them call the same methods in the same order
         progress: is told how far the work is, and asks it to stop
         checkpoints: where a stage keeps what it resumes from
-        tried: keys of the first steps that were tried
+        tried: keys of the stages that were checked, and of the first steps that were tried
         auto: what `bf16 = "auto"` comes to; decided when it is first asked for, where a run has not recorded it
         used: the artifacts that were asked for, as `KIND/KEY`
     """

@@ -97,5 +97,6 @@ class Section(BaseModel):
         """Take the word "none", as TOML has no null, for the absence of a key that may be absent."""
         if not isinstance(table, dict):
             return table
-        optional = {field.alias or name for name, field in cls.model_fields.items() if _takes_none(field.annotation)}
+        fields = cls.model_fields if "none" in table.values() else {}
+        optional = {field.alias or name for name, field in fields.items() if _takes_none(field.annotation)}
         return {key: None if value == "none" and key in optional else value for key, value in table.items()}

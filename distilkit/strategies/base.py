@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import MISSING, fields, is_dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
@@ -66,9 +67,15 @@ def validated(kind: type[T], table: dict[str, Any], name: str, within: Location 
     """
     try:
         # By way of JSON, where strict validation takes a table for a dataclass and a list for a tuple.
-        return TypeAdapter(kind).validate_json(json.dumps(table, default=str))
+        return _adapter(kind).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
         raise _refusal(error, kind, name, within) from None
+
+
+@lru_cache(maxsize=256)
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Return what validates a dataclass: making it takes far longer than using it."""
+    return TypeAdapter(kind)
 
 
 def parse_strategy(text: str) -> Strategy:
