@@ -1,5 +1,6 @@
 """A model is tried when it is loaded: what is computed here against what transformers computes."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -75,3 +76,16 @@ def test_a_large_model_reads_a_text_at_its_limit_in_its_first_layers(
     with pytest.raises(UserError, match=r"gemma is a gemma2, which cannot be made a ranker: .* differs by"):
         agree.require_alike(model.model, model.logits, theirs, "gemma")
     assert len(model.model.model.layers) == 12
+
+
+def test_a_model_is_tried_again_where_its_configuration_computes_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agree, "_tried", set())
+    path = write_bert(tmp_path / "model", head=True) / "config.json"
+    config = json.loads(path.read_text())
+    notes = {"hidden_dropout_prob": 0.3, "transformers_version": "5.0.0", "distilkit": {"architecture": "bert_cat"}}
+    for changed, tried in (({}, 1), (notes, 1), ({"layer_norm_eps": 1e-3}, 2), ({"hidden_act": "relu"}, 3)):
+        path.write_text(json.dumps({**config, **changed}))
+        load_cat(path.parent)
+        assert len(agree._tried) == tried, changed

@@ -13,6 +13,8 @@ from distilkit.errors import UserError
 from distilkit.files import write_json
 from distilkit.manifest import SEAL, damage, sealed
 from distilkit.pipeline.suite import members
+from distilkit.pipeline.trained_stage import StartingStudent
+from distilkit.pipeline.workspace import Workspace
 from distilkit.recipe import load_recipe
 
 MATRIX = """
@@ -176,6 +178,21 @@ def test_a_plan_tells_what_is_shared(suite_recipe: Path, tmp_path: Path, cli: Ca
     assert done.code == 0, done.err
     assert done.out.count("shared") == 2 * 2 + 7  # general stages, and the teacher, when met again
     assert "suite suite: 8 runs" in done.out
+
+
+def test_a_plan_builds_each_student_once(
+    suite_recipe: Path, tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+    build = StartingStudent.value
+
+    def counted(start: StartingStudent, workspace: Workspace) -> Any:
+        built.append(start.key)
+        return build(start, workspace)
+
+    monkeypatch.setattr(StartingStudent, "value", counted)
+    assert cli("run", suite_recipe, "--runs-dir", tmp_path, "--dry-run").code == 0
+    assert len(built) == len(set(built)) == 3  # two students, and the teacher that is fine-tuned
 
 
 @pytest.mark.parametrize(
