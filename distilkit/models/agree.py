@@ -94,7 +94,7 @@ def require_alike(model: PreTrainedModel, ours: Read, theirs: Read, where: objec
 
 
 def _computed_by(config: PretrainedConfig) -> str:
-    """Return a configuration less what changes no value here: notes, and dropout, which is off when a model is tried."""
+    """Return a configuration less what changes no value here: notes, and dropout, which is off in a trial."""
     table = json.loads(config.to_json_string())
     return json.dumps({key: value for key, value in table.items() if key not in NOTES and "dropout" not in key})
 
