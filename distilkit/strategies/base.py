@@ -67,13 +67,14 @@ def validated(kind: type[T], table: dict[str, Any], name: str, within: Location 
     """
     try:
         # By way of JSON, where strict validation takes a table for a dataclass and a list for a tuple.
-        return _adapter(kind).validate_json(json.dumps(table, default=str))
+        found: T = _adapter(kind).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
         raise _refusal(error, kind, name, within) from None
+    return found
 
 
 @lru_cache(maxsize=256)
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     """Return what validates a dataclass: making it takes far longer than using it."""
     return TypeAdapter(kind)
 
