@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import MISSING, fields, is_dataclass, replace
-from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +16,8 @@ from distilkit.strategies.terms import Term
 from distilkit.untrusted import parse_toml
 
 T = TypeVar("T")
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 @runtime_checkable
@@ -73,10 +74,11 @@ def validated(kind: type[T], table: dict[str, Any], name: str, within: Location 
     return found
 
 
-@lru_cache(maxsize=256)
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    """Return what validates a dataclass: making it takes far longer than using it."""
-    return TypeAdapter(kind)
+    """Return what validates a dataclass: making it takes far longer than using it, so it is made once."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def parse_strategy(text: str) -> Strategy:
