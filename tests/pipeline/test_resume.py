@@ -101,6 +101,7 @@ def resume(arguments: Arguments, runs: Path, whole: Path, **changes: object) -> 
         ).read_bytes()
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_of_the_command_itself(arguments: Arguments, whole: Path, tmp_path: Path) -> None:
     runs = prepared(whole, tmp_path, "distil")
     command = [sys.executable, "-m", "distilkit", *arguments(runs)]

@@ -57,7 +57,9 @@ def assert_same(runs: Path, whole: Path) -> None:
         assert weights(run) == weights(expected[strategy]), strategy
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_a_suite_that_was_ended_goes_on(suite_recipe: Path, whole: Path, tmp_path: Path, number: int) -> None:
     with started(run_cli, words(suite_recipe, tmp_path), folder=tmp_path / "said") as process:
 
@@ -78,6 +80,7 @@ def test_a_suite_that_was_ended_goes_on(suite_recipe: Path, whole: Path, tmp_pat
     assert_same(tmp_path, whole)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_suite(suite_recipe: Path, whole: Path, tmp_path: Path) -> None:
     with started(run_cli, words(suite_recipe, tmp_path), folder=tmp_path / "first") as first:
         wait_for(lambda: (tmp_path / "suite" / "suite.json").exists(), first)

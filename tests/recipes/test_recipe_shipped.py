@@ -359,10 +359,12 @@ def test_the_papers_settings() -> None:
     assert list(dict.fromkeys(sizes)) == ["L6_H768", "L6_H384", "L3_H768", "L3_H384"]
 
 
-def test_a_model_that_is_not_cached_is_named(shell: Cli, msmarco: Path, tmp_path: Path) -> None:
-    env = {"HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+def test_a_model_that_is_not_cached_is_named(
+    cli: Cli, msmarco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use({"HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}, monkeypatch)
     options = ("--runs-dir", tmp_path / "runs", "--set", f"data.path={msmarco}", "--set", "data.validation.queries=4")
-    outcome = shell("run", MSMARCO[0], *options, env=env)
+    outcome = cli("run", MSMARCO[0], *options)
     assert outcome.code == 2
     (model,) = set(models({"model": load_recipe(MSMARCO[0]).teacher.model}))
     assert outcome.err.splitlines()[-1] == (
