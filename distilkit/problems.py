@@ -77,11 +77,12 @@ def shown(value: object) -> str:
 
 
 def to_toml(value: object) -> str:
-    """Return a value as TOML writes it on one line."""
+    """Return a value as TOML writes it on one line; None in a table is left out."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_key(key)}={to_toml(item)}" for key, item in value.items()) + "}"
+        pairs = (f"{toml_key(key)}={to_toml(item)}" for key, item in value.items() if item is not None)
+        return "{" + ", ".join(pairs) + "}"
     if isinstance(value, str):
         # JSON's escapes are TOML's, but TOML wants this one character escaped too.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -90,6 +91,6 @@ def to_toml(value: object) -> str:
     return repr(value) if isinstance(value, (int, float)) else str(value)
 
 
-def _key(name: str) -> str:
+def toml_key(name: str) -> str:
     """Return a key as TOML writes it: a dot in it would else begin a table."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else to_toml(name)

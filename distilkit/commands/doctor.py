@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from distilkit import options
+from distilkit.run_folders.disk import free
 from distilkit.run_folders.folder import machine, versions
 from distilkit.tables import table
 
@@ -78,8 +78,7 @@ def _folders(runs_dir: Path) -> dict[str, dict[str, Any]]:
 
 
 def _place(path: Path) -> dict[str, Any]:
-    above = next((one for one in (path, *path.absolute().parents) if one.exists()), Path("/"))
-    return {"path": str(path), "exists": path.exists(), "free_bytes": shutil.disk_usage(above).free}
+    return {"path": str(path), "exists": path.exists(), "free_bytes": free(path)}
 
 
 def _text(found: dict[str, Any]) -> str:

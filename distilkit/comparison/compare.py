@@ -11,6 +11,7 @@ from distilkit.comparison import bounds, pairing, recommend, resampling, run_fil
 from distilkit.comparison.content import notes_on_candidates, refuse_other_judgements
 from distilkit.comparison.corrections import adjust
 from distilkit.comparison.letters import assign, parse_baselines, superscripts
+from distilkit.comparison.margins import margin_tests
 from distilkit.comparison.options import CompareOptions
 from distilkit.comparison.paired_tests import MarginKind
 from distilkit.comparison.pairing import Values, choose, policy
@@ -112,6 +113,26 @@ def compare(
         if first is None
         else with_answer(result, first, recommend.not_separable_from_best(result, first, options))
     )
+
+
+def with_margin(result: ComparisonResult, margin: float, kind: MarginKind) -> ComparisonResult:
+    """Return a result with another margin: what `compare` returns, without doing again what no margin changes."""
+    values: dict[str | None, Values] = {}
+    for name in dict.fromkeys(one.set for one in result.comparisons):
+        members = list(run_files.of_set(result, name).values())
+        measures = [measure for eval_set, measure in result.columns if eval_set == name]
+        values[name] = pairing.values_of(name, members, measures, choose(members, measures, result.policy["queries"]))
+
+    def anew(one: Comparison) -> Comparison:
+        x, y = (values[one.set].rows(name, one.measure, result.seeds) for name in (one.system, one.baseline))
+        return replace(one, **margin_tests(x, y, margin, kind, result.equivalence))
+
+    found = tuple(anew(one) for one in result.comparisons)
+    changed = replace(result, margin=margin, margin_kind=kind, comparisons=found)
+    if result.answer is None or not values:
+        return changed
+    first = values[result.answer.set if result.sets else next(iter(values))]
+    return with_answer(changed, first, result.answer.not_separable_from_best)
 
 
 def with_answer(result: ComparisonResult, values: Values, not_separable: Sequence[str]) -> ComparisonResult:

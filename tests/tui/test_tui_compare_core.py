@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from comparing_runs import change, results
 
+from distilkit.comparison.compare import with_margin
 from distilkit.comparison.result import ComparisonResult
 from distilkit.data.sources import BeirSource
 from distilkit.errors import UserError
-from distilkit_tui.core.comparing import CORRECTIONS, Question, answer, caveat, points, read, with_margin
+from distilkit_tui.core.comparing import CORRECTIONS, Question, answer, caveat, points, read
 from distilkit_tui.core.facts import ABSENT, side_by_side
 from distilkit_tui.core.queries import differences, query_texts, sides
 from distilkit_tui.core.store import RunStore
@@ -62,8 +63,8 @@ def test_a_margin_changed_live_gives_what_asking_anew_gives(equivalence: bool, r
     found = answer(reading, question)
     for margin, kind in [(0.0, "relative"), (0.4, "relative"), (0.05, "absolute")]:
         question = replace(question, margin=margin, margin_kind=kind)
-        assert with_margin(found, question) == answer(reading, question)
-    assert {one.non_inferior for one in with_margin(found, replace(question, margin=0.45)).comparisons} == {True, False}
+        assert with_margin(found, margin, kind) == answer(reading, question)
+    assert {one.non_inferior for one in with_margin(found, 0.45, "absolute").comparisons} == {True, False}
 
 
 def test_questions_go_round() -> None:

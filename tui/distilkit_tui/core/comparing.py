@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distilkit.comparison import pairing, run_files
-from distilkit.comparison.compare import compare, with_answer
-from distilkit.comparison.margins import margin_tests
+from distilkit.comparison import run_files
+from distilkit.comparison.compare import compare
 from distilkit.comparison.options import TESTS
 from distilkit.comparison.paired_tests import MarginKind
-from distilkit.comparison.pairing import choose
-from distilkit.comparison.result import Column, Comparison, ComparisonResult
+from distilkit.comparison.result import Column, ComparisonResult
 from distilkit.comparison.systems import System, read_systems
 from distilkit.errors import UserError
 from distilkit.run_folders.read import StoredRun
@@ -117,27 +115,6 @@ def answer(reading: Reading, question: Question) -> ComparisonResult:
         noninferiority=question.margin,
         margin_kind=question.margin_kind,
         equivalence=question.equivalence,
-    )
-
-
-def with_margin(result: ComparisonResult, question: Question) -> ComparisonResult:
-    """Return a result with another margin: what `answer` returns, without doing again what no margin changes."""
-    values: dict[str | None, pairing.Values] = {}
-    for eval_set in dict.fromkeys(one.set for one in result.comparisons):
-        members = list(run_files.of_set(result, eval_set).values())
-        measures = [measure for name, measure in result.columns if name == eval_set]
-        values[eval_set] = pairing.values_of(eval_set, members, measures, choose(members, measures, "judged"))
-
-    def anew(one: Comparison) -> Comparison:
-        x, y = (values[one.set].rows(name, one.measure, result.seeds) for name in (one.system, one.baseline))
-        return replace(one, **margin_tests(x, y, question.margin, question.margin_kind, result.equivalence))
-
-    found = tuple(anew(one) for one in result.comparisons)
-    changed = replace(result, margin=question.margin, margin_kind=question.margin_kind, comparisons=found)
-    if result.answer is None or not values:
-        return changed
-    return with_answer(
-        changed, values[result.answer.set if result.sets else next(iter(values))], result.answer.not_separable_from_best
     )
 
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from distilkit.alive import process_start
@@ -86,21 +87,25 @@ class Launcher:
         recipe, name = entry.record.recipe, entry.record.name
         if not recipe or not name:
             raise UserError(f"{entry.folder.run_json}: the recipe is missing, so the run cannot be resumed")
-        if plugins := recipe.get("plugins"):
-            raise UserError(
-                f"{entry.key} has plug-ins ({shown(plugins)}), code that only the command line runs: "
-                "distilkit run RECIPE --resume auto"
-            )
         root = entry.folder.path
         for _ in Path(name).parts:
             root = root.parent
-        path = self.runs_dir / LAUNCHES / f"{name.replace('/', '-')[:100]}.toml"
+        return self.resume_recipe(recipe, root, entry.key)
+
+    def resume_recipe(self, recipe: dict[str, Any], root: Path, label: str) -> Child:
+        """Go on with what a recipe names below a folder of runs; raises UserError where it cannot be."""
+        if plugins := recipe.get("plugins"):
+            raise UserError(
+                f"{label} has plug-ins ({shown(plugins)}), code that only the command line runs: "
+                "distilkit run RECIPE --resume auto"
+            )
+        path = self.runs_dir / LAUNCHES / f"{label.replace('/', '-')[:100]}.toml"
         refuse_links(path.parent)
         try:
             write_text(path, recipe_toml(recipe))
         except OSError as error:
-            raise UserError(f"{entry.key} cannot be resumed: {error}") from None
-        return self.start(["run", str(path), "--resume", "auto", "--runs-dir", str(root)], entry.key)
+            raise UserError(f"{label} cannot be resumed: {error}") from None
+        return self.start(["run", str(path), "--resume", "auto", "--runs-dir", str(root)], label)
 
 
 def request_stop(entry: Entry, twin: Entry | None = None) -> None:

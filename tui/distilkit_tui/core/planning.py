@@ -1,7 +1,6 @@
 """What a start would do: `distilkit run --dry-run` in a process of its own, and how long its steps took before."""
 
 import json
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from distilkit.errors import UserError
 from distilkit.plugins import this_command
+from distilkit.run_folders.disk import free
 from distilkit.run_folders.record import number
 
 
@@ -38,7 +38,7 @@ class PlanView:
     to_train: int
     seconds: float | None
     unknown: int
-    free: int | None
+    free: int
 
 
 class DryRun:
@@ -86,7 +86,7 @@ def view(plan: dict[str, Any], runs_dir: Path) -> PlanView:
     known = [step.seconds for step in left if step.seconds is not None]
     unknown = len(left) - len(known)
     total = sum(known) if known else None
-    return PlanView(name, tuple(steps), facts, sum(step.steps or 0 for step in left), total, unknown, _free(runs_dir))
+    return PlanView(name, tuple(steps), facts, sum(step.steps or 0 for step in left), total, unknown, free(runs_dir))
 
 
 def _prefix(plan: dict[str, Any], run: dict[str, Any]) -> str:
@@ -111,11 +111,3 @@ def _facts(runs: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     for name, found in runs[0]["sets"].items():
         lines.append(f"{name}: {found['queries']} queries, re-ranked to depth {found['depth']}, {found['measures']}")
     return tuple(lines)
-
-
-def _free(folder: Path) -> int | None:
-    """Return the bytes that are free where the runs are."""
-    for place in (folder, *folder.resolve().parents):
-        if place.exists():
-            return shutil.disk_usage(place).free
-    return None

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.errors import UserError
-from distilkit.problems import shown
+from distilkit.problems import shown, to_toml
 from distilkit.recipe import LARGEST, grid_of, load_recipe, load_with_source, resolved, searched_keys, shipped_recipes
 from distilkit.recipe_keys import Field, form
 from distilkit.settings import Recipe
 from distilkit.strategies import STRATEGIES
 from distilkit.untrusted import parse_toml, read_text
-from distilkit_tui.core.text import recipe_toml
 
 # What a TOML file has at its top if it is a recipe, and where files beside are looked for, how many at most.
 SIGNS = ("extends", "strategy", "matrix")
@@ -193,7 +192,7 @@ def _texts(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
     """Yield every key's value as one types it, that of whole tables too."""
     for key, value in table.items():
         if isinstance(value, dict):
-            yield f"{prefix}{key}", recipe_toml({"table": value}).removeprefix("table = ").strip()
+            yield f"{prefix}{key}", to_toml(value)
             yield from _texts(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", shown(value)

@@ -7,15 +7,12 @@ from functools import cached_property
 from pathlib import Path
 
 from distilkit.errors import UserError
-from distilkit.files import write_text
-from distilkit.problems import shown
 from distilkit.run_folders.names import SEPARATOR, short_names
 from distilkit.run_folders.read import read_suite
 from distilkit.run_folders.record import as_table, text
 from distilkit.run_folders.suites import PLANNED, progress, seconds_left, state_of
-from distilkit_tui.core.control import LAUNCHES, Child, Launcher, delete, request_stop
+from distilkit_tui.core.control import Child, Launcher, delete, request_stop
 from distilkit_tui.core.entry import Entry
-from distilkit_tui.core.text import recipe_toml
 
 MARK = "/"
 """What the key of a suite ends in, which no run's does."""
@@ -133,17 +130,7 @@ def resume(suite: Suite, launcher: Launcher) -> Child:
     recipe = as_table(read_suite(suite.folder).get("recipe"))
     if not recipe:
         raise UserError(f"{suite.folder / 'suite.json'}: the recipe is missing, so the suite cannot be resumed")
-    if plugins := recipe.get("plugins"):
-        raise UserError(
-            f"{name} has plug-ins ({shown(plugins)}), code that only the command line runs: "
-            "distilkit run RECIPE --resume auto"
-        )
-    path = launcher.runs_dir / LAUNCHES / f"{name[:100]}.toml"
-    try:
-        write_text(path, recipe_toml(recipe))
-    except OSError as error:
-        raise UserError(f"{name} cannot be resumed: {error}") from None
-    return launcher.start(["run", str(path), "--resume", "auto", "--runs-dir", str(suite.folder.parent)], name)
+    return launcher.resume_recipe(recipe, suite.folder.parent, name)
 
 
 def remove(suite: Suite) -> None:

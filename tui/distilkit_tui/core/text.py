@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from distilkit.problems import to_toml
+from distilkit.problems import to_toml, toml_key
 from distilkit.tables import plain
 
 LONGEST = 2000
@@ -42,21 +42,7 @@ def short(text: str, width: int) -> str:
 
 def recipe_toml(table: dict[str, Any]) -> str:
     """Return a table of JSON values as TOML, inner tables inline; None is left out."""
-    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if value is not None)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, dict):
-        pairs = (f"{_key(key)} = {_value(inner)}" for key, inner in value.items() if inner is not None)
-        return f"{{ {', '.join(pairs)} }}" if value else "{}"
-    if isinstance(value, list):
-        return f"[{', '.join(_value(inner) for inner in value)}]"
-    return to_toml(value)
-
-
-def _key(key: str) -> str:
-    bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
-    return key if bare else to_toml(key)
+    return "".join(f"{toml_key(key)} = {to_toml(value)}\n" for key, value in table.items() if value is not None)
 
 
 def figure(value: float, step: float = 0.0) -> str:

@@ -13,9 +13,10 @@ from textual.binding import BindingType
 from textual.widgets import Static, TabbedContent, TabPane
 
 from distilkit.comparison import wording
+from distilkit.comparison.compare import with_margin
 from distilkit.comparison.result import ComparisonResult
 from distilkit.errors import UserError
-from distilkit_tui.core.comparing import Question, Reading, answer, read, with_margin
+from distilkit_tui.core.comparing import Question, Reading, answer, read
 from distilkit_tui.core.entry import Entry, ordered
 from distilkit_tui.core.store import Snapshot
 from distilkit_tui.core.text import safe
@@ -304,7 +305,8 @@ class CompareScreen(BaseScreen):
             self._ask(question)
         else:
             self._question = question
-            self._look(replace(self._view, result=with_margin(self._view.result, question)))
+            found = with_margin(self._view.result, question.margin, question.margin_kind)
+            self._look(replace(self._view, result=found))
 
     def action_equivalence(self) -> None:
         """Test equivalence, too."""

@@ -44,8 +44,7 @@ class PlanPane(Vertical):
         self._steps = {f"{number}": step for number, step in enumerate(plan.steps)}
         self.table.show(list(self._steps), self._cells, "nothing to train")
         lines = [Text(f"{plan.to_train} steps to train{_time(plan)}", style="bold")]
-        if plan.free is not None:
-            lines[0].append(f" · {size(plan.free)} free on the disk", style="not bold")
+        lines[0].append(f" · {size(plan.free)} free on the disk", style="not bold")
         lines += [Text(safe(fact)) for fact in plan.facts]
         self._say(Text("\n").join(lines))
 
