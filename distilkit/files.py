@@ -12,12 +12,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from distilkit.untrusted import parse_json, read_text
+
+T = TypeVar("T")
 
 
 def canonical_json(value: object) -> str:
@@ -101,6 +104,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     finally:
         _unfinished.discard(temporary)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def of_passing_folder(name: str, make: Callable[[Path], T]) -> T:
+    """Return what is made of a new temporary folder, which is removed with it, or at once where making it fails."""
+    folder = Path(tempfile.mkdtemp(prefix=f"distilkit-{name}-"))
+    try:
+        made = make(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
+    return made
 
 
 def link_weights(source: str, target: str) -> None:

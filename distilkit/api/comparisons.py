@@ -1,8 +1,5 @@
 """`distilkit.compare`: whether the differences between systems are real, for systems on disk and in memory."""
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,7 +14,7 @@ from distilkit.comparison.systems import read_systems
 from distilkit.errors import UserError
 from distilkit.evaluation.trec import Qrels, write_qrels, write_run
 from distilkit.evaluation.trec import Run as TrecRun
-from distilkit.files import write_text
+from distilkit.files import of_passing_folder, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,11 +43,8 @@ class SystemComparison:
         'report.html'
     """
 
-    def __init__(self, result: ComparisonResult, files: Path | None = None) -> None:
+    def __init__(self, result: ComparisonResult) -> None:
         self.result = result
-        if files is not None:
-            # Systems that were given in memory lie there, for single queries and plots, as long as the result lives.
-            weakref.finalize(self, shutil.rmtree, files, ignore_errors=True)
 
     def to_frame(self, what: Literal["means", "comparisons"] = "means") -> "pd.DataFrame":
         """Return a row a system and measure, or a row a comparison, with the columns of the JSON report."""
@@ -173,8 +167,8 @@ def compare(
         >>> found.to_frame()[["name", "mean"]].round(3).values.tolist()
         [['poor', 0.333], ['good', 1.0]]
     """
-    folder = Path(tempfile.mkdtemp(prefix="distilkit-compare-"))
-    try:
+
+    def compared(folder: Path) -> SystemComparison:
         named = enumerate(_named(systems), 1)
         read = read_systems(
             [_argument(name, system, folder, number) for number, (name, system) in named],
@@ -197,10 +191,10 @@ def compare(
             equivalence=equivalence,
             seeds=seeds,
         )
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return SystemComparison(result, folder)
+        return SystemComparison(result)
+
+    # Systems that were given in memory lie there, for single queries and plots, as long as the result lives.
+    return of_passing_folder("compare", compared)
 
 
 def _named(systems: object) -> list[tuple[str | None, object]]:

@@ -1,8 +1,5 @@
 """Collections out of memory: dictionaries, pandas' frames and data sets of Hugging Face, written as folders are."""
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from numbers import Integral, Real
@@ -15,6 +12,7 @@ from distilkit.data.judgements import Qrels, Run, judgements_of
 from distilkit.data.reading import Row
 from distilkit.data.sources.base import write_source
 from distilkit.errors import UserError, nearest
+from distilkit.files import make_folder, of_passing_folder
 
 if TYPE_CHECKING:
     from distilkit.data.collection import Collection
@@ -55,20 +53,17 @@ def kept(folder: str | PathLike[str] | None, write: Callable[[Path], None]) -> "
     """
     from distilkit.data.collection import open_collection
 
-    where = Path(tempfile.mkdtemp(prefix="distilkit-collection-")) if folder is None else Path(folder)
-    try:
-        if folder is not None and where.exists() and (not where.is_dir() or any(where.iterdir())):
-            raise UserError(f"{where} is there already; expected an empty folder, or none")
-        where.mkdir(parents=True, exist_ok=True)
+    def written(where: Path) -> "Collection":
         write(where)
-        collection = open_collection(where)
-    except BaseException:
-        if folder is None:
-            shutil.rmtree(where, ignore_errors=True)
-        raise
+        return open_collection(where)
+
     if folder is None:
-        weakref.finalize(collection, shutil.rmtree, where, ignore_errors=True)
-    return collection
+        return of_passing_folder("collection", written)
+    where = Path(folder)
+    if where.exists() and (not where.is_dir() or any(where.iterdir())):
+        raise UserError(f"{where} is there already; expected an empty folder, or none")
+    make_folder(where)
+    return written(where)
 
 
 def texts_of_dict(what: str, texts: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:

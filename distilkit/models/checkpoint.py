@@ -1,7 +1,7 @@
 """A model folder: its config.json, its weights by name, and what other libraries say of it in files beside them."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -96,17 +96,19 @@ class Checkpoint:
     @property
     def linear_size(self) -> int | None:
         """The size of the vectors that the linear map of states makes, None without one."""
-        dense = self.declared.dense
-        shapes = self.shapes if dense is None else {**Checkpoint(dense).shapes, **self.shapes}
+        shapes = self._shapes_of_all
         found = next((shapes[name] for name in ("compressor.weight", "linear.weight") if name in shapes), None)
         return None if found is None else found[0]
 
     @property
     def linear_bias(self) -> bool:
         """Whether that map has a bias."""
+        return not {"compressor.bias", "linear.bias"}.isdisjoint(self._shapes_of_all)
+
+    @property
+    def _shapes_of_all(self) -> Mapping[str, Any]:
         dense = self.declared.dense
-        shapes = self.shapes if dense is None else {**Checkpoint(dense).shapes, **self.shapes}
-        return "compressor.bias" in shapes or "linear.bias" in shapes
+        return self.shapes if dense is None else {**Checkpoint(dense).shapes, **self.shapes}
 
     @property
     def own_length(self) -> int:

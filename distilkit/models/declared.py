@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distilkit.data.prefixes import SIDES, Prefixes
+from distilkit.data.side_tokens import MARKERS
 from distilkit.errors import UserError
 from distilkit.files import read_json
 from distilkit.models.weights import weight_files
@@ -145,7 +146,7 @@ class Declared:
         """Return the options of a bert_dot that pooling, normalisation and similarity come to, the map's size apart."""
         self._require_plain("bert_dot", ("Pooling", "Dense", "Normalize"))
         pooling = next(module for module in self.modules if module.kind == "Pooling")
-        if self.kinds.index("Pooling") != 0 or self.kinds.count("Normalize") > 1 or self.kinds.index("Pooling") != 0:
+        if self.kinds[0] != "Pooling" or self.kinds.count("Normalize") > 1:
             raise UserError(f"{self.folder / MODULES}: expected an encoder, a Pooling, a Dense and a Normalize at most")
         if "Normalize" in self.kinds and self.kinds[-1] != "Normalize":
             raise UserError(f"{self.folder / MODULES}: expected Normalize behind all other modules")
@@ -202,16 +203,16 @@ class Declared:
         found = [str(self.settings.get(f"{side}_prefix") or "") for side in SIDES]
         if native or not any(found):
             return False
-        return True if found == ["[unused0]", "[unused1]"] else found
+        return True if found == [*MARKERS.values()] else found
 
     def _stanford_options(self) -> dict[str, Any]:
         given = self.stanford
         if given.get("similarity", "cosine") != "cosine":
             raise UserError(f"{self.folder / STANFORD}: similarity = {given['similarity']!r}; a colbert takes cosines")
-        markers = [str(given.get(name) or token) for name, token in (("query_token_id", "[unused0]"),)]
-        markers += [str(given.get("doc_token_id") or "[unused1]")]
+        named = zip(("query_token_id", "doc_token_id"), MARKERS.values(), strict=True)
+        markers = [str(given.get(name) or token) for name, token in named]
         return {
-            "markers": True if markers == ["[unused0]", "[unused1]"] else markers,
+            "markers": True if markers == [*MARKERS.values()] else markers,
             "skip_punctuation": bool(given.get("mask_punctuation", True)),
             "attend_to_masks": bool(given.get("attend_to_mask_tokens", False)),
         }

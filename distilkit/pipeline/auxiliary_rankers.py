@@ -9,7 +9,6 @@ from distilkit.errors import UserError
 from distilkit.models import STUDENTS
 from distilkit.models.references import content_hash, local_folder
 from distilkit.pipeline.data import Data
-from distilkit.pipeline.example_maker import reader_of
 from distilkit.pipeline.examples import Countable
 from distilkit.pipeline.models import Checkpoint, ModelNode
 from distilkit.pipeline.teacher_scores import ScoredExamples
@@ -63,7 +62,7 @@ class AuxiliaryRankers:
         clusters = None
         if sampling.clusters != 1:
             model = self._ranker(sampling.encoder, "cluster_encoder", "baseline", "bert_dot")
-            made_of = model, reader_of(self.data, model), examples.examples
+            made_of = model, model.tokens_of(self.data), examples.examples
             clusters = QueryClusters(*made_of, sampling.clusters, stage.seed)
         return TopicExamples(examples, clusters, sampling.bins)
 
@@ -72,7 +71,7 @@ class AuxiliaryRankers:
         if stage.in_batch_teacher is None:
             return None
         model = self._ranker(stage.in_batch_teacher, "in_batch_teacher", "colbert", "colbert")
-        return BatchTeacher(model, reader_of(self.data, model))
+        return BatchTeacher(model, model.tokens_of(self.data))
 
     def _ranker(self, reference: str, key: str, word: str, architecture: str) -> ModelNode:
         """Return the ranker of a reference; `word` stands for one of an architecture that learns margins first."""

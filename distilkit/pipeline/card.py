@@ -14,6 +14,7 @@ from distilkit.files import write_text
 from distilkit.manifest import MANIFEST, damage, read_manifest
 from distilkit.model_card import CARD, UNKNOWN, ModelCard, table
 from distilkit.models.references import KNOWN_PACKAGES, PREFIX
+from distilkit.models.shape import STARTS
 from distilkit.pipeline.ir_metadata import without_place
 from distilkit.problems import to_toml
 from distilkit.run_folders.folder import RunFolder
@@ -26,7 +27,6 @@ LEVEL = 0.95
 SYSTEMS = {"teacher": "teacher", "bm25": "first stage"}
 ON_HUB = r"[\w-][\w.-]*(/[\w.-]+)?"
 """What the hub takes for the name of a data set."""
-STARTS = ("random", "first_layers", "every_nth_layer")
 
 
 def write_card(folder: RunFolder) -> None:

@@ -287,10 +287,7 @@ class TeacherRanking:
     @classmethod
     def of(cls, teacher: Teacher, data: Data, queries: QuerySet, scorer: Scorer) -> "TeacherRanking":
         """Return the rankings of a teacher's members, each from its own tokens."""
-        rankings = (
-            Ranking(one, queries, data.reader(one.tokenizer, one.architecture, one.options), scorer)
-            for one in teacher.members
-        )
+        rankings = (Ranking(one, queries, one.tokens_of(data), scorer) for one in teacher.members)
         return cls(tuple(rankings), teacher.combine)
 
     def run(self, workspace: Workspace) -> Run:

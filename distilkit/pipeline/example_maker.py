@@ -11,17 +11,12 @@ from distilkit.pipeline.evaluation import Scorer
 from distilkit.pipeline.examples import DrawnLists, TaskExamples, TriplesFile, WindowPairs
 from distilkit.pipeline.first_stage import FirstStage
 from distilkit.pipeline.mined import CandidatePairs, mined_from
-from distilkit.pipeline.models import ModelNode, Teacher
+from distilkit.pipeline.models import Teacher
 from distilkit.pipeline.teacher_lists import TeacherLists
 from distilkit.pipeline.teacher_scores import FileScores, ModelScores, RankerScores, ScoredExamples
-from distilkit.pipeline.tokens import Reader, Tokenizer
+from distilkit.pipeline.tokens import Tokenizer
 from distilkit.settings import Recipe, TrainSettings
 from distilkit.strategies import Stage
-
-
-def reader_of(data: Data, model: ModelNode) -> Reader:
-    """Return a collection's tokens as a model reads them."""
-    return data.reader(model.tokenizer, model.architecture, model.options)
 
 
 def first_stage_of(
@@ -119,7 +114,7 @@ class ExampleMaker:
         return self._of_ranker(teacher, pairs)
 
     def _of_ranker(self, teacher: Teacher, pairs: TaskExamples | WindowPairs | CandidatePairs) -> RankerScores:
-        scores = (ModelScores(one, pairs, reader_of(self.data, one), self.scorer) for one in teacher.members)
+        scores = (ModelScores(one, pairs, one.tokens_of(self.data), self.scorer) for one in teacher.members)
         return RankerScores(tuple(scores), teacher.combine)
 
 

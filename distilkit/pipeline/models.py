@@ -23,6 +23,7 @@ from distilkit.settings import StudentSettings, TeacherSettings
 if TYPE_CHECKING:
     from distilkit.models.options import Options
     from distilkit.models.ranker import Ranker
+    from distilkit.pipeline.data import Data
     from distilkit.pipeline.teacher_scores import ScoreFile
     from distilkit.pipeline.tokens import Reader, TextReader
 
@@ -47,6 +48,10 @@ class ModelNode(Node[Path]):
     @abstractmethod
     def size(self) -> Size:
         """Layers, hidden size and intermediate size of its encoder."""
+
+    def tokens_of(self, data: "Data") -> "Reader":
+        """Return a collection's tokens as it reads them."""
+        return data.reader(self.tokenizer, self.architecture, self.options)
 
     def macs(self, reader: "Reader | TextReader") -> float:
         """Return the multiply-accumulates of a pair of the greatest length, for forecasts; by its encoder alone."""

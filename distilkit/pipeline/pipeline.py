@@ -317,8 +317,7 @@ class Pipeline:
     def student_ranking(self, point: GridPoint, one: EvaluationSet) -> Ranking:
         """Return how the trained student ranks a query set."""
         last = point.stages[-1]
-        reader = one.data.reader(last.tokenizer, last.architecture, last.start.options)
-        return Ranking(last, one.queries, reader, self.scorer, f"re-rank {one.name}")
+        return Ranking(last, one.queries, last.tokens_of(one.data), self.scorer, f"re-rank {one.name}")
 
     def teacher_validation(self, metric: str) -> float | None:
         """Return what the teacher reaches on the validation queries by a measure's canonical name."""

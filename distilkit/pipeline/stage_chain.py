@@ -6,7 +6,7 @@ from typing import Any
 from distilkit.pipeline.auxiliary_rankers import AuxiliaryRankers
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Scorer
-from distilkit.pipeline.example_maker import ExampleMaker, reader_of
+from distilkit.pipeline.example_maker import ExampleMaker
 from distilkit.pipeline.examples import Countable, TextExamples
 from distilkit.pipeline.models import Checkpoint, Start, Teacher
 from distilkit.pipeline.teacher_internals import Choice, choose_internals
@@ -98,5 +98,5 @@ class StageChain:
         """Return the tokens of a teacher that is asked in every step; None where it reads what the student reads."""
         if teacher is None or teacher.file is not None:
             return None
-        theirs = reader_of(self.data, teacher.model)
+        theirs = teacher.model.tokens_of(self.data)
         return None if theirs == reader else theirs

@@ -111,7 +111,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
         """The tokens that the student ranks by, whatever the stage trains on."""
         if isinstance(self.reader, Reader):
             return self.reader
-        return self.data.reader(self.tokenizer, self.architecture, self.start.options)
+        return self.tokens_of(self.data)
 
     def identity(self) -> dict[str, Any]:
         """Return everything that the stage's numbers depend on."""

@@ -1,8 +1,5 @@
 """The memory-mapped table of teacher scores, looked up by ids."""
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,7 +16,7 @@ from distilkit.data.teacher_scores.combine import Statistics, statistics
 from distilkit.data.teacher_scores.keys import Ids, Keys
 from distilkit.data.teacher_scores.provenance import text_fingerprint
 from distilkit.errors import UserError, nearest
-from distilkit.files import atomic_folder, read_json
+from distilkit.files import atomic_folder, of_passing_folder, read_json
 
 
 class TeacherScores:
@@ -73,15 +70,12 @@ class TeacherScores:
             with atomic_folder(folder) as temporary:
                 write(temporary)
             return cls(folder)
-        passing = Path(tempfile.mkdtemp(prefix="distilkit-scores-"))
-        try:
+
+        def written(passing: Path) -> "TeacherScores":
             write(passing)
-            scores = cls(passing)
-        except BaseException:
-            shutil.rmtree(passing, ignore_errors=True)
-            raise
-        weakref.finalize(scores, shutil.rmtree, passing, ignore_errors=True)
-        return scores
+            return cls(passing)
+
+        return of_passing_folder("scores", written)
 
     def __reduce__(self) -> tuple[Callable[[Path], "TeacherScores"], tuple[Path]]:
         return TeacherScores, (self.folder,)
