@@ -23,7 +23,7 @@ from benchmarks.harness import now
 from benchmarks.texts import MAX_LENGTH, Integers
 from distilkit.losses import hard_cross_entropy, soft_cross_entropy
 from distilkit.models.batch import TokenBatch, batch_of
-from distilkit.models.cat import BertCat, Internals
+from distilkit.models.cat import BertCat, CatOutputs
 from distilkit.models.encoder import encoder_inputs
 from distilkit.training.objective import Objective
 from distilkit.training.step_loader import TrainingSet
@@ -98,11 +98,11 @@ def mean_squared_errors(student: Sequence[Tensor], teacher: Sequence[Tensor], re
     return total
 
 
-def internals(cat: BertCat, batch: TokenBatch) -> Internals:
+def internals(cat: BertCat, batch: TokenBatch) -> CatOutputs:
     """Return a cross-encoder's logits, every map of scores before the softmax and every state."""
     with _attending(cat.config) as maps:
         outputs = cat.model(**encoder_inputs(cat.model, batch), output_hidden_states=True)
-    return Internals(outputs.logits, tuple(maps), tuple(outputs.hidden_states))
+    return CatOutputs(outputs.logits, tuple(maps), tuple(outputs.hidden_states))
 
 
 ATTENTION = "original"

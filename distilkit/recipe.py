@@ -14,7 +14,7 @@ from distilkit.errors import UserError, nearest
 from distilkit.places import line_of
 from distilkit.plugins import Plugin, Trust, load_plugin, refuse
 from distilkit.problems import Location, Problem
-from distilkit.settings import DataSettings, EvaluationSet, Recipe, TrainSettings
+from distilkit.settings import DataSettings, EvaluationSetSettings, Recipe, TrainSettings
 from distilkit.strategies import STRATEGIES, StrategyError, stages_of, strategy_from_table, strategy_table
 from distilkit.untrusted import parse_toml, read_text
 
@@ -27,7 +27,7 @@ VARIABLE = ("seed", "student", "strategy", "train", "stages")
 
 
 @dataclass(frozen=True)
-class Source:
+class RecipeSource:
     """The origin of a recipe: its files, the one asked for first, the keys set on the command line, its plug-ins."""
 
     files: tuple[Path, ...]
@@ -60,13 +60,13 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None, trust: Tru
 
 def load_with_source(
     path: str | Path, overrides: list[str] | None = None, trust: Trust = refuse
-) -> tuple[Recipe, Source]:
+) -> tuple[Recipe, RecipeSource]:
     """Like `load_recipe`, and also return where each key came from."""
     file = find_recipe(path)
     return _loaded(*_read_chain(file, ()), overrides, trust)
 
 
-def read_table(table: Table, overrides: list[str] | None = None, trust: Trust = refuse) -> tuple[Recipe, Source]:
+def read_table(table: Table, overrides: list[str] | None = None, trust: Trust = refuse) -> tuple[Recipe, RecipeSource]:
     """Like `load_with_source`, for a recipe that is given as a table of its sections."""
     table = copy.deepcopy(table)
     parent = table.pop("extends", None)
@@ -74,14 +74,14 @@ def read_table(table: Table, overrides: list[str] | None = None, trust: Trust = 
     return _loaded(_lay_over(base, table), files, overrides, trust)
 
 
-def _loaded(table: Table, files: list[Path], overrides: list[str] | None, trust: Trust) -> tuple[Recipe, Source]:
+def _loaded(table: Table, files: list[Path], overrides: list[str] | None, trust: Trust) -> tuple[Recipe, RecipeSource]:
     """Return the recipe of a table with `--set` overrides; without files its plug-ins are found from here."""
     # A strategy's name comes before its keys, in whichever order they were given.
     for override in sorted(overrides or [], key=lambda override: _key(override) != "strategy.name"):
         _override(table, override)
     named = table.get("plugins", [])
     plugins = [Plugin(str(one), _holder(files, str(one))) for one in named] if isinstance(named, list) else []
-    source = Source(tuple(files), tuple(overrides or []), tuple(plugins))
+    source = RecipeSource(tuple(files), tuple(overrides or []), tuple(plugins))
     if plugins:
         trust(table, plugins)
     for plugin in plugins:
@@ -92,7 +92,7 @@ def _loaded(table: Table, files: list[Path], overrides: list[str] | None, trust:
     return recipe, source
 
 
-def _refuse_searched(recipe: Recipe, searched: str, source: Source) -> None:
+def _refuse_searched(recipe: Recipe, searched: str, source: RecipeSource) -> None:
     """Raise UserError where a key of the grid is also set: with --set, or in a recipe that extends the grid's own."""
     dotted = _own_key(recipe, searched)
     if dotted is None:
@@ -128,7 +128,7 @@ def _holder(files: list[Path], plugin: str) -> Path:
     return (naming or files or [Path("the recipe")])[0]
 
 
-def validate(table: Table, source: Source) -> Recipe:
+def validate(table: Table, source: RecipeSource) -> Recipe:
     """Turn a table into a Recipe; raises UserError that names the key, its place and what was expected."""
     try:
         recipe = Recipe.model_validate(table)
@@ -154,7 +154,7 @@ def validate(table: Table, source: Source) -> Recipe:
     return recipe
 
 
-def extended(data: DataSettings, extra: EvaluationSet) -> DataSettings:
+def extended(data: DataSettings, extra: EvaluationSetSettings) -> DataSettings:
     """Return the [data] of a further query set: the recipe's, with what differs."""
     return DataSettings.model_validate({**data.model_dump(by_alias=True), **extra.data})
 
@@ -229,7 +229,7 @@ def find_recipe(path: str | Path) -> Path:
     raise UserError(f"no such recipe: {path}{nearest(name, shipped)}")
 
 
-def explain(error: ValidationError, model: type[BaseModel], source: Source | None, prefix: Location = ()) -> str:
+def explain(error: ValidationError, model: type[BaseModel], source: RecipeSource | None, prefix: Location = ()) -> str:
     """Return one sentence for the first problem of a pydantic error, unknown keys first."""
     problem = Problem(error)
     location = prefix + problem.location
@@ -242,7 +242,7 @@ def explain(error: ValidationError, model: type[BaseModel], source: Source | Non
     return f"{place}{_shown(location)}{problem.sentence}"
 
 
-def _validate_stages(recipe: Recipe, source: Source) -> None:
+def _validate_stages(recipe: Recipe, source: RecipeSource) -> None:
     """Refuse a stage that no strategy has, and keys of it that [train] has not."""
     known = sorted({stage.name for name in STRATEGIES for stage in stages_of(name)}) if recipe.stages else []
     for name, table in recipe.stages.items():
@@ -255,7 +255,7 @@ def _validate_stages(recipe: Recipe, source: Source) -> None:
             raise UserError(explain(error, TrainSettings, source, ("stages", name))) from None
 
 
-def _validate_point(recipe: Recipe, dotted: str, value: object, source: Source) -> None:
+def _validate_point(recipe: Recipe, dotted: str, value: object, source: RecipeSource) -> None:
     place = f"{source.place(('grid', dotted))}: [grid]"
     head, _, rest = dotted.partition(".")
     if head in STRATEGIES:

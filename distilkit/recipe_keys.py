@@ -14,7 +14,7 @@ from distilkit.errors import UserError, nearest
 from distilkit.models import STUDENTS
 from distilkit.problems import shown
 from distilkit.registry import Registry
-from distilkit.settings import EvaluationSet, Recipe, Section, TeacherSettings, TrainSettings
+from distilkit.settings import EvaluationSetSettings, Recipe, Section, TeacherSettings, TrainSettings
 from distilkit.strategies import STRATEGIES
 from distilkit.strategies.describe import key_help
 
@@ -29,7 +29,11 @@ NAMES: dict[object, str] = {
 # Sections in the order in which one fills them in; the others follow.
 ORDER = ("", "matrix", "strategy", "student", "data", "teacher", "train", "teacher.train", "twin", "evaluate", "report")
 # Tables of a recipe that carry a name of the user's choice, and what they hold.
-NAMED: dict[str, type[Section]] = {"evaluate.sets": EvaluationSet, "stages": TrainSettings, "teachers": TeacherSettings}
+NAMED: dict[str, type[Section]] = {
+    "evaluate.sets": EvaluationSetSettings,
+    "stages": TrainSettings,
+    "teachers": TeacherSettings,
+}
 TOP = "top"
 REGISTRIES: dict[str, Registry[Any]] = {
     "data.source": SOURCES,

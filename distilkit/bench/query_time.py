@@ -44,7 +44,7 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadTogether:
     """Query and documents are read together when the query comes, as a bert_cat must; nothing is kept."""
 
     opened: OpenRanker
@@ -185,7 +185,7 @@ class DepthTime:
 
 
 def time_depth(
-    system: "Reading | Keeping",
+    system: "ReadTogether | Keeping",
     workload: Workload,
     depth: int,
     batch_sizes: Sequence[int],

@@ -10,7 +10,7 @@ import torch
 
 from distilkit import options
 from distilkit.bench.index_time import IndexTime, index_documents
-from distilkit.bench.query_time import PAPER_DEPTH, Keeping, Reading, paper_timing, rounds_at, time_depth
+from distilkit.bench.query_time import PAPER_DEPTH, Keeping, ReadTogether, paper_timing, rounds_at, time_depth
 from distilkit.bench.result import Result, table_1
 from distilkit.bench.workload import Workload, made_up, of_collection, open_subject
 from distilkit.commands.launch import launched
@@ -111,7 +111,7 @@ class Measuring:
         asked, workload = self.asked, self.workload
         counted = TOKENISATION[asked.tokenisation]
         if documents is None or not isinstance(tokens, SideTokens):
-            system: Reading | Keeping = Reading(self.opened, workload, tokens, True in counted, self.device)
+            system: ReadTogether | Keeping = ReadTogether(self.opened, workload, tokens, True in counted, self.device)
         else:
             system = Keeping(self.opened, workload, tokens, documents, True in counted, self.device)
         rounds = rounds_at(asked.sizes, depth, len(workload.queries), asked.warm_up)

@@ -10,7 +10,7 @@ from distilkit.tables import size, table
 
 if TYPE_CHECKING:
     from distilkit.run_folders.listing import Summary
-    from distilkit.run_folders.suites import Suite
+    from distilkit.run_folders.suites import StoredSuite
 
 
 def runs(asked: options.Runs) -> str:
@@ -42,7 +42,7 @@ def _run_row(row: "Summary", names: list[str]) -> list[str]:
     return [row["name"], row["state"], row["strategy"], row["student"], step, size(row["bytes"]), *values]
 
 
-def _rows_of_suite(suite: "Suite", rows: "dict[str, Summary]", names: list[str]) -> list[list[str]]:
+def _rows_of_suite(suite: "StoredSuite", rows: "dict[str, Summary]", names: list[str]) -> list[list[str]]:
     """Return the rows of a suite's runs, planned ones too, under their short names."""
     from distilkit.run_folders.names import short_names
 

@@ -11,7 +11,7 @@ from distilkit.options.shared import Printed
 from distilkit.tables import printable
 
 
-class Found(Protocol):
+class Printable(Protocol):
     """What a command found, for scripts and for people."""
 
     def to_json(self) -> object:
@@ -23,7 +23,7 @@ class Found(Protocol):
         ...
 
 
-def printed(found: Found, asked: Printed) -> str:
+def printed(found: Printable, asked: Printed) -> str:
     """Return what was found as JSON or as text, whichever was asked for."""
     return json.dumps(found.to_json(), indent=2) if asked.json_ else found.to_text()
 

@@ -15,7 +15,7 @@ from distilkit.scoring.data_option import data_settings
 from distilkit.scoring.inputs import Kind
 from distilkit.scoring.job import Scored, ScoreJob, Systems, check
 from distilkit.scoring.rankers import named, open_all
-from distilkit.scoring.texts import Corpus, Source, collection_of, files_of, folder_of
+from distilkit.scoring.texts import Corpus, PairsSource, collection_of, files_of, folder_of
 from distilkit.settings import DataSettings
 
 
@@ -75,7 +75,7 @@ def score(asked: options.Score) -> str | None:
         return printed(_report(asked.output, _facts(scored), scored.systems if asked.audit else None), asked)
 
 
-def _source(asked: options.Score) -> tuple[Source, DataSettings | None]:
+def _source(asked: options.Score) -> tuple[PairsSource, DataSettings | None]:
     """Return what is scored, and the collection to read its texts from, where no files are named that hold them."""
     inputs: dict[Kind, Path | None] = {"triples": asked.triples, "pairs": asked.pairs, "run": asked.run}
     given = [(kind, path) for kind, path in inputs.items() if path is not None]
@@ -89,11 +89,11 @@ def _source(asked: options.Score) -> tuple[Source, DataSettings | None]:
         # Of such a folder nothing but texts is needed, so that it is read as it is.
         corpus = folder_of(Path(asked.data)) if asked.data else None
         if corpus is not None:
-            return Source(path, kind, corpus), None
-        return Source(path, kind, Corpus([], [])), data_settings(asked.data)
+            return PairsSource(path, kind, corpus), None
+        return PairsSource(path, kind, Corpus([], [])), data_settings(asked.data)
     if bool(collection) != bool(queries):
         raise UserError("--collection and --queries go together; expected both")
-    return Source(path, kind, files_of(collection, queries) if collection else None), None
+    return PairsSource(path, kind, files_of(collection, queries) if collection else None), None
 
 
 def _facts(scored: Scored) -> dict[str, Any]:

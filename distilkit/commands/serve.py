@@ -12,7 +12,7 @@ from distilkit.api.rankers import LoadedRanker, load
 from distilkit.errors import Stopped, UserError
 from distilkit.extras import require
 from distilkit.serving.asked import Limits
-from distilkit.serving.figures import Figures
+from distilkit.serving.figures import ServerFigures
 from distilkit.serving.line import Line
 from distilkit.serving.server import BACKLOG, bound, is_loopback, run, url
 from distilkit.tables import plain
@@ -57,7 +57,7 @@ def _answered(asked: options.Serve, ranker: LoadedRanker, listening: socket) -> 
     """Serve until the end is asked for; return how many requests were answered."""
     from distilkit.serving.app import make_app  # the extra is there
 
-    precision, figures = ranker.module.stored or ranker.precision, Figures()
+    precision, figures = ranker.module.stored or ranker.precision, ServerFigures()
     about: dict[str, Any] = {
         "model": Path(asked.model).name,
         "architecture": ranker.architecture,

@@ -17,7 +17,7 @@ FIRST_STAGE = "bm25"
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidateSet:
     """What some systems re-rank: each query's documents, their judgements, and what tells them from others of a table.
 
     `of` is empty where a table has one first stage, or none and equal candidates, else the name behind the kind of it.
@@ -46,7 +46,7 @@ def of_set(systems: Sequence[System], measures: Sequence[str], queries: Sequence
 
 
 def rows(
-    candidates: Candidates, measures: Sequence[str], queries: Sequence[str], eval_set: str | None, names: set[str]
+    candidates: CandidateSet, measures: Sequence[str], queries: Sequence[str], eval_set: str | None, names: set[str]
 ) -> list[SystemMean]:
     """Return chance and ceiling of some candidates, under names that no system has."""
     found = []
@@ -70,7 +70,7 @@ def by_name(found: Sequence[SystemMean]) -> dict[str, dict[Column, SystemMean]]:
     return table
 
 
-def _candidates(systems: Sequence[System]) -> list[Candidates]:
+def _candidates(systems: Sequence[System]) -> list[CandidateSet]:
     first = [system for system in systems if system.kind == FIRST_STAGE]
     if not first:
         same = _same(systems)
@@ -79,11 +79,11 @@ def _candidates(systems: Sequence[System]) -> list[Candidates]:
     for system in first:
         run, qrels = _run(system), run_files.judgements(system)
         if run is not None and qrels is not None:
-            found.append(Candidates(system.name.removeprefix(FIRST_STAGE), _documents(run), qrels))
+            found.append(CandidateSet(system.name.removeprefix(FIRST_STAGE), _documents(run), qrels))
     return found
 
 
-def _same(systems: Sequence[System]) -> Candidates | None:
+def _same(systems: Sequence[System]) -> CandidateSet | None:
     """Return the candidates that all systems rank, None where any ranks others."""
     qrels = run_files.judgements(systems[0])
     documents: Mapping[str, Sequence[str]] | None = None
@@ -96,7 +96,7 @@ def _same(systems: Sequence[System]) -> Candidates | None:
             if documents is not None and _sets(found, qrels) != _sets(documents, qrels):
                 return None
             documents = found
-    return None if documents is None or qrels is None else Candidates("", documents, qrels)
+    return None if documents is None or qrels is None else CandidateSet("", documents, qrels)
 
 
 def _sets(documents: Mapping[str, Sequence[str]], qrels: Qrels) -> dict[str, frozenset[str]]:

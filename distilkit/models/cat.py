@@ -73,7 +73,7 @@ class CatOptions(PairOptions):
 
 
 @dataclass(frozen=True)
-class Internals:
+class CatOutputs:
     """The outputs of a forward pass: logits `[B, C]`, and the attention scores, hidden states and vectors asked for."""
 
     logits: Tensor
@@ -140,7 +140,7 @@ class BertCat(PairRanker):
 
     def logits(self, batch: TokenBatch, head: Head = "plain") -> Tensor:
         """Return the head's logits, shape `[B, C]`."""
-        return cast(Internals, self(batch, head=head)).logits
+        return cast(CatOutputs, self(batch, head=head)).logits
 
     def class_logits(self, logits: Tensor) -> Tensor:
         """Return logits of the classes (not relevant, relevant), shape `[B, 2]`, whatever the number of labels.
@@ -156,13 +156,13 @@ class BertCat(PairRanker):
         states: Sequence[int],
         head: Head = "plain",
         vectors_of: Sequence[int] = (),
-    ) -> Internals:
+    ) -> CatOutputs:
         """Return the logits with the raw attention scores of some layers (from 0) and some hidden states.
 
         State 0 is the embeddings' output after its LayerNorm, state i the output of layer i. Of layers of `vectors_of`,
         from 0, there are queries, keys and values.
         """
-        return cast(Internals, self(batch, attention_layers, states, head, vectors_of))
+        return cast(CatOutputs, self(batch, attention_layers, states, head, vectors_of))
 
     def forward(
         self,
@@ -171,7 +171,7 @@ class BertCat(PairRanker):
         states: Sequence[int] = (),
         head: Head = "plain",
         vectors_of: Sequence[int] = (),
-    ) -> Internals:
+    ) -> CatOutputs:
         """Return logits and internals; methods above call it, so that distributed training can wrap the module.
 
         The head `relu` is classifier(relu(pooled)) without dropout, with which the released code of TinyBERT and
@@ -189,7 +189,7 @@ class BertCat(PairRanker):
             whole = self.model if head == "plain" else self.encoder
             outputs = whole(**encoder_inputs(whole, batch), **options)
         logits = outputs.logits if head == "plain" else self._relu_head(outputs)
-        return Internals(
+        return CatOutputs(
             logits=logits,
             attentions=capture.ordered() if capture is not None else (),
             states=tuple(outputs.hidden_states[state] for state in states),

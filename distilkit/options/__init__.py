@@ -8,7 +8,7 @@ from distilkit.options.listings import Doctor, RecipeKeys, Recipes, Strategies
 from distilkit.options.models import Export, Push, Serve
 from distilkit.options.rankers import Bench, Evaluate, Rerank, Retrieve, Score
 from distilkit.options.runs import Clean, Compare, Run, Runs, Show, Tui
-from distilkit.options.shared import Backend, Printed, Ranking
+from distilkit.options.shared import Backend, Printed, RankerVerb
 
 __all__ = [
     "Backend",
@@ -20,7 +20,7 @@ __all__ = [
     "Export",
     "Printed",
     "Push",
-    "Ranking",
+    "RankerVerb",
     "RecipeKeys",
     "Recipes",
     "Rerank",

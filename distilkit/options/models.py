@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from distilkit.options.shared import Architecture, BatchSize, License, MaxLength, Model, Printed, Ranking, RunsDir
+from distilkit.options.shared import Architecture, BatchSize, License, MaxLength, Model, Printed, RankerVerb, RunsDir
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Push(Printed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Serve(Ranking):
+class Serve(RankerVerb):
     """Answer HTTP requests to re-rank texts, in the forms of text-embeddings-inference and Cohere.
 
     Example: distilkit serve simplified_tinybert --port 8080

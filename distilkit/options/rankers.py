@@ -16,14 +16,14 @@ from distilkit.options.shared import (
     MaxLength,
     Model,
     Printed,
-    Ranking,
+    RankerVerb,
     Toggle,
     Tokenisation,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score(Ranking):
+class Score(RankerVerb):
     """Score triples, pairs or candidates with one teacher or several: raw logits.
 
     Example: distilkit score --model my-teacher --triples triples.tsv --data my-collection --output scores.tsv
@@ -53,7 +53,7 @@ class Score(Ranking):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rerank(Ranking):
+class Rerank(RankerVerb):
     """Re-rank the first stage's candidates with one ranker or several.
 
     Example: distilkit rerank simplified_tinybert --data my-collection --output mine.trec
@@ -101,7 +101,7 @@ class Evaluate(Printed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retrieve(Ranking):
+class Retrieve(RankerVerb):
     """Search the whole collection, exactly: every query's best documents.
 
     Example: distilkit retrieve my-bi-encoder --data my-collection --output mine.trec --depth 100
@@ -119,7 +119,7 @@ class Retrieve(Ranking):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench(Ranking):
+class Bench(RankerVerb):
     """Measure a ranker's latency, index time, memory, multiply-accumulates and storage.
 
     Example: distilkit bench simplified_tinybert --depth 100

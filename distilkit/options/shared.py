@@ -47,7 +47,7 @@ class Printed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ranking(Printed):
+class RankerVerb(Printed):
     """A verb that computes with rankers: which ones they are, what they read, and in which precision."""
 
     architecture: Architecture = None

@@ -10,7 +10,7 @@ from distilkit.models import STUDENTS
 from distilkit.models.references import content_hash, local_folder
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.examples import Countable
-from distilkit.pipeline.models import Checkpoint, ModelNode
+from distilkit.pipeline.models import ModelNode, StoredModel
 from distilkit.pipeline.teacher_scores import ScoredExamples
 from distilkit.pipeline.tokens import Reader
 from distilkit.pipeline.topics import QueryClusters, TopicExamples
@@ -48,7 +48,7 @@ class AuxiliaryRankers:
 
     recipe: Recipe
     data: Data
-    checkpoint: Callable[[str], Checkpoint]
+    checkpoint: Callable[[str], StoredModel]
     trained: Callable[[Recipe], ModelNode]
     _by_margins: dict[str, ModelNode] = field(default_factory=dict)
 
@@ -95,7 +95,7 @@ class AuxiliaryRankers:
         return self.recipe.model_copy(update={"student": student, "strategy": {"name": "margin_mse"}})
 
 
-def searcher(reference: str, key: str, data: Data, one_vector: bool) -> Checkpoint:
+def searcher(reference: str, key: str, data: Data, one_vector: bool) -> StoredModel:
     """Return the model of a reference that encodes queries and passages apart.
 
     Args:
@@ -117,4 +117,4 @@ def searcher(reference: str, key: str, data: Data, one_vector: bool) -> Checkpoi
         raise UserError(f"[strategy] {key} = {reference!r}: a {name} does not encode texts so; expected {expected}")
     options = saved_options(folder, name)
     tokenizer = data.tokenizer(folder, saved_prefixes(folder, name))
-    return Checkpoint(folder, content_hash(reference), tokenizer, reference, name, options)
+    return StoredModel(folder, content_hash(reference), tokenizer, reference, name, options)

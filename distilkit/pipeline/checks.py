@@ -9,7 +9,7 @@ from distilkit.models import STUDENTS
 from distilkit.pipeline.data import Data
 from distilkit.pipeline.first_steps import try_first_steps
 from distilkit.pipeline.graph import Node, every
-from distilkit.pipeline.models import Checkpoint
+from distilkit.pipeline.models import StoredModel
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.trackers import require_trackers
 from distilkit.pipeline.trained_stage import StartingStudent
@@ -86,23 +86,23 @@ def _check_teachers(pipeline: Pipeline) -> None:
 
 
 @dataclass(frozen=True)
-class Lengths:
+class RankerLengths:
     """How many tokens a ranker has positions for, None for any number, and the keys of [data] that cut its texts."""
 
     most: int | None
     keys: tuple[str, ...]
 
     @classmethod
-    def of(cls, ranker: "Ranker") -> "Lengths":
+    def of(cls, ranker: "Ranker") -> "RankerLengths":
         """Return those of a ranker."""
         return cls(ranker.room, tuple(ranker.options.text_format.length_keys))
 
 
 @dataclass(frozen=True, eq=False)
-class WholeTeacher(Node[Lengths]):
+class WholeTeacher(Node[RankerLengths]):
     """A teacher's checkpoint that loads, with a tokenizer that fits; the runs of a suite try it once."""
 
-    base: Checkpoint
+    base: StoredModel
     needs_head: bool
 
     kind: ClassVar[str] = "whole_teacher"
@@ -112,17 +112,17 @@ class WholeTeacher(Node[Lengths]):
         where = {"folder": str(self.base.folder), "needs_head": self.needs_head}
         return {**self.base.identity(), **where}
 
-    def value(self, workspace: Workspace) -> Lengths:
+    def value(self, workspace: Workspace) -> RankerLengths:
         """Load it; raises UserError where it cannot be, or where tokenizer and weights do not fit."""
         from distilkit.models.load import load_tokenizer, require_fit
 
         ranker = self.base.untrained(workspace, self.needs_head)
         require_fit(load_tokenizer(self.base.folder), ranker.config, self.base.folder)
-        return Lengths.of(ranker)
+        return RankerLengths.of(ranker)
 
 
 @dataclass(frozen=True, eq=False)
-class StudentLengths(Node[Lengths]):
+class StudentLengths(Node[RankerLengths]):
     """The lengths of a student before its first stage, which are known when the student itself is forgotten."""
 
     start: StartingStudent
@@ -133,12 +133,12 @@ class StudentLengths(Node[Lengths]):
         """Return the student."""
         return {"start": self.start.key}
 
-    def value(self, workspace: Workspace) -> Lengths:
+    def value(self, workspace: Workspace) -> RankerLengths:
         """Build the student, unless it is in memory."""
-        return Lengths.of(workspace.value(self.start))
+        return RankerLengths.of(workspace.value(self.start))
 
 
-def _check_positions(pipeline: Pipeline, ranker: Lengths, name: str) -> None:
+def _check_positions(pipeline: Pipeline, ranker: RankerLengths, name: str) -> None:
     for one in pipeline.sets:
         for key in ranker.keys:
             length = getattr(one.data.settings, key)

@@ -209,7 +209,7 @@ class Ranking(Artifact[Run]):
 
 
 @dataclass(frozen=True, eq=False)
-class Cost(Artifact[dict[str, Any]]):
+class RankerCost(Artifact[dict[str, Any]]):
     """What a ranker costs on this machine: parameters, operations, memory and storage.
 
     Latencies are kept by no artifact: systems of one table are timed together (`pipeline.latency`).
@@ -296,9 +296,9 @@ class TeacherRanking:
         return runs[0] if len(runs) == 1 else combined(runs, self.combine)
 
     @property
-    def costs(self) -> list[Cost]:
+    def costs(self) -> list[RankerCost]:
         """What the members cost."""
-        return [Cost(ranking) for ranking in self.rankings]
+        return [RankerCost(ranking) for ranking in self.rankings]
 
     def cost(self, workspace: Workspace) -> dict[str, Any]:
         """Return what the teacher costs."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from distilkit.errors import UserError
 from distilkit.files import content_key
-from distilkit.pipeline.evaluation import Cost, EvaluationSet, Ranking
+from distilkit.pipeline.evaluation import EvaluationSet, RankerCost, Ranking
 from distilkit.pipeline.graph import Artifact
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
 from distilkit.pipeline.reporter import Reporter
@@ -132,7 +132,7 @@ def timed_together(seats: Sequence[Seat], workspace: Workspace) -> dict[Path, di
         members = [seat for seat in seats if seat.set.name == name]
         systems = {_alike(one): one for seat in members for one in (seat.rankings, seat.beside) if one}
         workspace.prepare(*(node for one in systems.values() for ranking in one for node in ranking.inputs))
-        work = sum(Cost(ranking).timing(workspace) for seat in members for ranking in seat.rankings)
+        work = sum(RankerCost(ranking).timing(workspace) for seat in members for ranking in seat.rankings)
         with workspace.progress.phase(f"time {name} queries, {len(systems)} systems by turns", 1, work=work) as phase:
             stated = workspace.processes.on_main(lambda systems=systems: _timed(systems, workspace))  # type: ignore[misc]
             phase.advance()

@@ -67,7 +67,7 @@ class ModelNode(Node[Path]):
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint(ModelNode):
+class StoredModel(ModelNode):
     """Weights that are there: those of a model reference, and which ranker they are read as."""
 
     folder: Path
@@ -133,7 +133,7 @@ def blaming(model: ModelNode) -> Iterator[None]:
     try:
         yield
     except NotFinite as error:
-        if not isinstance(model, Checkpoint):
+        if not isinstance(model, StoredModel):
             raise
         raise UserError(
             f"the model {model.reference}: {error}; expected finite numbers (in fp32, where they were computed in half "
@@ -171,10 +171,10 @@ class Start:
     `own` is the checkpoint that `[student] start` names, where it names one.
     """
 
-    source: Checkpoint
+    source: StoredModel
     settings: StudentSettings | None
     dropout: float | None
-    own: Checkpoint | None = None
+    own: StoredModel | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return what the starting weights depend on (their random part on the stage's seed too)."""
@@ -215,7 +215,7 @@ class Start:
 
 def checkpoint(
     reference: str, tokenizer: Callable[[Path, Prefixes], FolderTokenizer], ranker: Reads | None = None
-) -> Checkpoint:
+) -> StoredModel:
     """Return the weights of a model reference with the tokenizer of their folder; raises UserError without weights.
 
     `ranker` are the settings of the ranker that they are, or start: what it reads before texts is what these say, or
@@ -231,7 +231,7 @@ def checkpoint(
         if isinstance(ranker, TeacherSettings):
             options = teacher_options(ranker, name, folder)
             prefixes = prefixes if options is None else options.wrapped(prefixes)
-    return Checkpoint(folder, content_hash(reference), tokenizer(folder, prefixes), reference, name, options)
+    return StoredModel(folder, content_hash(reference), tokenizer(folder, prefixes), reference, name, options)
 
 
 def teacher_options(settings: TeacherSettings, name: str, folder: Path) -> "Options | None":

@@ -16,11 +16,11 @@ from distilkit.models.shape import STARTS
 from distilkit.pipeline.auxiliary_rankers import AuxiliaryRankers
 from distilkit.pipeline.content import content_of
 from distilkit.pipeline.data import Data, QuerySet
-from distilkit.pipeline.evaluation import Cost, EvaluationSet, Ranking, Scorer, TeacherRanking
+from distilkit.pipeline.evaluation import EvaluationSet, RankerCost, Ranking, Scorer, TeacherRanking
 from distilkit.pipeline.example_maker import first_stage_of
 from distilkit.pipeline.graph import Node
 from distilkit.pipeline.mined import CandidatePairs
-from distilkit.pipeline.models import Checkpoint, Start, Teacher, checkpoint
+from distilkit.pipeline.models import Start, StoredModel, Teacher, checkpoint
 from distilkit.pipeline.stage_chain import StageChain
 from distilkit.pipeline.teacher_scores import FileScores, ScoreFile, hash_of_scores
 from distilkit.pipeline.teachers import ITSELF, members
@@ -30,8 +30,7 @@ from distilkit.pipeline.validation import AgreementValidation, FileRanking, Vali
 from distilkit.pipeline.workspace import Workspace
 from distilkit.recipe import extended, grid_of, with_values
 from distilkit.run_folders.record import trial_label
-from distilkit.settings import EvaluateSettings, Recipe, StudentSettings, TeacherSettings
-from distilkit.settings import EvaluationSet as EvaluationSettings
+from distilkit.settings import EvaluateSettings, EvaluationSetSettings, Recipe, StudentSettings, TeacherSettings
 from distilkit.strategies import label_strategy, losses_off, resolved_stages
 
 NO_EFFECTIVENESS = (
@@ -68,13 +67,13 @@ class Pipeline:
         self.data = replace(self.labelled, labels=recipe.train.labels)
         self.scorer = Scorer.of(recipe.evaluate, workspace)
 
-    def _measured(self) -> list[tuple[str, EvaluateSettings | EvaluationSettings]]:
+    def _measured(self) -> list[tuple[str, EvaluateSettings | EvaluationSetSettings]]:
         settings = self.recipe.evaluate
         return [("test", settings), *settings.sets.items()]
 
-    def _data_of(self, one: EvaluateSettings | EvaluationSettings, data: Data) -> Data:
+    def _data_of(self, one: EvaluateSettings | EvaluationSetSettings, data: Data) -> Data:
         """Return the data of a query set: the recipe's own, or with the keys of [data] that the set changes."""
-        if isinstance(one, EvaluationSettings) and one.data:
+        if isinstance(one, EvaluationSetSettings) and one.data:
             return Data.of(extended(self.recipe.data, one), self.workspace)
         return data
 
@@ -86,7 +85,7 @@ class Pipeline:
         return members(self.recipe)
 
     @cached_property
-    def bases(self) -> list[Checkpoint]:
+    def bases(self) -> list[StoredModel]:
         """Their checkpoints, before any fine-tuning."""
         try:
             return [self._checkpoint(settings.model, settings) for settings in self.members]
@@ -96,13 +95,13 @@ class Pipeline:
             # What was meant may be a teacher's name.
             raise UserError(f"{error} (names are {', '.join((ITSELF, *self.recipe.teachers))})") from None
 
-    def checkpoints(self) -> list[Checkpoint]:
+    def checkpoints(self) -> list[StoredModel]:
         """Return every checkpoint that teachers and students start from, each once."""
         starts = [point.stages[0].start for point in self.grid()]
         found = [*self.bases, *(one for start in starts for one in (start.source, start.own) if one is not None)]
         return list({one.folder: one for one in found}.values())
 
-    def _checkpoint(self, reference: str, ranker: StudentSettings | TeacherSettings | None = None) -> Checkpoint:
+    def _checkpoint(self, reference: str, ranker: StudentSettings | TeacherSettings | None = None) -> StoredModel:
         return checkpoint(reference, self.data.tokenizer, ranker)
 
     @cached_property
@@ -148,7 +147,7 @@ class Pipeline:
     def _is_tuned(self, settings: TeacherSettings) -> bool:
         return settings.fine_tune is not None and self.score_file is None
 
-    def _teacher_chain(self, settings: TeacherSettings, base: Checkpoint) -> list[TrainedStage]:
+    def _teacher_chain(self, settings: TeacherSettings, base: StoredModel) -> list[TrainedStage]:
         if settings.fine_tune is None or not self._is_tuned(settings):
             return []
         if settings.train.teacher_queries:
@@ -374,7 +373,7 @@ class Pipeline:
             if self.twin_of is None and teacher is not None:
                 found += [*teacher.rankings, *teacher.costs]
             ranking = self.student_ranking(chosen, one)
-            found += [ranking, Cost(ranking)]
+            found += [ranking, RankerCost(ranking)]
         return found
 
     def to_count(self) -> list[Node[Any]]:

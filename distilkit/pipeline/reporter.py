@@ -119,7 +119,7 @@ class Phase:
         )
 
 
-class Screen(Progress):
+class ProgressBars(Progress):
     """Bars below a table that fills as systems are measured."""
 
     def __init__(self, *columns: ProgressColumn, console: Console) -> None:
@@ -162,7 +162,7 @@ class Reporter:
         self._trial = ""
         self._key = ""
         self.console: Console
-        self.bars: Screen | None
+        self.bars: ProgressBars | None
         self.whole: Whole
         self._whole_task: TaskID | None = None
         self.values: dict[str, float] = {}
@@ -180,9 +180,9 @@ class Reporter:
         self.whole = Whole()
         self._signals = list[int]()
 
-    def _make_bars(self) -> Screen:
+    def _make_bars(self) -> ProgressBars:
         label = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
-        return Screen(label, BarColumn(bar_width=24), Figures(), console=self.console)
+        return ProgressBars(label, BarColumn(bar_width=24), Figures(), console=self.console)
 
     @contextmanager
     def scope(self, prefix: str, trial: str = "") -> Iterator[None]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distilkit.errors import UserError
-from distilkit.recipe import Source
+from distilkit.recipe import RecipeSource
 from distilkit.run_folders.folder import RunFolder
 from distilkit.run_folders.names import twin_name
 from distilkit.run_folders.record import as_table, read_object_if_any
@@ -17,7 +17,7 @@ class Request:
     """What `distilkit run` was asked for."""
 
     recipe: Recipe
-    source: Source
+    source: RecipeSource
     runs_dir: Path
     resume: bool = False
 

@@ -13,7 +13,7 @@ from distilkit.manifest import MANIFEST, damage, is_made_of, read_manifest, writ
 from distilkit.model_card import CARD
 from distilkit.pipeline.budget import spent, stages_before, teacher_stages
 from distilkit.pipeline.content import content_of_set
-from distilkit.pipeline.evaluation import FIRST_STAGE_COST, Cost, EvaluationSet
+from distilkit.pipeline.evaluation import FIRST_STAGE_COST, EvaluationSet, RankerCost
 from distilkit.pipeline.ir_metadata import write_ir_metadata
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
 from distilkit.pipeline.trained_stage import TrainedStage
@@ -92,7 +92,7 @@ def keep_results(pipeline: Pipeline, one: EvaluationSet, folder: RunFolder, poin
         if workspace.processes.is_main:
             _show(pipeline, one, pipeline.recipe.name, results)
         return
-    run, cost = workspace.value(ranking), workspace.value(Cost(ranking))
+    run, cost = workspace.value(ranking), workspace.value(RankerCost(ranking))
 
     def write() -> None:
         evaluation = one.measure(run)

@@ -38,7 +38,7 @@ from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.twin import twin_of
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup
-from distilkit.recipe import Source, resolved
+from distilkit.recipe import RecipeSource, resolved
 from distilkit.run_folders.folder import RunFolder
 from distilkit.run_folders.record import flat, read_status
 
@@ -172,7 +172,7 @@ def _refuse_changed_twin(twin: Pipeline, folder: RunFolder) -> None:
     _refuse_other_content(twin, folder)
 
 
-def _run_twin(twin: Pipeline, folder: RunFolder, reporter: Reporter, source: Source) -> None:
+def _run_twin(twin: Pipeline, folder: RunFolder, reporter: Reporter, source: RecipeSource) -> None:
     """Train and evaluate the label-only twin in a folder of its own, unless it is finished."""
     if twin.workspace.processes.broadcast(is_done(folder)):
         return

@@ -14,7 +14,7 @@ from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.twin import has_twin
-from distilkit.recipe import Source, resolved
+from distilkit.recipe import RecipeSource, resolved
 from distilkit.run_folders.folder import RunFolder, provenance
 from distilkit.run_folders.lock import Lock, is_held
 from distilkit.run_folders.names import twin_name
@@ -39,7 +39,7 @@ COSMETIC = {
 
 
 @contextmanager
-def working(pipeline: Pipeline, folder: RunFolder, reporter: Reporter, source: Source) -> Iterator[None]:
+def working(pipeline: Pipeline, folder: RunFolder, reporter: Reporter, source: RecipeSource) -> Iterator[None]:
     """Hold a run's folder for a block: its lock, its record, its life signs, and how it ended."""
     processes = pipeline.workspace.processes
     lock, precision, content = Lock(folder.lock), _precision(pipeline), pipeline.content
@@ -88,7 +88,7 @@ def state_needs(pipeline: Pipeline, folder: RunFolder, more: Sequence[Node[Any]]
         write_json(folder.artifacts, sealed({"artifacts": sorted(all_of | before)}))
 
 
-def _record(pipeline: Pipeline, source: Source) -> dict[str, Any]:
+def _record(pipeline: Pipeline, source: RecipeSource) -> dict[str, Any]:
     recipe, collection = pipeline.recipe, pipeline.data.collection
     student = recipe.student
     embeddings = "" if student.embeddings == "drawn" else f":{student.embeddings}"

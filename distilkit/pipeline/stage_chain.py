@@ -8,8 +8,8 @@ from distilkit.pipeline.data import Data
 from distilkit.pipeline.evaluation import Scorer
 from distilkit.pipeline.example_maker import ExampleMaker
 from distilkit.pipeline.examples import Countable, TextExamples
-from distilkit.pipeline.models import Checkpoint, Start, Teacher
-from distilkit.pipeline.teacher_internals import Choice, choose_internals
+from distilkit.pipeline.models import Start, StoredModel, Teacher
+from distilkit.pipeline.teacher_internals import InternalsChoice, choose_internals
 from distilkit.pipeline.tokens import Reader, TextReader, TextSequences, Tokenizer
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.validation import Validation
@@ -40,7 +40,7 @@ class StageChain:
     teacher: Teacher | None = None
     query_seed: int | None = None
     teacher_queries: frozenset[str] = frozenset()
-    language_model: Checkpoint | None = None
+    language_model: StoredModel | None = None
     auxiliary: AuxiliaryRankers | None = None
 
     def stages(self, stages: list[Stage]) -> list[TrainedStage]:
@@ -70,7 +70,7 @@ class StageChain:
             examples = ExampleMaker(*made_of, self.query_seed, more).examples(stage, teacher if scored_ahead else None)
         if stage.topics is not None and self.auxiliary is not None:
             examples = self.auxiliary.by_topic(stage, stage.topics, examples)
-        precision, known = self.workspace.precision(stage.train.bf16, stage.train.fp16), Choice()
+        precision, known = self.workspace.precision(stage.train.bf16, stage.train.fp16), InternalsChoice()
         if teacher is not None and not scored_ahead and len(teacher.members) == 1 and teacher.file is None:
             read = teacher.model, self.start.size[0], examples, reader
             known = choose_internals(stage, *read, self.recipe.teacher, precision, self.workspace)

@@ -6,7 +6,7 @@ from distilkit.errors import UserError
 from distilkit.models import STUDENTS
 from distilkit.models.options import offset_of
 from distilkit.pipeline.build_objective import NO_LM_HEAD
-from distilkit.pipeline.models import Checkpoint
+from distilkit.pipeline.models import StoredModel
 from distilkit.pipeline.tokens import TextReader
 from distilkit.pipeline.workspace import Workspace
 
@@ -82,7 +82,7 @@ def check_text(node: "TrainedStage", student: "Ranker") -> None:
             "(or [strategy] weights.masked_lm = 0)"
         )
     teacher = node.teacher.model if node.teacher else None
-    if isinstance(teacher, Checkpoint) and not has_lm_head(teacher.folder):
+    if isinstance(teacher, StoredModel) and not has_lm_head(teacher.folder):
         raise UserError(NO_LM_HEAD)
 
 

@@ -19,7 +19,7 @@ SEEDS = 3
 
 
 @dataclass(frozen=True)
-class Member:
+class SuiteRun:
     """One run of a suite, and the words of the matrix that it stands for."""
 
     recipe: Recipe
@@ -34,7 +34,7 @@ class Member:
         return {"name": self.recipe.name, **words}
 
 
-def members(recipe: Recipe) -> list[Member]:
+def members(recipe: Recipe) -> list[SuiteRun]:
     """Return the runs of a suite, by student, then teacher, strategy and seed; raises UserError that names the key.
 
     A strategy that learns from labels alone is run once, whatever the teachers; the teacher `none` turns every other
@@ -44,7 +44,7 @@ def members(recipe: Recipe) -> list[Member]:
     matrix = _matrix(recipe)
     _check_shared(matrix)
     only = _only(matrix)
-    found: dict[str, Member] = {}
+    found: dict[str, SuiteRun] = {}
     for student in matrix.students:
         for teacher in matrix.teachers:
             for strategy in matrix.strategies:
@@ -92,7 +92,7 @@ def _architecture(student: str) -> str:
     return STUDENTS.resolve(name) if name in STUDENTS else name
 
 
-def _member(recipe: Recipe, matrix: MatrixSettings, strategy: str, student: str, teacher: str, seed: int) -> Member:
+def _member(recipe: Recipe, matrix: MatrixSettings, strategy: str, student: str, teacher: str, seed: int) -> SuiteRun:
     try:
         table = with_shared(strategy, matrix.shared)
         if not _needs_teacher(recipe, table):
@@ -120,7 +120,7 @@ def _member(recipe: Recipe, matrix: MatrixSettings, strategy: str, student: str,
     if teacher == LABELS and taught and recipe.twin.queries == "union" and recipe.train.triples is None:
         changed["train"] = {"teacher_queries": True, **changed.get("train", {})}
     try:
-        return Member(Recipe.model_validate(changed), strategy, student, teacher, seed)
+        return SuiteRun(Recipe.model_validate(changed), strategy, student, teacher, seed)
     except ValidationError as error:
         raise UserError(f"[matrix] {student!r}: {explain(error, Recipe, None)}") from None
 

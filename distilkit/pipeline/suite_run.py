@@ -25,7 +25,7 @@ from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.run import execute
 from distilkit.pipeline.session import is_done, refuse_outside
-from distilkit.pipeline.suite import Member, members
+from distilkit.pipeline.suite import SuiteRun, members
 from distilkit.pipeline.workspace import Workspace
 from distilkit.plugins import this_command
 from distilkit.progress import OneProcess
@@ -78,7 +78,7 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
     return folder
 
 
-def _time_all(found: list[Member], request: Request, quiet: bool) -> None:
+def _time_all(found: list[SuiteRun], request: Request, quiet: bool) -> None:
     """Time the systems of all members together, where this was not done yet and no other process does it."""
     lock = Lock(request.folder.path / "latency.lock")
     if not lock.acquire():
@@ -105,7 +105,7 @@ def _end_with(parent: int) -> None:
         raise Stopped("the suite's main process has ended")
 
 
-def _refuse_foreign(folder: RunFolder, found: list[Member]) -> None:
+def _refuse_foreign(folder: RunFolder, found: list[SuiteRun]) -> None:
     """Raise UserError for a folder that distilkit did not make: no suite is put into it."""
     if (folder.path / "suite.json").exists() or not folder.path.exists():
         return
@@ -116,7 +116,7 @@ def _refuse_foreign(folder: RunFolder, found: list[Member]) -> None:
         raise UserError(f"{folder.path} exists and is not a suite: {strange[0]}; choose another name with --name")
 
 
-def _check_all(found: list[Member], todo: list[Member], request: Request) -> tuple[AutoPrecision | None, DiskNeed]:
+def _check_all(found: list[SuiteRun], todo: list[SuiteRun], request: Request) -> tuple[AutoPrecision | None, DiskNeed]:
     """Raise UserError where a member could not be trained; return what `bf16 = "auto"` comes to, and the disk needed.
 
     Those that were trained before must have been trained on the same content, as they share a table with the others.
@@ -138,7 +138,7 @@ def _check_all(found: list[Member], todo: list[Member], request: Request) -> tup
     return workspace.auto, need
 
 
-def _record(request: Request, found: list[Member], auto: AutoPrecision | None) -> dict[str, Any]:
+def _record(request: Request, found: list[SuiteRun], auto: AutoPrecision | None) -> dict[str, Any]:
     recipe = request.recipe
     return {
         "name": recipe.name,
@@ -150,11 +150,11 @@ def _record(request: Request, found: list[Member], auto: AutoPrecision | None) -
     }
 
 
-def _train_all(todo: list[Member], request: Request, quiet: bool, failed: list[str]) -> None:
+def _train_all(todo: list[SuiteRun], request: Request, quiet: bool, failed: list[str]) -> None:
     """Train members until none is left, those last that others are working on."""
     left, console = list(todo), Reporter(quiet=quiet)
     while left:
-        busy: list[Member] = []
+        busy: list[SuiteRun] = []
         for member in left:
             own = Request(member.recipe, replace(request.source, overrides=()), request.runs_dir, resume=True)
             try:

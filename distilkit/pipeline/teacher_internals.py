@@ -12,7 +12,7 @@ from distilkit.data.internals import InternalsStore, Layout, Stored, Taught
 from distilkit.models.layer_map import LayerMap, layer_map
 from distilkit.pipeline.examples import Countable, TaskExamples, TextExamples
 from distilkit.pipeline.graph import Artifact, Node
-from distilkit.pipeline.models import Checkpoint, ModelNode
+from distilkit.pipeline.models import ModelNode, StoredModel
 from distilkit.pipeline.tokens import Reader, TextReader
 from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import TeacherSettings
@@ -152,7 +152,7 @@ def _on_host(classes: Any, attentions: Any, states: Any, count: int) -> Taught:
 
 
 @dataclass(frozen=True)
-class Choice:
+class InternalsChoice:
     """Whether a stage reads what its teacher computed before, and what is to be said of that."""
 
     internals: TeacherInternals | None = None
@@ -168,23 +168,23 @@ def choose_internals(
     settings: TeacherSettings,
     precision: Precision,
     workspace: Workspace,
-) -> Choice:
+) -> InternalsChoice:
     """Return the teacher's internals that a stage reads, none where the teacher has to take part in every step.
 
     The choice depends on the recipe and the collection alone, so that a resumed run makes the same.
     """
     dtype = settings.internals
     if dtype == "online" or not stage.uses_internals:
-        return Choice()
+        return InternalsChoice()
     online = f"{stage.name}: the teacher runs in every step: "
     if why := _unkept(stage):
-        return Choice(said=online + why)
+        return InternalsChoice(said=online + why)
     count = _count(examples, workspace)
     if count is None or not isinstance(examples, TaskExamples | TextExamples):
         told = "[general] max_sequences tells" if isinstance(examples, TextExamples) else "only reading tells"
-        return Choice(said=f"{online}{told} how many examples it has")
+        return InternalsChoice(said=f"{online}{told} how many examples it has")
     if isinstance(examples, TextExamples) and _read(stage, count) < 2 * count:
-        return Choice(said=f"{online}it reads each text less than twice")
+        return InternalsChoice(said=f"{online}it reads each text less than twice")
     whole = layer_map(stage.layer_map, model.size[0], student_layers)
     layers = LayerMap(
         whole.attention if stage.reads("attention") else (), whole.states if stage.reads("states") else ()
@@ -193,8 +193,10 @@ def choose_internals(
     most, limit = found.most_bytes, settings.internals_limit * GIGABYTE
     told = f"the internals of {count} examples take up to {size(most)}"
     if most > limit:
-        return Choice(said=f"{online}{told}, more than [teacher] internals_limit = {settings.internals_limit:g} GB")
-    return Choice(found, f"{stage.name}: {told} in {dtype}, computed once for all runs that read them")
+        return InternalsChoice(
+            said=f"{online}{told}, more than [teacher] internals_limit = {settings.internals_limit:g} GB"
+        )
+    return InternalsChoice(found, f"{stage.name}: {told} in {dtype}, computed once for all runs that read them")
 
 
 def _unkept(stage: Stage) -> str:
@@ -223,8 +225,8 @@ def _read(stage: Stage, count: int) -> float:
 
 def heads_of(model: ModelNode) -> int:
     """Return a teacher's attention heads, by the configuration of the checkpoint that it is, or starts from."""
-    folder = model.folder if isinstance(model, Checkpoint) else model.start.source.folder  # type: ignore[attr-defined]
-    from distilkit.models.checkpoint import Checkpoint as Folder
+    folder = model.folder if isinstance(model, StoredModel) else model.start.source.folder  # type: ignore[attr-defined]
+    from distilkit.models.checkpoint import Checkpoint
 
-    config = Folder(folder).config
+    config = Checkpoint(folder).config
     return int(config.get("num_attention_heads") or config.get("n_heads") or 1)

@@ -39,7 +39,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Suite:
+class StoredSuite:
     """A suite's folder and its members, in the matrix's order."""
 
     path: Path
@@ -119,7 +119,7 @@ def progress(states: Sequence[str], left: float | None) -> str:
     return ", ".join(parts)
 
 
-def to_text(suite: Suite) -> str:
+def to_text(suite: StoredSuite) -> str:
     """Return a suite for people: how far it is, its runs, and of several seeds their number, mean and spread."""
     names = short_names(member.name for member in suite.members)
     measures = list(dict.fromkeys(measure for member in suite.members for measure in member.measures))
@@ -144,7 +144,7 @@ def to_text(suite: Suite) -> str:
     return "\n".join(lines)
 
 
-def _by_seed(suite: Suite) -> list[list[Member]]:
+def _by_seed(suite: StoredSuite) -> list[list[Member]]:
     """Return the members that differ in seed alone and are done, where there are several."""
     groups: dict[tuple[str, str, str], list[Member]] = {}
     for one in suite.members:
@@ -167,7 +167,7 @@ def is_suite(folder: Path) -> bool:
     return (folder / "suite.json").is_file()
 
 
-def find_suites(runs_dir: Path) -> list[Suite]:
+def find_suites(runs_dir: Path) -> list[StoredSuite]:
     """Return the suites below a folder, by name; one whose suite.json is damaged is left out, its runs are there."""
     if not runs_dir.is_dir():
         return []
@@ -181,13 +181,15 @@ def find_suites(runs_dir: Path) -> list[Suite]:
     return found
 
 
-def read(folder: Path) -> Suite:
+def read(folder: Path) -> StoredSuite:
     """Return the suite of a folder; raises UserError where its suite.json is damaged."""
     found = read_suite(folder)
     runs = found.get("runs")
     if not isinstance(runs, list) or not all(isinstance(one, dict) and text(one.get("name")) for one in runs):
         raise UserError(f"{folder / 'suite.json'}: expected the key runs, a list of the suite's runs")
-    return Suite(folder, text(found.get("name")) or folder.name, tuple(_member(folder, as_table(one)) for one in runs))
+    return StoredSuite(
+        folder, text(found.get("name")) or folder.name, tuple(_member(folder, as_table(one)) for one in runs)
+    )
 
 
 def _member(folder: Path, told: dict[str, Any]) -> Member:

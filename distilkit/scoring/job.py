@@ -27,9 +27,9 @@ from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressPhase
 from distilkit.run_folders.lock import Lock
 from distilkit.scoring.inputs import holds_texts, read_wanted
-from distilkit.scoring.nodes import Floats, ScoredTexts, Shard, TextTokens
+from distilkit.scoring.nodes import Floats, ScoredTexts, Shard, SourceTokens
 from distilkit.scoring.rankers import OpenRanker
-from distilkit.scoring.texts import Material, Source
+from distilkit.scoring.texts import Material, PairsSource
 from distilkit.training.precision import Precision
 
 FORMAT = 1
@@ -61,7 +61,7 @@ class Scored:
         return Systems({**self.teachers, **({"ensemble": self.score} if several else {})}, self.material.triples)
 
 
-def check(source: Source, output: Path, how: str) -> None:
+def check(source: PairsSource, output: Path, how: str) -> None:
     """Raise UserError for what can be told to be wrong before any ranker is opened; `how` is --combine."""
     path, kind = source.path, source.kind
     if not path.is_file():
@@ -94,7 +94,7 @@ class ScoreJob:
         precision: what is computed in
     """
 
-    source: Source
+    source: PairsSource
     rankers: Mapping[str, OpenRanker]
     output: Path
     combine: str
@@ -186,7 +186,7 @@ class ScoreJob:
     def _scores(self, name: str, opened: OpenRanker, texts: ScoredTexts, workspace: Workspace) -> Floats:
         """Return a teacher's raw score of every pair; shards that are there are not computed again."""
         pairs = workspace.value(texts).pairs.shape[1]
-        tokens, made_of = TextTokens(texts, name, opened), opened.identity()
+        tokens, made_of = SourceTokens(texts, name, opened), opened.identity()
         cuts = [(at, min(at + SHARD, pairs)) for at in range(0, pairs, SHARD)]
         shards = [Shard(tokens, made_of, rows, self.batch_size, self.precision) for rows in cuts]
         missing = [shard for shard in shards if not workspace.is_done(shard)]

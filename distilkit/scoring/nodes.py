@@ -14,7 +14,7 @@ from distilkit.files import sha256_file
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.workspace import Workspace
 from distilkit.scoring.rankers import OpenRanker
-from distilkit.scoring.texts import TABLES, Material, Source, prepare
+from distilkit.scoring.texts import TABLES, Material, PairsSource, prepare
 from distilkit.training.precision import Precision
 
 Floats = npt.NDArray[np.float32]
@@ -26,7 +26,7 @@ SCORES = "scores.npy"
 class ScoredTexts(Artifact[Material]):
     """The pairs of a source and the texts that they need, out of a corpus of any size."""
 
-    source: Source
+    source: PairsSource
 
     kind: ClassVar[str] = "texts"
 
@@ -46,7 +46,7 @@ class ScoredTexts(Artifact[Material]):
 
 
 @dataclass(frozen=True, eq=False)
-class TextTokens(Artifact["tuple[TokenStore, TokenStore]"]):
+class SourceTokens(Artifact["tuple[TokenStore, TokenStore]"]):
     """The tokens of all queries and passages, by one teacher's tokenizer."""
 
     texts: ScoredTexts
@@ -87,7 +87,7 @@ class Shard(Artifact[Floats]):
         progress: told how many pairs are scored; changes no result
     """
 
-    tokens: TextTokens
+    tokens: SourceTokens
     made_of: dict[str, Any]
     rows: tuple[int, int]
     batch_size: int

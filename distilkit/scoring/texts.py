@@ -38,7 +38,7 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Source:
+class PairsSource:
     """A file of triples, pairs or candidates, and the texts of its ids; without a corpus, its ids are the texts."""
 
     path: Path
@@ -120,7 +120,7 @@ def files_of(collection: Sequence[Path], queries: Sequence[Path]) -> Corpus:
     return Corpus(files(queries), files(collection))
 
 
-def prepare(folder: Path, source: Source) -> int:
+def prepare(folder: Path, source: PairsSource) -> int:
     """Read what is to be scored and the texts that it needs into a folder; return how many passages are empty.
 
     Raises UserError, with file and line, for a broken file and for an id without a text.
@@ -143,7 +143,7 @@ def prepare(folder: Path, source: Source) -> int:
     return len(passages.empty())
 
 
-def _write_texts(target: Path, source: Source, wanted: Wanted, column: int) -> Integers:
+def _write_texts(target: Path, source: PairsSource, wanted: Wanted, column: int) -> Integers:
     """Write the texts of queries (column 0) or passages (1) and return the row of each of their ids."""
     ids = (wanted.query_ids, wanted.passage_ids)[column]
     if source.corpus is None:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from distilkit.serving.asked import Limits, Refused, Scores, asked_in
-from distilkit.serving.figures import Figures
+from distilkit.serving.figures import ServerFigures
 from distilkit.serving.line import Line, Waiting
 
 # Cohere's clients put a version before the path.
@@ -28,7 +28,7 @@ LEFT = 499
 TYPES = {429: "Overloaded", 500: "Backend", 503: "Unhealthy"}
 
 
-def make_app(line: Line, figures: Figures, limits: Limits, about: dict[str, Any]) -> Starlette:
+def make_app(line: Line, figures: ServerFigures, limits: Limits, about: dict[str, Any]) -> Starlette:
     """Return the application that answers by a line's scores; `about` is what /health tells of the ranker."""
 
     async def rerank(request: Request) -> Response:

@@ -8,7 +8,7 @@ from threading import Lock
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0)
 
 
-class Figures:
+class ServerFigures:
     """Counts of one server since it started; any thread may add to them."""
 
     def __init__(self) -> None:

@@ -9,13 +9,13 @@ from typing import Protocol, Self
 
 from distilkit.errors import RunFailed, is_out_of_memory, said_of_memory
 from distilkit.serving.asked import Refused, Scores
-from distilkit.serving.figures import Figures
+from distilkit.serving.figures import ServerFigures
 
 # Texts that are scored together, of one request or of several: more would make those that come next wait.
 TOGETHER = 256
 
 
-class Scorer(Protocol):
+class PairScorer(Protocol):
     """What scores pairs: a ranker that is loaded."""
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> Scores:
@@ -50,7 +50,13 @@ class Line:
     """
 
     def __init__(
-        self, scorer: Scorer, figures: Figures, *, most_waiting: int, joins: bool = True, together: int = TOGETHER
+        self,
+        scorer: PairScorer,
+        figures: ServerFigures,
+        *,
+        most_waiting: int,
+        joins: bool = True,
+        together: int = TOGETHER,
     ) -> None:
         self._scorer, self._figures = scorer, figures
         self._most_waiting, self._together = most_waiting, together if joins else 0

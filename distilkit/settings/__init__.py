@@ -11,13 +11,13 @@ from distilkit.licences import licence
 from distilkit.settings.data import DataSettings, PassageSettings, ValidationSettings
 from distilkit.settings.fields import Section, Seed, Strings, TrackerNames, run_name, teacher_name
 from distilkit.settings.rankers import StudentSettings, TeacherSettings, TwinSettings
-from distilkit.settings.reports import EvaluateSettings, EvaluationSet, MatrixSettings, ReportSettings
+from distilkit.settings.reports import EvaluateSettings, EvaluationSetSettings, MatrixSettings, ReportSettings
 from distilkit.settings.training import GeneralSettings, TrainSettings
 
 __all__ = [
     "DataSettings",
     "EvaluateSettings",
-    "EvaluationSet",
+    "EvaluationSetSettings",
     "GeneralSettings",
     "MatrixSettings",
     "PassageSettings",

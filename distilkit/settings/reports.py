@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 from distilkit.settings.fields import Count, Counts, Names, Section, Seeds, Strings, Toggle, set_name
 
 
-class EvaluationSet(Section):
+class EvaluationSetSettings(Section):
     """`[evaluate.sets.NAME]`: a further query set in the same table."""
 
     data: dict[str, Any] = {}
@@ -69,5 +69,5 @@ class EvaluateSettings(Section):
     """How many pairs a forward pass reads; fewer where pairs are long on a CPU, more where they are short on a GPU."""
     bf16: Toggle = "auto"
     """bfloat16 scoring; "auto" takes it where the device is fast at it."""
-    sets: dict[Annotated[str, AfterValidator(set_name)], EvaluationSet] = {}
+    sets: dict[Annotated[str, AfterValidator(set_name)], EvaluationSetSettings] = {}
     """Further query sets that are measured, by name."""

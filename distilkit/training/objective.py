@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from distilkit.losses.tensors import widen
 from distilkit.models.batch import TokenBatch
-from distilkit.models.cat import BertCat, Internals
+from distilkit.models.cat import BertCat, CatOutputs
 from distilkit.models.encoded import Encoded
 from distilkit.models.layer_map import LayerMap
 from distilkit.models.projection import Projections
@@ -181,13 +181,13 @@ class Objective(nn.Module):
         layers: Sequence[int],
         states: list[int],
         related: int | None,
-    ) -> tuple[Internals | PackedInternals, Tensor | None]:
+    ) -> tuple[CatOutputs | PackedInternals, Tensor | None]:
         """Return a model's internals and, where words are predicted, its last state.
 
         `related` is the layer, from 1, whose queries, keys and values are read where a loss does; the last for None.
         """
         wanted = states if self.lm_head is None else [*states, model.num_layers]
-        found: Internals | PackedInternals
+        found: CatOutputs | PackedInternals
         if isinstance(tokens, Packed):
             found = packed_internals(model, tokens, layers, wanted, self.stage.head, self.compile_layers)
         else:
@@ -202,7 +202,7 @@ class Objective(nn.Module):
     def _outputs(
         self,
         model: BertCat,
-        found: Internals | PackedInternals,
+        found: CatOutputs | PackedInternals,
         bucket: LengthBucket,
         last: Tensor | None,
         head: nn.Module | None,
@@ -210,7 +210,7 @@ class Objective(nn.Module):
         words = None
         if last is not None and head is not None and bucket.chosen is not None:
             words = head(last[bucket.chosen.bool()], model.encoder.get_input_embeddings().weight)
-        vectors = found.vectors[0] if isinstance(found, Internals) and found.vectors else ()
+        vectors = found.vectors[0] if isinstance(found, CatOutputs) and found.vectors else ()
         return Outputs(model.class_logits(widen(found.logits)), found.attentions, found.states, words, vectors)
 
 

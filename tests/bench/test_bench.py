@@ -11,7 +11,7 @@ import torch
 from tiny_rankers import DOCUMENT_LENGTH, MAX_LENGTH, OPTIONS, QUERY_LENGTH, save_tiny
 
 from distilkit.bench.index_time import index_documents
-from distilkit.bench.query_time import Keeping, Reading, Stopwatch, sizes_up_to, sweep_of
+from distilkit.bench.query_time import Keeping, ReadTogether, Stopwatch, sizes_up_to, sweep_of
 from distilkit.bench.workload import made_up
 from distilkit.data.tokens import TokenStore
 from distilkit.errors import RunFailed
@@ -106,7 +106,7 @@ def test_what_is_timed_scores_the_documents(architecture: str, tokenises: bool, 
     tokens: Any = opened.tokens(stores[0], stores[1])
     rows, watch = np.array([5, 0, 3, 6]), Stopwatch(CPU)
     with torch.no_grad():
-        reading = Reading(opened, workload, tokens, tokenises, CPU).scores(1, rows, 3, watch)
+        reading = ReadTogether(opened, workload, tokens, tokenises, CPU).scores(1, rows, 3, watch)
         assert np.ptp(reading) > 0.01
         assert list(watch.seconds) == (["tokenise", "score"] if tokenises else ["score"])
         if architecture == "bert_cat":

@@ -13,7 +13,7 @@ from distilkit.data.collection import open_collection
 from distilkit.data.near_duplicates import near_pairs
 from distilkit.data.sources import PydocsSource, docstrings
 from distilkit.data.sources.docstrings import Docstring, UnfitError, document, normalised, query_and_body
-from distilkit.data.sources.pydocs import Entry, near_copies, split
+from distilkit.data.sources.pydocs import DocEntry, near_copies, split
 from distilkit.errors import UserError
 
 
@@ -85,7 +85,7 @@ def near_by_products(texts):
 
 def test_near_queries_share_a_split_and_of_near_documents_the_first_is_kept():
     def entry(name, query, text):
-        return Entry(name, text, query, text)
+        return DocEntry(name, text, query, text)
 
     near = [entry("a", "The mean of the distribution.", "one"), entry("b", "Mean of the distribution", "two")]
     chained = [entry("c", "one two three four five", "three"), entry("d", "one two three four six five", "four")]

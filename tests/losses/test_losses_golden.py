@@ -11,7 +11,7 @@ from torch import Tensor
 from distilkit.losses import attention_mse, embedding_mse, hard_cross_entropy, hidden_mse, soft_cross_entropy
 from distilkit.losses.logits import logit_mse, soft_kl_divergence, soft_loss
 from distilkit.models.batch import TokenBatch
-from distilkit.models.cat import BertCat, Internals
+from distilkit.models.cat import BertCat, CatOutputs
 from distilkit.models.layer_map import uniform_layer_map
 from distilkit.models.projection import Projections
 
@@ -58,25 +58,25 @@ def teacher() -> BertCat:
 
 
 @pytest.fixture(scope="module")
-def of_teacher(teacher: BertCat) -> Internals:
+def of_teacher(teacher: BertCat) -> CatOutputs:
     layers = uniform_layer_map(4, 2)
     with torch.no_grad():
         return teacher.forward_internals(BATCH, layers.attention, layers.states, head="relu")
 
 
 @pytest.fixture(scope="module")
-def of_student(student: BertCat) -> Internals:
+def of_student(student: BertCat) -> CatOutputs:
     return student.forward_internals(BATCH, (0, 1), (0, 1, 2), head="relu")
 
 
 @pytest.fixture(scope="module")
-def projected(of_student: Internals) -> tuple[Tensor, ...]:
+def projected(of_student: CatOutputs) -> tuple[Tensor, ...]:
     projections = Projections(8, 16, states=3).double()
     fill(projections)
     return projections(of_student.states)
 
 
-def test_attention_per_layer(of_student: Internals, of_teacher: Internals) -> None:
+def test_attention_per_layer(of_student: CatOutputs, of_teacher: CatOutputs) -> None:
     pairs = list(zip(of_student.attentions, of_teacher.attentions, strict=True))
     for (ours, theirs), released, paper in zip(pairs, ATTENTION, ATTENTION_PAPER, strict=True):
         assert close(attention_mse([ours], [theirs], MASK, "released_code"), released)
@@ -84,14 +84,14 @@ def test_attention_per_layer(of_student: Internals, of_teacher: Internals) -> No
         assert not close(attention_mse([ours], [theirs], MASK), released)
 
 
-def test_attention_sum_of_a_sequence_and_of_a_stack(of_student: Internals, of_teacher: Internals) -> None:
+def test_attention_sum_of_a_sequence_and_of_a_stack(of_student: CatOutputs, of_teacher: CatOutputs) -> None:
     ours, theirs = of_student.attentions, of_teacher.attentions
     assert close(attention_mse(ours, theirs, MASK, "released_code"), ATTENTION_SUM)
     assert close(attention_mse(torch.stack(ours), torch.stack(theirs), MASK, "released_code"), ATTENTION_SUM)
     assert close(attention_mse(ours, theirs, MASK), sum(ATTENTION_PAPER))
 
 
-def test_attention_after_the_softmax_is_another_loss(of_student: Internals, of_teacher: Internals) -> None:
+def test_attention_after_the_softmax_is_another_loss(of_student: CatOutputs, of_teacher: CatOutputs) -> None:
     padding = (MASK == 0)[:, None, None, :]
     pairs = zip(of_student.attentions, of_teacher.attentions, strict=True)
     for (ours, theirs), released, after in zip(pairs, ATTENTION, ATTENTION_AFTER_SOFTMAX, strict=True):
@@ -101,7 +101,7 @@ def test_attention_after_the_softmax_is_another_loss(of_student: Internals, of_t
 
 
 def test_padding_marked_by_an_added_constant_is_found_without_a_mask(
-    of_student: Internals, of_teacher: Internals
+    of_student: CatOutputs, of_teacher: CatOutputs
 ) -> None:
     # The released code sees the scores after -10000 was added to padded keys, and knows padding by that alone.
     padding = (MASK == 0)[:, None, None, :] * -10000.0
@@ -109,7 +109,7 @@ def test_padding_marked_by_an_added_constant_is_found_without_a_mask(
     assert close(attention_mse(ours, theirs, torch.ones_like(MASK), "released_code"), ATTENTION_SUM)
 
 
-def test_states(projected: tuple[Tensor, ...], of_teacher: Internals) -> None:
+def test_states(projected: tuple[Tensor, ...], of_teacher: CatOutputs) -> None:
     for ours, theirs, released, paper in zip(projected, of_teacher.states, STATES, STATES_PAPER, strict=True):
         assert close(hidden_mse([ours], [theirs], MASK, "released_code"), released)
         assert close(embedding_mse(ours, theirs, MASK, "released_code"), released)
@@ -144,12 +144,12 @@ def test_scores_are_the_log_odds_of_the_plain_head(student: BertCat) -> None:
 
 
 @pytest.mark.parametrize(("temperature", "reduction"), SOFT)
-def test_soft(of_student: Internals, of_teacher: Internals, temperature: float, reduction: str) -> None:
+def test_soft(of_student: CatOutputs, of_teacher: CatOutputs, temperature: float, reduction: str) -> None:
     logits = of_student.logits, of_teacher.logits
     assert close(soft_cross_entropy(*logits, temperature, reduction), SOFT[temperature, reduction])  # type: ignore[arg-type]
 
 
-def test_soft_variants_are_other_losses(of_student: Internals, of_teacher: Internals) -> None:
+def test_soft_variants_are_other_losses(of_student: CatOutputs, of_teacher: CatOutputs) -> None:
     logits = of_student.logits, of_teacher.logits
     assert close(soft_cross_entropy(*logits), SOFT[1.0, "batchmean"])
     assert not close(soft_cross_entropy(*logits), SOFT[1.0, "mean"])
@@ -157,12 +157,12 @@ def test_soft_variants_are_other_losses(of_student: Internals, of_teacher: Inter
     assert close(soft_cross_entropy(*logits, 5.0, t_squared=True), 25 * SOFT[5.0, "batchmean"])
 
 
-def test_hard(of_student: Internals) -> None:
+def test_hard(of_student: CatOutputs) -> None:
     assert close(hard_cross_entropy(of_student.logits, LABELS), HARD)
 
 
 def test_total_of_simplified_tinybert(
-    of_student: Internals, of_teacher: Internals, projected: tuple[Tensor, ...]
+    of_student: CatOutputs, of_teacher: CatOutputs, projected: tuple[Tensor, ...]
 ) -> None:
     def total(variant: str, reduction: str) -> Tensor:
         logits = of_student.logits, of_teacher.logits
@@ -179,7 +179,7 @@ def test_total_of_simplified_tinybert(
     assert not close(total("paper", "mean"), SIMPLIFIED_TINYBERT)
 
 
-def test_total_of_standard_kd(of_student: Internals, of_teacher: Internals) -> None:
+def test_total_of_standard_kd(of_student: CatOutputs, of_teacher: CatOutputs) -> None:
     logits = of_student.logits, of_teacher.logits
     hard = hard_cross_entropy(of_student.logits, LABELS)
     assert close(0.5 * soft_cross_entropy(*logits, reduction="mean") + 0.5 * hard, STANDARD_KD)
@@ -271,7 +271,7 @@ def test_functions_of_the_table() -> None:
 
 
 def test_every_variant_differs_from_the_default(
-    of_student: Internals, of_teacher: Internals, projected: tuple[Tensor, ...]
+    of_student: CatOutputs, of_teacher: CatOutputs, projected: tuple[Tensor, ...]
 ) -> None:
     """What the released code computes, and what looks like it, is not what is computed unless it is asked for."""
     for ours, theirs, *variants in zip(

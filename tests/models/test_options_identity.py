@@ -10,14 +10,14 @@ import pytest
 from distilkit.errors import UserError
 from distilkit.models import student_options
 from distilkit.models.tk import TkOptions
-from distilkit.pipeline.models import Checkpoint, Start
+from distilkit.pipeline.models import Start, StoredModel
 from distilkit.pipeline.tokens import FolderTokenizer
 from distilkit.settings import StudentSettings
 
 
 def identity(tmp_path: Path, embeddings: object) -> str:
     settings = StudentSettings(architecture="tk", options={"embeddings": str(embeddings), "dim": 4})
-    source = Checkpoint(tmp_path, "of the source", FolderTokenizer(tmp_path), "source")
+    source = StoredModel(tmp_path, "of the source", FolderTokenizer(tmp_path), "source")
     return json.dumps(Start(source, settings, None).identity(), sort_keys=True)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from distilkit.errors import RunFailed
 from distilkit.serving.asked import Refused, Scores
-from distilkit.serving.figures import Figures
+from distilkit.serving.figures import ServerFigures
 from distilkit.serving.line import Line, Waiting
 
 SECONDS = 60
@@ -41,7 +41,7 @@ class Lengths:
 @contextmanager
 def held(scorer: Lengths, joins: bool = True, most_waiting: int = 100) -> Iterator[Line]:
     """Yield a line whose thread is busy with a first request, so that those that follow wait together."""
-    with Line(scorer, Figures(), most_waiting=most_waiting, joins=joins, together=6) as line:
+    with Line(scorer, ServerFigures(), most_waiting=most_waiting, joins=joins, together=6) as line:
         line.add(Waiting("first", ["one"]))
         assert scorer.begun.wait(SECONDS)
         try:
@@ -108,7 +108,7 @@ def test_too_many_wait() -> None:
 
 def test_what_still_waits_at_the_end_is_given_up() -> None:
     scorer = Lengths()
-    with Line(scorer, Figures(), most_waiting=100) as line:
+    with Line(scorer, ServerFigures(), most_waiting=100) as line:
         under_way = line.add(Waiting("q", ["a"]))
         assert scorer.begun.wait(SECONDS)
         waits = line.add(Waiting("q", ["b"]))

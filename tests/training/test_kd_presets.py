@@ -9,7 +9,7 @@ from tiny_training import stage_of
 from torch import Tensor, nn
 
 from distilkit.models.batch import TokenBatch
-from distilkit.models.cat import Internals
+from distilkit.models.cat import CatOutputs
 from distilkit.strategies.term_inputs import Counts
 from distilkit.training.objective import Objective
 from distilkit.training.step_loader import LengthBucket
@@ -40,9 +40,9 @@ class Fixed(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(torch.tensor(logits, dtype=torch.float64))
 
-    def forward_internals(self, *_: Any, **options: Any) -> Internals:
+    def forward_internals(self, *_: Any, **options: Any) -> CatOutputs:
         self.head = options["head"]
-        return Internals(self.logits)
+        return CatOutputs(self.logits)
 
     def class_logits(self, logits: Tensor) -> Tensor:
         return logits

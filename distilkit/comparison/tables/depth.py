@@ -64,7 +64,7 @@ def _bounds(
 ) -> list[SystemMean]:
     """Return chance and ceiling of the first stage's results down to a depth."""
     kept = {query: [document for document, _ in results[:depth]] for query, results in first.items()}
-    return bounds.rows(bounds.Candidates("", kept, qrels), measures, queries, str(depth), names)
+    return bounds.rows(bounds.CandidateSet("", kept, qrels), measures, queries, str(depth), names)
 
 
 def _table(

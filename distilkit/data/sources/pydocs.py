@@ -39,7 +39,7 @@ NEAR = 0.8
 TEST_QUERIES, DEV_QUERIES = 800, 200
 
 
-class Entry(NamedTuple):
+class DocEntry(NamedTuple):
     """A document and its query; `beginning` is what tells two bodies apart."""
 
     name: str
@@ -83,9 +83,9 @@ class PydocsSource:
         )
 
 
-def collect() -> tuple[list[Entry], dict[str, int], dict[str, int]]:
+def collect() -> tuple[list[DocEntry], dict[str, int], dict[str, int]]:
     """Return the entries, their number per package, and the number of docstrings dropped per reason."""
-    entries: list[tuple[str, Entry]] = []
+    entries: list[tuple[str, DocEntry]] = []
     seen: set[tuple[str, str]] = set()
     dropped = Counter[str]()
     with _no_search_for_cycles():
@@ -114,7 +114,7 @@ def _no_search_for_cycles() -> Iterator[None]:
             gc.enable()
 
 
-def near_copies(entries: list[Entry]) -> set[int]:
+def near_copies(entries: list[DocEntry]) -> set[int]:
     """Return the places of the documents that are nearly equal to an earlier one that is kept."""
     copies: set[int] = set()
     for later, earlier in near_pairs([_words(entry.text) for entry in entries], NEAR):
@@ -128,7 +128,7 @@ def query_hash(query: str) -> str:
     return hashlib.sha1(f"pydocs-{VERSION}:{query}".encode(), usedforsecurity=False).hexdigest()
 
 
-def split(entries: list[Entry]) -> dict[str, Qrels]:
+def split(entries: list[DocEntry]) -> dict[str, Qrels]:
     """Return each split's judgements: the first groups of near queries by hash are test, the next dev, the rest train.
 
     A group that has more queries than test has room for goes to dev, or to train.
@@ -150,9 +150,9 @@ def _words(text: str) -> set[str]:
     return set(normalised(text).split())
 
 
-def _entry(docstring: Docstring, seen: set[tuple[str, str]]) -> Entry:
+def _entry(docstring: Docstring, seen: set[tuple[str, str]]) -> DocEntry:
     query, body = query_and_body(docstring)
-    entry = Entry(docstring.name, document(docstring, query, body), query, " ".join(body[:DUPLICATE_WORDS]))
+    entry = DocEntry(docstring.name, document(docstring, query, body), query, " ".join(body[:DUPLICATE_WORDS]))
     marks = {"name": entry.name, "query": normalised(query), "body": normalised(entry.beginning)}
     for kind, mark in marks.items():
         if (kind, mark) in seen:

@@ -38,7 +38,7 @@ class Block:
         return len(self.places)
 
 
-class Row(NamedTuple):
+class ScoreRow(NamedTuple):
     """One row: where it stands, two or three ids (or texts), its score or margin."""
 
     place: int
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     score: float
 
 
-def in_blocks(rows: Callable[[Path], Iterable[Row]]) -> Callable[[Path], Iterator[Block]]:
+def in_blocks(rows: Callable[[Path], Iterable[ScoreRow]]) -> Callable[[Path], Iterator[Block]]:
     """Return a reader of blocks, of scores or of margins throughout, for a reader of rows.
 
     It raises UserError for rows of both kinds and for a score that is not finite.
@@ -59,7 +59,7 @@ def in_blocks(rows: Callable[[Path], Iterable[Row]]) -> Callable[[Path], Iterato
     return read
 
 
-def _blocks(path: Path, rows: Iterator[Row]) -> Iterator[Block]:
+def _blocks(path: Path, rows: Iterator[ScoreRow]) -> Iterator[Block]:
     width = 0
     while batch := list(islice(rows, ROWS)):
         places, ids, scores = zip(*batch, strict=True)

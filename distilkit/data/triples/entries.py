@@ -26,7 +26,7 @@ PASSAGE_IDS = ("docid", "doc_id", "pid", "passage_id", "corpus_id", "id", "_id")
 
 
 @dataclass(frozen=True)
-class Layout:
+class TripleFields:
     """Which fields hold the query, the positives and the negatives of an entry, and whether these are ids or texts."""
 
     query: str
@@ -35,7 +35,7 @@ class Layout:
     holds: Holds
 
     @classmethod
-    def of(cls, path: Path, place: int, entries: Sequence[Mapping[str, Any]]) -> "Layout":
+    def of(cls, path: Path, place: int, entries: Sequence[Mapping[str, Any]]) -> "TripleFields":
         """Tell the layout of some entries, of which the first is at a place; UserError where a part is missing."""
         names = list(entries[0])
         parts = {side: _fields(names, pattern) for side, pattern in SIDES.items()}

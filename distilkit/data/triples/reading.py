@@ -18,7 +18,7 @@ from distilkit.data.arrays import Integers, Progress
 from distilkit.data.reading import identifier, json_lines, lines, refuse
 from distilkit.data.scripts import looks_like_text
 from distilkit.data.teacher_scores.head import batches, open_parquet, parquet_files
-from distilkit.data.triples.entries import Holds, Layout, Triple
+from distilkit.data.triples.entries import Holds, Triple, TripleFields
 from distilkit.errors import UserError
 from distilkit.files import open_text
 from distilkit.untrusted import LONGEST as LONGEST_LINE
@@ -33,7 +33,7 @@ LONGEST = 1 << 30
 
 
 @dataclass(frozen=True)
-class Block:
+class TripleBlock:
     """Queries, positives and negatives as Arrow strings, ids or texts, with the line of each row, from 1."""
 
     lines: Integers
@@ -42,16 +42,16 @@ class Block:
     negatives: pa.Array
 
 
-class Format(NamedTuple):
+class TripleFormat(NamedTuple):
     """A form of triples files: its reader, whether its rows hold ids or texts, and what messages put before a row."""
 
     name: str
-    read: Callable[[Path, Progress], Iterator[Block]]
+    read: Callable[[Path, Progress], Iterator[TripleBlock]]
     holds: Holds
     unit: str = ":"
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Path) -> TripleFormat:
     """Tell a file's format by its name and first lines; raises UserError where there is no file, or an empty one."""
     if not path.is_file():
         raise UserError(f"{path}: there is no such file; expected triples (query, positive, negative)")
@@ -63,27 +63,27 @@ def format_of(path: Path) -> Format:
     if path.name.removesuffix(".gz").endswith(".csv"):
         return _of_table(path, "csv", csv_rows, ":")
     if head[0][1].lstrip()[:1] in ("{", "["):
-        return Format("jsonl", json_blocks, _holds_of_json(path, head))
+        return TripleFormat("jsonl", json_blocks, _holds_of_json(path, head))
     if any(looks_like_text(field) for _, line in head for field in line.split("\t")):
-        return Format("tsv_texts", tabbed_blocks, "texts")
-    return Format("tsv_ids", tabbed_blocks, "ids")
+        return TripleFormat("tsv_texts", tabbed_blocks, "texts")
+    return TripleFormat("tsv_ids", tabbed_blocks, "ids")
 
 
 Entries = Iterator[tuple[int, dict[str, Any]]]
 """Entries by the names of their fields, each with its line or row."""
 
 
-def _of_table(path: Path, name: str, rows: Callable[[Path], Entries], unit: str) -> Format:
+def _of_table(path: Path, name: str, rows: Callable[[Path], Entries], unit: str) -> TripleFormat:
     head = list(islice(rows(path), HEAD))
     if not head:
         raise UserError(f"{path}: the table is empty; expected triples (query, positive, negative)")
-    layout = Layout.of(path, head[0][0], [entry for _, entry in head])
+    layout = TripleFields.of(path, head[0][0], [entry for _, entry in head])
 
-    def read(path: Path, progress: Progress) -> Iterator[Block]:
+    def read(path: Path, progress: Progress) -> Iterator[TripleBlock]:
         yield from _blocks(triple for place, entry in rows(path) for triple in layout.triples(path, place, entry))
         progress(path.stat().st_size, path.stat().st_size)
 
-    return Format(name, read, layout.holds, unit)
+    return TripleFormat(name, read, layout.holds, unit)
 
 
 def _holds_of_json(path: Path, head: list[tuple[int, str]]) -> Holds:
@@ -95,7 +95,7 @@ def _holds_of_json(path: Path, head: list[tuple[int, str]]) -> Holds:
         except ValueError:
             break
     if objects := [(number, value) for number, value in values if isinstance(value, dict)]:
-        return Layout.of(path, objects[0][0], [value for _, value in objects]).holds
+        return TripleFields.of(path, objects[0][0], [value for _, value in objects]).holds
     fields = (field for _, value in values if isinstance(value, list) for field in value)
     return "texts" if any(isinstance(field, str) and looks_like_text(field) for field in fields) else "ids"
 
@@ -121,7 +121,7 @@ def parquet_rows(path: Path) -> Entries:
         yield from enumerate(batch.to_pylist(), start=first)
 
 
-def tabbed_blocks(path: Path, progress: Progress) -> Iterator[Block]:
+def tabbed_blocks(path: Path, progress: Progress) -> Iterator[TripleBlock]:
     """Yield the rows of three fields between tabs, plain or packed; raises UserError naming the line of another.
 
     `progress` is called with the bytes of the file that are read and all of them.
@@ -139,27 +139,27 @@ def tabbed_blocks(path: Path, progress: Progress) -> Iterator[Block]:
         for name, column in zip(("query", "positive", "negative"), columns, strict=True):
             if (empty := pc.index(column, "").as_py()) >= 0:
                 refuse(path, int(numbers[empty]), f"the {name} is empty; expected an id or a text")
-        yield Block(numbers, *columns)
+        yield TripleBlock(numbers, *columns)
         first += data.count(b"\n") + 1
 
 
-def json_blocks(path: Path, progress: Progress) -> Iterator[Block]:
+def json_blocks(path: Path, progress: Progress) -> Iterator[TripleBlock]:
     """Yield the triples of JSON lines: objects by the usual names, or ColBERT's `[query, positive, negative, ...]`."""
     yield from _blocks(_json_triples(path))
     progress(path.stat().st_size, path.stat().st_size)
 
 
-def _blocks(rows: Iterator[Triple]) -> Iterator[Block]:
+def _blocks(rows: Iterator[Triple]) -> Iterator[TripleBlock]:
     while batch := list(islice(rows, ROWS)):
         numbers, *columns = zip(*batch, strict=True)
-        yield Block(np.array(numbers, np.int64), *(pa.array(column, pa.string()) for column in columns))
+        yield TripleBlock(np.array(numbers, np.int64), *(pa.array(column, pa.string()) for column in columns))
 
 
 def _json_triples(path: Path) -> Iterator[Triple]:
-    layout: Layout | None = None
+    layout: TripleFields | None = None
     for place, value in json_lines(path, "one value a line"):
         if isinstance(value, dict):
-            layout = layout or Layout.of(path, place, [value])
+            layout = layout or TripleFields.of(path, place, [value])
             yield from layout.triples(path, place, value)
         elif isinstance(value, list) and len(value) >= 3:
             query, positive, *negatives = (identifier(path, place, one) for one in value)

@@ -12,7 +12,7 @@ from distilkit.data.arrays import Integers, Progress, appended, mapped, packed
 from distilkit.data.leaks import HeldOut
 from distilkit.data.reading import refuse
 from distilkit.data.rows import IdIndex, TextIndex, TextTables
-from distilkit.data.triples.reading import Block, Format, format_of
+from distilkit.data.triples.reading import TripleBlock, TripleFormat, format_of
 from distilkit.errors import UserError
 from distilkit.files import read_json, sha256_once, write_json
 
@@ -158,7 +158,7 @@ class Triples:
         return np.broadcast_to(np.array([[1, 0]]), (len(self), 2))
 
 
-def _rows(block: Block, queries: Index, passages: Index) -> Integers:
+def _rows(block: TripleBlock, queries: Index, passages: Index) -> Integers:
     """Return the rows [n, 3] of query, positive and negative, -1 for what is not in the collection."""
     # Both columns at once: what they are looked up in is large, and hashed for each call.
     both = passages.find(pa.concat_arrays([block.positives, block.negatives]))
@@ -181,7 +181,7 @@ def _leave_out_positives(folder: Path, positives: Integers) -> int:
     return gone
 
 
-def _refuse_measured(path: Path, form: Format, block: Block, queries: Integers, held: HeldOut) -> None:
+def _refuse_measured(path: Path, form: TripleFormat, block: TripleBlock, queries: Integers, held: HeldOut) -> None:
     """Raise UserError for a triple of a query that is measured, by its id."""
     numbers = np.where(queries < 0, -1, held.named[queries])
     if (numbers >= 0).any():
@@ -191,7 +191,7 @@ def _refuse_measured(path: Path, form: Format, block: Block, queries: Integers, 
         refuse(path, int(block.lines[place]), problem, form.unit)
 
 
-def _refuse_unknown(path: Path, form: Format, block: Block, rows: Integers, place: int) -> None:
+def _refuse_unknown(path: Path, form: TripleFormat, block: TripleBlock, rows: Integers, place: int) -> None:
     column = int((rows[place] < 0).argmax())
     value = (block.queries, block.positives, block.negatives)[column][place].as_py()
     kind, where = ("query", "queries") if column == 0 else ("passage", "corpus")

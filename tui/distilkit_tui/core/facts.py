@@ -18,7 +18,7 @@ SECTIONS = ("data", "versions", "host")
 ABSENT = "–"
 
 
-class Row(NamedTuple):
+class ListRow(NamedTuple):
     """A line of a list: what it is called, and what it says."""
 
     name: str
@@ -26,18 +26,18 @@ class Row(NamedTuple):
     more: str = ""
 
 
-def configuration(entry: Entry) -> list[Row]:
+def configuration(entry: Entry) -> list[ListRow]:
     """Return every key with its value and who set it, what was set first, then where and with what it was run."""
     given = flat(entry.record.recipe)
     typed = {text.partition("=")[0].strip() for text in entry.record.overrides}
     rows = [
-        Row(key, _plain(value), "--set" if key in typed else "recipe" if key in given else "")
+        ListRow(key, _plain(value), "--set" if key in typed else "recipe" if key in given else "")
         for key, value in entry.settings.items()
     ]
     rows.sort(key=lambda row: not row.more)
-    rows += [Row(key, _plain(value)) for key, value in _sections(entry).items()]
+    rows += [ListRow(key, _plain(value)) for key, value in _sections(entry).items()]
     raw = entry.record.raw
-    return rows + [Row(key, _plain(raw[key])) for key in ("created", "git", "argv") if raw.get(key)]
+    return rows + [ListRow(key, _plain(raw[key])) for key in ("created", "git", "argv") if raw.get(key)]
 
 
 def side_by_side(entries: Sequence[Entry], only_changed: bool) -> dict[str, list[str]]:
@@ -55,7 +55,7 @@ def _sections(entry: Entry) -> dict[str, object]:
     return {f"{section}: {key}": value for section, table in tables.items() for key, value in table.items()}
 
 
-def checkpoints(entry: Entry, history: History) -> list[Row]:
+def checkpoints(entry: Entry, history: History) -> list[ListRow]:
     """Return the checkpoints that lie on disk, then those that were written, the newest first."""
     rows = []
     for path in sorted(entry.folder.checkpoints.glob("*/checkpoint-*")):
@@ -63,13 +63,13 @@ def checkpoints(entry: Entry, history: History) -> list[Row]:
             taken = sum(file.stat().st_size for file in path.iterdir())
         except OSError:
             continue
-        rows.append(Row(f"{path.parent.name}/{path.name}", size(taken), "on disk"))
+        rows.append(ListRow(f"{path.parent.name}/{path.name}", size(taken), "on disk"))
     with history.lock:
         notes = list(reversed(history.checkpoints))
-    return rows + [Row(f"{note.stage}, step {note.step}", "", clock(note.time)) for note in notes]
+    return rows + [ListRow(f"{note.stage}, step {note.step}", "", clock(note.time)) for note in notes]
 
 
-def results(entry: Entry) -> list[Row]:
+def results(entry: Entry) -> list[ListRow]:
     """Return each system's measures and cost on each query set; raises nothing, whatever the files hold."""
     rows = []
     for eval_set, student in StoredRun(entry.folder.path).all_results().items():
@@ -82,20 +82,22 @@ def results(entry: Entry) -> list[Row]:
                 said = "  ".join(f"{measure} {value:.4f}" for measure, value in found.measures.items())
                 more = [f"{cost.ms_per_query:.1f} ms/query"] if cost.ms_per_query else []
                 more += [f"{cost.parameters:,.0f} parameters"] if cost.parameters else []
-                rows.append(Row(f"{eval_set} · {name}", said, "  ".join(more)))
+                rows.append(ListRow(f"{eval_set} · {name}", said, "  ".join(more)))
     return rows
 
 
-def alerts(entry: Entry, history: History, stopping: bool) -> list[Row]:
+def alerts(entry: Entry, history: History, stopping: bool) -> list[ListRow]:
     """Return what deserves attention: how the run ended, silence, damage, and what its events tell."""
     trouble = trouble_of(entry)
-    rows = [Row(entry.state, f"{trouble.cause}. {trouble.remedy}")] if trouble else []
+    rows = [ListRow(entry.state, f"{trouble.cause}. {trouble.remedy}")] if trouble else []
     if stopping and entry.live:
-        rows.append(Row("stopping", "it was asked to stop and will do so after the next checkpoint"))
+        rows.append(ListRow("stopping", "it was asked to stop and will do so after the next checkpoint"))
     with history.lock:
         if history.damaged:
-            rows.append(Row("events.jsonl", f"{history.damaged} lines cannot be read"))
-        rows += [Row(f"{note.stage}, step {note.step}", note.text, clock(note.time)) for note in history.alerts[-100:]]
+            rows.append(ListRow("events.jsonl", f"{history.damaged} lines cannot be read"))
+        rows += [
+            ListRow(f"{note.stage}, step {note.step}", note.text, clock(note.time)) for note in history.alerts[-100:]
+        ]
     return rows
 
 

@@ -13,7 +13,7 @@ NO_TEXTS = "(the collection's texts are not beside the runs)"
 
 
 @dataclass(frozen=True)
-class Difference:
+class QueryDifference:
     """One query: what the system and the baseline score on it."""
 
     query: str
@@ -46,7 +46,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Side:
+class QueryRanking:
     """One system's ranking for a query; `found` is None where there is no run file."""
 
     name: str
@@ -54,13 +54,13 @@ class Side:
     hits: tuple[Hit, ...] | None
 
 
-def differences(result: ComparisonResult, column: Column, system: str, baseline: str) -> list[Difference]:
+def differences(result: ComparisonResult, column: Column, system: str, baseline: str) -> list[QueryDifference]:
     """Return every query that both were measured on, the greatest gain first."""
     systems, measure = run_files.of_set(result, column[0]), column[1]
     if system not in systems or baseline not in systems:
         return []
     one, other = systems[system].per_query[measure], systems[baseline].per_query[measure]
-    found = [Difference(query, one[query], other[query]) for query in one.keys() & other.keys()]
+    found = [QueryDifference(query, one[query], other[query]) for query in one.keys() & other.keys()]
     return sorted(found, key=lambda difference: (-difference.amount, difference.query))
 
 
@@ -70,7 +70,9 @@ def query_texts(result: ComparisonResult, column: Column, queries: Sequence[str]
     return texts_of(collection.queries, queries) if collection is not None else {}
 
 
-def sides(result: ComparisonResult, column: Column, names: tuple[str, str], query: str) -> tuple[Side, Side]:
+def sides(
+    result: ComparisonResult, column: Column, names: tuple[str, str], query: str
+) -> tuple[QueryRanking, QueryRanking]:
     """Return the rankings of two systems for a query, each result with its judgement, text and place in the other.
 
     Raises UserError for files that are broken.
@@ -85,7 +87,7 @@ def sides(result: ComparisonResult, column: Column, names: tuple[str, str], quer
     documents = [document for place in ranks for document in place]
     texts = texts_of(collection.passages, documents) if collection is not None else {}
 
-    def side(place: int) -> Side:
+    def side(place: int) -> QueryRanking:
         hits = lists[place]
         made = (
             None
@@ -102,6 +104,6 @@ def sides(result: ComparisonResult, column: Column, names: tuple[str, str], quer
                 for rank, (document, score) in enumerate(hits, 1)
             )
         )
-        return Side(names[place], pair[place].per_query[column[1]].get(query, 0.0), made)
+        return QueryRanking(names[place], pair[place].per_query[column[1]].get(query, 0.0), made)
 
     return side(0), side(1)

@@ -15,7 +15,7 @@ from distilkit.run_folders.record import RunStatus
 from distilkit.run_folders.state import derive
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.history import History
-from distilkit_tui.core.suites import Suite, plan_of, suites_of
+from distilkit_tui.core.suites import SuiteEntry, plan_of, suites_of
 from distilkit_tui.core.tail import Log
 
 # Seconds between two searches for new, vanished and resumed runs.
@@ -40,7 +40,7 @@ class Snapshot:
     entries: dict[str, Entry] = field(default_factory=dict)
     problem: str = ""
     version: int = 0
-    suites: dict[str, Suite] = field(default_factory=dict)
+    suites: dict[str, SuiteEntry] = field(default_factory=dict)
 
     @property
     def live(self) -> int:

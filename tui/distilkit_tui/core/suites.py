@@ -19,7 +19,7 @@ MARK = "/"
 
 
 @dataclass(frozen=True)
-class Suite:
+class SuiteEntry:
     """A suite's folder, by its key, with those of its runs that were started and the keys of those that were not."""
 
     key: str
@@ -59,7 +59,7 @@ class Suite:
         return short_names([*(entry.key for entry in self.entries), *self.planned])
 
 
-def suites_of(entries: Mapping[str, Entry], plans: Mapping[str, tuple[Path, Sequence[str]]]) -> dict[str, Suite]:
+def suites_of(entries: Mapping[str, Entry], plans: Mapping[str, tuple[Path, Sequence[str]]]) -> dict[str, SuiteEntry]:
     """Return the suites by key; `plans` has the folder of each and the keys of its runs as its matrix says them."""
     found = {}
     for name, (folder, keys) in plans.items():
@@ -67,7 +67,7 @@ def suites_of(entries: Mapping[str, Entry], plans: Mapping[str, tuple[Path, Sequ
         there = [key for key in entries if key.startswith(f"{name}/") and key not in keys]
         started = tuple(entries[key] for key in (*keys, *there) if key in entries)
         planned = tuple(key for key in keys if key not in entries)
-        found[f"{name}{MARK}"] = Suite(f"{name}{MARK}", folder, started, planned)
+        found[f"{name}{MARK}"] = SuiteEntry(f"{name}{MARK}", folder, started, planned)
     return found
 
 
@@ -81,7 +81,7 @@ def plan_of(folder: Path) -> tuple[str, ...]:
     return tuple(f"{folder.name}/{Path(name).name}" for name in names if name)
 
 
-def rows(entries: Iterable[Entry], suites: Mapping[str, Suite], opened: Mapping[str, bool]) -> list[str]:
+def rows(entries: Iterable[Entry], suites: Mapping[str, SuiteEntry], opened: Mapping[str, bool]) -> list[str]:
     """Return the keys of the table's rows: a suite where its first run would stand, its runs below it if it is open."""
     found: list[str] = []
     seen: set[str] = set()
@@ -102,18 +102,18 @@ def rows(entries: Iterable[Entry], suites: Mapping[str, Suite], opened: Mapping[
     return found
 
 
-def title(key: str, suites: Mapping[str, Suite]) -> str:
+def title(key: str, suites: Mapping[str, SuiteEntry]) -> str:
     """Return how a run is named where it stands alone: suite and short name of a suite's run."""
     suite = suites.get(f"{key.partition('/')[0]}{MARK}")
     return f"{suite.folder.name}{SEPARATOR}{suite.names[key]}" if suite is not None and key in suite.names else key
 
 
-def is_open(suite: Suite, opened: Mapping[str, bool]) -> bool:
+def is_open(suite: SuiteEntry, opened: Mapping[str, bool]) -> bool:
     """Return whether a suite's runs are shown: as it was left, else while it runs."""
     return opened.get(suite.key, suite.live)
 
 
-def stop(suite: Suite) -> None:
+def stop(suite: SuiteEntry) -> None:
     """Ask all runs that are being worked on to stop; raises UserError where there is none."""
     live = [entry for entry in suite.entries if entry.live]
     if not live:
@@ -122,7 +122,7 @@ def stop(suite: Suite) -> None:
         request_stop(entry)
 
 
-def resume(suite: Suite, launcher: Launcher) -> Child:
+def resume(suite: SuiteEntry, launcher: Launcher) -> Child:
     """Go on with a suite in a process of its own; raises UserError where it cannot be."""
     name = suite.folder.name
     if suite.live:
@@ -133,7 +133,7 @@ def resume(suite: Suite, launcher: Launcher) -> Child:
     return launcher.resume_recipe(recipe, suite.folder.parent, name)
 
 
-def remove(suite: Suite) -> None:
+def remove(suite: SuiteEntry) -> None:
     """Delete a suite's runs and then its folder; raises UserError where one of them is being worked on."""
     busy = next((entry for entry in suite.entries if entry.live), None)
     if busy is not None:

@@ -18,7 +18,7 @@ from distilkit.errors import UserError
 from distilkit_tui.core.control import delete, kill, request_stop
 from distilkit_tui.core.entry import Entry
 from distilkit_tui.core.store import Snapshot
-from distilkit_tui.core.suites import Suite
+from distilkit_tui.core.suites import SuiteEntry
 from distilkit_tui.core.text import safe, short
 from distilkit_tui.plots import Shown, View, single_loss_plot, validation_plot
 from distilkit_tui.screens.dialogs import Confirm
@@ -206,17 +206,17 @@ class RunActions(CurveActions, BaseScreen):
         return self.main.snapshot.entries.get(self.key) if self.key is not None else None
 
     @property
-    def suite(self) -> Suite | None:
+    def suite(self) -> SuiteEntry | None:
         """The suite that the screen is about, where it is about one."""
         return None
 
-    async def stop_suite(self, suite: Suite) -> None:
+    async def stop_suite(self, suite: SuiteEntry) -> None:
         """Ask the runs of a suite to stop."""
 
-    async def resume_suite(self, suite: Suite) -> None:
+    async def resume_suite(self, suite: SuiteEntry) -> None:
         """Go on with a suite."""
 
-    async def delete_suite(self, suite: Suite) -> None:
+    async def delete_suite(self, suite: SuiteEntry) -> None:
         """Delete a suite and its runs."""
 
     def action_copy(self) -> None:

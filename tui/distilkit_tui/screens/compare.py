@@ -30,7 +30,7 @@ from distilkit_tui.screens.compare_means import MeansPane
 from distilkit_tui.screens.compare_queries import QueriesPane, Rankings
 from distilkit_tui.screens.compare_view import ComparisonView, Pane
 from distilkit_tui.screens.dialogs import Ask
-from distilkit_tui.screens.export import Export
+from distilkit_tui.screens.export import ExportDialog
 from distilkit_tui.widgets.table import VirtualTable
 
 TABS: dict[str, Callable[[], Pane]] = {
@@ -326,7 +326,7 @@ class CompareScreen(BaseScreen):
         if self._view is None:
             self.warn("there is no comparison to write yet")
             return
-        path = await self.app.push_screen_wait(Export(self._view.result, Path.cwd()))
+        path = await self.app.push_screen_wait(ExportDialog(self._view.result, Path.cwd()))
         if path is not None:
             self.app.notify(str(path), title="written", markup=False)
 

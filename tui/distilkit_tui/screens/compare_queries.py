@@ -16,7 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
 from distilkit.errors import UserError
-from distilkit_tui.core.queries import Difference, Hit, Side, differences, query_texts, sides
+from distilkit_tui.core.queries import Hit, QueryDifference, QueryRanking, differences, query_texts, sides
 from distilkit_tui.core.text import safe
 from distilkit_tui.screens.compare_view import ComparisonView, Pane
 from distilkit_tui.widgets.chart import Chart
@@ -45,7 +45,7 @@ class QueriesPane(Pane):
         super().__init__()
         self._shown: object = None
         self._read: object = None
-        self._found: dict[str, Difference] = {}
+        self._found: dict[str, QueryDifference] = {}
         self._texts: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
@@ -179,7 +179,7 @@ class Rankings(ModalScreen[None]):
             self._fill(number, side)
         self._tell()
 
-    def _fill(self, number: int, side: Side) -> None:
+    def _fill(self, number: int, side: QueryRanking) -> None:
         value = f"{self._view.label} {side.value:.4f}"
         self.query_one(f"#side-{number}", Static).update(safe(f"{value}  {self._view.names[side.name]}"))
         hits = {hit.document: hit for hit in side.hits or ()}

@@ -23,7 +23,7 @@ FIRST = ("markdown", "latex", "html", "json")
 WIDTH = 120
 
 
-class Export(Dialog[Path]):
+class ExportDialog(Dialog[Path]):
     """Writes a comparison in one of the command line's formats; a file that is there is replaced after a second enter.
 
     It is dismissed with the file that was written.

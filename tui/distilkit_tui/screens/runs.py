@@ -15,7 +15,7 @@ from distilkit.tables import size
 from distilkit_tui.core.entry import DESCENDING, ORDERS, STATES, Entry, ordered
 from distilkit_tui.core.filters import compile_filter
 from distilkit_tui.core.store import Snapshot
-from distilkit_tui.core.suites import MARK, Suite, is_open, remove, resume, rows, stop
+from distilkit_tui.core.suites import MARK, SuiteEntry, is_open, remove, resume, rows, stop
 from distilkit_tui.core.text import duration, figure, optional, rate, safe
 from distilkit_tui.keys import bindings
 from distilkit_tui.screens.base import RunActions, RunCurves
@@ -153,7 +153,7 @@ class RunsScreen(RunActions):
         cells = self._cells(snapshot.entries[key])
         return [cells[0], name, *cells[2:]] if name else cells
 
-    def _suite_cells(self, suite: Suite) -> list[Cell]:
+    def _suite_cells(self, suite: SuiteEntry) -> list[Cell]:
         glyph, colour = STATES.get(suite.state, ("·", ""))
         sign = "▾" if is_open(suite, self._opened) else "▸"
         cells: list[Cell] = [""] * len(COLUMNS)
@@ -214,7 +214,7 @@ class RunsScreen(RunActions):
         self.draw()
 
     @property
-    def suite(self) -> Suite | None:
+    def suite(self) -> SuiteEntry | None:
         """The suite under the cursor."""
         return self.main.snapshot.suites.get(self.key or "")
 
@@ -303,16 +303,16 @@ class RunsScreen(RunActions):
         elif self.key is not None:
             self.warn("a baseline is one run: open the suite with enter and choose a run of it")
 
-    async def stop_suite(self, suite: Suite) -> None:
+    async def stop_suite(self, suite: SuiteEntry) -> None:
         """Ask the runs of a suite to stop."""
         await self.attempt(lambda: stop(suite), f"{suite.folder.name} stops after a checkpoint")
 
-    async def resume_suite(self, suite: Suite) -> None:
+    async def resume_suite(self, suite: SuiteEntry) -> None:
         """Go on with a suite."""
         said = f"{suite.folder.name} continues in a process of its own"
         await self.attempt(lambda: resume(suite, self.main.launcher), said)
 
-    async def delete_suite(self, suite: Suite) -> None:
+    async def delete_suite(self, suite: SuiteEntry) -> None:
         """Delete a suite and its runs, after a question."""
         question = Confirm(f"Delete {suite.folder} and its {len(suite.entries)} runs?", "Delete")
         if await self.app.push_screen_wait(question):
@@ -344,6 +344,6 @@ class RunsScreen(RunActions):
         await self.main.action_mode("launch")
 
 
-def _suite_title(suite: Suite, sign: str) -> str:
+def _suite_title(suite: SuiteEntry, sign: str) -> str:
     """Return a suite's name behind a sign, and how far it is."""
     return f"{sign} {suite.folder.name}: {suite.progress}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from distilkit.data.reading import identifier, json_lines, refuse
-from distilkit.data.teacher_scores.blocks import Row, in_blocks
+from distilkit.data.teacher_scores.blocks import ScoreRow, in_blocks
 from distilkit.data.teacher_scores.head import Head, batches, parquet_files
 
 FLAGEMBEDDING = ("query", "pos", "neg", "pos_scores", "neg_scores")
@@ -16,7 +16,7 @@ QUERY_IDS, ORDERS = ("query_id", "qid"), ("ranking", "permutation")
 LABELS = ("label", "labels", "score", "scores")
 
 
-class Entry(NamedTuple):
+class PlacedValue(NamedTuple):
     """A JSON value, or a row of a table, with its file and place; what is not as expected is refused by these."""
 
     file: Path
@@ -49,39 +49,41 @@ class Entry(NamedTuple):
             self.refuse(f"expected {key} to be a list, got {value!r:.40}")
         return [*value]
 
-    def scored(self, query: str, passages: str, scores: str) -> Iterator[Row]:
+    def scored(self, query: str, passages: str, scores: str) -> Iterator[ScoreRow]:
         """Yield a row for each entry of two lists, passages and their scores."""
         found, values = self.values(passages), self.values(scores)
         if len(found) != len(values):
             keys = f"{passages} and {scores}"
             self.refuse(f"{keys} have {len(found)} and {len(values)} entries; expected as many of each")
         for passage, value in zip(found, values, strict=True):
-            yield Row(self.place, (query, self.id(passage)), self.number(value))
+            yield ScoreRow(self.place, (query, self.id(passage)), self.number(value))
 
-    def scored_objects(self, query: str, passages: Iterable[object], what: str, id: str, score: str) -> Iterator[Row]:
+    def scored_objects(
+        self, query: str, passages: Iterable[object], what: str, id: str, score: str
+    ) -> Iterator[ScoreRow]:
         """Yield a row for each passage that is an object with an id and a score under some keys."""
         for passage in passages:
             if not isinstance(passage, dict) or score not in passage:
                 self.refuse(f"expected {what}, got {passage!r:.40}")
-            yield Row(self.place, (query, self.id(passage.get(id))), self.number(passage[score]))
+            yield ScoreRow(self.place, (query, self.id(passage.get(id))), self.number(passage[score]))
 
 
-def entries(path: Path, kind: type) -> Iterator[Entry]:
+def entries(path: Path, kind: type) -> Iterator[PlacedValue]:
     """Yield the values of JSON lines; raises UserError for one that is not of a kind, `dict` or `list`."""
     for place, value in json_lines(path, "one value a line"):
         if not isinstance(value, kind):
             refuse(path, place, f"expected {'an object' if kind is dict else 'a list'}, got {value!r:.40}")
-        yield Entry(path, place, value)
+        yield PlacedValue(path, place, value)
 
 
-def table_entries(path: Path) -> Iterator[Entry]:
+def table_entries(path: Path) -> Iterator[PlacedValue]:
     """Yield the rows of a table in Parquet or of objects in JSON lines."""
     if not parquet_files(path):
         yield from entries(path, dict)
         return
     for file, first, batch in batches(path, [*Head.of(path).columns]):
         for place, row in enumerate(batch.to_pylist(), start=first):
-            yield Entry(file, place, row)
+            yield PlacedValue(file, place, row)
 
 
 def is_colbert(head: Head) -> bool:
@@ -90,13 +92,13 @@ def is_colbert(head: Head) -> bool:
 
 
 @in_blocks
-def colbert(path: Path) -> Iterator[Row]:
+def colbert(path: Path) -> Iterator[ScoreRow]:
     """Read ColBERTv2's n-way lists, `[query_id, [passage_id, score], ...]`."""
     for entry in entries(path, list):
         for passage in entry.value[1:]:
             if not isinstance(passage, list) or len(passage) != 2:
                 entry.refuse(f"expected [passage_id, score], got {passage!r:.40}")
-            yield Row(entry.place, (entry.id(entry.value[0]), entry.id(passage[0])), entry.number(passage[1]))
+            yield ScoreRow(entry.place, (entry.id(entry.value[0]), entry.id(passage[0])), entry.number(passage[1]))
 
 
 def is_flagembedding(head: Head) -> bool:
@@ -105,7 +107,7 @@ def is_flagembedding(head: Head) -> bool:
 
 
 @in_blocks
-def flagembedding(path: Path) -> Iterator[Row]:
+def flagembedding(path: Path) -> Iterator[ScoreRow]:
     """Read FlagEmbedding's `{query, pos: [], neg: [], pos_scores: [], neg_scores: []}`."""
     for entry in entries(path, dict):
         query = entry.id(entry.value.get("query"))
@@ -121,7 +123,7 @@ def is_permutations(head: Head) -> bool:
 
 
 @in_blocks
-def permutations(path: Path) -> Iterator[Row]:
+def permutations(path: Path) -> Iterator[ScoreRow]:
     """Read orders of passages, `{query_id, ranking: []}` or `{query: {qid}, candidates: [{docid}]}`, the best first."""
     for entry in entries(path, dict):
         value = entry.value
@@ -136,7 +138,7 @@ def permutations(path: Path) -> Iterator[Row]:
             passages = entry.values(key)
         query_id = entry.id(name)
         for rank, passage in enumerate(passages, 1):
-            yield Row(entry.place, (query_id, entry.id(passage)), float(-rank))
+            yield ScoreRow(entry.place, (query_id, entry.id(passage)), float(-rank))
 
 
 def is_pylate(head: Head) -> bool:
@@ -145,7 +147,7 @@ def is_pylate(head: Head) -> bool:
 
 
 @in_blocks
-def pylate(path: Path) -> Iterator[Row]:
+def pylate(path: Path) -> Iterator[ScoreRow]:
     """Read query_id, document_ids, scores of Parquet or JSON lines; lists and ids may be strings."""
     for entry in table_entries(path):
         yield from entry.scored(entry.id(entry.value.get("query_id")), "document_ids", "scores")
@@ -157,7 +159,7 @@ def is_sbert_hard_negatives(head: Head) -> bool:
 
 
 @in_blocks
-def sbert_hard_negatives(path: Path) -> Iterator[Row]:
+def sbert_hard_negatives(path: Path) -> Iterator[ScoreRow]:
     """Read SBERT's `{qid, pos: [{pid, ce-score}], neg: {system: [{pid, ce-score}]}}`."""
     for entry in entries(path, dict):
         query, negatives = entry.id(entry.value.get("qid")), entry.value.get("neg", {})
@@ -181,7 +183,7 @@ def is_sentence_transformers(head: Head) -> bool:
 
 
 @in_blocks
-def sentence_transformers(path: Path) -> Iterator[Row]:
+def sentence_transformers(path: Path) -> Iterator[ScoreRow]:
     """Read the columns that sentence-transformers' losses take: query, positive, negative_1..n and a label.
 
     Their order is their meaning. The label is one margin, a margin per negative, or a score per passage, under label,
@@ -198,10 +200,10 @@ def sentence_transformers(path: Path) -> Iterator[Row]:
         values = [entry.number(value) for value in labels]
         if len(values) == len(passages):
             for passage, value in zip(passages, values, strict=True):
-                yield Row(entry.place, (query, passage), value)
+                yield ScoreRow(entry.place, (query, passage), value)
         elif len(values) == len(passages) - 1:
             for passage, value in zip(passages[1:], values, strict=True):
-                yield Row(entry.place, (query, passages[0], passage), value)
+                yield ScoreRow(entry.place, (query, passages[0], passage), value)
         else:
             problem = f"{len(values)} labels for {len(passages)} passages"
             entry.refuse(f"{problem}; expected a score or margin each")
@@ -213,7 +215,7 @@ def is_tevatron(head: Head) -> bool:
 
 
 @in_blocks
-def tevatron(path: Path) -> Iterator[Row]:
+def tevatron(path: Path) -> Iterator[ScoreRow]:
     """Read Tevatron's `{query_id, positive_passages: [{docid, score, ...}], negative_passages: [...]}`."""
     for entry in entries(path, dict):
         query = entry.id(entry.value.get("query_id"))
