@@ -15,6 +15,8 @@ ROLES = {POINT: "point", DECIDES: "decides", INTERVAL: "interval", BAND: "band",
 ROLES |= dict.fromkeys(CUT, "cut")
 SIGNS = {role: 2 * sign for sign, role in ROLES.items()} | {"cut": "".join(CUT)}
 """What a legend shows of each role."""
+DRAWN = {"decides": "thick", "interval": "thin", "band": "grey", "cut": "triangle"}
+"""What it says of those that are drawn with lines."""
 _MANY = 8
 """From this many lines on, the two fifths that reach farthest may be cut, where that halves the plot's scale."""
 

@@ -1,5 +1,6 @@
 """Tables of a report, whatever the output format: values, each with the text that shows it."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,11 @@ class ColumnHead:
     name: str
     group: str = ""
 
+    @property
+    def full(self) -> str:
+        """The name with that of its group."""
+        return f"{self.group} {self.name}".strip()
+
 
 @dataclass(frozen=True)
 class ResultTable:
@@ -40,11 +46,26 @@ class ResultTable:
         return {
             "key": self.key,
             "title": self.title,
-            "columns": [f"{head.group} {head.name}".strip() for head in self.heads],
+            "columns": [head.full for head in self.heads],
             "rows": [[cell.value for cell in row] for row in self.rows],
             "superscripts": [[cell.marks for cell in row] for row in self.rows],
             "notes": list(self.notes),
         }
+
+
+def cut(sizes: Sequence[int], first: int, room: int) -> Iterator[list[int]]:
+    """Yield the columns of each piece that a table is cut into where it is wider than there is room.
+
+    Every piece has the first column, which takes `first`, and as many others as fit, one at least; `sizes` are those of
+    all columns.
+    """
+    places = list(range(1, len(sizes)))
+    while places:
+        taken = 1
+        while taken < len(places) and first + sum(sizes[place] for place in places[: taken + 1]) <= room:
+            taken += 1
+        yield places[:taken]
+        places = places[taken:]
 
 
 def label(name: str, short: str = "") -> Cell:

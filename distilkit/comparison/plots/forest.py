@@ -9,8 +9,6 @@ from distilkit.comparison.result import ComparisonResult
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SIGNS = {"decides": "thick", "interval": "thin", "band": "grey", "cut": "triangle"}
-
 
 def draw_forest(result: ComparisonResult) -> "Figure | None":
     """Return the differences to the answer's baseline, the best system on top; None for a single system."""
@@ -42,6 +40,8 @@ def draw_forest(result: ComparisonResult) -> "Figure | None":
     verdicts.tick_params(length=0)
     verdicts.spines["right"].set_visible(False)
     axes.grid(axis="y", visible=False)
-    told = "; ".join(f"{_SIGNS[role]}: {text.partition(':')[0]}" for role, text in answer_words.plot_legend(result))
+    told = "; ".join(
+        f"{forest.DRAWN[role]}: {text.partition(':')[0]}" for role, text in answer_words.plot_legend(result)
+    )
     axes.set_xlabel(f"{answer_words.plot_title(result, answer)}\n{told}", fontsize=8)
     return figure

@@ -48,9 +48,8 @@ def _measures(result: ComparisonResult) -> str:
 
 def _floats(table: ResultTable, caption: str, label: str) -> Iterator[str]:
     """Yield a table as floats: cut by columns where it is wider than a page, by rows where it is longer."""
-    for number, (places, sizes) in enumerate(tex.pieces(table, _NAMES, _PAGE)):
-        columns = "".join([tex.paragraph(_WIDTH * _NAMES), *tex.columns(table, places, sizes, _WIDTH)])
-        yield from _cut(columns, tex.head(table, places), list(tex.rows(table, places)), caption, label, number)
+    for number, (columns, head, rows) in enumerate(tex.pieces(table, _NAMES, _PAGE, _WIDTH)):
+        yield from _cut(columns, head, rows, caption, label, number)
 
 
 def _cut(columns: str, head: list[str], rows: list[str], caption: str, label: str, number: int = 0) -> Iterator[str]:

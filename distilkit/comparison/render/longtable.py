@@ -55,9 +55,8 @@ def _list(lines: Sequence[str]) -> list[str]:
 
 def _longtables(table: ResultTable) -> Iterator[str]:
     """Yield the table in as many pieces as the page's width asks for, each with the names."""
-    for places, sizes in tex.pieces(table, _NAMES, _PAGE):
-        columns = "".join([tex.paragraph(_WIDTH * _NAMES), *tex.columns(table, places, sizes, _WIDTH)])
-        yield _longtable(columns, tex.head(table, places), tex.rows(table, places))
+    for columns, head, rows in tex.pieces(table, _NAMES, _PAGE, _WIDTH):
+        yield _longtable(columns, head, rows)
 
 
 def _longtable(columns: str, head: Iterable[str], rows: Iterable[str]) -> str:

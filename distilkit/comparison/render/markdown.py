@@ -43,7 +43,7 @@ def _starless(lines: list[str]) -> list[str]:
 
 
 def _table(table: ResultTable) -> Iterator[str]:
-    heads = [escaped(f"{head.group} {head.name}".strip()) for head in table.heads]
+    heads = [escaped(head.full) for head in table.heads]
     yield _row(heads)
     yield "|---|" + "---:|" * (len(heads) - 1)
     for row in table.rows:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from distilkit.comparison import wording
-from distilkit.comparison.table import Cell, ColumnHead, ResultTable
+from distilkit.comparison.table import Cell, ColumnHead, ResultTable, cut
 
 MARKS = 14
 """Letters that stand behind a number on one line; longer ones are broken."""
@@ -80,24 +80,20 @@ def breakable(text: str) -> str:
     return "".join(parts)
 
 
-def pieces(table: ResultTable, names: int, page: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Yield the columns of each piece that a table is cut into for a page's width, and all columns' widths.
+def pieces(table: ResultTable, names: int, page: int, millimetres: float) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield the types of the columns, the lines of the head and the rows of each piece that a table is cut into.
 
-    Widths are in characters; every piece has the names, which take `names`.
+    Widths are in characters, each of so many `millimetres`; every piece has the names, which take `names`.
     """
     sizes = [
         max([len(head.name) + 1, *(_size(row[place]) for row in table.rows)]) for place, head in enumerate(table.heads)
     ]
-    places = list(range(1, len(table.heads)))
-    while places:
-        taken = 1
-        while taken < len(places) and names + sum(sizes[place] + 2 for place in places[: taken + 1]) <= page:
-            taken += 1
-        yield places[:taken], sizes
-        places = places[taken:]
+    for places in cut([size + 2 for size in sizes], names, page):
+        types = [paragraph(millimetres * names), *_columns(table, places, sizes, millimetres)]
+        yield "".join(types), _head(table, places), list(_rows(table, places))
 
 
-def columns(table: ResultTable, places: Sequence[int], sizes: Sequence[int], millimetres: float) -> list[str]:
+def _columns(table: ResultTable, places: Sequence[int], sizes: Sequence[int], millimetres: float) -> list[str]:
     """Return the columns' types; `millimetres` is what a character takes."""
     align = "l" if table.key == "means" else "r"
     # Widths are fixed, for what TeX measures itself it has right in its second run only.
@@ -114,13 +110,13 @@ def paragraph(millimetres: float) -> str:
     return f">{{\\raggedright\\arraybackslash}}p{{{millimetres:.0f}mm}}"
 
 
-def rows(table: ResultTable, places: Sequence[int]) -> Iterator[str]:
+def _rows(table: ResultTable, places: Sequence[int]) -> Iterator[str]:
     """Yield the lines of a table's rows: the name, then the cells of some columns."""
     for row in table.rows:
         yield " & ".join([breakable(row[0].text), *(cell(row[place]) for place in places)]) + r" \\"
 
 
-def head(table: ResultTable, places: Sequence[int]) -> list[str]:
+def _head(table: ResultTable, places: Sequence[int]) -> list[str]:
     """Return the lines of a table's head: groups, where there are some, and names."""
     heads = [table.heads[0], *(table.heads[place] for place in places)]
     return [*_groups(heads), " & ".join(breakable(one.name) for one in heads) + r" \\"]

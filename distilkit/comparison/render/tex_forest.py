@@ -14,7 +14,6 @@ _PLOT = 44
 _CHARACTER = 1.8
 """Millimetres that a character of a verdict takes, at the most."""
 _TRIANGLES = r"\tiny$\triangleleft$", r"\tiny$\triangleright$"
-_SIGNS = {"decides": "thick", "interval": "thin", "band": "grey", "cut": "triangle"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def forest_table(result: ComparisonResult, names: float) -> ForestTable | None:
         f"{_picture(answer, line, within)} & {sentence(verdict)} \\\\"
         for line, verdict in zip(answer.forest, verdicts, strict=True)
     ]
-    legend = "; ".join(f"{_SIGNS[role]}: {sentence(text)}" for role, text in answer_words.plot_legend(result))
+    legend = "; ".join(f"{forest.DRAWN[role]}: {sentence(text)}" for role, text in answer_words.plot_legend(result))
     return ForestTable(columns, head, rows, f"{answer_words.plot_title(result, answer, escaped)}. {legend}.")
 
 

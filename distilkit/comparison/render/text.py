@@ -12,7 +12,7 @@ from rich.text import Text
 
 from distilkit.comparison import answer_words, forest, sentences, wording
 from distilkit.comparison.result import ComparisonResult
-from distilkit.comparison.table import Cell, ColumnHead, ResultTable
+from distilkit.comparison.table import Cell, ColumnHead, ResultTable, cut
 from distilkit.comparison.tables import beside
 from distilkit.comparison.tables.cost import in_words
 from distilkit.comparison.tables.means import comparisons, means
@@ -140,15 +140,10 @@ def _grids(table: ResultTable, width: int) -> Iterator[Grid]:
         max(_shortest(head), *(cell_len(_text(row[place]).plain) for row in table.rows)) if table.rows else 1
         for place, head in enumerate(table.heads)
     ]
-    others = list(enumerate(sizes))[1:]
-    room = width - sum(size + _GAP for _, size in others)  # of a table in one piece
+    room = width - sum(size + _GAP for size in sizes[1:])  # of a table in one piece
     first = min(sizes[0], max(_NAME_WIDTH, room))
-    while others:
-        taken = 1
-        while taken < len(others) and first + sum(size + _GAP for _, size in others[: taken + 1]) <= width:
-            taken += 1
-        yield _grid(table, first, others[:taken])
-        others = others[taken:]
+    for places in cut([size + _GAP for size in sizes], first, width):
+        yield _grid(table, first, [(place, sizes[place]) for place in places])
 
 
 def _grid(table: ResultTable, first: int, places: list[tuple[int, int]]) -> Grid:
@@ -162,7 +157,7 @@ def _grid(table: ResultTable, first: int, places: list[tuple[int, int]]) -> Grid
     grid.add_column(Text(wording.visible(table.heads[0].name)), overflow="fold", width=first)
     numbers = table.key != "means"
     for place, size in places:
-        head = Text(wording.visible(_name(table.heads[place])))
+        head = Text(wording.visible(table.heads[place].full))
         grid.add_column(head, overflow="fold", width=size, justify="right" if numbers else "left")
     for row in table.rows:
         grid.add_row(_text(row[0]), *(_text(row[place]) for place, _ in places))
@@ -175,10 +170,6 @@ def _text(cell: Cell) -> Text:
     return text.append(f" {cell.marks}", style="not bold cyan") if cell.marks else text
 
 
-def _name(head: ColumnHead) -> str:
-    return f"{head.group} {head.name}".strip()
-
-
 def _shortest(head: ColumnHead) -> int:
     """Return the width of a head's longest word."""
-    return max((cell_len(word) for word in wording.visible(_name(head)).split()), default=1)
+    return max((cell_len(word) for word in wording.visible(head.full).split()), default=1)

@@ -1,6 +1,5 @@
 """The tab of the budget: a measure beside the labels and the training behind each system, chance and ceiling below."""
 
-from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
@@ -10,8 +9,8 @@ from distilkit.comparison.tables.budget import budget
 from distilkit.comparison.tables.means import bound_rows, mean_cell
 from distilkit_tui.core.text import safe
 from distilkit_tui.screens.compare_means import ReportTable
-from distilkit_tui.screens.compare_view import ComparisonView, Pane
-from distilkit_tui.widgets.table import Styled, VirtualTable
+from distilkit_tui.screens.compare_view import ComparisonView, SystemsPane
+from distilkit_tui.widgets.table import Styled
 
 NOTHING = "No system of this comparison states its labels and its training."
 # What goes first where the screen is narrow: time, then what is a system's own.
@@ -21,10 +20,8 @@ RANKS = {
 }  # fmt: skip
 
 
-class BudgetPane(Pane):
+class BudgetPane(SystemsPane):
     """Whether the comparison is fair: who had how many labels and how much training, and how much there is to gain."""
-
-    _systems: tuple[str, ...] = ()
 
     def compose(self) -> ComposeResult:
         """A table, and what its columns count."""
@@ -34,17 +31,12 @@ class BudgetPane(Pane):
 
     def look(self, view: ComparisonView) -> None:
         """Show a result."""
-        self._systems = view.result.names
+        self.systems = view.result.names
         marks = {name: Styled("◆", "accent") for name in view.result.baselines}
         found = beside_means(view)
         self.query_one("#budget", ReportTable).show_table(found, RANKS, marks, view.label)
         self.table.go_to(view.system)
         self.query_one("#counted", Static).update(safe("\n".join(found.notes)))
-
-    @on(VirtualTable.Highlighted)
-    def _moved(self, event: VirtualTable.Highlighted) -> None:
-        if self.table.has_focus and event.key in self._systems:
-            self.post_message(self.Chosen(event.key))
 
 
 def beside_means(view: ComparisonView) -> ResultTable:

@@ -18,7 +18,7 @@ from distilkit.comparison.tables.means import means as means_table
 from distilkit.run_folders.names import fitted
 from distilkit_tui.core.text import safe
 from distilkit_tui.screens.compare_answer import VERDICTS
-from distilkit_tui.screens.compare_view import ComparisonView, Pane
+from distilkit_tui.screens.compare_view import ComparisonView, SystemsPane
 from distilkit_tui.widgets.table import Cell, Column, Styled, VirtualTable
 
 # Which columns of the comparisons go first where the screen is narrow; the others stay.
@@ -45,7 +45,7 @@ class ReportTable(VirtualTable):
     ) -> None:
         """Show a table; `ranks` says which columns go first where it is narrow, `first` has a cell before each row."""
         rows = {str(row[0].value): row for row in table.rows}
-        heads = [f"{head.group} {head.name}".strip() for head in table.heads]
+        heads = [head.full for head in table.heads]
         names = fitted([safe(row[0].text) for row in table.rows], NAMES[self.app.size.width >= NARROW])
         widths = [
             max([cell_len(safe(head)), *(cell_len(_text(row[place])) for row in rows.values())])
@@ -63,11 +63,8 @@ class ReportTable(VirtualTable):
         self.styles.height = len(rows) + 1 if rows else 3
 
 
-class MeansPane(Pane):
+class MeansPane(SystemsPane):
     """Means and comparisons, as `distilkit compare` prints them."""
-
-    # The rows that are systems; chance and ceiling have no queries to look at.
-    _systems: tuple[str, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Means, figures, words."""
@@ -80,7 +77,7 @@ class MeansPane(Pane):
     def look(self, view: ComparisonView) -> None:
         """Show a result."""
         result = view.result
-        self._systems = result.names
+        self.systems = result.names
         marks: dict[str, Cell] = {name: Styled("◆", "accent") for name in result.baselines}
         ranks = {_head(result, number): max(2, 8 - number) for number in range(len(result.columns))}
         ranks |= {view.label: 9, _level(result): INTERVAL}
@@ -102,19 +99,14 @@ class MeansPane(Pane):
         empty = ResultTable("comparisons", "", (ColumnHead("System"),), ())
         self.query_one("#comparisons", ReportTable).show_table(
             found or empty,
-            {**RANKS, f"{wording.level(result)} interval": 8},
+            {**RANKS, _level(result): 8},
             signs,
             empty="there is nothing to compare",
         )
 
-    @on(VirtualTable.Highlighted, "#means")
-    def _moved(self, event: VirtualTable.Highlighted) -> None:
-        if self.table.has_focus and event.key in self._systems:
-            self.post_message(self.Chosen(event.key))
-
     @on(VirtualTable.Selected)
     def _open(self, event: VirtualTable.Selected) -> None:
-        if event.key in self._systems:
+        if event.key in self.systems:
             self.post_message(self.Opened(event.key))
 
 

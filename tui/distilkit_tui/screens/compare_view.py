@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from textual import on
 from textual.containers import Vertical
 from textual.message import Message
 
@@ -108,3 +109,14 @@ class Pane(Vertical):
 
     def show(self, entries: Sequence[Entry]) -> None:
         """Show the runs compared as they are now."""
+
+
+class SystemsPane(Pane):
+    """A tab whose table has a row a system, the `systems`, and others that nothing more is known of."""
+
+    systems: tuple[str, ...] = ()
+
+    @on(VirtualTable.Highlighted)
+    def _moved(self, event: VirtualTable.Highlighted) -> None:
+        if self.table.has_focus and event.key in self.systems:
+            self.post_message(self.Chosen(event.key))
