@@ -10,6 +10,7 @@ import pytest
 import torch
 from bin_files import FORMS, Payload, as_bin, save_bin, write_bin
 from safetensors.torch import load_file, save_file
+from settings_given import sets
 from tiny_models import FAMILIES, tiny_batch, tiny_config
 from transformers import AutoModelForMaskedLM, BertModel
 
@@ -202,7 +203,7 @@ def test_a_released_cross_encoder_teaches(tmp_path: Path, tokenizer: Any, cli: C
     tokenizer.save_pretrained(tmp_path / "distilbert-tiny")
     options = [f"teacher.model={json.dumps(str(tmp_path / 'cat'))}", "teacher.fine_tune=none", "student.shape=L2_H8"]
     options += ["train.max_steps=2", "twin.budget=none"]
-    words = [word for option in options for word in ("--set", option)]
+    words = sets(*options)
     done = cli("run", tiny_recipe, "--runs-dir", tmp_path / "runs", "--name", "one", *words)
     assert done.code == 0, done.err
     said = f"{tmp_path / 'cat'} has no safetensors: its weights are read from pytorch_model.bin, tensors alone"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from settings_given import sets
 
 from distilkit.manifest import SEAL, is_sealed
 from distilkit.pipeline import run as pipeline_run
@@ -36,7 +37,7 @@ def run(cli: Cli, tiny_recipe: Path, runs: Path) -> Run:
     """Return a function that runs the tiny recipe with a curve and returns the run's folder."""
 
     def finish(name: str, *options: str, code: int = 0, resume: bool = False) -> Path:
-        words = [word for option in (*OPTIONS, *options) for word in ("--set", option)]
+        words = sets(*OPTIONS, *options)
         more = ["--resume", "auto"] if resume else []
         done = cli("run", tiny_recipe, "--runs-dir", runs, "--name", name, *words, *more)
         assert done.code == code, done.err

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from damage import DAMAGES, files
+from settings_given import sets
 
 from distilkit.manifest import MANIFEST, damage, is_sealed, sealed, write_manifest
 from distilkit.pipeline.reporter import Reporter
@@ -26,7 +27,7 @@ def run(tiny_recipe: Path, cli: Run) -> Run:
     """Return a function that runs the recipe in a folder of runs."""
 
     def call(runs: Path, *words: str) -> Any:
-        settings = [word for setting in SETTINGS for word in ("--set", setting)]
+        settings = sets(*SETTINGS)
         return cli("run", tiny_recipe, "--runs-dir", runs, *settings, *words)
 
     return call

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from settings_given import sets
 
 from distilkit.evaluation.trec import read_run
 from distilkit.files import read_json
@@ -38,10 +39,6 @@ shape = "L2_H16"
 """
 
 
-def words(settings: list[str]) -> list[str]:
-    return [word for setting in settings for word in ("--set", setting)]
-
-
 @pytest.fixture(scope="module")
 def recipe(tiny_recipe: Path) -> Path:
     path = tiny_recipe.with_name("ensemble.toml")
@@ -52,7 +49,7 @@ def recipe(tiny_recipe: Path) -> Path:
 @pytest.fixture(scope="module")
 def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory, cli: Callable[..., Any]) -> Path:
     runs = tmp_path_factory.mktemp("ensembles")
-    done = cli("run", recipe, "--runs-dir", runs, *words(MARGIN))
+    done = cli("run", recipe, "--runs-dir", runs, *sets(*MARGIN))
     assert done.code == 0, done.err
     return runs
 
@@ -154,7 +151,7 @@ def test_runs_of_models_are_combined_and_their_costs_added() -> None:
 def test_what_an_ensemble_cannot_be(
     recipe: Path, tmp_path: Path, cli: Callable[..., Any], settings: list[str], said: str
 ) -> None:
-    done = cli("run", recipe, "--runs-dir", tmp_path, *words([*MARGIN, *settings]))
+    done = cli("run", recipe, "--runs-dir", tmp_path, *sets(*MARGIN, *settings))
     assert done.code == 2
     assert said in done.err
     assert not (tmp_path / "ensemble").exists()

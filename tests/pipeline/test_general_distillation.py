@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from settings_given import sets
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreTraining
 
 from distilkit.pipeline.build_objective import PROJECTIONS, build_objective
@@ -36,7 +37,7 @@ def run(cli: Cli, tiny_recipe: Path, runs: Path) -> Run:
     """Return a function that runs the tiny recipe and returns the run's folder."""
 
     def finish(name: str, *options: object) -> Path:
-        words = [word for option in options for word in ("--set", option)]
+        words = sets(*options)
         done = cli("run", tiny_recipe, "--runs-dir", runs, "--name", name, *words)
         assert done.code == 0, done.err
         return runs / name
@@ -45,14 +46,14 @@ def run(cli: Cli, tiny_recipe: Path, runs: Path) -> Run:
 
 
 def plan(cli: Cli, recipe: Path, runs: Path, *options: object) -> Any:
-    words = [word for option in options for word in ("--set", option)]
+    words = sets(*options)
     done = cli("run", recipe, "--runs-dir", runs, "--name", "planned", "--dry-run", "--json", *words)
     assert done.code == 0, done.err
     return json.loads(done.out)
 
 
 def refusal(cli: Cli, recipe: Path, runs: Path, *options: object) -> str:
-    words = [word for option in options for word in ("--set", option)]
+    words = sets(*options)
     done = cli("run", recipe, "--runs-dir", runs, "--name", "refused", *words)
     assert done.code == 2, done.err
     assert not (runs / "refused").exists()

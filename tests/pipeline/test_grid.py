@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from settings_given import sets
 
 Cli = Callable[..., Any]
 
@@ -20,7 +21,7 @@ def runs(cli: Cli, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) 
         "grid.train.learning_rate=[2e-3]",
         "twin.grid=shared",
     ]
-    words = [word for option in options for word in ("--set", option)]
+    words = sets(*options)
     done = cli("run", tiny_recipe, "--runs-dir", runs, *words)
     assert done.code == 0, done.err
     return runs
@@ -66,7 +67,7 @@ def test_the_validation_of_a_run_is_that_of_the_point_that_was_kept(runs: Path, 
 
     # A point that is not the last one tried, and nothing trained in full behind it.
     options = ["name=kept", "grid.train.learning_rate=[2e-3, 1e-9]", "twin.budget=none"]
-    words = [word for option in options for word in ("--set", option)]
+    words = sets(*options)
     done = cli("run", tiny_recipe, "--runs-dir", runs, *words)
     assert done.code == 0, done.err
     grid = json.loads((runs / "kept" / "grid.json").read_text())

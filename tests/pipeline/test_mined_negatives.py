@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from settings_given import sets
 from tiny_rankers import save_tiny
 
 from distilkit.pipeline.pipeline import Pipeline
@@ -96,7 +97,7 @@ def test_the_teacher_filters_and_the_twin_has_the_same_negatives(lists_of, tiny_
     ],
 )
 def test_what_cannot_be_is_refused_in_the_dry_run(settings, message, tiny_recipe, tmp_path, cli):
-    asked = [word for setting in settings for word in ("--set", setting)]
+    asked = sets(*settings)
     found = cli("run", tiny_recipe, "--runs-dir", tmp_path, *asked, "--dry-run")
     assert (found.code, message in " ".join(found.err.split())) == (2, True), found.err
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from settings_given import sets
 
 from distilkit.scoring.audit import audit
 
@@ -16,7 +17,7 @@ def dry(tiny_recipe, tmp_path, cli):
         triples.write_text("".join(f"q{i}\td{i}\td{i + 9}\n" for i in range(12)))
         settings = [f"teacher.scores={path}", "teacher.fine_tune=none", f"train.triples={triples}"]
         settings += ["strategy.name=margin_mse", "twin.budget=none"]
-        words = [word for setting in settings for word in ("--set", setting)]
+        words = sets(*settings)
         found = cli("run", tiny_recipe, "--runs-dir", tmp_path / "runs", *words, "--dry-run")
         assert found.code == 0, found.err
         return found.out

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from cli_processes import distilkit, end_well, run_cli, together
+from settings_given import sets
 
 from distilkit.evaluation.trec import read_run
 
@@ -33,8 +34,7 @@ SECONDS = 500
 
 def words(recipe: Path, runs: Path, settings: dict[str, Any], *more: str) -> list[str]:
     pairs = [f"{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
-    sets = [word for pair in pairs for word in ("--set", pair)]
-    return ["run", str(recipe), "--runs-dir", str(runs), *sets, *more]
+    return ["run", str(recipe), "--runs-dir", str(runs), *sets(*pairs), *more]
 
 
 @contextmanager

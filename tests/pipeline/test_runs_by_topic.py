@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from settings_given import sets
 from tiny_rankers import save_tiny
 
 from distilkit.files import read_json
@@ -24,15 +25,11 @@ TAS = [
 ]
 
 
-def words(*settings: str) -> list[str]:
-    return [word for setting in settings for word in ("--set", setting)]
-
-
 def test_a_run_trains_baseline_and_in_batch_teacher_first(
     cli: Callable[..., Any], tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("distilkit.pipeline.probe.SHORT", 0.0)  # as before a longer run, a few steps are timed
-    settings = words(*TAS, "twin.strategy=fine_tune(cross_entropy=0.0, ranknet=1.0)")
+    settings = sets(*TAS, "twin.strategy=fine_tune(cross_entropy=0.0, ranknet=1.0)")
     planned = cli("run", tiny_recipe, "--runs-dir", tmp_path, *settings, "--dry-run", "--json")
     assert planned.code == 0, planned.err
     steps = {step["what"]: (step["losses"], step["steps"]) for step in json.loads(planned.out)["stages"]}
@@ -53,7 +50,7 @@ def test_a_run_trains_baseline_and_in_batch_teacher_first(
     assert cost["budget"]["total_training_macs"] > 2 * cost["budget"]["training_macs"]
     # The baseline is what a run of margin_mse with this student trains.
     stages = len(list((artifacts / "stage").iterdir()))
-    same = words(*TAS[1:], "strategy={name = 'margin_mse'}", "twin.budget=none", "name=same")
+    same = sets(*TAS[1:], "strategy={name = 'margin_mse'}", "twin.budget=none", "name=same")
     assert cli("run", tiny_recipe, "--runs-dir", tmp_path, *same).code == 0
     assert len(list((artifacts / "stage").iterdir())) == stages
 
@@ -124,7 +121,7 @@ def test_what_is_refused(
     said: str,
 ) -> None:
     given = [one.replace("TEACHER", str(tiny_checkpoint)) for one in settings]
-    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(*TAS, *given), "--dry-run")
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *sets(*TAS, *given), "--dry-run")
     assert done.code == 2
     assert said.replace("TEACHER", str(tiny_checkpoint)) in done.err
     assert "Traceback" not in done.err

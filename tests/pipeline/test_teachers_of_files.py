@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from settings_given import sets
 
 from distilkit.files import read_json
 from distilkit.pipeline.pipeline import Pipeline
@@ -21,10 +22,6 @@ SETTINGS = [
     *("data.query_length=8", "data.document_length=16"),
 ]
 TRIPLES = [("q0", "d0", "d5"), ("q0", "d0", "d9"), ("q1", "d1", "d7"), ("q2", "d2", "d30"), ("q3", "d3", "d1")]
-
-
-def words(settings: list[str]) -> list[str]:
-    return [word for setting in settings for word in ("--set", setting)]
 
 
 @pytest.fixture
@@ -47,7 +44,7 @@ def scored(triples: Path, tmp_path: Path, tiny_checkpoint: Path, tiny_beir: Path
 
 def given(scored: Path, triples: Path, *more: str) -> list[str]:
     # The file stands for the teacher, which is fine-tuned no more.
-    return words([*SETTINGS, f"teacher.scores={scored}", "teacher.fine_tune=none", f"train.triples={triples}", *more])
+    return sets(*SETTINGS, f"teacher.scores={scored}", "teacher.fine_tune=none", f"train.triples={triples}", *more)
 
 
 def examples_of(recipe: Path, runs: Path, scored: Path, triples: Path) -> Any:
@@ -148,10 +145,10 @@ def test_unknown_triples_are_refused_or_left_out(
 ) -> None:
     triples.write_text(triples.read_text() + "q4\td4\tnobody\n")
     settings = [*SETTINGS, f"train.triples={triples}"]
-    refused = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(settings))
+    refused = cli("run", tiny_recipe, "--runs-dir", tmp_path, *sets(*settings))
     assert refused.code == 2
     assert f"{triples}:6" in refused.err
-    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words([*settings, "data.on_missing=skip"]))
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *sets(*settings, "data.on_missing=skip"))
     assert done.code == 0, done.err
 
 
@@ -222,7 +219,7 @@ def test_training_queries_without_a_relevant_passage_are_counted(
     folder = shutil.copytree(tiny_beir, tmp_path / "beir")
     judged = folder / "qrels" / "train.tsv"
     judged.write_text(judged.read_text().replace("q3\td3\t1", "q3\td3\t0"))
-    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words([*SETTINGS, f"data.path={folder}"]))
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *sets(*SETTINGS, f"data.path={folder}"))
     assert done.code == 0, done.err
     assert "1 of 20 training queries have no relevant passage" in done.err
 
@@ -235,7 +232,7 @@ def test_empty_passages_are_scored_and_not_trained_on(
     rows[3]["text"] = ""
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = [*SETTINGS, f"data.path={folder}"]
-    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(settings))
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *sets(*settings))
     assert done.code == 0, done.err
     assert "1 of 40 passages are empty: scored as empty texts, and not trained on" in done.err
     loaded = load_recipe(tiny_recipe, settings)
@@ -270,7 +267,7 @@ def test_a_tk_of_the_collections_own_words(tiny_recipe: Path, tmp_path: Path, cl
         *(SETTINGS[0], "student.architecture=tk", "student.start=random", "student.shape=none", *SETTINGS[2:]),
         "student.options={vocabulary = 'word', embeddings = 'random', dim = 8, layers = 1, heads = 2}",
     ]
-    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(settings))
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *sets(*settings))
     assert done.code == 0, done.err
     vocabulary = read_json(tmp_path / "tiny" / "model" / "tokenizer.json")["model"]["vocab"]
     assert "violin" in vocabulary

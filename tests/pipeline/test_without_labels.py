@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from settings_given import sets
 
 from distilkit.files import read_json
 from distilkit.pipeline.pipeline import Pipeline
@@ -21,10 +22,6 @@ UNLABELLED = [
     *("train.labels=none", "teacher.fine_tune=none", "train.negatives=3", "train.negative_depth=6"),
     *("strategy={name = 'margin_mse'}", "data.validation={queries = 4}", "train.max_steps=3"),
 ]
-
-
-def words(*settings: str) -> list[str]:
-    return [word for setting in settings for word in ("--set", setting)]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +87,7 @@ def test_validation_comes_out_of_the_log_without_splits(
 def test_a_whole_run_without_any_judgement(
     cli: Callable[..., Any], tiny_recipe: Path, tmp_path: Path, queries_alone: Path
 ) -> None:
-    settings = words(*UNLABELLED, f"data.path={queries_alone}", "train.eval_examples=[8]")
+    settings = sets(*UNLABELLED, f"data.path={queries_alone}", "train.eval_examples=[8]")
     done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *settings, "--resume", "auto")
     assert done.code == 0, done.err
     assert "Agreement with the teacher on 4 validation queries without judgements" in done.out
@@ -106,7 +103,7 @@ def test_a_whole_run_without_any_judgement(
 
 
 def test_judged_test_queries_are_measured_as_ever(cli: Callable[..., Any], tiny_recipe: Path, tmp_path: Path) -> None:
-    settings = words(*UNLABELLED, "strategy={name = 'simplified_tinybert'}", "train.negatives=2")
+    settings = sets(*UNLABELLED, "strategy={name = 'simplified_tinybert'}", "train.negatives=2")
     planned = cli("run", tiny_recipe, "--runs-dir", tmp_path, *settings, "--dry-run")
     assert planned.code == 0, planned.err
     assert "without labels the loss hard of the stage" in planned.out
@@ -138,11 +135,11 @@ def test_an_order_alone_teaches_and_validates(
     settings = [*UNLABELLED, "strategy={name='distil', losses=[{name='adr_mse'}]}", "train.max_steps=2"]
     settings += [f"data.path={queries_alone}", f"teacher.scores={run}", "teacher.targets=ranks"]
     settings += [f"train.negatives_from={run}", "evaluate.rerank_depth=6"]
-    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(*settings))
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *sets(*settings))
     assert done.code == 0, done.err
     run.write_text("".join(lines[:-3]))
     lacking = cli(
-        "run", tiny_recipe, "--runs-dir", tmp_path, *words(*settings, "name=bm25", "train.negatives_from=bm25")
+        "run", tiny_recipe, "--runs-dir", tmp_path, *sets(*settings, "name=bm25", "train.negatives_from=bm25")
     )
     assert lacking.code == 2
     assert "have no score in" in lacking.err
@@ -173,7 +170,7 @@ def test_a_teacher_whose_scores_are_no_numbers_is_named(
     weights["classifier.bias"][:] = float("nan")
     save_file(weights, broken / "model.safetensors", {"format": "pt"})
     settings = [*UNLABELLED, f"train.labels={labels}", f"teacher.model={broken}", f"student.source={tiny_checkpoint}"]
-    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(*settings))
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *sets(*settings))
     assert done.code == 2
     # What is told depends on whether a model of its sizes was tried before.
     assert "broken" in done.err.splitlines()[-1]
@@ -213,7 +210,7 @@ def test_what_is_refused(
     few = [f"train.negatives_from={run}"] if settings == ["train.negatives=5"] else []
     write_broken(tiny_beir, tmp_path)
     given = [one.replace("EMPTY", f"{tmp_path}/empty").replace("MEASURED", f"{tmp_path}/measured") for one in settings]
-    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words(*UNLABELLED, *few, *given))
+    done = cli("run", tiny_recipe, "--runs-dir", tmp_path, *sets(*UNLABELLED, *few, *given))
     assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from power import Disk, Image, recorded, restore
+from settings_given import sets
 
 from distilkit.files import atomic_folder, atomic_path, remove_folder, write_json, write_text
 from distilkit.manifest import MANIFEST, write_manifest
@@ -146,7 +147,7 @@ SETTINGS = ("twin.budget=none", "train.save_steps=3", "train.eval_steps=4", "tea
 def test_a_run_whose_power_is_lost(
     tmp_path: Path, tiny_recipe: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [word for setting in SETTINGS for word in ("--set", setting)]
+    words = sets(*SETTINGS)
     runs = tmp_path / "runs"
     kept: list[Image] = []
     chance = random.Random(8)

@@ -5,6 +5,7 @@ import shutil
 
 import pyarrow.parquet as pq
 import pytest
+from settings_given import sets
 
 from distilkit.evaluation.trec import read_run
 
@@ -57,7 +58,7 @@ def test_run_rerank_and_score_give_the_same_scores(folder, tiny_recipe, tiny_che
 
     settings = [f"data.path={folder}", "data.candidates=x", "teacher.fine_tune=none", "strategy.name=standard_kd"]
     settings += ["train.max_steps=1", "twin.budget=none"]
-    words = [word for setting in settings for word in ("--set", setting)]
+    words = sets(*settings)
     done = cli("run", tiny_recipe, "--runs-dir", tmp_path / "runs", *words)
     assert done.code == 0, done.err
     assert SAID in done.err

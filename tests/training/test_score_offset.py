@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from settings_given import sets
 
 from distilkit.evaluation.trec import read_run
 from distilkit.models import student_options
@@ -16,8 +17,8 @@ SETS = ["student.architecture=bert_dot", "twin.budget=none", "data.query_length=
 
 
 def train(cli: Callable[..., Any], recipe: Path, runs: Path, name: str, strategy: str, *more: str) -> Any:
-    sets = [f"strategy={strategy}", *SETS, "train.max_steps=12", *more]
-    return cli("run", recipe, "--runs-dir", runs, "--name", name, *[word for one in sets for word in ("--set", one)])
+    settings = [f"strategy={strategy}", *SETS, "train.max_steps=12", *more]
+    return cli("run", recipe, "--runs-dir", runs, "--name", name, *sets(*settings))
 
 
 @pytest.fixture(scope="module")

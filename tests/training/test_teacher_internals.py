@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from settings_given import sets
 
 from distilkit.data.internals import BlankInternals, InternalsStore, Layout, Taught
 from distilkit.errors import RunFailed
@@ -26,7 +27,7 @@ def trained(cli: Cli, tiny_recipe: Path, runs: Path) -> Callable[..., Path]:
     """Return a function that runs the tiny recipe and returns the run's folder."""
 
     def finish(name: str, *options: str) -> Path:
-        words = [word for option in ("twin.budget=none", *options) for word in ("--set", option)]
+        words = sets("twin.budget=none", *options)
         done = cli("run", tiny_recipe, "--runs-dir", runs, "--name", name, *words)
         assert done.code == 0, done.err
         return runs / name

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from settings_given import sets
 
 from distilkit.pipeline.build_objective import build_objective
 from distilkit.pipeline.pipeline import Pipeline
@@ -30,7 +31,7 @@ def trained(cli: Cli, tiny_recipe: Path, runs: Path) -> Callable[..., dict[str, 
     """Return a function that runs standard KD and returns the student's weights."""
 
     def finish(name: str, *options: str) -> dict[str, torch.Tensor]:
-        words = [word for option in (*KD, *options) for word in ("--set", option)]
+        words = sets(*KD, *options)
         done = cli("run", tiny_recipe, "--runs-dir", runs, "--name", name, *words)
         assert done.code == 0, done.err
         return load_file(runs / name / "model" / "model.safetensors")
