@@ -10,10 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from registered import restored
 
 import distilkit
 from distilkit import UserError, command
-from distilkit.data.sources import SOURCES
 from distilkit.models import STUDENTS
 from distilkit.plugins import code_of
 from distilkit.strategies import STRATEGIES, TERMS
@@ -28,23 +28,14 @@ MODULES = [
 ]
 
 
-REGISTERED = (
-    (STRATEGIES, "margin_only"),
-    (TERMS, "absolute_margin"),
-    (STUDENTS, "my_dot"),
-    (SOURCES, "proverbs"),
-)
-
-
 @pytest.fixture
 def place(finished: Any, tiny_beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Be in a folder with the run `tiny` and a collection; leave the registries as they were."""
     shutil.copytree(finished.runs, tmp_path / "runs")
     (tmp_path / "tiny-collection").symlink_to(tiny_beir)
     monkeypatch.chdir(tmp_path)
-    yield
-    for registry, name in REGISTERED:
-        registry._entries.pop(name, None)
+    with restored():
+        yield
 
 
 @pytest.mark.usefixtures("place")

@@ -1,15 +1,14 @@
 """A student of one file: trained, evaluated, saved, reloaded, benched and exported like any other."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from registered import forget
 
-from distilkit.models import STUDENTS
 from distilkit.models.load import architecture_of, load_ranker
 from distilkit.models.references import local_folder
 from distilkit.recipe import load_recipe
@@ -73,13 +72,6 @@ class MeanDot(EncoderRanker):
 '''
 
 
-def forget() -> None:
-    """Leave nothing of the plugin, as a new process would find it."""
-    STUDENTS._entries.pop("mean_dot", None)
-    for name in [name for name in sys.modules if name.startswith("distilkit_plugin_")]:
-        del sys.modules[name]
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path, cli: Cli) -> Iterator[Path]:
     """Return a run's folder, beside its recipe."""
@@ -107,7 +99,7 @@ budget = "none"
     done = cli("run", recipe, "--runs-dir", folder)
     assert done.code == 0, done.err
     yield folder / "mine"
-    forget()
+    forget("mean_dot")
 
 
 def test_it_is_trained_evaluated_and_saved(trained: Path) -> None:
@@ -167,7 +159,7 @@ def test_another_student_starts_from_its_encoder(trained: Path) -> None:
 
 def test_its_code_is_in_the_key(trained: Path, cli: Cli) -> None:
     def key(name: str) -> str:
-        forget()
+        forget("mean_dot")
         recipe, runs = trained.parent / "mine.toml", trained.parent
         done = cli("run", recipe, "--runs-dir", runs, "--name", name, "--dry-run", "--json", "--allow-plugins")
         assert done.code == 0, done.err

@@ -1,18 +1,17 @@
 """Strategies and losses that are not distilkit's own: from a file beside the recipe, and from an installed package."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from registered import forget, restored
 
 from distilkit.errors import UserError
 from distilkit.plugins import Plugin, code_of
 from distilkit.recipe import load_recipe
-from distilkit.strategies import STRATEGIES, parse_strategy, strategy_name
-from distilkit.strategies.terms import TERMS
+from distilkit.strategies import parse_strategy, strategy_name
 
 Cli = Callable[..., Any]
 
@@ -59,12 +58,8 @@ class AbsoluteKd:
 @pytest.fixture(autouse=True)
 def without_traces() -> Iterator[None]:
     """Forget afterwards what a test registers."""
-    kept = [(registry, dict(registry._entries)) for registry in (STRATEGIES, TERMS)]
-    yield
-    for registry, entries in kept:
-        registry._entries.clear()  # type: ignore[attr-defined]
-        registry._entries.update(entries)  # type: ignore[attr-defined]
-    forget()
+    with restored():
+        yield
 
 
 @pytest.fixture
@@ -97,14 +92,6 @@ budget = "none"
 
 def allowed(table: dict[str, Any], plugins: Sequence[Plugin]) -> None:
     """Let plug-ins pass."""
-
-
-def forget() -> None:
-    """Leave nothing of a plugin that was read, as a new process would find it."""
-    for name in [name for name in sys.modules if name.startswith("distilkit_plugin_")]:
-        del sys.modules[name]
-    for registry, name in ((STRATEGIES, "absolute_kd"), (TERMS, "absolute")):
-        registry._entries.pop(name, None)  # type: ignore[attr-defined]
 
 
 def key(cli: Cli, recipe: Path, runs: Path) -> str:
@@ -148,11 +135,11 @@ def test_a_change_of_the_losss_code_changes_the_key(cli: Cli, recipe: Path, tmp_
     file, runs = tmp_path / "mine" / "absolute.py", tmp_path / "runs"
     first = key(cli, recipe, runs)
     assert key(cli, recipe, runs) == first
-    forget()
+    forget("absolute_kd", "absolute")
     file.write_text(PLUGIN.replace("SCALE = 1.0", "SCALE = 3.0"))
     second = key(cli, recipe, runs)
     assert second != first
-    forget()
+    forget("absolute_kd", "absolute")
     (tmp_path / "moved").mkdir()
     moved = recipe.rename(tmp_path / "moved" / "plugged.toml")
     file.parent.rename(tmp_path / "moved" / "mine")
