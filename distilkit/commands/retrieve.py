@@ -20,8 +20,9 @@ from distilkit.errors import UserError
 from distilkit.evaluation.index import DocumentIndex
 from distilkit.evaluation.measures import Evaluation, evaluate
 from distilkit.evaluation.rerank import computing
-from distilkit.evaluation.search import Searcher, Top, require_faiss, search, search_faiss, shared
+from distilkit.evaluation.search import Searcher, Top, search, search_faiss, shared
 from distilkit.evaluation.trec import Run, write_run
+from distilkit.extras import require
 from distilkit.models.encoded import encode_rows
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import ProcessGroup, ProgressReporter
@@ -65,7 +66,7 @@ def retrieve(asked: options.Retrieve) -> str | None:
     cannot search.
     """
     if asked.faiss is not None:
-        require_faiss()
+        require("faiss", "faiss", "--faiss")
     tag = named([asked.model])[0].name
     kept = "the same command continues with the blocks kept in --index" if asked.index else "nothing was kept"
     with launched(asked, f"stopped; {kept}") as (processes, reporter), reporter.live():

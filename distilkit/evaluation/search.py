@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from distilkit.errors import RunFailed, UserError
+from distilkit.extras import require
 from distilkit.models.encoded import Encoded
 from distilkit.progress import ProcessGroup
 
@@ -122,16 +123,6 @@ def _nothing(queries: int, device: torch.device) -> Top:
     return Top(torch.empty(queries, 0, device=device), torch.empty(queries, 0, dtype=torch.int64, device=device))
 
 
-def require_faiss() -> ModuleType:
-    """Import and return FAISS; raises UserError where it is not installed."""
-    try:
-        import faiss  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        raise UserError("--faiss needs FAISS, which is not installed: pip install 'distilkit[faiss]'") from None
-    found: ModuleType = faiss
-    return found
-
-
 def search_faiss(queries: Encoded, blocks: Iterable[tuple[int, Encoded]], depth: int, kind: str) -> Top:
     """Return the places of each query's best documents, as an index of FAISS finds them.
 
@@ -143,7 +134,7 @@ def search_faiss(queries: Encoded, blocks: Iterable[tuple[int, Encoded]], depth:
 
     A kind that is trained is so on the first block. Raises UserError for a kind that FAISS cannot make or train.
     """
-    faiss = require_faiss()
+    faiss = require("faiss", "faiss", "--faiss")
     index: Any = None
     for _, block in blocks:
         vectors = _array(block)

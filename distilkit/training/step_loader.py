@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from distilkit.data.arrays import Integers
 from distilkit.data.batches import Batches, Order, PairLengths, Schedule, length_buckets
 from distilkit.data.examples import Lists
 from distilkit.data.internals import Internals
@@ -22,7 +23,6 @@ from distilkit.strategies.stage import Stage
 from distilkit.strategies.term_inputs import Counts, Outputs
 from distilkit.strategies.terms import Examples
 
-Integers = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 # Tokens of a forward and backward pass on a GPU: many, so that it is filled, yet of bounded memory. Unmeasured so far.

@@ -211,7 +211,7 @@ def test_faiss_finds_the_same_or_is_asked_for(retrieve: Cli, brute: dict[str, Br
     outcome = retrieve("bert_dot", "--faiss", "Flat", "--depth", 9)
     if importlib.util.find_spec("faiss") is None:
         assert outcome.code == 2
-        assert "--faiss needs FAISS, which is not installed: pip install 'distilkit[faiss]'" in outcome.err
+        assert "--faiss needs faiss, which is not installed: pip install 'distilkit[faiss]'" in outcome.err
         return
     assert outcome.code == 0, outcome.err
     assert_found(tmp_path / "run.trec", brute["bert_dot"], 9)
