@@ -87,7 +87,7 @@ def test_a_suite_is_resumed_by_its_recipe_and_stopped_with_all_its_runs(
     resume(suite, launcher)
     ((arguments, label),) = asked
     assert (arguments[2:], label) == (["--resume", "auto", "--runs-dir", str(runs)], "t")
-    assert "seeds = [1, 2]" in Path(arguments[1]).read_text()
+    assert "seeds=[1, 2]" in Path(arguments[1]).read_text()
     with pytest.raises(UserError, match="nothing to stop"):
         stop(suite)
     remove(suite)
