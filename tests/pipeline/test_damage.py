@@ -13,6 +13,7 @@ from settings_given import sets
 
 from distilkit.manifest import MANIFEST, damage, is_sealed, sealed, write_manifest
 from distilkit.pipeline.reporter import Reporter
+from distilkit.run_folders.read import StoredRun
 from distilkit.training.checkpoint import checkpoints, latest_checkpoint
 from distilkit.training.trainer import Trainer
 
@@ -90,8 +91,9 @@ def stopped_behind(checkpoints_: int, runs: Path, run: Run, monkeypatch: pytest.
     """Stop a run when the student has written some checkpoints; return their folder."""
 
     def stop_requested(reporter: Reporter) -> bool:
-        saved = [one for one in reporter._events() if one["kind"] == "checkpoint" and one["stage"] == "distil"]
-        return len(saved) >= checkpoints_
+        assert reporter.folder is not None
+        saved = StoredRun(reporter.folder.path).events("checkpoint")
+        return sum(one.stage == "distil" for one in saved) >= checkpoints_
 
     with monkeypatch.context() as patch:
         patch.setattr(Reporter, "stop_requested", stop_requested)
