@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from textwrap import fill
 
 # What rich writes for styles, or else any one control character.
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -45,7 +46,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequen
         place = cells[0].index(optional[len(left)])
         left.append(optional[len(left)])
         cells = [[cell for column, cell in enumerate(row) if column != place] for row in cells]
-    note = f"\n(left out, as the terminal has {room} columns: {', '.join(left)})" if left else ""
+    said = f"(left out, as the terminal has {room} columns: {', '.join(left)})"
+    note = f"\n{fill(said, room)}" if room is not None and left else ""
     if room is not None and _width(cells) > room:
         return _folded(cells, room) + note
     widths = _widths(cells)

@@ -23,7 +23,7 @@ from distilkit.errors import Stopped
 from distilkit.pipeline.trackers import Trackers
 from distilkit.pipeline.whole import Whole
 from distilkit.run_folders.folder import RunFolder
-from distilkit.run_folders.record import parse_event
+from distilkit.run_folders.record import number, parse_event
 from distilkit.tables import duration, plain
 
 # status.json is replaced no more often than this, and a reader worries after three times what it was told to expect.
@@ -305,6 +305,14 @@ class Reporter:
             trial = {"trial": self._trial} if self._trial else {}
             kept = {name: value for name, value in event.items() if name != "trial"}
             self.folder.append_event({**kept, **trial, "reused": True})
+
+    def recall(self, key: str) -> None:
+        """Show the last losses of a stage again, after those of others."""
+        self.sync()
+        events = [one for line in self._events_of(key) if (one := parse_event(line)) and one.kind == "train"]
+        if events:
+            last = max(events, key=lambda one: one.step)
+            self.values = {name: value for name, given in last.values.items() if (value := number(given)) is not None}
 
     def _events_of(self, key: str) -> list[str]:
         """Return the lines of a stage's whole events, those of repeated steps once."""

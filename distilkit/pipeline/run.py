@@ -224,7 +224,8 @@ def _train_student(pipeline: Pipeline, folder: RunFolder, reporter: Reporter) ->
     chosen = pipeline.point(best)
     pipeline.workspace.processes.on_main(lambda: state_needs(pipeline, folder, chosen.stages))
     _train(chosen.stages, pipeline.workspace, reporter)
-    # The last one said so far may be that of another point, of a trial, or of the teacher.
+    # The last ones said so far may be those of another point, of a trial, or of the teacher.
+    reporter.recall(chosen.stages[-1].key)
     if validation := chosen.stages[-1].known_validation(pipeline.workspace):
         reporter.fields["validation"] = validation
     return chosen

@@ -61,7 +61,9 @@ def test_a_grid_of_one_point_is_no_search(runs: Path, cli: Cli, tiny_recipe: Pat
     }
 
 
-def test_the_validation_of_a_run_is_that_of_the_point_that_was_kept(runs: Path, cli: Cli, tiny_recipe: Path) -> None:
+def test_validation_and_loss_of_a_run_are_those_of_the_point_that_was_kept(
+    runs: Path, cli: Cli, tiny_recipe: Path
+) -> None:
     def validation(folder: Path) -> dict[str, float]:
         return dict(json.loads((folder / "status.json").read_text())["validation"])
 
@@ -74,6 +76,10 @@ def test_the_validation_of_a_run_is_that_of_the_point_that_was_kept(runs: Path, 
     chosen, last = grid["tried"][0], grid["tried"][1]
     assert grid["chosen"] == chosen["values"]
     assert validation(runs / "kept") == chosen["validation"] != last["validation"]
+    events = map(json.loads, (runs / "kept" / "events.jsonl").read_text().splitlines())
+    losses = {one["trial"]: one["values"]["loss"] for one in events if one["kind"] == "train" and "trial" in one}
+    shown = json.loads((runs / "kept" / "status.json").read_text())["values"]["loss"]
+    assert shown == losses["learning_rate 0.002"] != losses["learning_rate 1e-09"]
     # A run that finds everything trained says the same.
     again = cli("run", tiny_recipe, "--runs-dir", runs, *words, "--set", "name=again")
     assert again.code == 0, again.err

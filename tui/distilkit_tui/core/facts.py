@@ -1,5 +1,6 @@
 """The lists of the screen of one run: configuration, checkpoints, results, alerts; and configurations side by side."""
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -101,6 +102,10 @@ def alerts(entry: Entry, history: History, stopping: bool) -> list[ListRow]:
     return rows
 
 
+_TOO_LARGE = re.compile(r"memory ran out.*?: lower (.+?)(?:;|$)")
+"""What `distilkit.errors.out_of_memory` says: memory ran out, and what to lower."""
+
+
 class Trouble(NamedTuple):
     """Why a run does not go on, and what to do about it."""
 
@@ -116,7 +121,11 @@ def trouble_of(entry: Entry) -> Trouble | None:
     said, quiet = said.rstrip("; .").removeprefix("stopped"), duration(silent)
     at = f", near step {entry.step[0]} of {entry.step[1]}" if entry.step else ""
     again = f"Press r to continue from its last checkpoint{at}."
-    if entry.record.twin_of:
+    if lower := _TOO_LARGE.search(said):
+        again = (
+            f"Lower {lower[1]} and run it again with --resume auto; r alone changes nothing, and memory runs out again."
+        )
+    elif entry.record.twin_of:
         again = f"Open {entry.record.twin_of}, whose twin it is, and press r there to continue."
     found = {
         "crashed": (again, said or "its process ended without a message: it was killed, or memory ran out"),
