@@ -36,7 +36,7 @@ from distilkit.training.objective import Objective
 from distilkit.training.precision import Precision
 from distilkit.training.step_loader import LengthBucket, TrainingSet
 
-BATCH, QUICK_BATCH = 32, 8
+BATCH, QUICK_BATCH = 32, 4
 # (text, teacher, precision): at least so many times the original way.
 GOALS: dict[tuple[str, Teacher, Precision], Goal] = {
     ("passages", "minilm", "fp32"): Goal(at_least=3.5),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from cli_processes import run_cli, started
 from registered import forget
 
 from distilkit.models.load import architecture_of, load_ranker
@@ -173,8 +174,15 @@ def test_its_code_is_in_the_key(trained: Path, cli: Cli) -> None:
     assert key("as-before") == before
 
 
-def test_without_the_plugin_its_name_is_unknown(trained: Path, tmp_path: Path, shell: Cli) -> None:
-    done = shell("export", trained, "--format", "transformers", "--output", tmp_path / "out")
+def be_where_it_is_installed(site: Path, words: list[str]) -> None:
+    """Be the command line in an environment that has a package."""
+    sys.path.insert(0, str(site))
+    run_cli(words)
+
+
+def test_without_the_plugin_its_name_is_unknown(trained: Path, tmp_path: Path, cli: Cli) -> None:
+    forget()
+    done = cli("export", trained, "--format", "transformers", "--output", tmp_path / "out")
     assert (done.code, done.out) == (2, "")
     assert "no student architecture is called 'mean_dot'" in done.err
     # An installed package brings it to every verb.
@@ -183,8 +191,8 @@ def test_without_the_plugin_its_name_is_unknown(trained: Path, tmp_path: Path, s
     info = tmp_path / "site" / "mean_dot-1.0.dist-info"
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mean-dot\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[distilkit.strategies]\nmean_dot = mean_dot_package\n")
-    words = ("export", trained, "--format", "somewhere", "--output", tmp_path / "out")
-    done = shell(*words, env={"PYTHONPATH": str(tmp_path / "site")})
-    assert done.code == 0, done.err
+    words = ["export", str(trained), "--format", "somewhere", "--output", str(tmp_path / "out")]
+    with started(be_where_it_is_installed, tmp_path / "site", words, folder=tmp_path / "said") as process:
+        assert process.wait() == 0, process.stderr
     load_recipe(trained.parent / "mine.toml", trust=lambda table, plugins: None)  # in this process from the file again
     assert architecture_of(tmp_path / "out") == "mean_dot"
