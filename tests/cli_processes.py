@@ -35,6 +35,7 @@ _context.set_forkserver_preload(
         "bm25s",
         "ir_measures",
         "pandas",
+        "frozen_heap",
     ]
 )
 

@@ -1,6 +1,7 @@
 """A student of one file: trained, evaluated, saved, reloaded, benched and exported like any other."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,7 @@ def be_where_it_is_installed(site: Path, words: list[str]) -> None:
 
 
 def test_without_the_plugin_its_name_is_unknown(trained: Path, tmp_path: Path, cli: Cli) -> None:
-    forget()
+    forget("mean_dot")
     done = cli("export", trained, "--format", "transformers", "--output", tmp_path / "out")
     assert (done.code, done.out) == (2, "")
     assert "no student architecture is called 'mean_dot'" in done.err
