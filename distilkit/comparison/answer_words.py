@@ -82,8 +82,10 @@ def _cost(result: ComparisonResult, found: Answer, name: str, show: Show) -> str
         return ""
     beside = ""
     if own and other and own != other:
+        baseline = show(result.short[found.baseline])
         share = f"{100 * own / other:.0f} % of" if own < other else f"{own / other:.3g} times"
-        beside = f", {share} {show(result.short[found.baseline])}'s {amount(other)}"
+        cheaper = f"; {baseline} itself is cheaper" if own > other else ""
+        beside = f", {share} {baseline}'s {amount(other)}{cheaper}"
     return f" ({amount(own)} multiply-accumulates a pair{beside})"
 
 

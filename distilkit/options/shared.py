@@ -7,9 +7,13 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 RunsDir = Annotated[Path, Option("--runs-dir", envvar="DISTILKIT_RUNS", help="The folder of all runs.")]
-Length = Annotated[
+QueryLength = Annotated[
     int | None,
-    Option(min=3, help="The most tokens of a query or passage that is read alone; by default what the model states."),
+    Option(min=3, help="The most tokens of a query that is read without a passage; by default what the model states."),
+]
+DocumentLength = Annotated[
+    int | None,
+    Option(min=3, help="The most tokens of a passage that is read without a query; by default what the model states."),
 ]
 MaxLength = Annotated[
     int | None,
@@ -22,7 +26,8 @@ Data = Annotated[
     str,
     Option(help="The collection: a BEIR or MS MARCO folder, pydocs, or SOURCE:WHAT such as ir_datasets:beir/scifact."),
 ]
-Prefix = Annotated[str | None, Option(help="Text put before each query or passage; by default what the model states.")]
+QueryPrefix = Annotated[str | None, Option(help="Text put before each query; by default what the model states.")]
+DocumentPrefix = Annotated[str | None, Option(help="Text put before each passage; by default what the model states.")]
 Architecture = Annotated[str | None, Option(help="The architecture of a model whose folder does not say it.")]
 BatchSize = Annotated[int, Option(min=1, help="How many pairs a forward pass reads.")]
 License = Annotated[
@@ -51,10 +56,10 @@ class RankerVerb(Printed):
     """A verb that computes with rankers: which ones they are, what they read, and in which precision."""
 
     architecture: Architecture = None
-    query_length: Length = None
-    document_length: Length = None
-    query_prefix: Prefix = None
-    document_prefix: Prefix = None
+    query_length: QueryLength = None
+    document_length: DocumentLength = None
+    query_prefix: QueryPrefix = None
+    document_prefix: DocumentPrefix = None
     bf16: Annotated[Toggle, Option(help="Compute in bfloat16; auto: where the device is fast at it.")] = "auto"
     backend: Annotated[
         Backend, Option(help="Compute with PyTorch, or with onnxruntime on the CPU; auto: what the folder is for.")

@@ -87,14 +87,20 @@ def test_the_cheapest_that_is_non_inferior_is_taken(tmp_path):
     ranked = [name for name in result.answer.ranking if name in ("s", "other", "s-label_only")]
     without = compare([one for one in result.sources if one.kind != "bm25"], noninferiority=0.9).answer
     assert without.recommended == ranked[0]  # of equal cost the best
-    path = runs / "other" / "eval" / "test" / "cost.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "macs_per_pair": 1}))
-    cheaper = compare(
-        [one for one in read_systems(["s", "other"], runs_dir=runs) if one.kind != "bm25"], noninferiority=0.9
-    )
-    assert cheaper.answer.recommended == "other"
-    told = dict(answer(cheaper))
-    assert told["Take"].startswith("other, the cheapest that is non-inferior to teacher (1 multiply-accumulates a pair")
+
+    def other_costs(macs, names):
+        path = runs / "other" / "eval" / "test" / "cost.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "macs_per_pair": macs}))
+        read = [one for one in read_systems(names, runs_dir=runs) if one.kind != "bm25"]
+        found = compare(read, noninferiority=0.9)
+        assert found.answer.recommended == "other"
+        return dict(answer(found))["Take"]
+
+    taken = other_costs(1, ["s", "other"])
+    assert taken.startswith("other, the cheapest that is non-inferior to teacher (1 multiply-accumulates a pair")
+    # Where a student costs more than what it is held against, that is said.
+    taken = other_costs(45_800_000_000, ["other"])
+    assert taken.endswith("(45.8G multiply-accumulates a pair, 2 times teacher's 22.9G; teacher itself is cheaper).")
 
 
 def test_what_comes_closest_is_said_where_nothing_passes():

@@ -10,6 +10,8 @@ from distilkit.comparison.table import Cell, ColumnHead, ResultTable, cut
 
 MARKS = 14
 """Letters that stand behind a number on one line; longer ones are broken."""
+_SHORT = 8
+"""A word of several parts is not broken behind one that ends within this many characters."""
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -72,11 +74,16 @@ def cell(one: Cell) -> str:
 
 
 def breakable(text: str) -> str:
-    """Return a name with its line breaks: after anything but a letter or digit, and in a run of more than 12."""
-    parts, run = [], 0
+    """Return a name with its line breaks: after anything but a letter or digit, and in a run of more than 12.
+
+    Short words such as bert_dot stay on one line.
+    """
+    parts, run, word = [], 0, 0
     for one in wording.visible(text):
         run = run + 1 if one.isalnum() else 0
-        parts.append(_letter(one) + (r"\allowbreak{}" if (run == 0 and one != " ") or run > 12 else ""))
+        word = word + 1 if run or one == "_" else 0
+        may_break = run > 12 or (run == 0 and one != " " and not 0 < word <= _SHORT)
+        parts.append(_letter(one) + (r"\allowbreak{}" if may_break else ""))
     return "".join(parts)
 
 
