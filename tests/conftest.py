@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+from cli_processes import run_cli, started
 from hypothesis import HealthCheck, settings
 from made_once import made_once
 from tiny_worlds import recipe_text, write_beir, write_checkpoint
@@ -135,11 +136,13 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory, tiny_beir: Path, tiny_
 
 
 @pytest.fixture(scope="session")
-def finished(shell: Callable[..., Any], tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Return the run of the tiny recipe, trained once for all processes that share the tests."""
 
     def train(folder: Path) -> None:
-        outcome = shell("run", tiny_recipe, "--runs-dir", folder / "runs")
+        words = ["run", str(tiny_recipe), "--runs-dir", str(folder / "runs")]
+        with started(run_cli, words, folder=folder / "said") as process:
+            outcome = Outcome(process.wait(), process.stdout, process.stderr)
         assert outcome.code == 0, outcome.err
         (folder / "outcome.json").write_text(json.dumps(outcome._asdict()))
 
