@@ -96,9 +96,12 @@ def started(target: Callable[..., object], *arguments: Any, folder: Path) -> Ite
         process._process.join()
 
 
-def run_cli(arguments: list[str], largest_file: int | None = None) -> None:
-    """Be the command `distilkit ARGUMENTS`, with every file limited to a number of bytes."""
+def run_cli(arguments: list[str], largest_file: int | None = None, installed: Path | None = None) -> None:
+    """Be the command `distilkit ARGUMENTS`, with every file limited to a number of bytes, where more is installed."""
     from distilkit.cli import main
+
+    if installed is not None:
+        sys.path.insert(0, str(installed))
 
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the tests ignore it, and so would their processes
     if largest_file is not None:

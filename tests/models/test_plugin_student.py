@@ -1,7 +1,6 @@
 """A student of one file: trained, evaluated, saved, reloaded, benched and exported like any other."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -175,12 +174,6 @@ def test_its_code_is_in_the_key(trained: Path, cli: Cli) -> None:
     assert key("as-before") == before
 
 
-def be_where_it_is_installed(site: Path, words: list[str]) -> None:
-    """Be the command line in an environment that has a package."""
-    sys.path.insert(0, str(site))
-    run_cli(words)
-
-
 def test_without_the_plugin_its_name_is_unknown(trained: Path, tmp_path: Path, cli: Cli) -> None:
     forget("mean_dot")
     done = cli("export", trained, "--format", "transformers", "--output", tmp_path / "out")
@@ -193,7 +186,7 @@ def test_without_the_plugin_its_name_is_unknown(trained: Path, tmp_path: Path, c
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mean-dot\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[distilkit.strategies]\nmean_dot = mean_dot_package\n")
     words = ["export", str(trained), "--format", "somewhere", "--output", str(tmp_path / "out")]
-    with started(be_where_it_is_installed, tmp_path / "site", words, folder=tmp_path / "said") as process:
+    with started(run_cli, words, None, tmp_path / "site", folder=tmp_path / "said") as process:
         assert process.wait() == 0, process.stderr
     load_recipe(trained.parent / "mine.toml", trust=lambda table, plugins: None)  # in this process from the file again
     assert architecture_of(tmp_path / "out") == "mean_dot"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_processes import run_cli, started
 from registered import forget, restored
 
 from distilkit.errors import UserError
@@ -197,14 +198,14 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_an_installed_package_brings_a_strategy(shell: Cli, recipe: Path, package: Path, tmp_path: Path) -> None:
-    env = {"PYTHONPATH": str(package)}
     recipe.write_text(recipe.read_text().replace('plugins = ["mine/absolute.py"]\n', ""))
-    done = shell("run", recipe, "--runs-dir", tmp_path / "runs", env=env)
-    assert done.code == 0, done.err
+    words = ["run", str(recipe), "--runs-dir", str(tmp_path / "runs")]
+    with started(run_cli, words, None, package, folder=tmp_path / "said") as process:
+        assert process.wait() == 0, process.stderr
     events = (tmp_path / "runs" / "plugged" / "events.jsonl").read_text().splitlines()
     assert any("absolute" in json.loads(event)["values"] for event in events)
     (package / "absolute_package" / "strategy.py").write_text("import no_such_module_of_mine")
-    done = shell("strategies", env=env)
+    done = shell("strategies", env={"PYTHONPATH": str(package)})
     assert (done.code, done.out) == (2, "")
     assert "the package absolute-package brings absolute_package.strategy, which cannot be imported" in done.err
     assert "Traceback" not in done.err
