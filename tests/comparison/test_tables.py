@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from finished_runs import QRELS, finished_runs, ranked
+from finished_runs import QRELS, finished_runs, ranked, write_place
 
 from distilkit.comparison.compare import compare
 from distilkit.comparison.plots.effectiveness import costed
@@ -129,6 +129,19 @@ def test_students_of_equal_costs_share_a_sentence(tmp_path):
     (runs / "other" / "eval" / "test" / "cost.json").write_text(cost)
     (told,) = in_words(compare(read_systems(["s", "other"], runs_dir=runs)))
     assert told.startswith("s and other each cost 17M parameters, 1.5G multiply-accumulates per pair (15.3 times fewer")
+
+
+def test_of_several_teachers_each_student_has_its_own(tmp_path):
+    runs = finished_runs(tmp_path / "runs")
+    teacher = runs / "other" / "eval" / "test" / "references" / "teacher"
+    cost = json.loads((teacher / "cost.json").read_text())
+    write_place(teacher, ranked(2.2, "another"), **{**cost, "macs_per_pair": 45_800_000_000})
+    result = compare(read_systems(["s", "other"], runs_dir=runs))
+    assert {name for name, kind in result.kinds.items() if kind == "teacher"} == {"teacher-s", "teacher-other"}
+    told = {one.partition(" costs ")[0]: one for one in in_words(result)}
+    assert "(15.3 times fewer than its teacher's 22.9G), 20 ms per query (15 times faster than its teacher" in told["s"]
+    assert "(30.5 times fewer than its teacher's 45.8G)" in told["other"]
+    assert "times faster: than its teacher, the median" in build(result, ["cost"])[0].notes[0]
 
 
 @pytest.mark.parametrize(("beside", "other"), [("teacher", "the teacher"), ("s-label_only", "s · label-only and the")])
