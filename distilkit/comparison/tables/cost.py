@@ -14,6 +14,8 @@ from distilkit.run_folders.record import number as finite
 
 Row = tuple[Cell, ...]
 
+_NAMED = 6
+"""More systems of equal costs than this are counted, not named."""
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _BYTES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
@@ -100,6 +102,9 @@ def _macs_of_teacher(system: System, teachers: Sequence[System]) -> float | None
 
 
 def _enumerated(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them; of many the first ones, and how many more there are."""
+    if len(names) > _NAMED:
+        names = [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} more"]
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
