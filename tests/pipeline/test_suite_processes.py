@@ -10,6 +10,8 @@ from cli_processes import distilkit, events, run_cli, started, wait_for
 
 from distilkit.manifest import SEAL, write_manifest
 
+pytestmark = pytest.mark.slow
+
 MATRIX = """
 [matrix]
 strategies = ["fine_tune", "standard_kd", "simplified_tinybert"]
@@ -57,9 +59,7 @@ def assert_same(runs: Path, whole: Path) -> None:
         assert weights(run) == weights(expected[strategy]), strategy
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGTERM, signal.SIGHUP))]
-)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_a_suite_that_was_ended_goes_on(suite_recipe: Path, whole: Path, tmp_path: Path, number: int) -> None:
     with started(run_cli, words(suite_recipe, tmp_path), folder=tmp_path / "said") as process:
 
@@ -80,7 +80,6 @@ def test_a_suite_that_was_ended_goes_on(suite_recipe: Path, whole: Path, tmp_pat
     assert_same(tmp_path, whole)
 
 
-@pytest.mark.slow
 def test_two_processes_share_a_suite(suite_recipe: Path, whole: Path, tmp_path: Path) -> None:
     with started(run_cli, words(suite_recipe, tmp_path), folder=tmp_path / "first") as first:
         wait_for(lambda: (tmp_path / "suite" / "suite.json").exists(), first)
@@ -94,7 +93,6 @@ def test_two_processes_share_a_suite(suite_recipe: Path, whole: Path, tmp_path: 
     assert len(list((tmp_path / ".artifacts" / "stage").glob("*/manifest.json"))) == 3
 
 
-@pytest.mark.slow
 def test_jobs_work_side_by_side(suite_recipe: Path, whole: Path, tmp_path: Path) -> None:
     code, said = distilkit(words(suite_recipe, tmp_path, "--set", "matrix.jobs=2"), tmp_path / "said")
     assert code == 0, said
