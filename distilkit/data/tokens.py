@@ -62,9 +62,14 @@ class TokenStore:
 
     def first(self, rows: Integers, counts: Integers) -> Tokens:
         """Return the first tokens of some texts, so many of each, one text after the other."""
+        return self.pieces(rows, 0, counts)
+
+    def pieces(self, rows: npt.NDArray[np.integer], skipped: npt.NDArray[np.integer] | int, counts: Integers) -> Tokens:
+        """Return so many tokens of each of some texts behind those that are skipped, one text after the other."""
+        starts = self.starts[rows] + skipped
         if self.file is not None:
-            return self.file.pieces(self.starts[rows], counts)
-        found: Tokens = self.tokens[ranges(self.starts[rows], counts)]
+            return self.file.pieces(starts, counts)
+        found: Tokens = self.tokens[ranges(starts, counts)]
         return found
 
 

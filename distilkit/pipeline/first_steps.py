@@ -123,8 +123,10 @@ def _try(node: TrainedStage, workspace: Workspace, teachers: "dict[str, Ranker]"
 
 def _tokens(node: TrainedStage, reader: Any, workspace: Workspace) -> "Tokens":
     """Return the first texts of the collection in the form of a reader."""
-    from distilkit.data.plain_text.tokens import Masking, TextTokens
-    from distilkit.data.tokens import Template, TokenStore
+    import numpy as np
+
+    from distilkit.data.plain_text import TextTokens
+    from distilkit.data.tokens import TokenStore
     from distilkit.models.load import load_tokenizer
 
     tokenizer = load_tokenizer(workspace.value(reader.tokenizer))
@@ -142,8 +144,9 @@ def _tokens(node: TrainedStage, reader: Any, workspace: Workspace) -> "Tokens":
         found: Tokens = reader.form.tokens(tokenizer, store(queries), store(passages), reader.named_lengths)
         return found
     settings = reader.sequences.settings
-    masking = Masking.of(tokenizer, settings.masking, reader.seed)
-    return TextTokens(store(passages), Template.of(tokenizer, 1), settings.max_length, masking)
+    documents = np.arange(count) if settings.pairs else None
+    how = tokenizer, settings.max_length, settings.masking, reader.seed
+    return TextTokens.of(store(passages), *how, documents)
 
 
 def _examples(node: TrainedStage, ways: int) -> "TrainingSet":

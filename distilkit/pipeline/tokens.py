@@ -233,7 +233,9 @@ class TextSequences(Artifact[Path]):
     def identity(self) -> dict[str, Any]:
         """Return the text's content, the tokenizer, and how many sequences of which length are read."""
         settings = self.settings
-        read = {"max_length": settings.max_length, "max_sequences": settings.max_sequences}
+        read: dict[str, Any] = {"max_length": settings.max_length, "max_sequences": settings.max_sequences}
+        if settings.pairs:  # absent otherwise, so that sequences of before keep their keys
+            read["pairs"] = True
         return {"text": self._content, "tokenizer": self.tokenizer.key, **read}
 
     @cached_property
@@ -261,7 +263,7 @@ class TextSequences(Artifact[Path]):
         documents = read_texts(settings.text, collection=passages, queries=self.collection.queries, **how)
         tokenizer, most = load_tokenizer(workspace.value(self.tokenizer)), settings.max_sequences
         with workspace.progress.phase("tokenise text", most or 0) as phase:
-            write_sequences(folder, documents, tokenizer, settings.max_length, phase.reach, most)
+            write_sequences(folder, documents, tokenizer, settings.max_length, phase.reach, most, settings.pairs)
 
     def open(self, folder: Path, workspace: Workspace) -> Path:
         """Return the folder of the sequences."""
@@ -270,7 +272,7 @@ class TextSequences(Artifact[Path]):
 
 @dataclass(frozen=True, eq=False)
 class TextReader(Node["TextTokens"]):
-    """Sequences of plain text as batches, masked as a stage's seed says."""
+    """Sequences of plain text as batches, paired and masked as a stage's seed says."""
 
     sequences: TextSequences
     seed: int
@@ -303,4 +305,5 @@ class TextReader(Node["TextTokens"]):
 
         settings, tokenizer = self.sequences.settings, load_tokenizer(workspace.value(self.tokenizer))
         folder = workspace.value(self.sequences)
-        return TextTokens.open(folder, tokenizer, settings.max_length, settings.masking, self.seed)
+        how = settings.max_length, settings.masking, self.seed, settings.pairs
+        return TextTokens.open(folder, tokenizer, *how)

@@ -148,5 +148,8 @@ class GeneralSettings(Section):
     """Maximum tokens of a sequence, special tokens included."""
     max_sequences: Count | None = None
     """Use at most this many sequences; all where absent."""
+    pairs: bool = False
+    """Read pairs of texts, as BERT's pre-training does: the second continues the first in half of them, and is of
+    another document in the others; the loss next_text tells them apart."""
     masking: Literal["none", "one", "bert"] = "none"
     """Tokens that are masked: none; one of each sequence, as in TinyBERT's released code; bert: 15 % of them."""

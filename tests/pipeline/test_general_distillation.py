@@ -174,6 +174,22 @@ def test_masked_words(run: Run, language_model: Path, strategy: str, masking: st
     assert found[-1]["masked_lm"] > 0
 
 
+def test_pairs_change_keys_where_they_are_read_alone(runs: Path, tiny_recipe: Path) -> None:
+    def nodes(*options: str) -> tuple[Any, Any, Any]:
+        (stage,) = pipeline_of(tiny_recipe, runs, *GENERAL, *options).grid()[0].stages[:1]
+        return stage.reader.sequences, stage.reader, stage
+
+    plain, said, pairs = nodes(), nodes("general.pairs=false"), nodes("general.pairs=true")
+    assert [node.key for node in plain] == [node.key for node in said]
+    assert not {node.key for node in plain} & {node.key for node in pairs}
+    # What sequences were known by before there were pairs.
+    assert set(plain[0].identity()) == {"text", "tokenizer", "max_length", "max_sequences"}
+    assert set(plain[1].identity()) == {"text", "masking", "seed"}
+    assert pairs[0].identity() == {**plain[0].identity(), "pairs": True}
+    assert nodes("general.pairs=true", "general_seed=5")[0].key == pairs[0].key
+    assert nodes("general.pairs=true", "general_seed=5")[1].key != pairs[1].key
+
+
 def test_masked_words_need_a_mask_and_a_head(cli: Cli, tiny_recipe: Path, tmp_path: Path, language_model: Path) -> None:
     lm = (*SHORT, "strategy.name=lm_distill_fine_tune")
     unmasked = refusal(cli, tiny_recipe, tmp_path, *lm, f"teacher.model={language_model}")

@@ -1,4 +1,4 @@
-"""Sequences of plain text as a trainer reads them, in the place of pairs, and the masking of their tokens."""
+"""Sequences of plain text as a trainer reads them, in the place of queries and passages, and their masked tokens."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distilkit.data.arrays import Integers
+from distilkit.data.arrays import Integers, mapped
+from distilkit.data.plain_text.packing import DOCUMENTS
+from distilkit.data.plain_text.pairs import TextPairs
 from distilkit.data.tokens import Template, Tokens, TokenStore
 from distilkit.errors import UserError
 
@@ -62,12 +64,16 @@ class Masking:
 
 @dataclass(frozen=True)
 class TextTokens:
-    """The sequences of a store in the place of `PairTokens`: passages are sequences, queries are not looked at."""
+    """The sequences of a store in the place of `PairTokens`: passages are sequences, queries are not looked at.
+
+    With `pairs` each sequence is read as the pair of texts that was drawn for it.
+    """
 
     texts: TokenStore
     template: Template
     max_length: int
     masking: Masking | None = None
+    pairs: TextPairs | None = None
 
     @classmethod
     def open(
@@ -77,18 +83,54 @@ class TextTokens:
         max_length: int,
         masking: MaskingKind = "none",
         seed: int = 0,
+        pairs: bool = False,
     ) -> "TextTokens":
         """Map what `write_sequences` left in a folder; raises UserError to mask for a tokenizer without a mask."""
-        template = Template.of(tokenizer, texts=1)
-        return cls(TokenStore.open(folder), template, max_length, Masking.of(tokenizer, masking, seed))
+        documents = mapped(folder / DOCUMENTS) if pairs else None
+        return cls.of(TokenStore.open(folder), tokenizer, max_length, masking, seed, documents)
+
+    @classmethod
+    def of(
+        cls,
+        texts: TokenStore,
+        tokenizer: "PreTrainedTokenizerFast",
+        max_length: int,
+        masking: MaskingKind,
+        seed: int,
+        documents: Integers | None = None,
+    ) -> "TextTokens":
+        """Take the sequences of a store; where the numbers of their documents are given, [n], they become pairs."""
+        template = Template.of(tokenizer, texts=1 if documents is None else 2)
+        pairs = None
+        if documents is not None:
+            pairs = TextPairs.draw(np.minimum(texts.lengths, max_length - template.specials), documents, seed)
+        return cls(texts, template, max_length, Masking.of(tokenizer, masking, seed), pairs)
 
     def __len__(self) -> int:
         return len(self.texts.lengths)
 
+    @property
+    def continues(self) -> Integers:
+        """1 for pairs whose second text continues the first and 0 for all else, [n]: what `next_text` predicts."""
+        return np.zeros(len(self), np.int64) if self.pairs is None else self.pairs.continues
+
     def lengths(self, queries: Integers, passages: Integers) -> Integers:
         """Return the tokens of each sequence, special tokens included."""
-        room = self.max_length - self.template.specials
-        return np.minimum(self.texts.lengths[passages], room) + self.template.specials
+        counts: Integers = np.stack(self._counts(passages)).sum(axis=0)
+        return counts + self.template.specials
+
+    def _counts(self, passages: Integers) -> list[Integers]:
+        """Return how many tokens the one text, or both texts, of each sequence have."""
+        if self.pairs is None:
+            return [np.minimum(self.texts.lengths[passages], self.max_length - self.template.specials)]
+        return [self.pairs.first[passages].astype(np.int64), self.pairs.second[passages].astype(np.int64)]
+
+    def _tokens(self, passages: Integers, counts: list[Integers]) -> list[Tokens]:
+        """Return the tokens of the first texts, one after the other, and of the second ones."""
+        found = [self.texts.first(passages, counts[0])]
+        if self.pairs is not None:
+            found.append(self.texts.pieces(self.pairs.owners[passages], self.pairs.starts[passages], counts[1]))
+        return found
 
     def batch(
         self, queries: Integers, passages: Integers, pad_to: int | None = None
@@ -98,15 +140,17 @@ class TextTokens:
         With masking there is also `chosen`, 1 for the tokens that are to be predicted and 0 for all others; which
         those are depends on the seed and the sequence's index alone.
         """
-        counts = self.lengths(queries, passages) - self.template.specials
-        tokens = self.texts.first(passages, counts)
+        counts = self._counts(passages)
+        columns, segments = self.template.lay_out(self._tokens(passages, counts), counts, pad_to)
         if self.masking is None:
-            return self.template.lay_out([tokens], [counts], pad_to)[0]
-        sequences = np.split(tokens, np.cumsum(counts)[:-1])
+            return columns
+        # Texts are the odd parts, but for padding; row by row these are the tokens of both texts of a pair.
+        words = (segments % 2 == 1) & (columns["attention_mask"] == 1)
+        sequences = np.split(columns["input_ids"][words], np.cumsum(np.stack(counts).sum(axis=0))[:-1])
         masked, chosen = zip(*map(self.masking, sequences, passages.tolist()), strict=True)
-        columns, segments = self.template.lay_out([np.concatenate(masked)], [counts], pad_to)
+        columns["input_ids"][words] = np.concatenate(masked)
         columns["chosen"] = np.zeros_like(columns["input_ids"])
-        columns["chosen"][segments == 1] = np.concatenate(chosen)
+        columns["chosen"][words] = np.concatenate(chosen)
         return columns
 
     def chosen_counts(self, passages: Integers) -> Integers:
