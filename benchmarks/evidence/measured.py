@@ -45,7 +45,7 @@ def read(runs_dir: Path, suite: str, baselines: Sequence[str] = ()) -> Measured:
     return Measured(suite, results, _seconds(runs_dir, told), _machines(runs_dir, told))
 
 
-def _machines(runs_dir: Path, suite: suites.Suite) -> tuple[str, ...]:
+def _machines(runs_dir: Path, suite: suites.StoredSuite) -> tuple[str, ...]:
     told = [json.loads((runs_dir / member.name / "run.json").read_text()) for member in suite.members]
     made = (
         f"{one['host']['cores']} cores of {one['host']['cpu']}, training in {one['precision']['training']}, "
@@ -55,7 +55,7 @@ def _machines(runs_dir: Path, suite: suites.Suite) -> tuple[str, ...]:
     return tuple(dict.fromkeys(made))
 
 
-def _seconds(runs_dir: Path, suite: suites.Suite) -> dict[tuple[str, str], dict[str, float]]:
+def _seconds(runs_dir: Path, suite: suites.StoredSuite) -> dict[tuple[str, str], dict[str, float]]:
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     several = len({member.teacher for member in suite.members} - {"none"}) > 1
     for member in suite.members:
