@@ -326,7 +326,7 @@ class TextExamples(Countable["TrainingSet"]):
         """Return the sequences by their number."""
         from distilkit.training.step_loader import TrainingSet
 
-        return TrainingSet.of_texts(len(workspace.value(self.reader)))
+        return TrainingSet.of_texts(workspace.value(self.reader).continues)
 
     def left_out(self, workspace: Workspace) -> list[str]:
         """Return nothing: all text is read."""

@@ -9,6 +9,7 @@ from distilkit.pipeline.build_objective import NO_LM_HEAD
 from distilkit.pipeline.models import StoredModel
 from distilkit.pipeline.tokens import TextReader
 from distilkit.pipeline.workspace import Workspace
+from distilkit.strategies.terms import NextTextTerm
 
 if TYPE_CHECKING:
     from distilkit.models.ranker import Ranker
@@ -66,7 +67,7 @@ def check_pair(node: "TrainedStage", student: "Ranker", workspace: Workspace) ->
 
 
 def check_text(node: "TrainedStage", student: "Ranker") -> None:
-    """Refuse text that the student cannot read, and masked words that nothing can be learned from."""
+    """Refuse text that the student cannot read, and losses of words or pairs that it has none of."""
     if not isinstance(node.reader, TextReader):
         return
     from distilkit.models.masked_lm import has_lm_head
@@ -74,6 +75,17 @@ def check_text(node: "TrainedStage", student: "Ranker") -> None:
     general, most = node.reader.sequences.settings, student.room
     if most is not None and general.max_length > most:
         raise UserError(f"[general] max_length = {general.max_length}: the student has positions for {most} tokens")
+    if any(isinstance(term, NextTextTerm) for term in node.stage.terms):
+        if not general.pairs:
+            raise UserError(
+                "[general] pairs = false: the loss next_text tells whether the second text of a pair continues the "
+                "first; expected pairs = true (or [strategy] weights.next_text = 0)"
+            )
+        if not student.shows_internals:
+            raise UserError(
+                f"the loss next_text of the stage {node.stage.name} is of a score of two texts that are read together, "
+                f"and a {node.architecture} reads them apart; expected a bert_cat as the student"
+            )
     if not node.stage.reads("masked_lm"):
         return
     if general.masking == "none":

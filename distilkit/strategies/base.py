@@ -203,7 +203,7 @@ def resolved_stages(recipe: Recipe) -> list[Stage]:
 
 def _without_labels(stage: Stage, train: TrainSettings) -> tuple[Term, ...]:
     """Return a stage's losses, less those of labels where there are none; raises UserError where none is left."""
-    if train.labels == "judgements":
+    if train.labels == "judgements" or stage.examples == "text":  # which needs no judgements
         return stage.terms
     if not (kept := tuple(term for term in stage.terms if term.uses_teacher)):
         names = " and ".join(term.name for term in stage.terms)

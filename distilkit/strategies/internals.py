@@ -12,6 +12,7 @@ from distilkit.strategies.terms import (
     Examples,
     HiddenTerm,
     MaskedLmTerm,
+    NextTextTerm,
     SoftTerm,
     Term,
     Variant,
@@ -38,6 +39,15 @@ class InternalWeights:
 
 
 @dataclass(frozen=True)
+class GeneralWeights(InternalWeights):
+    """The weight of each loss of general distillation."""
+
+    next_text: Weight = 0.0
+    """The weight of next sentence prediction in general distillation: the cross-entropy of the student's own score of
+    two texts, that the second continues the first. It needs [general] pairs = true."""
+
+
+@dataclass(frozen=True)
 class TeacherWeights(InternalWeights):
     """The weight of each loss against a ranker."""
 
@@ -46,7 +56,7 @@ class TeacherWeights(InternalWeights):
 
 
 @dataclass(frozen=True)
-class Weights(TeacherWeights):
+class Weights(TeacherWeights, GeneralWeights):
     """The weight of each loss, that of the labels included."""
 
     hard: Weight = 1.0
@@ -91,10 +101,11 @@ class InternalsStrategy:
             teacher_mode=self.teacher_mode,
         )
 
-    def _general(self, weights: InternalWeights, train: TrainSettings, seed: int, masked_lm: float = 0.0) -> Stage:
+    def _general(self, weights: GeneralWeights, train: TrainSettings, seed: int, masked_lm: float = 0.0) -> Stage:
         """Return general distillation: attention, hidden states and embeddings of the language model, on text."""
         words = MaskedLmTerm(masked_lm if self.variant == "paper" else 0.0)
-        return self._stage("general", (*self._internal(weights), words), train, seed, text=True)
+        terms = (*self._internal(weights), words, NextTextTerm(weights.next_text))
+        return self._stage("general", terms, train, seed, text=True)
 
     def _internal(self, weights: InternalWeights) -> tuple[Term, ...]:
         """Return the terms of the intermediate layers."""

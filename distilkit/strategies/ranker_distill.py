@@ -6,7 +6,7 @@ from typing import ClassVar
 from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES
 from distilkit.strategies.fine_tune import FineTune
-from distilkit.strategies.internals import InternalsStrategy, InternalWeights, TeacherWeights
+from distilkit.strategies.internals import GeneralWeights, InternalsStrategy, TeacherWeights
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.terms import Positive, Weight
 
@@ -42,7 +42,7 @@ class RankerDistill(InternalsStrategy):
 
 
 @dataclass(frozen=True)
-class LmWeights(InternalWeights):
+class LmWeights(GeneralWeights):
     """The weight of each loss of general distillation."""
 
     masked_lm: Weight = 1.0
@@ -50,7 +50,7 @@ class LmWeights(InternalWeights):
 
 
 @dataclass(frozen=True)
-class LmRankerWeights(TeacherWeights):
+class LmRankerWeights(TeacherWeights, GeneralWeights):
     """The weight of each loss, those of general distillation included."""
 
     masked_lm: Weight = 1.0
@@ -78,7 +78,7 @@ class LmDistillFineTune(InternalsStrategy):
     listwise: Weight = 0.0
     """The weight of the cross-entropy over each query's list; above 0, training reads lists."""
     weights: LmWeights = field(default_factory=LmWeights)
-    """The weight of each loss."""
+    """The weight of each loss; next_text, a loss of general distillation, needs [general] pairs = true."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return general distillation and fine-tuning."""
@@ -104,7 +104,7 @@ class LmDistillRankerDistill(InternalsStrategy):
     temperature: Positive = 1.0
     """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: LmRankerWeights = field(default_factory=LmRankerWeights)
-    """The weight of each loss."""
+    """The weight of each loss; next_text, a loss of general distillation, needs [general] pairs = true."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return general distillation and the task distillation."""

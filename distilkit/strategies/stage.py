@@ -91,8 +91,8 @@ class Stage:
 
     @property
     def trains_scores(self) -> bool:
-        """Whether any loss reads the student's scores; without one there is nothing to validate."""
-        return any(term.internal is None for term in self.terms)
+        """Whether any loss trains the student's scores of passages; without one there is nothing to validate."""
+        return self.examples != "text" and any(term.internal is None for term in self.terms)
 
     @property
     def uses_scores_alone(self) -> bool:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from distilkit.settings import TrainSettings
 from distilkit.strategies.base import STRATEGIES
-from distilkit.strategies.internals import InternalsStrategy, InternalWeights
+from distilkit.strategies.internals import GeneralWeights, InternalsStrategy
 from distilkit.strategies.stage import Stage
 from distilkit.strategies.terms import HardTerm, Positive, SoftTerm
 
@@ -40,8 +40,8 @@ class StandardKd(InternalsStrategy):
     """Whether the loss against the teacher is multiplied by the squared temperature."""
     general: bool = False
     """Whether general distillation on plain text comes first."""
-    weights: InternalWeights = field(default_factory=InternalWeights)
-    """The weights of general distillation, where it comes first."""
+    weights: GeneralWeights = field(default_factory=GeneralWeights)
+    """The weights of general distillation, where it comes first; next_text needs [general] pairs = true."""
 
     def stages(self, train: TrainSettings, seed: int) -> list[Stage]:
         """Return the one step, general distillation before it if asked for."""

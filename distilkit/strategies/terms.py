@@ -187,6 +187,19 @@ class HardTerm(LabelTerm):
     function = "hard_cross_entropy"
 
 
+@TERMS.register("next_text")
+@dataclass(frozen=True)
+class NextTextTerm(LabelTerm):
+    """BERT's next sentence prediction: cross-entropy of the student's score of two texts, that the second continues.
+
+    Devlin et al. 2019. It is read on the pairs of `[general] pairs = true` alone, whose labels are 1 where the second
+    text continues the first. With one score z it is the binary cross-entropy of z.
+    """
+
+    function = "hard_cross_entropy"
+    examples = ("text",)
+
+
 @TERMS.register("ranknet")
 @dataclass(frozen=True)
 class RankNetTerm(PreferenceTerm):

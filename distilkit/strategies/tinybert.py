@@ -22,7 +22,8 @@ class TinyBert(InternalsStrategy):
     Papers: Jiao et al., TinyBERT (2020); Chen et al., Simplified TinyBERT (ECIR 2021).
     Deviations: those of simplified_tinybert, also for variant = "released_code". The released code trains the
     intermediate step at a constant learning rate: [stages.intermediate] lr_scheduler_type = "constant".
-    Defaults: weights and temperature 1 (both papers). Learning rates, batch sizes and epochs belong into the recipe:
+    Defaults: weights and temperature 1 (both papers), and next_text 0: the released code reads pairs of texts, as
+    [general] pairs = true does, and has no loss of them. Learning rates, batch sizes and epochs belong into the recipe:
     [stages.general], [stages.intermediate] and [stages.prediction]. Chen et al. take 5e-5 and batches of 64 for steps
     with intermediate layers, 1e-6 and 128 for predictions, and at most two epochs each.
     """
@@ -36,7 +37,7 @@ class TinyBert(InternalsStrategy):
     temperature: Positive = 1.0
     """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: Weights = field(default_factory=Weights)
-    """The weight of each loss."""
+    """The weight of each loss; next_text, a loss of general distillation, needs [general] pairs = true."""
     general: bool = True
     """Whether general distillation on plain text comes first."""
 
@@ -71,7 +72,7 @@ class SimplifiedTinyBert(InternalsStrategy):
     temperature: Positive = 1.0
     """The temperature that the logits of student and teacher are divided by before the softmax."""
     weights: Weights = field(default_factory=Weights)
-    """The weight of each loss."""
+    """The weight of each loss; next_text, a loss of general distillation, needs [general] pairs = true."""
     general: bool = False
     """Whether general distillation on plain text comes first."""
 

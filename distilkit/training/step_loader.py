@@ -80,10 +80,9 @@ class TrainingSet:
         return cls(queries.reshape(shape), passages.reshape(shape), labels.reshape(shape))
 
     @classmethod
-    def of_texts(cls, count: int) -> "TrainingSet":
-        """Take texts by their number."""
-        zeros = np.zeros((count, 1), np.int64)
-        return cls(zeros, np.arange(count)[:, None], zeros)
+    def of_texts(cls, labels: Integers) -> "TrainingSet":
+        """Take as many texts as there are labels, [n]: 1 for pairs whose second text continues the first."""
+        return cls(np.zeros((len(labels), 1), np.int64), np.arange(len(labels))[:, None], labels[:, None])
 
     def __len__(self) -> int:
         return len(self.queries)

@@ -199,6 +199,33 @@ def test_masked_words_need_a_mask_and_a_head(cli: Cli, tiny_recipe: Path, tmp_pa
     assert "weights.masked_lm to 0" in headless
 
 
+def test_a_student_learns_from_pairs_which_texts_continue(run: Run) -> None:
+    weights = "strategy.weights={next_text=2.0, hidden=0.5}"
+    options = (*GENERAL, "strategy.name=standard_kd", "general.pairs=true", "stages.general.eval_steps=1", weights)
+    folder = run("next_text", *options, "student.num_labels=2", "general.masking=one")
+    general, after = values(folder, "general"), values(folder, "prediction")
+    for one in general:
+        total = one["attention"] + 0.5 * one["hidden"] + one["embedding"] + 2 * one["next_text"]
+        assert one["loss"] == pytest.approx(total, rel=1e-5)
+        assert 0 < one["next_text"] < 3
+    assert set(after[-1]) == {"loss", "learning_rate", "soft", "hard"}
+
+
+def test_next_text_needs_pairs_and_a_student_that_reads_both(cli: Cli, tiny_recipe: Path, tmp_path: Path) -> None:
+    weights = "strategy.weights={next_text=1.0}"
+    single = refusal(cli, tiny_recipe, tmp_path, *GENERAL, weights)
+    assert "[general] pairs = false: the loss next_text tells whether the second text of a pair continues" in single
+    assert "expected pairs = true (or [strategy] weights.next_text = 0)" in single
+    alone = ("strategy.name=distil", 'strategy.losses=[{name="next_text"}]', "general.pairs=true")
+    apart = refusal(cli, tiny_recipe, tmp_path, *SHORT, *alone, "student.architecture=bert_dot")
+    assert "a bert_dot reads them apart; expected a bert_cat as the student" in apart
+    elsewhere = refusal(cli, tiny_recipe, tmp_path, *SHORT, "strategy.name=ranker_distill", weights)
+    assert "next_text is not a key of ranker_distill" in elsewhere
+    (tmp_path / "book.txt").write_text(("the red river of an old engine " * 30).strip() + "\n")
+    book = refusal(cli, tiny_recipe, tmp_path, *GENERAL, "general.pairs=true", f"general.text={tmp_path / 'book.txt'}")
+    assert "are all of one document" in book
+
+
 def published(folder: Path, tiny_checkpoint: Path, extras: dict[str, torch.Tensor]) -> Path:
     """Write a two-layer student as TinyBERT's are published: encoder, cls.*, and projections by some names."""
     config = BertConfig.from_pretrained(tiny_checkpoint, num_hidden_layers=2, hidden_size=8, intermediate_size=32)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from distilkit.errors import UserError
-from distilkit.settings import TrainSettings
+from distilkit.settings import Recipe, TrainSettings
 from distilkit.strategies import STRATEGIES, Stage, parse_strategy
-from distilkit.strategies.base import stages_of
+from distilkit.strategies.base import losses_off, resolved_stages, stages_of
 from distilkit.strategies.describe import explain, listing
-from distilkit.strategies.terms import TERMS
+from distilkit.strategies.terms import TERMS, NextTextTerm
 
 INTERNAL = ["attention", "hidden", "embedding"]
 GENERAL = ("general", "text", INTERNAL)
@@ -56,6 +56,32 @@ def shown(name: str) -> list[tuple[str, str, list[str]]]:
 )
 def test_stages(name: str, expected: list[tuple[str, str, list[str]]]) -> None:
     assert shown(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["tinybert", "simplified_tinybert", "standard_kd", "lm_distill_fine_tune", "lm_distill_ranker_distill"]
+)
+def test_next_text_is_learned_in_general_stages_alone(name: str) -> None:
+    flag = "" if name.startswith("lm") else "general=true, "
+    plain, found = stages(f"{name}({flag[:-2]})"), stages(f"{name}({flag}weights={{next_text=0.5}})")
+    assert found[1:] == plain[1:]
+    assert found[0].terms == (*plain[0].terms, NextTextTerm(0.5))
+    assert not found[0].trains_scores  # of passages, so that nothing is validated
+    assert found[0].numbers(1, "fp32") != plain[0].numbers(1, "fp32")
+    assert stages(f"{name}({flag}weights={{next_text=0.0}})") == plain
+
+
+def test_next_text_needs_no_judgements() -> None:
+    recipe = Recipe.model_validate(
+        {
+            "name": "unlabelled",
+            "strategy": {"name": "tinybert", "hard_label": True, "weights": {"next_text": 1.0}},
+            "train": {"labels": "none"},
+        }
+    )
+    names = [[term.name for term in stage.terms] for stage in resolved_stages(recipe)]
+    assert names == [[*INTERNAL, "next_text"], INTERNAL, ["soft"]]
+    assert losses_off(recipe) == ["without labels the loss hard of the stage prediction is off"]
 
 
 @pytest.mark.parametrize("options", ["", "temperature=5.0, ", "weights={attention=0.1, soft=3.0}, "])

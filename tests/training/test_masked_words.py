@@ -133,7 +133,7 @@ def trainer(folder: Path, **train: Any) -> Trainer:
     made = trainer_of(stage, folder, objective_of(stage))
     # Everything of a trainer but its texts, which stand in the place of pairs.
     fields = {name: getattr(made, name) for name in made.__dataclass_fields__}
-    return Trainer(**{**fields, "examples": TrainingSet.of_texts(TEXTS), "tokens": TOKENS})
+    return Trainer(**{**fields, "examples": TrainingSet.of_texts(TOKENS.continues), "tokens": TOKENS})
 
 
 def test_the_trainer_reads_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_masked_words_are_found_in_the_one_row(tmp_path: Path) -> None:
     trainers = [
         replace(
             trainer_of(stage, tmp_path, masked_words_of(stage)),
-            examples=TrainingSet.of_texts(12),
+            examples=TrainingSet.of_texts(TOKENS.continues),
             tokens=TOKENS,
             packed=packed,
         )

@@ -129,7 +129,7 @@ def lists(folder: Path, prefetch: bool, **train: Any) -> Trainer:
 def texts(folder: Path, prefetch: bool, **train: Any) -> Trainer:
     stage = general(**{"max_steps": 5, "per_device_train_batch_size": 4, **train})
     made = trainer_of(stage, folder, masked_words_of(stage))
-    return replace(made, examples=TrainingSet.of_texts(12), tokens=TOKENS, prefetch=prefetch)
+    return replace(made, examples=TrainingSet.of_texts(TOKENS.continues), tokens=TOKENS, prefetch=prefetch)
 
 
 class Spied:
@@ -250,9 +250,9 @@ def loaders() -> dict[str, StepLoader]:
         "another form": replace(of_triples, teacher_tokens=random_tokens()),
         "sides": replace(of_triples, tokens=sides(), teacher_tokens=random_tokens()),
         "grouped sides": replace(of_triples, tokens=sides()),
-        "texts": replace(of_pairs, stage=general(), examples=TrainingSet.of_texts(12), tokens=TOKENS),
+        "texts": replace(of_pairs, stage=general(), examples=TrainingSet.of_texts(TOKENS.continues), tokens=TOKENS),
         "packed texts": replace(
-            of_pairs, stage=general(), examples=TrainingSet.of_texts(12), tokens=TOKENS, packed=True
+            of_pairs, stage=general(), examples=TrainingSet.of_texts(TOKENS.continues), tokens=TOKENS, packed=True
         ),
     }
 

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import test_masked_words as masked
+import test_next_text as next_text
 import torch
 from tiny_training import (
     MAX_LENGTH,
     WAYS,
     Recorder,
     random_lists,
-    random_tokens,
     stage_of,
     trainer_of,
 )
 from tiny_training import objective_of as objective_of_pairs
 from torch import Tensor
+from torch.nn import functional as F
 
 from distilkit import losses
 from distilkit.models.batch import TokenBatch
@@ -49,6 +50,9 @@ def on_lists(loss: Compute) -> Compute:
 # Each term from its loss function, on what student and teacher give for all examples as one padded batch.
 BY_HAND: dict[str, Compute] = {
     "hard": lambda student, teacher, labels, mask: losses.hard_cross_entropy(student.classes, labels),
+    "next_text": lambda student, teacher, labels, mask: F.binary_cross_entropy_with_logits(
+        student.classes[:, 1] - student.classes[:, 0], labels.float()
+    ),
     "list": lambda student, teacher, labels, mask: losses.list_cross_entropy(student.lists),
     "ranknet": lambda student, teacher, labels, mask: losses.ranknet(*student.sides),
     "soft": lambda student, teacher, labels, mask, **options: losses.soft_loss(
@@ -145,12 +149,14 @@ def outputs(model: Any, tokens: TokenBatch, layers: tuple[int, ...], states: tup
 
 
 def on_pairs(name: str, options: dict[str, Any], folder: Path) -> Training:
-    """Return the training of a loss of pairs, triples or lists."""
+    """Return the training of a loss of pairs, triples, lists or consecutive texts."""
     one = stage(name, options)
     objective = spread(objective_of_pairs(one))
     trainer = trainer_of(one, folder, objective)
+    if name == "next_text":
+        trainer = replace(trainer, examples=next_text.EXAMPLES, tokens=next_text.TOKENS)
     examples, padding = trainer.examples, {"pad_to": MAX_LENGTH} if options.get("variant") == "released_code" else {}
-    columns = random_tokens().batch(examples.queries.ravel(), examples.passages.ravel(), **padding)
+    columns = trainer.tokens.batch(examples.queries.ravel(), examples.passages.ravel(), **padding)
     tokens = TokenBatch(**{key: torch.from_numpy(value) for key, value in columns.items()})
     student = outputs(objective.student, tokens, (0, 1), (0, 1, 2), examples.ways)
     teacher = (
@@ -166,7 +172,7 @@ def on_text(name: str, options: dict[str, Any], folder: Path) -> Training:
     one = stage(name, options)
     objective, rows = masked.objective_of(one), np.arange(masked.TEXTS)
     trainer = replace(
-        trainer_of(one, folder, objective), examples=TrainingSet.of_texts(masked.TEXTS), tokens=masked.TOKENS
+        trainer_of(one, folder, objective), examples=TrainingSet.of_texts(masked.TOKENS.continues), tokens=masked.TOKENS
     )
     bucket = masked.batch_of(rows)
     assert isinstance(bucket.tokens, TokenBatch)
@@ -179,7 +185,7 @@ def on_text(name: str, options: dict[str, Any], folder: Path) -> Training:
 
 
 def training_of(name: str, options: dict[str, Any], folder: Path) -> Training:
-    return (on_text if "text" in TERMS[name].examples[:1] else on_pairs)(name, options, folder)
+    return (on_text if name == "masked_lm" else on_pairs)(name, options, folder)
 
 
 def trained(trainer: Trainer) -> dict[int, dict[str, float]]:

@@ -82,7 +82,7 @@ def lists(folder: Path, **train: Any) -> Trainer:
 def texts(folder: Path, **train: Any) -> Trainer:
     stage = general(max_steps=3, **{**SETTINGS, **train})
     made = trainer_of(stage, folder, masked_words_of(stage))
-    return replace(made, examples=TrainingSet.of_texts(12), tokens=TOKENS)
+    return replace(made, examples=TrainingSet.of_texts(TOKENS.continues), tokens=TOKENS)
 
 
 def trained(trainer: Trainer) -> tuple[list[dict[str, float]], dict[str, torch.Tensor], list[int]]:
