@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cli_processes import end_well, together
+from safetensors.torch import load_file, save_file
 from tiny_training import MAX_LENGTH, TEMPLATE, Recorder, objective_of, random_store, trainer_of, weights_of
 from torch import Tensor
 
@@ -26,6 +28,8 @@ TOKENS = TextTokens(STORE, TEMPLATE, MAX_LENGTH, pairs=PAIRS)
 EXAMPLES = TrainingSet.of_texts(TOKENS.continues)
 INTERNAL = "attention=0.2, hidden=0.5, embedding=1.5"
 ALONE = "attention=0.0, hidden=0.0, embedding=0.0"
+# With so large an epsilon Adam follows the gradient, not its sign alone.
+STEADY = {"max_steps": 3, "adam_epsilon": 10.0, "learning_rate": 0.5, "lr_scheduler_type": "constant"}
 
 
 def general(weights: str = ALONE, **train: object) -> Stage:
@@ -148,10 +152,32 @@ def test_the_student_learns_which_texts_continue(tmp_path: Path) -> None:
 
 
 def test_accumulated_batches_are_one(tmp_path: Path) -> None:
-    how = {"max_steps": 3, "adam_epsilon": 10.0, "learning_rate": 0.5, "lr_scheduler_type": "constant"}
-    whole = trainer(tmp_path / "whole", INTERNAL, **how)
-    parts = trainer(tmp_path / "parts", INTERNAL, per_device_train_batch_size=4, gradient_accumulation_steps=4, **how)
+    whole = trainer(tmp_path / "whole", INTERNAL, **STEADY)
+    parts = trainer(
+        tmp_path / "parts", INTERNAL, per_device_train_batch_size=4, gradient_accumulation_steps=4, **STEADY
+    )
     one, other = values(whole), values(parts)
     assert one[0]["next_text"] > 0
     torch.testing.assert_close(other, one, rtol=2e-4, atol=1e-6)
     torch.testing.assert_close(weights_of(parts), weights_of(whole), rtol=2e-4, atol=1e-6)
+
+
+def train_together(folder: Path) -> None:
+    """Train as one of two processes, and let the main one write."""
+    made = trainer(folder / "checkpoints", INTERNAL, per_device_train_batch_size=TEXTS // 2, **STEADY)
+    made.train()
+    if made.processes.is_main:
+        save_file(weights_of(made), folder / "weights.safetensors")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    with together(train_together, tmp_path, folder=tmp_path / "said") as ranks:
+        end_well(ranks)
+    alone = trainer(tmp_path / "one", INTERNAL, **STEADY)
+    before = weights_of(alone)["student.model.classifier.weight"]
+    alone.train()
+    trained = load_file(tmp_path / "weights.safetensors")
+    torch.testing.assert_close(trained, weights_of(alone), rtol=1e-5, atol=2e-6)
+    assert not torch.equal(trained["student.model.classifier.weight"], before)
