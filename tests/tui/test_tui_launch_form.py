@@ -84,7 +84,7 @@ def test_the_form_has_types_defaults_and_choices() -> None:
 def test_a_draft_says_what_is_wrong_in_the_words_of_the_command_line(choice: Choice, cli: Any) -> None:
     draft = Draft(choice)
     assert draft.problem == ""
-    assert (draft.values["train.max_steps"], draft.values["data.max_length"]) == ("7", "48")
+    assert (draft.values["train.max_steps"], draft.values["data.max_length"]) == ("7", "64")
     assert "train.max_steps" in draft.given
     assert "train.weight_decay" not in draft.given
     for key, value in [("train.learning_rate", "fast"), ("data.k1", "-1"), ("student.shape", "L3"), ("nope", "1")]:
