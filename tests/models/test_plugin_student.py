@@ -174,6 +174,7 @@ def test_its_code_is_in_the_key(trained: Path, cli: Cli) -> None:
     assert key("as-before") == before
 
 
+@pytest.mark.slow
 def test_without_the_plugin_its_name_is_unknown(trained: Path, tmp_path: Path, cli: Cli) -> None:
     forget("mean_dot")
     done = cli("export", trained, "--format", "transformers", "--output", tmp_path / "out")

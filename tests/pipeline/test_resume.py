@@ -119,6 +119,7 @@ def test_kill_minus_nine_of_the_command_itself(arguments: Arguments, whole: Path
     assert [path.name for path in (runs / ".artifacts" / "stage").iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", KINDS)
 def test_kill_minus_nine(arguments: Arguments, whole: Path, tmp_path: Path, stage: str) -> None:
     runs = prepared(whole, tmp_path, stage)

@@ -65,6 +65,7 @@ def stages_of(runs: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text())["made_of"] for path in manifests]
 
 
+@pytest.mark.slow
 def test_every_combination_is_a_run(finished: Path) -> None:
     suite = json.loads((finished / "suite" / "suite.json").read_text())
     assert len(suite["runs"]) == 8

@@ -256,6 +256,7 @@ def scaled_down(recipe: Recipe, msmarco: Path) -> list[str]:
     return [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [slow(path, most=8) for path in MSMARCO], ids=[name(path) for path in MSMARCO])
 def test_a_recipe_for_msmarco_trains(
     path: Path, cli: Cli, hub: dict[str, str], msmarco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
