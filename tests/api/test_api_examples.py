@@ -38,6 +38,7 @@ def place(finished: Any, tiny_beir: Path, tmp_path: Path, monkeypatch: pytest.Mo
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str) -> None:

@@ -25,6 +25,7 @@ def result(tmp_path_factory):
     return compare(read_systems(["s", "other"], runs_dir=runs))
 
 
+@pytest.mark.slow
 def test_each_plot_is_written_in_three_formats(result, tmp_path):
     files = plots.save(result, tmp_path / "new")
     assert {one.stem for one in files} == set(plots.PLOTS)

