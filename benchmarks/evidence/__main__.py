@@ -37,14 +37,14 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="run nothing")
     given = parser.parse_args()
     wanted = [] if given.write else given.only
-    failed = [suite for suite in wanted if run(command(suite, given.runs_dir, given.jobs, given.bf16))]
+    failed = [suite for suite in wanted if run(suite, given.runs_dir, given.jobs, given.bf16)]
     write(given.runs_dir, ROOT)
     for suite in failed:
         print(f"evidence: {suite} did not finish; the same command goes on with it", file=sys.stderr)
     return int(bool(failed))
 
 
-def command(suite: str, runs_dir: Path, jobs: int, bf16: str = "false") -> list[str]:
+def command(suite: str, runs_dir: Path, jobs: int, bf16: str) -> list[str]:
     """Return the command line that runs a suite in so many processes, or goes on with it."""
     where = ["--runs-dir", str(runs_dir), "--resume", "auto"]
     precision = (f"{table}.bf16={bf16}" for table in ("train", "teacher.train", "evaluate"))
@@ -52,10 +52,10 @@ def command(suite: str, runs_dir: Path, jobs: int, bf16: str = "false") -> list[
     return [sys.executable, "-m", "distilkit", "run", str(ROOT / "recipes" / f"{suite}.toml"), *where, *sets]
 
 
-def run(words: list[str]) -> int:
-    """Run a suite's command in a process of its own, and return its exit code; others are run whatever it is."""
-    print(f"evidence: {Path(words[4]).stem}", flush=True)
-    return subprocess.run(words, check=False).returncode
+def run(suite: str, runs_dir: Path, jobs: int, bf16: str) -> int:
+    """Run a suite in a process of its own, and return its exit code; others are run whatever it is."""
+    print(f"evidence: {suite}", flush=True)
+    return subprocess.run(command(suite, runs_dir, jobs, bf16), check=False).returncode
 
 
 def write(runs_dir: Path, root: Path) -> None:

@@ -22,7 +22,7 @@ CHARACTERS = 1_000_000
 DOCUMENTS = "documents.npy"
 
 # The number of a document and the tokens of a part of it.
-Sequence = tuple[int, list[int]]
+Part = tuple[int, list[int]]
 
 
 def write_sequences(
@@ -64,7 +64,7 @@ def write_sequences(
     return store.lengths.count
 
 
-def _limited(batches: Iterable[list[Sequence]], limit: int | None) -> Iterator[list[Sequence]]:
+def _limited(batches: Iterable[list[Part]], limit: int | None) -> Iterator[list[Part]]:
     """Yield the batches that are not empty, up to a number of sequences."""
     count = 0
     for batch in batches:
@@ -76,7 +76,7 @@ def _limited(batches: Iterable[list[Sequence]], limit: int | None) -> Iterator[l
             return
 
 
-def _sequences(documents: Iterable[str], tokenizer: "PreTrainedTokenizerFast", room: int) -> Iterator[list[Sequence]]:
+def _sequences(documents: Iterable[str], tokenizer: "PreTrainedTokenizerFast", room: int) -> Iterator[list[Part]]:
     before = 0
     for texts in _batches(documents):
         encoded = enumerate(tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"], before)
