@@ -5,7 +5,7 @@
     python -m benchmarks evidence --write                                  write what there is
 
 Suites go on where they were stopped. Tables stand between the markers of benchmarks/RESULTS.md, docs/evidence.md and
-docs/guides/choosing-a-method.md; a suite that is not finished stands there as not yet measured.
+docs/guides/choosing-a-method.md; those of a suite that is not finished stay as they are.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.evidence.claims import PAPERS, baselines
 from benchmarks.evidence.measured import read
-from benchmarks.evidence.pages import EVIDENCE, GUIDE, PLOT, RESULTS, ROOT, SHOWN, draw, rewrite
+from benchmarks.evidence.pages import EVIDENCE, GUIDE, RESULTS, ROOT, draw, rewrite
 from benchmarks.evidence.tables import of_choices, of_claims, of_suite
 
 
@@ -59,13 +59,16 @@ def run(suite: str, runs_dir: Path, jobs: int, bf16: str) -> int:
 
 
 def write(runs_dir: Path, root: Path) -> None:
-    """Rewrite the pages of a checkout from the suites in a folder of runs."""
-    plain = {suite: read(runs_dir, suite) for suite in PAPERS}
-    rewrite(root, RESULTS, {suite: of_suite(one) for suite, one in plain.items()})
-    claimed = {suite: read(runs_dir, suite, baselines(suite)) for suite in PAPERS}
-    drawn = draw(plain.values(), root / PLOT)
-    rewrite(root, EVIDENCE, {"claims": of_claims(claimed), "plot": SHOWN.format(path="evidence.svg") if drawn else ""})
-    rewrite(root, GUIDE, {"choice": of_choices(plain.values())})
+    """Rewrite the pages of a checkout from the suites in a folder of runs that are finished."""
+    for suite in PAPERS:
+        measured = read(runs_dir, suite)
+        if not measured.results:
+            print(f"evidence: {suite}: {measured.why_not}; its tables stay as they are", file=sys.stderr)
+            continue
+        rewrite(root, RESULTS, suite, of_suite(measured))
+        shown = draw(measured, root)
+        rewrite(root, EVIDENCE, suite, f"{of_claims(read(runs_dir, suite, baselines(suite)))}\n\n{shown}")
+        rewrite(root, GUIDE, suite, of_choices(measured))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""Puts what was measured into pages: between their markers, and as a plot beside them."""
+"""Puts what was measured into pages: between their markers, and as a plot of each suite."""
 
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.evidence.measured import MEASURE, Measured
 from benchmarks.evidence.tables import choices
 
 ROOT = Path(__file__).parents[2]
 RESULTS, EVIDENCE = "benchmarks/RESULTS.md", "docs/evidence.md"
-GUIDE, PLOT = "docs/guides/choosing-a-method.md", "docs/evidence.svg"
-SHOWN = "![Training cost against nDCG@10]({path})"
+GUIDE, PLOTS = "docs/guides/choosing-a-method.md", "docs/evidence"
 
 
 def between_markers(text: str, name: str, content: str) -> str:
@@ -22,36 +21,36 @@ def between_markers(text: str, name: str, content: str) -> str:
     return f"{before}{first}\n\n{content.strip()}\n\n{last}{after}"
 
 
-def rewrite(root: Path, page: str, parts: dict[str, str]) -> None:
-    """Rewrite what lies between a page's markers."""
-    text = (root / page).read_text()
-    for name, content in parts.items():
-        text = between_markers(text, name, content)
-    (root / page).write_text(text)
+def rewrite(root: Path, page: str, suite: str, content: str) -> None:
+    """Rewrite what lies between a page's markers of a suite."""
+    (root / page).write_text(between_markers((root / page).read_text(), suite, content))
 
 
-def draw(measured: Iterable[Measured], path: Path) -> bool:
-    """Draw training cost, the teacher's included, against effectiveness; return whether there was anything to draw."""
+def draw(measured: Measured, root: Path) -> str:
+    """Draw a suite's effectiveness by training cost, the teacher's included, and return what shows it in a page."""
     from distilkit.comparison.plots import style
 
+    def mark(method: int, student: int) -> dict[str, Any]:
+        """A colour is a method, a marker a student."""
+        return {"color": style.of(method)["color"], "marker": style.of(student)["marker"], "linestyle": "none"}
+
     found = list(choices(measured))
-    if not found:
-        path.unlink(missing_ok=True)
-        return False
+    path = root / PLOTS / f"{measured.suite}.svg"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with style.look("evidence"):
         figure = style.figure(7.2, 4.4)
         axes = figure.subplots()
-        for place, student in enumerate(dict.fromkeys(one.student for one in found)):
-            own = [one for one in found if one.student == student]
-            axes.plot(
-                [one.total / 60 for one in own],
-                [one.mean.mean for one in own],
-                label=student,
-                **{**style.of(place), "linestyle": "none"},
-            )
+        methods = list(dict.fromkeys(one.method for one in found))
+        students = list(dict.fromkeys(one.student for one in found))
+        for one in found:
+            axes.plot(one.total / 60, one.mean.mean, **mark(methods.index(one.method), students.index(one.student)))
+        for place, method in enumerate(methods):
+            axes.plot([], [], label=method, **mark(place, 0))
+        for place, student in enumerate(students if len(students) > 1 else []):
+            axes.plot([], [], label=student, **{**mark(0, place), "color": "grey"})
         style.logarithmic(axes)
         axes.set_xlabel("minutes of training, the teacher's included")
         axes.set_ylabel(MEASURE)
-        style.legend(axes, len(found))
+        style.legend(axes, len(methods) + len(students))
         figure.savefig(path, format="svg", metadata={"Date": None})
-    return True
+    return f"![Training cost against {MEASURE}: {measured.suite}](evidence/{path.name})"

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.evidence.claims import CLAIMS, PAPERS, verdicts
-from benchmarks.evidence.measured import MEASURE, NOT_YET, Measured
+from benchmarks.evidence.claims import CLAIMS, verdicts
+from benchmarks.evidence.measured import MEASURE, Measured
 from distilkit.comparison.render.markdown import escaped
 from distilkit.comparison.result import ComparisonResult, SystemMean
 from distilkit.tables import duration
@@ -18,8 +18,6 @@ def rows(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
 
 def of_suite(measured: Measured) -> str:
     """Return a suite's table of means, spread and training time, a column a student."""
-    if not measured.results:
-        return f"{measured.why_not[0].upper()}{measured.why_not[1:]}."
     students = list(measured.results)
     names = list(dict.fromkeys(one.name for result in measured.results.values() for one in result.systems))
     lines = [[name, *(_mean(result, name) for result in measured.results.values())] for name in names]
@@ -59,21 +57,16 @@ def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.0f}"
 
 
-def of_claims(measured: dict[str, Measured]) -> str:
-    """Return what the suites say of each paper's claims."""
-    parts = []
-    for suite, paper in PAPERS.items():
-        lines = [
-            [claim.words, verdict.student, verdict.figures or "–", verdict.holds]
-            for claim in CLAIMS
-            if claim.suite == suite
-            for verdict in verdicts(claim, measured[suite])
-        ]
-        title = (
-            f"### {paper}\n\nSuite `{suite}`. The difference is that of {MEASURE}, p after Holm over the suite's table."
-        )
-        parts.append("\n".join([title, "", *rows(["claim", "student", "measured here", "verdict"], lines)]))
-    return "\n\n".join(parts)
+def of_claims(measured: Measured) -> str:
+    """Return what a suite says of its paper's claims."""
+    lines = [
+        [claim.words, verdict.student, verdict.figures or "–", verdict.holds]
+        for claim in CLAIMS
+        if claim.suite == measured.suite
+        for verdict in verdicts(claim, measured)
+    ]
+    title = f"The difference is that of {MEASURE}, p after Holm over the suite's table."
+    return "\n".join([title, "", *rows(["claim", "student", "measured here", "verdict"], lines)])
 
 
 @dataclass(frozen=True)
@@ -87,26 +80,19 @@ class Choice:
     total: float
 
 
-def choices(measured: Iterable[Measured]) -> Iterator[Choice]:
-    """Yield every trained system of the suites whose training time is known, once."""
-    seen = set()
-    for suite in measured:
-        for student, result in suite.results.items():
-            for one in result.systems:
-                behind = result.budgets.get(one.name, {})
-                own, total = behind.get("training_seconds"), behind.get("total_training_seconds")
-                if one.kind != "run" or one.measure != MEASURE or own is None or total is None:
-                    continue
-                if (suite.suite, student, one.name) not in seen:
-                    seen.add((suite.suite, student, one.name))
-                    yield Choice(student, one.name, one, own, total)
+def choices(measured: Measured) -> Iterator[Choice]:
+    """Yield every trained system of a suite whose training time is known."""
+    for student, result in measured.results.items():
+        for one in result.systems:
+            behind = result.budgets.get(one.name, {})
+            own, total = behind.get("training_seconds"), behind.get("total_training_seconds")
+            if one.kind == "run" and one.measure == MEASURE and own is not None and total is not None:
+                yield Choice(student, one.name, one, own, total)
 
 
-def of_choices(measured: Iterable[Measured]) -> str:
-    """Return the table of methods by student and cost, and the rule of thumb that comes of it."""
+def of_choices(measured: Measured) -> str:
+    """Return a suite's table of methods by student and cost, and the rule of thumb that comes of it."""
     found = sorted(choices(measured), key=lambda one: (one.student, one.own))
-    if not found:
-        return f"{NOT_YET[0].upper()}{NOT_YET[1:]}: `make evidence` fills this table."
     lines = [
         [
             one.student,

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig
 from transformers.activations import ACT2FN
 
+from distilkit.data.arrays import Integers
 from distilkit.errors import UserError
 from distilkit.models.checkpoint import Checkpoint
 
@@ -52,6 +53,11 @@ class LmHead(nn.Module):
     def forward(self, states: Tensor, word_embeddings: Tensor) -> Tensor:
         """Return logits [N, V] from states [N, H] and word embeddings [V, H]."""
         return F.linear(self.norm(self.activation(self.dense(states))), word_embeddings, self.bias)
+
+    @torch.no_grad()
+    def keep_rows(self, rows: Integers) -> None:
+        """Predict some entries of the vocabulary alone, for word embeddings that were cut to them."""
+        self.bias = nn.Parameter(self.bias.detach()[torch.from_numpy(rows)].clone(), self.bias.requires_grad)
 
 
 @torch.no_grad()

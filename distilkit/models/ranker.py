@@ -29,6 +29,7 @@ from distilkit.models.published import published_config
 from distilkit.models.references import local_folder
 from distilkit.models.save import write_config, write_weights
 from distilkit.models.shape import set_dropout
+from distilkit.models.vocabulary import cut_table, renumber
 
 if TYPE_CHECKING:
     from distilkit.models.initialise import Origin
@@ -111,6 +112,11 @@ class Ranker(nn.Module):
     def device(self) -> torch.device:
         """Where its weights are."""
         return next(self.parameters()).device
+
+    def keep_rows(self, rows: Integers) -> None:
+        """Keep some rows of the word embeddings: token i is from now on what token rows[i] was, and reads as it did."""
+        self.encoder.set_input_embeddings(cut_table(self.encoder.get_input_embeddings(), rows))
+        renumber(self.config, rows)
 
     # Scores
 

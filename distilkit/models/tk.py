@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
+from distilkit.data.arrays import Integers
 from distilkit.data.side_tokens import SideFormat
 from distilkit.errors import UserError
 from distilkit.files import expanded, sha256_once
@@ -20,6 +21,7 @@ from distilkit.models.options import OffsetOptions, Options
 from distilkit.models.ranker import SideRanker
 from distilkit.models.references import local_folder
 from distilkit.models.shape import Shape
+from distilkit.models.vocabulary import cut_table, renumber
 from distilkit.models.words import glove_table, random_table, scaled_table
 
 if TYPE_CHECKING:
@@ -181,6 +183,11 @@ class Tk(SideRanker):
             dropout=dropout,
             pad_token_id=pad_token_id,
         )
+
+    def keep_rows(self, rows: Integers) -> None:
+        """Keep some rows of its own word embeddings."""
+        self.word_embeddings = cut_table(self.word_embeddings, rows)
+        renumber(self.config, rows)
 
     @property
     def config(self) -> PretrainedConfig:

@@ -91,6 +91,7 @@ class AuxiliaryRankers:
             layers, hidden, _ = self.checkpoint(student.source or self.recipe.teacher.model).size
             options = {name: table for name, table in student.options.items() if isinstance(table, dict)}
             start = {"shape": f"L{layers}_H{hidden}", "start": "first_layers", "embeddings": "drawn", "num_labels": 1}
+            start["vocabulary"] = "whole"
             student = student.model_copy(update={"architecture": architecture, "options": options, **start})
         return self.recipe.model_copy(update={"student": student, "strategy": {"name": "margin_mse"}})
 

@@ -8,6 +8,7 @@ from distilkit.data.prefixes import NONE, Prefixes
 from distilkit.errors import UserError
 from distilkit.models.weights import read_weights, weight_files
 from distilkit.pipeline.models import Start
+from distilkit.pipeline.tokens import Tokenizer, kept_rows
 from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import DataSettings
 
@@ -32,10 +33,12 @@ def build_objective(node: "TrainedStage", workspace: Workspace, half: bool, untr
 
     torch.manual_seed(node.stage.seed)
     first = node.before is None or untrained
-    student = start_student(node.start, workspace.value(node.tokenizer)) if first else _student(node, workspace)
+    student = start_student(node.start, node.tokenizer, workspace) if first else _student(node, workspace)
     teacher = None
     if node.asks_teacher:
         teacher = (_untrained_teacher if untrained else _teacher)(node, workspace, half)
+        if node.teacher_reader is None and (rows := kept_rows(node.tokenizer, workspace)) is not None:
+            teacher.keep_rows(rows)  # it reads the student's tokens
         teacher = teacher.to(workspace.processes.device)
     objective = objective_of(node, student, teacher, workspace)
     if node.in_batch is not None:
@@ -67,8 +70,8 @@ def objective_of(
     return Objective(stage, student, teacher, projections, layers, heads)
 
 
-def start_student(start: Start, tokenizer: Path) -> "Ranker":
-    """Return a student before its first stage, for a tokenizer's folder. Raises UserError for one that does not fit."""
+def start_student(start: Start, tokenizer: Tokenizer, workspace: Workspace) -> "Ranker":
+    """Return a student before its first stage. Raises UserError for a tokenizer that does not fit."""
     from distilkit.models import student_options
     from distilkit.models.cat import load_cat
     from distilkit.models.initialise import student_from
@@ -77,17 +80,20 @@ def start_student(start: Start, tokenizer: Path) -> "Ranker":
     settings = start.settings
     if settings is None:
         return load_cat(start.source.folder, num_labels=1, dropout=start.dropout).train()
-    return student_from(
+    student = student_from(
         start.source.folder,
         architecture=settings.architecture,
         options=student_options(settings.architecture, start.options),
-        tokenizer=load_tokenizer(tokenizer),
+        tokenizer=load_tokenizer(workspace.value(tokenizer.uncut)),
         shape=settings.shape,
         start=settings.start,
         embeddings=settings.embeddings,
         num_labels=settings.num_labels,
         dropout=start.dropout,
     )
+    if (rows := kept_rows(tokenizer, workspace)) is not None:
+        student.keep_rows(rows)
+    return student
 
 
 def save_result(
@@ -196,6 +202,8 @@ def _lm_heads(node: "TrainedStage", student: "Ranker", workspace: Workspace) -> 
     head = load_lm_head(workspace.value(node.teacher.model))
     if head is None:
         raise UserError(NO_LM_HEAD)
+    if (rows := kept_rows(node.tokenizer, workspace)) is not None:
+        head.keep_rows(rows)
     frozen = head.requires_grad_(False).eval().to(workspace.processes.device)
     return LmHeads(new_lm_head(student.config), frozen)
 

@@ -22,7 +22,15 @@ from distilkit.errors import UserError
 from distilkit.models import student_options
 from distilkit.pipeline.first_stage import Bm25Candidates, Bm25Index, FirstStage, GivenCandidates
 from distilkit.pipeline.graph import Artifact
-from distilkit.pipeline.tokens import DocumentWindows, FolderTokenizer, Reader, Tokenizer, TokenStores, WordTokenizer
+from distilkit.pipeline.tokens import (
+    CutTokenizer,
+    DocumentWindows,
+    FolderTokenizer,
+    Reader,
+    Tokenizer,
+    TokenStores,
+    WordTokenizer,
+)
 from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import DataSettings
 
@@ -222,6 +230,11 @@ class Data:
     def words(self) -> WordTokenizer:
         """Return the tokenizer of the collection's own words."""
         return WordTokenizer(self.collection)
+
+    def cut(self, tokenizer: FolderTokenizer, markers: object = None) -> CutTokenizer:
+        """Return a tokenizer with those entries of its vocabulary that the passages use, and a student's markers."""
+        own = tuple(map(str, markers)) if isinstance(markers, list | tuple) else ()
+        return CutTokenizer(tokenizer, self.collection, own)
 
     def windows(self, tokenizer: Tokenizer) -> DocumentWindows | None:
         """Return the windows of every document; None where documents are read whole."""

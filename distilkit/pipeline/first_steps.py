@@ -1,5 +1,6 @@
 """Every stage's first step, tried on a tiny batch: what would end a run ends it before anything is trained."""
 
+import copy
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from safetensors import SafetensorError
 from distilkit.errors import RunFailed, Stopped, UserError, is_out_of_memory, out_of_memory
 from distilkit.files import content_key
 from distilkit.pipeline.graph import Artifact
-from distilkit.pipeline.tokens import Reader
+from distilkit.pipeline.tokens import Reader, kept_rows
 from distilkit.pipeline.trained_stage import StartingStudent, TrainedStage
 from distilkit.pipeline.workspace import Workspace
 from distilkit.run_folders.artifacts import LOCK, TRIAL
@@ -94,9 +95,16 @@ def _try(node: TrainedStage, workspace: Workspace, teachers: "dict[str, Ranker]"
     teacher = None
     if node.asks_teacher and node.teacher is not None:
         scores, model = node.stage.trains_scores, node.teacher.model
-        # One that is loaded serves all stages.
-        teacher = teachers.get(f"{model.key} {scores}") or model.untrained(workspace, needs_head=scores)
-        teachers[f"{model.key} {scores}"] = teacher
+        rows = kept_rows(node.tokenizer, workspace) if node.teacher_reader is None else None
+        # One that is loaded serves all stages that read the same tokens.
+        name = f"{model.key} {scores} {None if rows is None else node.tokenizer.key}"
+        teacher = teachers.get(name)
+        if teacher is None:
+            teacher = model.untrained(workspace, needs_head=scores)
+            if rows is not None:
+                teacher = copy.deepcopy(teacher)
+                teacher.keep_rows(rows)
+            teachers[name] = teacher
         teacher.requires_grad_(False).train(node.stage.teacher_mode == "train")
     small = {"per_device_train_batch_size": EXAMPLES, "gradient_accumulation_steps": 1}
     stage = replace(node.stage, train=node.stage.train.model_copy(update=small))

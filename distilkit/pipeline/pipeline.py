@@ -222,15 +222,18 @@ class Pipeline:
         source = self.bases[0] if student.source is None else self._checkpoint(student.source)
         own = None if student.start in STARTS else self._checkpoint(student.start, student)
         start = Start(source, student, student.dropout, own)
-        tokenizer: Tokenizer = (own or source).tokenizer
+        whole = (own or source).tokenizer
         if own is None:
             # A student of the teacher's kind reads what the teacher reads, one of another kind its own.
             alike = student.source is None and self.members[0].architecture == student.architecture
             before = source.tokenizer.prefixes if alike else NONE
             before = before.changed(student.query_prefix, student.document_prefix)
-            tokenizer = self.data.tokenizer(source.folder, before)
+            whole = self.data.tokenizer(source.folder, before)
+        tokenizer: Tokenizer = whole
         if own is None and start.options.get("vocabulary") == "word":
             tokenizer = self.data.words()
+        elif student.vocabulary == "collection":
+            tokenizer = self.data.cut(whole, start.options.get("markers"))
         architecture = STUDENTS.resolve(student.architecture)
         stages = resolved_stages(recipe)
         more = self.teacher_queries if any(stage.train.teacher_queries for stage in stages) else frozenset()

@@ -91,11 +91,12 @@ def state_needs(pipeline: Pipeline, folder: RunFolder, more: Sequence[Node[Any]]
 def _record(pipeline: Pipeline, source: RecipeSource) -> dict[str, Any]:
     recipe, collection = pipeline.recipe, pipeline.data.collection
     student = recipe.student
-    embeddings = "" if student.embeddings == "drawn" else f":{student.embeddings}"
+    start = "" if student.embeddings == "drawn" else f":{student.embeddings}"
+    vocabulary = "" if student.vocabulary == "whole" else ":cut"
     return {
         "name": recipe.name,
         "strategy": strategy_name(strategy_from_table(recipe.strategy)),
-        "student": f"{student.architecture}:{student.shape or student.start}{embeddings}",
+        "student": f"{student.architecture}:{student.shape or student.start}{start}{vocabulary}",
         "seed": recipe.seed,
         "twin": twin_name(recipe.name) if has_twin(recipe) else None,
         "twin_of": pipeline.twin_of,

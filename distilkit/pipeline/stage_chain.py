@@ -80,7 +80,7 @@ class StageChain:
             start=self.start,
             before=before,
             teacher=teacher,
-            teacher_reader=None if on_text or scored_ahead else self._teacher_reader(teacher, reader),
+            teacher_reader=None if on_text or scored_ahead else self._teacher_reader(teacher),
             scored_ahead=scored_ahead,
             data=self.data,
             reader=reader,
@@ -94,9 +94,13 @@ class StageChain:
             in_batch=None if self.auxiliary is None else self.auxiliary.in_batch_teacher(stage),
         )
 
-    def _teacher_reader(self, teacher: Teacher | None, reader: Reader | TextReader) -> Reader | None:
-        """Return the tokens of a teacher that is asked in every step; None where it reads what the student reads."""
+    def _teacher_reader(self, teacher: Teacher | None) -> Reader | None:
+        """Return the tokens of a teacher that is asked in every step; None where it reads what the student reads.
+
+        A student whose vocabulary is cut has numbers of its own for tokens that are the same.
+        """
         if teacher is None or teacher.file is not None:
             return None
         theirs = teacher.model.tokens_of(self.data)
-        return None if theirs == reader else theirs
+        same = self.data.reader(self.tokenizer.uncut, self.architecture, self.start.options)
+        return None if theirs == same else theirs

@@ -51,7 +51,7 @@ def check_pair(node: "TrainedStage", student: "Ranker", workspace: Workspace) ->
         raise UserError(
             f"student and teacher must share one vocabulary: the student has {sizes[0]} entries, the teacher {sizes[1]}"
         )
-    if node.tokenizer != node.teacher.model.tokenizer:
+    if node.tokenizer.uncut != node.teacher.model.tokenizer:
         raise UserError(
             f"the stage {stage.name} compares student and teacher token by token, and their tokenizers differ; "
             "expected one for both"

@@ -13,7 +13,7 @@ from distilkit.models.layer_map import LayerMap, layer_map
 from distilkit.pipeline.examples import Countable, TaskExamples, TextExamples
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.models import ModelNode, StoredModel
-from distilkit.pipeline.tokens import Reader, TextReader
+from distilkit.pipeline.tokens import Reader, TextReader, kept_rows
 from distilkit.pipeline.workspace import Workspace
 from distilkit.settings import TeacherSettings
 from distilkit.strategies.stage import Stage
@@ -90,7 +90,10 @@ class TeacherInternals(Artifact[InternalsStore]):
 
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         # A language model has no head that scores, and none is read of it.
-        return load_cat(workspace.value(self.model), dtype=dtype, require_head=isinstance(self.reader, Reader))
+        teacher = load_cat(workspace.value(self.model), dtype=dtype, require_head=isinstance(self.reader, Reader))
+        if (rows := kept_rows(self.reader.tokenizer, workspace)) is not None:
+            teacher.keep_rows(rows)
+        return teacher
 
     def open(self, folder: Path, workspace: Workspace) -> InternalsStore:
         """Map the arrays."""

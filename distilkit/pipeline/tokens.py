@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from distilkit.data.arrays import Integers
 from distilkit.data.collection import Collection
 from distilkit.data.passages import Windows, write_windows
 from distilkit.data.prefixes import NONE, Prefixes
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 # Raised when what counts as a word changes: 2 takes a character of a script without blanks for one.
 CUT = WORDS = 2
+# The file of a cut vocabulary that holds which entries of the whole one it has.
+ROWS = "rows.npy"
 
 
 def _files(folder: Path) -> list[Path]:
@@ -49,6 +55,11 @@ class FolderTokenizer(Node[Path]):
         marks = tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in _files(self.folder))
         return {"tokenizer": _identity_of(self.folder, marks), **self.prefixes.identity()}
 
+    @property
+    def uncut(self) -> "FolderTokenizer":
+        """Itself: its vocabulary is whole."""
+        return self
+
     def value(self, workspace: Workspace) -> Path:
         """Return the folder."""
         return self.folder
@@ -62,6 +73,11 @@ class WordTokenizer(Artifact[Path]):
     prefixes: ClassVar[Prefixes] = NONE
 
     kind: ClassVar[str] = "words"
+
+    @property
+    def uncut(self) -> "WordTokenizer":
+        """Itself: its words are the collection's own."""
+        return self
 
     def identity(self) -> dict[str, Any]:
         """Return the collection."""
@@ -80,7 +96,63 @@ class WordTokenizer(Artifact[Path]):
         return folder
 
 
-Tokenizer = FolderTokenizer | WordTokenizer
+@dataclass(frozen=True, eq=False)
+class CutTokenizer(Artifact[Path]):
+    """A model's tokenizer with those entries of its vocabulary that a collection's passages use.
+
+    `kept` are entries that stay whether used or not.
+    """
+
+    uncut: FolderTokenizer
+    collection: Collection
+    kept: tuple[str, ...] = ()
+
+    kind: ClassVar[str] = "vocabulary"
+
+    @property
+    def prefixes(self) -> Prefixes:
+        """What is written before each text, as with the whole vocabulary."""
+        return self.uncut.prefixes
+
+    def identity(self) -> dict[str, Any]:
+        """Return the tokenizer, the collection, and what stays."""
+        return {"tokenizer": self.uncut.key, "collection": self.collection.fingerprint, "kept": [*self.kept]}
+
+    def check(self, workspace: Workspace) -> None:
+        """Refuse a vocabulary that cannot be cut."""
+        from distilkit.models.load import load_tokenizer
+        from distilkit.models.vocabulary import require_wordpiece
+
+        require_wordpiece(load_tokenizer(self.uncut.folder), self.uncut.folder)
+
+    def build(self, folder: Path, workspace: Workspace) -> dict[str, Any]:
+        """Tokenise all passages, and what is written before and behind texts."""
+        from distilkit.models.load import load_tokenizer
+        from distilkit.models.vocabulary import cut_tokenizer, used_rows
+
+        tokenizer, passages = load_tokenizer(self.uncut.folder), self.collection.passages
+        around = [text for side in self.prefixes.sides for text in side if text]
+        with workspace.progress.phase("cut vocabulary", len(passages)) as phase:
+            texts = chain((texts for _, texts in passages.batches(4096)), [around])
+            rows = used_rows(tokenizer, texts, self.kept, lambda done: phase.reach(done, len(passages)))
+        cut_tokenizer(tokenizer, rows, folder)
+        np.save(folder / ROWS, np.array(rows, np.int64))
+        return {"entries": len(rows), "of": len(tokenizer)}
+
+    def open(self, folder: Path, workspace: Workspace) -> Path:
+        """Return the folder."""
+        return folder
+
+
+Tokenizer = FolderTokenizer | WordTokenizer | CutTokenizer
+
+
+def kept_rows(tokenizer: Tokenizer, workspace: Workspace) -> Integers | None:
+    """Return the entries of the whole vocabulary that a cut one has, in its order; None for one that is not cut."""
+    if not isinstance(tokenizer, CutTokenizer):
+        return None
+    rows: Integers = np.load(workspace.value(tokenizer) / ROWS)
+    return rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.models import ModelNode, Size, Start, Teacher
 from distilkit.pipeline.stage_checks import check_in_batch, check_offset, check_pair, check_teaching, check_text
 from distilkit.pipeline.teacher_internals import TeacherInternals
-from distilkit.pipeline.tokens import Reader, TextReader, Tokenizer
+from distilkit.pipeline.tokens import Reader, TextReader, Tokenizer, WordTokenizer
 from distilkit.pipeline.topics import TopicExamples
 from distilkit.pipeline.validation import Validation
 from distilkit.pipeline.workspace import Workspace
@@ -306,7 +306,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
 
     def untrained(self, workspace: Workspace, needs_head: bool) -> "Ranker":
         """Return the student before its first stage; of several stages of one start it is built once."""
-        return workspace.value(StartingStudent(self.start, self.tokenizer))
+        return workspace.value(StartingStudent(self.start, self.tokenizer.uncut))
 
     def check(self, workspace: Workspace) -> None:
         """Refuse settings, weights and shapes that would end the training later; what several runs share once."""
@@ -318,7 +318,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
             raise UserError(f"{self.section} metric_for_best_model: {error}") from None
         check_teaching(self)
         check_in_batch(self)
-        if isinstance(self.tokenizer, Artifact) and not workspace.has(self.tokenizer):
+        if isinstance(self.tokenizer, WordTokenizer) and not workspace.has(self.tokenizer):
             return  # A student of the collection's own words cannot be built before these are counted.
         student = self.untrained(workspace, needs_head=True)
         check_pair(self, student, workspace)
@@ -355,7 +355,6 @@ class StartingStudent(Node["Ranker"]):
         """Build it; raises UserError where tokenizer and weights do not fit."""
         from distilkit.models.load import load_tokenizer, require_fit
 
-        folder = workspace.value(self.tokenizer)
-        student = start_student(self.start, folder)
+        student, folder = start_student(self.start, self.tokenizer, workspace), workspace.value(self.tokenizer)
         require_fit(load_tokenizer(folder), student.config, folder)
         return student

@@ -67,6 +67,9 @@ class StudentSettings(Section):
     """random, first_layers, every_nth_layer, or a model reference."""
     embeddings: Literal["drawn", "pca"] = "drawn"
     """Of a student that starts at random: drawn, or the source's projected on their principal components."""
+    vocabulary: Literal["whole", "collection"] = "whole"
+    """The word embeddings that it has: all of its start's (whole), or those of words in the collection's passages
+    (collection), which makes a small student several times smaller, and is saved with its own tokenizer."""
     source: str | None = None
     """The checkpoint whose layers are taken; the teacher's model, as it was before fine-tuning, where absent."""
     query_prefix: str | None = None

@@ -94,6 +94,7 @@ CHANGES: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"student.start": "every_nth_layer"}, STUDENT),
     ({"student.start": "random"}, STUDENT),
     ({"student.start": "random", "student.embeddings": "pca"}, STUDENT),
+    ({"student.vocabulary": "collection"}, STUDENT),
     ({"student.dropout": 0.2}, STUDENT),
     ({"student.query_prefix": "query: "}, STUDENT),
     ({"student.document_prefix": "passage: "}, STUDENT),
