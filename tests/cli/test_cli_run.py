@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from distilkit.manifest import damage
+from distilkit.manifest import damage, sealed
 from distilkit.recipe import load_recipe
 from distilkit.strategies import strategy_from_table
 
@@ -303,6 +303,26 @@ def test_a_changed_recipe_does_not_resume(
     assert outcome.code == 2
     assert f"{finished.run} was started with {said}" in outcome.err
     assert "--name" in outcome.err
+
+
+def test_a_run_of_an_earlier_version_resumes_by_the_defaults_of_newer_keys(
+    cli: Cli, finished: Any, tiny_recipe: Path
+) -> None:
+    place = finished.run / "run.json"
+    before = json.loads(place.read_text())
+    older = json.loads(place.read_text())
+    del older["resolved"]["general"]["pairs"], older["resolved"]["strategy"]["weights"]["attention"]
+    words = ("run", tiny_recipe, "--runs-dir", finished.runs, "--resume", "auto")
+    try:
+        place.write_text(json.dumps(sealed(older)))
+        assert cli(*words).code == 0
+        for key, value in (("general.pairs", "True"), ("strategy.weights.attention", "0.5")):
+            place.write_text(json.dumps(sealed(older)))
+            outcome = cli(*words, "--set", f"{key}={value.lower()}")
+            assert outcome.code == 2
+            assert f"was started with {key} = None, not {value}" in outcome.err
+    finally:
+        place.write_text(json.dumps(before))
 
 
 def test_what_cannot_be_resumed(cli: Cli, finished: Any, tiny_recipe: Path, tmp_path: Path) -> None:
