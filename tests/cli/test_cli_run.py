@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from distilkit.manifest import damage, sealed
+from distilkit.manifest import SEAL, damage, sealed
 from distilkit.recipe import load_recipe
 from distilkit.strategies import strategy_from_table
 
@@ -311,11 +311,12 @@ def test_a_run_of_an_earlier_version_resumes_by_the_defaults_of_newer_keys(
     place = finished.run / "run.json"
     before = json.loads(place.read_text())
     older = json.loads(place.read_text())
-    del older["resolved"]["general"]["pairs"], older["resolved"]["strategy"]["weights"]["attention"]
+    del older[SEAL], older["resolved"]["general"]["pairs"], older["resolved"]["strategy"]["weights"]["attention"]
     words = ("run", tiny_recipe, "--runs-dir", finished.runs, "--resume", "auto")
     try:
         place.write_text(json.dumps(sealed(older)))
-        assert cli(*words).code == 0
+        resumed = cli(*words)
+        assert (resumed.code, "damaged" in resumed.err) == (0, False)
         for key, value in (("general.pairs", "True"), ("strategy.weights.attention", "0.5")):
             place.write_text(json.dumps(sealed(older)))
             outcome = cli(*words, "--set", f"{key}={value.lower()}")
