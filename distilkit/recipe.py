@@ -14,6 +14,7 @@ from distilkit.errors import UserError, nearest
 from distilkit.places import line_of
 from distilkit.plugins import Plugin, Trust, load_plugin, refuse
 from distilkit.problems import Location, Problem
+from distilkit.run_folders.record import flat
 from distilkit.settings import DataSettings, EvaluationSetSettings, Recipe, TrainSettings
 from distilkit.strategies import STRATEGIES, StrategyError, stages_of, strategy_from_table, strategy_table
 from distilkit.untrusted import parse_toml, read_text
@@ -175,6 +176,23 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
     strategy = strategy_from_table(recipe.strategy)
     table["strategy"] = {"name": recipe.strategy["name"], **strategy_table(strategy)}
     return table
+
+
+def chosen(recipe: Recipe) -> dict[str, Any]:
+    """Return the keys of a recipe, with dots, whose values are not the defaults.
+
+    What a run was trained by is told by them: the record of a run of an earlier version lacks the keys that are newer.
+    Raises StrategyError for a strategy that is not known.
+    """
+    name = recipe.strategy["name"]
+    own, plain = (flat(strategy_table(strategy_from_table(one))) for one in (recipe.strategy, {"name": name}))
+    strategy = {f"strategy.{key}": value for key, value in own.items() if value != plain.get(key)}
+    table = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {
+        **flat({key: value for key, value in table.items() if key != "strategy"}),
+        "strategy.name": name,
+        **strategy,
+    }
 
 
 def grid_of(recipe: Recipe) -> dict[str, list[Any]]:

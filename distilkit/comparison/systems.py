@@ -13,7 +13,7 @@ from distilkit.evaluation.policy import without_own
 from distilkit.evaluation.trec import Qrels, read_qrels, read_run
 from distilkit.files import content_key, sha256_file, sha256_once
 from distilkit.run_folders.read import StoredRun
-from distilkit.run_folders.record import JsonObject, number, text
+from distilkit.run_folders.record import JsonObject, flat, number, text
 from distilkit.run_folders.results import RUN, PerQuery, StoredResults
 
 DIGITS = 12
@@ -254,8 +254,9 @@ def _distinct(read: Sequence[tuple[StoredSystem, System]]) -> list[tuple[StoredS
 def _averaged(read: Sequence[tuple[StoredSystem, System]]) -> list[System]:
     """Return the systems, the runs of several seeds as one, where the first of them stands."""
     groups: dict[object, list[tuple[StoredSystem, System]]] = {}
+    mixed = _of_several_versions(read)
     for place, (source, system) in enumerate(read):
-        key = _key_of_seeds(source, system)
+        key = _key_of_seeds(source, system, mixed)
         group = groups.setdefault(place if key is None else key, [])
         if any(_seed(other) == _seed(source) for other, _ in group):
             groups[place] = [(source, system)]  # the same seed again is a repeat, which may well be what is asked about
@@ -265,12 +266,34 @@ def _averaged(read: Sequence[tuple[StoredSystem, System]]) -> list[System]:
     return [_mean([system for _, system in group], taken) for group in groups.values()]
 
 
-def _key_of_seeds(source: StoredSystem, system: System) -> str | None:
+def _of_several_versions(read: Sequence[tuple[StoredSystem, System]]) -> set[tuple[str, str]]:
+    """Return strategy and student of runs whose records do not all have the same keys, as those of two versions."""
+    keys: dict[tuple[str, str], set[frozenset[str]]] = {}
+    for source, _ in read:
+        if source.stored is not None:
+            record = source.stored.record
+            keys.setdefault((record.strategy, record.student), set()).add(frozenset(flat(record.resolved)))
+    return {kind for kind, found in keys.items() if len(found) > 1}
+
+
+def _chosen(resolved: JsonObject) -> JsonObject:
+    """Return the keys of a recipe whose values are not the defaults; all of one that this version cannot read."""
+    from distilkit.recipe import chosen
+    from distilkit.settings import Recipe
+
+    try:
+        return chosen(Recipe.model_validate(resolved))
+    except (ValueError, UserError):
+        return flat(resolved)
+
+
+def _key_of_seeds(source: StoredSystem, system: System, mixed: set[tuple[str, str]]) -> str | None:
     """Return what the runs of several seeds have in common; None for what stands alone, such as a run renamed."""
     if source.stored is None or source.renamed:
         return None
     record = source.stored.record
-    shared = {key: value for key, value in record.resolved.items() if key not in _OWN}
+    settings = _chosen(record.resolved) if (record.strategy, record.student) in mixed else record.resolved
+    shared = {key: value for key, value in settings.items() if key not in _OWN}
     queries = sorted(next(iter(system.per_query.values())))
     twin = source.kind == "twin" or record.twin_of is not None
     content = system.judgements, system.candidates

@@ -14,14 +14,14 @@ from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.twin import has_twin
-from distilkit.recipe import RecipeSource, resolved
+from distilkit.recipe import RecipeSource, chosen, resolved
 from distilkit.run_folders.folder import RunFolder, provenance
 from distilkit.run_folders.lock import Lock, is_held
 from distilkit.run_folders.names import twin_name
 from distilkit.run_folders.read import StoredRun
 from distilkit.run_folders.record import flat
 from distilkit.settings import Recipe
-from distilkit.strategies import strategy_from_table, strategy_name, strategy_table
+from distilkit.strategies import strategy_from_table, strategy_name
 from distilkit.strategies.stage import WITHOUT_EFFECT
 
 # Number formats by their short names, as sentences have them.
@@ -222,21 +222,13 @@ def _compared(table: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _chosen(recipe: Recipe) -> set[str]:
-    """Return the keys of a recipe whose values are not the defaults."""
-    name = recipe.strategy["name"]
-    own, plain = (flat(strategy_table(strategy_from_table(one))) for one in (recipe.strategy, {"name": name}))
-    strategy = {f"strategy.{key}" for key, value in own.items() if value != plain.get(key)}
-    return {*flat(recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True)), *strategy}
-
-
 def refuse_change(folder: RunFolder, recipe: Recipe) -> None:
     """Refuse to go on with another recipe than the run was started with.
 
     A run of an earlier version lacks the keys that are newer than it: it was trained as their defaults say.
     """
     stored, asked = _compared(StoredRun(folder.path).record.resolved), _compared(resolved(recipe))
-    known = {*stored, *_chosen(recipe)} - COSMETIC
+    known = {*stored, *chosen(recipe)} - COSMETIC
     changed = sorted(key for key in known if stored.get(key) != asked.get(key))
     if changed:
         key = changed[0]

@@ -94,6 +94,22 @@ def test_what_differs_in_more_than_the_seed_stays_apart(tmp_path):
     assert names(systems)[2:] == [("a-seed1", 1), ("a-seed2", 1), ("again", 1)]
 
 
+def test_a_run_of_an_earlier_version_is_a_seed_of_those_of_this_one(tmp_path):
+    def settings(number, **general):
+        data = {"source": "pydocs", "max_length": 48}
+        table = {"name": f"m-seed{number}", "seed": number, "strategy": {"name": "margin_mse"}, "data": data}
+        return table | ({"general": general} if general else {})
+
+    for number, general in ((1, {}), (2, {"pairs": False}), (3, {"pairs": True}), (4, {"no_key_of_today": 1})):
+        make_run(tmp_path, f"m-seed{number}", (1, 2, 1, 1, 3, number), number)
+        record = {"resolved": settings(number, **general), "data": {"fingerprint": "f"}}
+        write_record(tmp_path / f"m-seed{number}", f"m-seed{number}", seed=number, **record)
+    one, two, three, four = (f"m-seed{number}" for number in (1, 2, 3, 4))
+    assert names(read_systems([one, two], runs_dir=tmp_path))[2:] == [("m", 2)]
+    assert names(read_systems([one, two, three], runs_dir=tmp_path))[2:] == [("m", 2), (three, 1)]
+    assert names(read_systems([one, four], runs_dir=tmp_path))[2:] == [(one, 1), (four, 1)]
+
+
 def lacking(*queries):
     """Return a run that has no results for some queries."""
     return {query: results for query, results in ranking((1, 2, 1, 1, 3, 1)).items() if query not in queries}
