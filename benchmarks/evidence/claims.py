@@ -58,11 +58,14 @@ def baselines(suite: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a suite says of a claim for one student: its words, and the difference that they come from."""
+    """What a suite says of a claim for one student: its words, and the difference and p that they come from.
+
+    `figures` are the difference, p, and p after Holm's correction.
+    """
 
     student: str
     holds: str
-    figures: str = ""
+    figures: tuple[str, str, str] = ("–", "–", "–")
 
 
 def verdicts(claim: Claim, measured: Measured) -> Iterator[Verdict]:
@@ -76,8 +79,7 @@ def verdicts(claim: Claim, measured: Measured) -> Iterator[Verdict]:
             continue
         difference, p = sign * found.mean_difference, found.p_adjusted
         sure = p is not None and p < ALPHA
-        shown = "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.2g}"
-        figures = f"{difference:+.4f}, p = {shown}".replace("= <", "<")
+        figures = f"{difference:+.4f}", _shown(found.p), _shown(p)
         if claim.kind == "as good":
             # Only of the claimed direction is non-inferiority known.
             alike = found.non_inferior if sign == 1 else None
@@ -88,3 +90,7 @@ def verdicts(claim: Claim, measured: Measured) -> Iterator[Verdict]:
         if difference <= 0:
             words = "does not hold: the other way round" if sure else "does not hold"
         yield Verdict(student, words, figures)
+
+
+def _shown(p: float | None) -> str:
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.2g}"

@@ -60,13 +60,13 @@ def _seconds(value: float | None) -> str:
 def of_claims(measured: Measured) -> str:
     """Return what a suite says of its paper's claims."""
     lines = [
-        [claim.words, verdict.student, verdict.figures or "–", verdict.holds]
+        [claim.words, verdict.student, *verdict.figures, verdict.holds]
         for claim in CLAIMS
         if claim.suite == measured.suite
         for verdict in verdicts(claim, measured)
     ]
-    title = f"The difference is that of {MEASURE}, p after Holm over the suite's table."
-    return "\n".join([title, "", *rows(["claim", "student", "measured here", "verdict"], lines)])
+    title = f"The difference is that of {MEASURE}; p: the test over queries and seeds, corrected over the whole table."
+    return "\n".join([title, "", *rows(["claim", "student", "difference", "p", "after Holm", "verdict"], lines)])
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,8 @@ class PointwiseMse(ScoreStrategy):
     Deviations: none in `paper`. `mix` adds other losses to it, each with a weight, and `losses` replaces it.
     score_offset is not in the paper. A dot product starts far from a cross-encoder's scores (43.7 against -1.0 with a
     MiniLM), so that a short training learns only their mean, and no order; score_offset = "teacher_mean" starts at that
-    mean. The paper trains long enough to do without.
+    mean. The paper trains long enough to do without. It is for scores that start close together: a ColBERT's sums start
+    far apart, and have to shrink first, which an offset of their mean prevents.
     Defaults: the paper's loss alone.
     """
 

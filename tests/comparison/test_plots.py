@@ -138,3 +138,15 @@ def test_a_folder_that_cannot_be_written(result, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"--plots .*: cannot be written"):
         plots.save(result, tmp_path / "file")
+
+
+@pytest.mark.parametrize(("span", "expected"), [((0.55, 8), {"0.6", "1", "6"}), ((9e4, 2e6), {"100,000", "1,000,000"})])
+def test_an_axis_of_powers_of_ten_has_plain_numbers(span: tuple[float, float], expected: set[str]) -> None:
+    figure = style.figure()
+    axes = figure.subplots()
+    axes.plot(span, (1, 2))
+    style.logarithmic(axes)
+    figure.canvas.draw()
+    labels = {label.get_text() for label in axes.get_xticklabels(which="both")}
+    assert expected <= labels
+    assert not any("e" in label for label in labels)

@@ -121,9 +121,15 @@ def logarithmic(axes: "Axes") -> None:
     """Make the axis across logarithmic, its labels plain numbers."""
     from matplotlib.ticker import LogFormatter
 
+    class Plain(LogFormatter):
+        """Numbers below 1 as decimals too, where matplotlib writes 6e-01."""
+
+        def _num_to_string(self, x: float, vmin: float, vmax: float) -> str:
+            return f"{x:,.10g}"
+
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
-    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
+    axes.xaxis.set_major_formatter(Plain(minor_thresholds=(1, 0.4)))
+    axes.xaxis.set_minor_formatter(Plain(minor_thresholds=(1, 0.4)))
 
 
 def legend(axes: "Axes", count: int) -> None:
