@@ -124,7 +124,7 @@ def logarithmic(axes: "Axes") -> None:
     class Plain(LogFormatter):
         """Numbers below 1 as decimals too, where matplotlib writes 6e-01."""
 
-        def _num_to_string(self, x: float, vmin: float, vmax: float) -> str:
+        def _num_to_string(self, x: float, *_: float) -> str:
             return f"{x:,.10g}"
 
     axes.set_xscale("log")
