@@ -124,8 +124,8 @@ def logarithmic(axes: "Axes") -> None:
     class Plain(LogFormatter):
         """Numbers below 1 as decimals too, where matplotlib writes 6e-01."""
 
-        def _num_to_string(self, x: float, *_: float) -> str:
-            return f"{x:,.10g}"
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:,.10g}" if super().__call__(x, pos) else ""
 
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(Plain(minor_thresholds=(1, 0.4)))
