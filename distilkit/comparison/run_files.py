@@ -9,10 +9,11 @@ from pathlib import Path
 
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System
+from distilkit.errors import UserError
 from distilkit.evaluation import policy
 from distilkit.evaluation.trec import Qrels, Run, read_qrels, read_run
 from distilkit.run_folders.read import StoredRun
-from distilkit.run_folders.record import Cost, Event, JsonObject, as_table, number, text
+from distilkit.run_folders.record import Cost, Event, JsonObject, as_table, flat, number, text
 from distilkit.run_folders.results import read_cost_beside
 
 Line = list[tuple[float, float]]
@@ -145,6 +146,21 @@ def first_cost(system: System) -> Cost:
 def stored(system: System) -> StoredRun | None:
     """Return the run of a trained system's first seed."""
     return system.origins[0].stored if system.origins else None
+
+
+def settings(run: StoredRun) -> JsonObject:
+    """Return a run's recipe, its keys with dots; keys that are newer than the run have their defaults.
+
+    Of a recipe that this version cannot read only its own keys are returned.
+    """
+    from distilkit.recipe import resolved
+    from distilkit.settings import Recipe
+
+    try:
+        every = flat(resolved(Recipe.model_validate(run.record.resolved)))
+    except (ValueError, UserError):
+        every = {}
+    return {**every, **flat(run.record.resolved)}
 
 
 def curve(system: System) -> JsonObject:

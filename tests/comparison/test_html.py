@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from finished_runs import finished_runs
+from finished_runs import finished_runs, write_record
 
 from distilkit.comparison.compare import compare
 from distilkit.comparison.render import render
@@ -111,6 +111,22 @@ def test_the_drill_down_has_both_rankings_with_grades(page, result):
 
 def test_the_configuration_shows_what_differs_alone(result):
     assert differing(result) == [("strategy.name", [("prediction", "s, other"), ("fine_tune", "s · label-only")])]
+
+
+def test_keys_newer_than_a_run_have_their_defaults(tmp_path):
+    runs = finished_runs(tmp_path)
+    settings = {"seed": 1, "strategy": {"name": "margin_mse"}, "data": {"source": "pydocs", "max_length": 48}}
+    student = {"architecture": "bert_dot", "vocabulary": "collection"}
+    write_record(runs / "s", "s", resolved={**settings, "name": "s"})
+    write_record(runs / "other", "other", resolved={**settings, "name": "other", "general": {"pairs": False}})
+    systems = [runs / name for name in ("s", "other")]
+    assert differing(compare(read_systems([*map(str, systems)]))) == []
+    write_record(runs / "other", "other", resolved={**settings, "name": "other", "student": student})
+    found = dict(differing(compare(read_systems([*map(str, systems)]))))
+    assert found["student.vocabulary"] == [("whole", "s"), ("collection", "other")]
+    write_record(runs / "s", "s", resolved={**settings, "name": "s", "no_key_of_today": 1})
+    found = dict(differing(compare(read_systems([*map(str, systems)]))))
+    assert found["student.vocabulary"] == [("(not set)", "s"), ("collection", "other")]
 
 
 def test_no_name_becomes_markup():

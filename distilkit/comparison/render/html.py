@@ -178,12 +178,13 @@ def _json(value: object) -> str:
 def differing(result: ComparisonResult) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return each configuration key that trained systems differ in, with each of its values and who has it."""
     runs = {name: run_files.stored(one) for name, one in run_files.first_set(result).items()}
-    configured = {name: flat(run.record.resolved) for name, run in runs.items() if run is not None}
+    stored = {name: run for name, run in runs.items() if run is not None}
+    own = (key for run in stored.values() for key in flat(run.record.resolved))
+    keys = dict.fromkeys(key for key in own if key not in ("name", "description"))
     texts = {
         name: {key: value if isinstance(value, str) else json.dumps(value) for key, value in one.items()}
-        for name, one in configured.items()
+        for name, one in ((name, run_files.settings(run)) for name, run in stored.items())
     }
-    keys = dict.fromkeys(key for one in texts.values() for key in one if key not in ("name", "description"))
     found = []
     for key in keys:
         values: dict[str, list[str]] = {}
