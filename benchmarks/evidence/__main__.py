@@ -10,6 +10,7 @@ docs/guides/choosing-a-method.md; those of a suite that is not finished stay as 
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +20,12 @@ from benchmarks.evidence.measured import read
 from benchmarks.evidence.pages import EVIDENCE, GUIDE, RESULTS, ROOT, draw, rewrite
 from benchmarks.evidence.tables import of_choices, of_claims, of_suite
 
+STOPPED = 130
+"""The exit code of a suite that was asked to stop and left its checkpoints."""
+
 
 def main() -> int:
-    """Run the suites that are asked for and write; 1 where one of them failed."""
+    """Run the suites that are asked for, up to one that is stopped, and write; 1 where one of them failed."""
     parser = argparse.ArgumentParser(
         "evidence", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -37,7 +41,12 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="run nothing")
     given = parser.parse_args()
     wanted = [] if given.write else given.only
-    failed = [suite for suite in wanted if run(suite, given.runs_dir, given.jobs, given.bf16)]
+    failed = []
+    for suite in wanted:
+        code = run(suite, given.runs_dir, given.jobs, given.bf16)
+        failed += [suite] if code else []
+        if code == STOPPED:
+            break
     write(given.runs_dir, ROOT)
     for suite in failed:
         print(f"evidence: {suite} did not finish; the same command goes on with it", file=sys.stderr)
@@ -53,9 +62,16 @@ def command(suite: str, runs_dir: Path, jobs: int, bf16: str) -> list[str]:
 
 
 def run(suite: str, runs_dir: Path, jobs: int, bf16: str) -> int:
-    """Run a suite in a process of its own, and return its exit code; others are run whatever it is."""
+    """Run a suite in a process of its own, and return its exit code; a signal to stop is passed on to it."""
     print(f"evidence: {suite}", flush=True)
-    return subprocess.run(command(suite, runs_dir, jobs, bf16), check=False).returncode
+    with subprocess.Popen(command(suite, runs_dir, jobs, bf16)) as process:
+        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the terminal has told the suite as well
+            return process.wait()
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def write(runs_dir: Path, root: Path) -> None:

@@ -1,8 +1,12 @@
 """The papers' tables from fabricated runs: figures, verdicts, the choice of a method, and pages between markers."""
 
 import json
+import os
 import shutil
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +161,41 @@ def test_the_command_goes_on_with_a_suite(bf16: str) -> None:
     assert "--resume" in words
     tables = ("train", "teacher.train", "evaluate")
     assert {"matrix.jobs=2", *(f"{table}.bf16={bf16}" for table in tables)} <= set(words)
+
+
+WAITS = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60)
+"""
+
+
+def test_a_signal_to_stop_reaches_the_suite_and_no_other_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = tmp_path / "started"
+
+    def waits(*_: object) -> list[str]:
+        return [sys.executable, "-c", WAITS, str(started)]
+
+    def stop() -> None:
+        while not started.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(evidence, "command", waits)
+    monkeypatch.setattr(evidence, "write", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["evidence", "--only", "margin_mse_table2", "margin_mse_table3"])
+    thread = threading.Thread(target=stop)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # that of the tests' own process would end it
+    try:
+        thread.start()
+        assert evidence.main() == 1
+        thread.join()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    out, err = capsys.readouterr()
+    assert out == "evidence: margin_mse_table2\n"
+    assert err == "evidence: margin_mse_table2 did not finish; the same command goes on with it\n"
