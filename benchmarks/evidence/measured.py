@@ -1,7 +1,7 @@
 """What suites measured: each student's systems compared, or why there is nothing to compare yet."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -20,12 +20,15 @@ class Measured:
     """A suite's results by student; `why_not` says what lacks where there are none.
 
     `seconds` are the seconds of each stage that the runs of a student's system took on the mean, by student and system.
-    `machines` are the processors and number formats with which runs were made.
+    `curves` are the means of the measure on the validation queries after so many pairs, by student and system, for
+    suites whose recipe asks for a learning curve; the teacher is among the systems. `machines` are the processors and
+    number formats with which runs were made.
     """
 
     suite: str
     results: dict[str, ComparisonResult] = field(default_factory=dict)
     seconds: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    curves: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
     machines: tuple[str, ...] = ()
     why_not: str = ""
 
@@ -42,7 +45,7 @@ def read(runs_dir: Path, suite: str, baselines: Sequence[str] = ()) -> Measured:
         results = suite_results(folder, baselines)
     except UserError as error:
         return Measured(suite, why_not=f"{NOT_YET}: {error}")
-    return Measured(suite, results, _seconds(runs_dir, told), _machines(runs_dir, told))
+    return Measured(suite, results, _seconds(runs_dir, told), _curves(runs_dir, told), _machines(runs_dir, told))
 
 
 def _machines(runs_dir: Path, suite: suites.StoredSuite) -> tuple[str, ...]:
@@ -57,14 +60,32 @@ def _machines(runs_dir: Path, suite: suites.StoredSuite) -> tuple[str, ...]:
 
 def _seconds(runs_dir: Path, suite: suites.StoredSuite) -> dict[tuple[str, str], dict[str, float]]:
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
-    several = len({member.teacher for member in suite.members} - {"none"}) > 1
-    for member in suite.members:
-        cost = json.loads((runs_dir / member.name / "eval/test/cost.json").read_text())
-        system = f"{member.strategy}, {member.teacher}" if several else member.strategy
-        found.setdefault((member.student, system), []).append(cost.get("training_seconds") or {})
+    for system, run in _runs(runs_dir, suite):
+        cost = json.loads((run / "eval/test/cost.json").read_text())
+        found.setdefault(system, []).append(cost.get("training_seconds") or {})
     return {
         key: {stage: mean(one.get(stage, 0.0) for one in seeds) for stage in seeds[0]} for key, seeds in found.items()
     }
+
+
+def _curves(runs_dir: Path, suite: suites.StoredSuite) -> dict[tuple[str, str], dict[int, float]]:
+    found: dict[tuple[str, str], dict[int, list[float]]] = {}
+    for (student, system), run in _runs(runs_dir, suite):
+        if (path := run / "curve.json").is_file():
+            curve = json.loads(path.read_text())
+            for point in curve["points"]:
+                for name, value in (("teacher", curve["teacher"]), (system, point[MEASURE])):
+                    if value is not None:
+                        found.setdefault((student, name), {}).setdefault(point["examples"], []).append(value)
+    return {key: {pairs: mean(seeds) for pairs, seeds in points.items()} for key, points in found.items()}
+
+
+def _runs(runs_dir: Path, suite: suites.StoredSuite) -> Iterator[tuple[tuple[str, str], Path]]:
+    """Yield student and system of each of a suite's runs, and its folder."""
+    several = len({member.teacher for member in suite.members} - {"none"}) > 1
+    for member in suite.members:
+        system = f"{member.strategy}, {member.teacher}" if several else member.strategy
+        yield (member.student, system), runs_dir / member.name
 
 
 def between(result: ComparisonResult, system: str, baseline: str, measure: str = MEASURE) -> Comparison | None:

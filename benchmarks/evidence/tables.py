@@ -42,7 +42,21 @@ def of_suite(measured: Measured) -> str:
         [student, system, *(_seconds(one.get(stage)) for stage in stages)]
         for (student, system), one in measured.seconds.items()
     ]
-    return "\n".join([*parts, *rows(["student", "system", *stages], taken)])
+    return "\n".join([*parts, *rows(["student", "system", *stages], taken), *_curves(measured)])
+
+
+def _curves(measured: Measured) -> Iterator[str]:
+    """Yield the table of learning curves; nothing for a suite that has none."""
+    points = sorted({pairs for curve in measured.curves.values() for pairs in curve})
+    if points:
+        yield from ("", f"{MEASURE} on the validation queries after so many pairs, the mean over the seeds:", "")
+        yield from rows(
+            ["student", "system", *(f"{pairs:,}" for pairs in points)],
+            [
+                [student, system, *("–" if (value := curve.get(pairs)) is None else f"{value:.4f}" for pairs in points)]
+                for (student, system), curve in measured.curves.items()
+            ],
+        )
 
 
 def _mean(result: ComparisonResult, name: str) -> str:

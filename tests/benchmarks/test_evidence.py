@@ -42,6 +42,8 @@ def fabricate(runs: Path, skills: dict[str, float], done: bool = True) -> Path:
             write_qrels(home / "qrels.tsv", QRELS)
             write_place(home / "references/bm25", ranked(0.5, "bm25"), parameters=0, macs_per_pair=0)
             write_place(home / "references/teacher", ranked(2.5, "teacher"), parameters=2, macs_per_pair=2)
+            points = [{"examples": pairs, "nDCG@10": seed * skill * pairs / 1e4} for pairs in (1000, 2000)]
+            (runs / name / "curve.json").write_text(json.dumps({"teacher": 0.66, "points": points}))
             resolved = {"name": name, "seed": seed, "strategy": {"name": strategy}}
             made = {"host": {"cpu": "a processor", "cores": 2}, "precision": {"training": "fp32", "evaluation": "bf16"}}
             write_record(runs / name, name, seed=seed, student=STUDENT, resolved=resolved, **made)
@@ -84,6 +86,8 @@ def test_the_tables_hold_the_runs_figures(runs: Path, checkout: Path) -> None:
         assert f"{mean:.4f}" in row
     assert "test queries ± the standard deviation over 2 seeds" in text
     assert f"| {STUDENT} | lm_distill_ranker_distill | 50 | 200 |" in text
+    assert f"| {STUDENT} | teacher | 0.6600 | 0.6600 |" in ours
+    assert f"| {STUDENT} | lm_distill_ranker_distill | 0.3000 | 0.6000 |" in ours
     assert text.count("Machine: 2 cores of a processor, training in fp32, evaluation in bf16.") == 1
     # Suites without runs stay as they are, and so does all that stands outside of the markers.
     before = (ROOT / pages.RESULTS).read_text()
