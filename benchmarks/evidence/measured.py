@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 
-from distilkit.comparison.reports import suite_results
+from distilkit.comparison.reports import ALONE, suite_results
 from distilkit.comparison.result import Comparison, ComparisonResult
 from distilkit.errors import UserError
 from distilkit.run_folders import suites
@@ -85,7 +85,7 @@ def _runs(runs_dir: Path, suite: suites.StoredSuite) -> Iterator[tuple[tuple[str
     several = len({member.teacher for member in suite.members} - {"none"}) > 1
     for member in suite.members:
         system = f"{member.strategy}, {member.teacher}" if several else member.strategy
-        yield (member.student, system), runs_dir / member.name
+        yield (member.student, ALONE if member.teacher == "none" else system), runs_dir / member.name
 
 
 def between(result: ComparisonResult, system: str, baseline: str, measure: str = MEASURE) -> Comparison | None:

@@ -128,11 +128,11 @@ def _thumb(found: list[Choice]) -> Iterator[str]:
         own = [one for one in found if one.student == student]
         best = max(own, key=lambda one: one.mean.mean)
         near = [one for one in own if one.mean.ci_high is not None and one.mean.ci_high >= best.mean.mean]
-        cheapest = min(near or [best], key=lambda one: one.own)
-        told = f"`{best.method}` is best ({best.mean.mean:.4f}, {duration(best.own)})"
+        cheapest = min(near or [best], key=lambda one: one.total)
+        told = f"`{best.method}` is best ({best.mean.mean:.4f}, {duration(best.total)} with the teacher's)"
         if cheapest is not best:
             told += (
                 f"; the cheapest whose interval reaches it is `{cheapest.method}` "
-                f"({cheapest.mean.mean:.4f}, {duration(cheapest.own)})"
+                f"({cheapest.mean.mean:.4f}, {duration(cheapest.total)})"
             )
         yield f"- **{student}**: {told}."

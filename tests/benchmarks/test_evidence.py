@@ -34,7 +34,8 @@ def fabricate(runs: Path, skills: dict[str, float], done: bool = True) -> Path:
     for strategy, skill in skills.items():
         for seed in (1, 2):
             name = f"{SUITE}/{strategy.partition('(')[0]}-L2-teacher-seed{seed}"
-            told.append({"name": name, "strategy": strategy, "student": STUDENT, "teacher": "teacher", "seed": seed})
+            teacher = "none" if strategy.startswith("fine_tune") else "teacher"
+            told.append({"name": name, "strategy": strategy, "student": STUDENT, "teacher": teacher, "seed": seed})
             home = runs / name / "eval/test"
             seconds = {"general": 50.0, "distil": 100.0 * skill}
             place = {"training_seconds": seconds, "budget": budget(900, 1e12, sum(seconds.values()), more=True)}
@@ -52,7 +53,7 @@ def fabricate(runs: Path, skills: dict[str, float], done: bool = True) -> Path:
     suite = {
         "name": SUITE,
         "runs": told,
-        "recipe": {"matrix": {"strategies": list(skills)}},
+        "recipe": {"matrix": {"strategies": [one for one in skills if not one.startswith("fine_tune")]}},
         "report": {"baselines": ["teacher:B"], "correction": "holm", "depths": []},
     }
     (runs / SUITE / "suite.json").write_text(json.dumps(suite))
@@ -100,6 +101,14 @@ def test_the_tables_hold_the_runs_figures(runs: Path, checkout: Path) -> None:
     )
 
 
+def test_a_system_has_one_name_in_all_tables(tmp_path: Path) -> None:
+    found = measured.read(fabricate(tmp_path, {"fine_tune(ranknet=1.0)": 0.3, "margin_mse": 0.9}), SUITE)
+    names = {one.name for one in found.results[STUDENT].systems if one.kind == "run"}
+    assert names == {"no teacher", "margin_mse"}
+    assert {system for _, system in found.seconds} == names
+    assert {system for _, system in found.curves} == {*names, "teacher"}
+
+
 def test_a_claim_holds_where_the_difference_is_sure(runs: Path) -> None:
     found = measured.read(runs, SUITE, claims.baselines(SUITE))
     told = {claim.words: next(claims.verdicts(claim, found)) for claim in claims.CLAIMS if claim.suite == SUITE}
@@ -135,6 +144,7 @@ def test_the_choice_of_a_method_is_drawn_by_cost(runs: Path, checkout: Path) -> 
     evidence.write(runs, checkout)
     guide = (checkout / pages.GUIDE).read_text()
     assert f"- **{STUDENT}**: `lm_distill_ranker_distill` is best" in guide
+    assert " with the teacher's)" in guide
     drawn = (checkout / pages.PLOTS / f"{SUITE}.svg").read_text()
     assert "<svg" in drawn
     assert f"(evidence/{SUITE}.svg)" in (checkout / pages.EVIDENCE).read_text()
