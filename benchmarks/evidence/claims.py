@@ -60,12 +60,13 @@ def baselines(suite: str) -> list[str]:
 class Verdict:
     """What a suite says of a claim for one student: its words, and the difference and p that they come from.
 
-    `figures` are the difference, p, and p after Holm's correction.
+    `figures` are the difference, p over queries and seeds, that p after Holm's correction, and the corrected p of the
+    test with the seeds fixed.
     """
 
     student: str
     holds: str
-    figures: tuple[str, str, str] = ("–", "–", "–")
+    figures: tuple[str, str, str, str] = ("–", "–", "–", "–")
 
 
 def verdicts(claim: Claim, measured: Measured) -> Iterator[Verdict]:
@@ -79,7 +80,8 @@ def verdicts(claim: Claim, measured: Measured) -> Iterator[Verdict]:
             continue
         difference, p = sign * found.mean_difference, found.p_adjusted
         sure = p is not None and p < ALPHA
-        figures = f"{difference:+.4f}", _shown(found.p), _shown(p)
+        fixed = found.fixed_seeds_p_adjusted
+        figures = f"{difference:+.4f}", _shown(found.p), _shown(p), _shown(fixed)
         if claim.kind == "as good":
             # Only of the claimed direction is non-inferiority known.
             alike = found.non_inferior if sign == 1 else None
@@ -87,6 +89,8 @@ def verdicts(claim: Claim, measured: Measured) -> Iterator[Verdict]:
             yield Verdict(student, "does not hold" if words != "holds" and sure else words, figures)
             continue
         words = "holds" if sure else "holds in direction, not shown"
+        if not sure and fixed is not None and fixed < ALPHA:
+            words = "holds for these models, not shown for other seeds"
         if difference <= 0:
             words = "does not hold: the other way round" if sure else "does not hold"
         yield Verdict(student, words, figures)

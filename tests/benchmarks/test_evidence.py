@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_a_claim_holds_where_the_difference_is_sure(runs: Path) -> None:
     told = {claim.words: next(claims.verdicts(claim, found)) for claim in claims.CLAIMS if claim.suite == SUITE}
     holds = told["distilling the ranker needs general distillation before"]
     assert (holds.student, holds.holds) == (STUDENT, "holds")
-    difference, p, corrected = holds.figures
+    difference, p, corrected, _ = holds.figures
     assert difference.startswith("+0.")
     assert float(p.removeprefix("< ")) <= float(corrected.removeprefix("< ")) < 0.05
 
@@ -126,6 +127,19 @@ def test_the_other_way_round_is_said(tmp_path: Path) -> None:
     assert first.holds == "does not hold: the other way round"
     assert second.holds.startswith("does not hold")
     assert third.holds == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("fixed", "words"),
+    [(0.01, "holds for these models, not shown for other seeds"), (0.2, "holds in direction, not shown")],
+)
+def test_a_claim_may_hold_for_the_trained_models_alone(runs: Path, fixed: float, words: str) -> None:
+    found = measured.read(runs, SUITE, claims.baselines(SUITE))
+    (claim, *_) = (one for one in claims.CLAIMS if one.suite == SUITE)
+    result = found.results[STUDENT]
+    unsure = [replace(one, p_adjusted=0.3, fixed_seeds_p_adjusted=fixed) for one in result.comparisons]
+    (verdict,) = claims.verdicts(claim, replace(found, results={STUDENT: replace(result, comparisons=unsure)}))
+    assert (verdict.holds, verdict.figures[2:]) == (words, ("0.3", f"{fixed:.2g}"))
 
 
 def test_the_tables_of_a_suite_that_is_not_finished_stay(
