@@ -33,7 +33,9 @@ def render_markdown(result: ComparisonResult) -> str:
 
 def escaped(text: str) -> str:
     """Return a text that Markdown shows as it is, in a table's cell too."""
-    text = re.sub(r"([\\`*\[\]<>|~&$])", r"\\\1", wording.visible(text))
+    text = re.sub(r"([\\`*\[\]>|$])", r"\\\1", wording.visible(text))
+    # Python-Markdown, which MkDocs reads pages with, would show a backslash before these.
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("~", "&#126;")
     # Underscores inside words are not markup; leaving them keeps the source readable.
     return re.sub(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])", r"\\_", text)
 
