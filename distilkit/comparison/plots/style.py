@@ -130,6 +130,7 @@ def logarithmic(axes: "Axes") -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(Plain(minor_thresholds=(1, 0.4)))
     axes.xaxis.set_minor_formatter(Plain(minor_thresholds=(1, 0.4)))
+    axes.tick_params(axis="x", which="both", length=3.5, pad=3.5)  # all labels on one line
 
 
 def legend(axes: "Axes", count: int) -> None:
