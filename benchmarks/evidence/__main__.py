@@ -20,8 +20,8 @@ from benchmarks.evidence.measured import read
 from benchmarks.evidence.pages import EVIDENCE, GUIDE, RESULTS, ROOT, draw, rewrite
 from benchmarks.evidence.tables import of_choices, of_claims, of_suite
 
-STOPPED = 130
-"""The exit code of a suite that was asked to stop and left its checkpoints."""
+STOPPED = (130, -signal.SIGINT, -signal.SIGTERM)
+"""The exit codes of a suite that was asked to stop: with its checkpoints, or by a signal before it listened for one."""
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ def main() -> int:
     for suite in wanted:
         code = run(suite, given.runs_dir, given.jobs, given.bf16)
         failed += [suite] if code else []
-        if code == STOPPED:
+        if code in STOPPED:
             break
     write(given.runs_dir, ROOT)
     for suite in failed:

@@ -191,21 +191,19 @@ def test_the_command_goes_on_with_a_suite(bf16: str) -> None:
     assert {"matrix.jobs=2", *(f"{table}.bf16={bf16}" for table in tables)} <= set(words)
 
 
-WAITS = """
-import pathlib, signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
-pathlib.Path(sys.argv[1]).touch()
-time.sleep(60)
-"""
+LISTENS = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))\n"
+DOES_NOT_YET = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+WAITS = "import pathlib, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)\n"
 
 
+@pytest.mark.parametrize("begins", [LISTENS, DOES_NOT_YET])
 def test_a_signal_to_stop_reaches_the_suite_and_no_other_is_begun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    begins: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started = tmp_path / "started"
 
     def waits(*_: object) -> list[str]:
-        return [sys.executable, "-c", WAITS, str(started)]
+        return [sys.executable, "-c", begins + WAITS, str(started)]
 
     def stop() -> None:
         while not started.exists():
