@@ -10,6 +10,7 @@ from distilkit.comparison.reports import ALONE, suite_results
 from distilkit.comparison.result import Comparison, ComparisonResult
 from distilkit.errors import UserError
 from distilkit.run_folders import suites
+from distilkit.run_folders.read import StoredRun
 
 MEASURE = "nDCG@10"
 NOT_YET = "not yet measured at this size"
@@ -71,12 +72,11 @@ def _seconds(runs_dir: Path, suite: suites.StoredSuite) -> dict[tuple[str, str],
 def _curves(runs_dir: Path, suite: suites.StoredSuite) -> dict[tuple[str, str], dict[int, float]]:
     found: dict[tuple[str, str], dict[int, list[float]]] = {}
     for (student, system), run in _runs(runs_dir, suite):
-        if (path := run / "curve.json").is_file():
-            curve = json.loads(path.read_text())
-            for point in curve["points"]:
-                for name, value in (("teacher", curve["teacher"]), (system, point[MEASURE])):
-                    if value is not None:
-                        found.setdefault((student, name), {}).setdefault(point["examples"], []).append(value)
+        curve = StoredRun(run).curve()
+        for point in curve.get("points", []):
+            for name, value in (("teacher", curve["teacher"]), (system, point[MEASURE])):
+                if value is not None:
+                    found.setdefault((student, name), {}).setdefault(point["examples"], []).append(value)
     return {key: {pairs: mean(seeds) for pairs, seeds in points.items()} for key, points in found.items()}
 
 

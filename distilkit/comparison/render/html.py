@@ -181,9 +181,10 @@ def differing(result: ComparisonResult) -> list[tuple[str, list[tuple[str, str]]
     stored = {name: run for name, run in runs.items() if run is not None}
     own = (key for run in stored.values() for key in flat(run.record.resolved))
     keys = dict.fromkeys(key for key in own if key not in ("name", "description"))
+    configured = {name: run_files.settings(run) for name, run in stored.items()}
     texts = {
         name: {key: value if isinstance(value, str) else json.dumps(value) for key, value in one.items()}
-        for name, one in ((name, run_files.settings(run)) for name, run in stored.items())
+        for name, one in configured.items()
     }
     found = []
     for key in keys:
