@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from distilkit.comparison.result import ComparisonResult
 from distilkit.comparison.systems import System
@@ -163,10 +164,9 @@ def settings(run: StoredRun) -> JsonObject:
     return {**every, **flat(run.record.resolved)}
 
 
-def curve(system: System) -> JsonObject:
-    """Return the validation of a system's first seed by examples and time, empty where it has none."""
-    run = stored(system)
-    return run.curve() if run is not None else {}
+def curves(system: System) -> list[JsonObject]:
+    """Return each seed's validation by examples and time; seeds without one are left out."""
+    return [found for origin in system.origins if origin.stored is not None and (found := origin.stored.curve())]
 
 
 def events(system: System, *kinds: str) -> list[Event]:
@@ -179,7 +179,7 @@ def events(system: System, *kinds: str) -> list[Event]:
 
 
 def validation_line(system: System, measure: str) -> Line:
-    """Return (step, value) of every validation; the steps of a stage follow those of the one before."""
+    """Return (step, value) of the first seed's every validation; a stage's steps follow those of the one before."""
     line: dict[float, float] = {}
     for step, event in _stage_after_stage(system, "validation", "curve"):
         if (value := number(event.values.get(measure))) is not None:
@@ -188,19 +188,28 @@ def validation_line(system: System, measure: str) -> Line:
 
 
 def example_line(system: System, measure: str) -> Line:
-    """Return (examples, value) of every point that the student was validated at on the way."""
-    stated = curve(system).get("points")
-    points = stated if isinstance(stated, list) and stated else [one.values for one in events(system, "curve")]
+    """Return (examples, value) of every point that the student was validated at on the way, the mean over the seeds.
+
+    A point that one of the seeds lacks is left out. The first seed stands alone where no seed has a finished curve.
+    """
+    stated = [points for one in curves(system) if isinstance(points := one.get("points"), list) and points]
+    lines = [_points(one, measure) for one in stated or [[one.values for one in events(system, "curve")]]]
+    of_all = set(lines[0]).intersection(*lines[1:])
+    return [(examples, math.fsum(line[examples] for line in lines) / len(lines)) for examples in sorted(of_all)]
+
+
+def _points(points: list[Any], measure: str) -> dict[float, float]:
+    """Return a curve's value by its number of examples."""
     line = {}
     for one in map(as_table, points):
         examples, value = number(one.get("examples")), number(one.get(measure))
         if examples is not None and value is not None:
             line[examples] = value
-    return sorted(line.items())
+    return line
 
 
 def score_lines(system: System) -> tuple[Line, Line]:
-    """Return (step, mean score) of positives and of negatives, where training reads them side by side.
+    """Return (step, mean score) of the first seed's positives and negatives, where training reads them side by side.
 
     The steps of a stage follow those of the one before.
     """

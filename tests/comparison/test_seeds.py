@@ -1,5 +1,7 @@
 """Several seeds of one system: which runs are one, their mean and spread, and the test over queries and seeds."""
 
+import json
+
 import numpy as np
 import pytest
 from finished_runs import write_record
@@ -7,7 +9,9 @@ from finished_runs import write_record
 from distilkit.comparison import margins, seeded_test
 from distilkit.comparison.compare import compare
 from distilkit.comparison.render import formats, render
+from distilkit.comparison.run_files import example_line
 from distilkit.comparison.systems import System, read_systems
+from distilkit.comparison.tables import build
 from distilkit.errors import UserError
 from distilkit.evaluation.measures import evaluate
 from distilkit.evaluation.results import write_evaluation
@@ -339,3 +343,35 @@ def test_hierarchical_has_a_test_of_its_own():
         compare(spread(0.0), seeds="hierarchical", test="wilcoxon")
     with pytest.raises(UserError, match="--seeds: there is no 'median'"):
         compare(spread(0.0), seeds="median")
+
+
+def test_learning_curves_and_the_time_to_come_close_are_means_over_the_seeds(tmp_path):
+    for seed, values, close in ((1, (0.3, 0.5, 0.6), 100.0), (2, (0.5, 0.6), 300.0)):
+        make_run(tmp_path, f"a-seed{seed}", (1, 2, 1, 1, 3, 1), seed, teacher=None)
+        write_curve(tmp_path / f"a-seed{seed}", values, close)
+    result = compare(read_systems(["a-seed1", "a-seed2"], runs_dir=tmp_path))
+    (system,) = result.sources
+    # The third point, which the second seed lacks, would be another mean.
+    assert example_line(system, "RR@10") == [(1000, pytest.approx(0.4)), (2000, pytest.approx(0.55))]
+    training, curve = build(result, ["training", "curve"])
+    assert [cell.text for cell in curve.rows[0]] == ["a", "0.4000", "0.5500"]
+    assert curve.notes == ("The mean over the seeds.",)
+    assert training.rows[0][-1].text == "3.3 min"
+
+
+def test_a_system_of_which_a_seed_never_came_close_has_no_time_to_come_close(tmp_path):
+    for seed, close in ((1, 100.0), (2, None)):
+        make_run(tmp_path, f"a-seed{seed}", (1, 2, 1, 1, 3, 1), seed, teacher=None)
+        write_curve(tmp_path / f"a-seed{seed}", (0.3, 0.5), close)
+    result = compare(read_systems(["a-seed1", "a-seed2"], runs_dir=tmp_path))
+    (training,) = build(result, ["training"])
+    assert (training.heads[-1].name, training.rows[0][-1].text) == ("close", "-")
+
+
+def write_curve(folder, values, close):
+    points = [{"examples": 1000 * (place + 1), "RR@10": value} for place, value in enumerate(values)]
+    first = {"seconds": close} if close else None
+    (folder / "curve.json").write_text(json.dumps({"within": 0.05, "first_within": first, "points": points}))
+    cost = folder / "eval" / "test" / "cost.json"
+    found = json.loads(cost.read_text()) if cost.exists() else {}
+    cost.write_text(json.dumps({**found, "training_seconds": {"distil": 400.0}}))

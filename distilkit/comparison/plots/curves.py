@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def draw_validation(result: ComparisonResult) -> "Figure | None":
     """Return the first measure on the validation queries against the student's steps, its stages one after another."""
-    return _draw(result, run_files.validation_line, "training step")
+    return _draw(result, run_files.validation_line, style.of_first_seed(result, "training step"))
 
 
 def draw_examples(result: ComparisonResult) -> "Figure | None":
@@ -38,7 +38,7 @@ def draw_training_scores(result: ComparisonResult) -> "Figure | None":
         label = style.named(result.short[name])
         axes.plot(*zip(*positive, strict=True), label=label, linewidth=1.3, **{**look, "linestyle": "-"})
         axes.plot(*zip(*negative, strict=True), linewidth=1.0, **{**look, "linestyle": "--"})
-    axes.set_xlabel("training step")
+    axes.set_xlabel(style.of_first_seed(result, "training step"))
     axes.set_ylabel("mean score (dashed: negatives)")
     style.legend(axes, len(names))
     style.left_out(figure, len(names), len(found))

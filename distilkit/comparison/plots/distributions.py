@@ -70,7 +70,7 @@ def _draw(
     for panel, (name, per_query) in zip(axes, found.items(), strict=True):
         fill(panel, per_query)
         panel.set_title(style.named(result.short[name]), fontsize=8)
-        panel.set_xlabel(across)
+        panel.set_xlabel(style.of_first_seed(result, across))
         panel.set_yticks([])
         panel.locator_params(axis="x", nbins=4)
         panel.legend(fontsize=7, handlelength=1.4)

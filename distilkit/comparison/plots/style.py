@@ -42,6 +42,11 @@ _LOOK: dict[str, Any] = {
 }
 
 
+def of_first_seed(result: ComparisonResult, axis: str) -> str:
+    """Return what an axis says that shows one seed alone, where systems have several."""
+    return f"{axis} (first seed)" if any(one.seeds > 1 for one in result.sources) else axis
+
+
 @contextmanager
 def look(salt: str) -> Iterator[None]:
     """Set the look for a block; `salt` keeps the ids of several drawings on one page apart."""

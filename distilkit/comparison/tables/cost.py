@@ -1,7 +1,7 @@
 """The cost of systems: parameters, multiply-accumulates, latency, memory, storage, time and examples of training."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from distilkit.comparison import run_files
 from distilkit.comparison.result import ComparisonResult
@@ -9,7 +9,7 @@ from distilkit.comparison.systems import System
 from distilkit.comparison.table import EMPTY, Cell, ColumnHead, ResultTable, label
 from distilkit.comparison.tables.means import bound_rows, mean_cell
 from distilkit.comparison.wording import NOTHING, number
-from distilkit.run_folders.record import Cost, JsonObject
+from distilkit.run_folders.record import Cost, JsonObject, as_table
 from distilkit.run_folders.record import number as finite
 
 Row = tuple[Cell, ...]
@@ -247,15 +247,20 @@ def _with_time_to_come_close(
     result: ComparisonResult, rows: list[Row], heads: list[ColumnHead]
 ) -> tuple[list[Row], list[ColumnHead], list[str]]:
     """Add the time until validation first came close to the teacher (Gao et al., table 3), where runs state it."""
-    curves = [run_files.curve(run_files.first_set(result)[str(row[0].value)]) for row in rows]
-    shares = {one["within"] for one in curves if isinstance(one.get("within"), int | float)}
+    curves = [run_files.curves(run_files.first_set(result)[str(row[0].value)]) for row in rows]
+    shares = {one["within"] for seeds in curves for one in seeds if isinstance(one.get("within"), int | float)}
     if not shares:
         return rows, heads, []
-    first = [one.get("first_within") for one in curves]
-    times = [_time(finite(one.get("seconds"))) if isinstance(one, dict) else EMPTY for one in first]
+    times = [_time(_mean_time(as_table(one.get("first_within")).get("seconds") for one in seeds)) for seeds in curves]
     share = " or ".join(f"{share:.0%}" for share in sorted(shares))
-    note = f"Close: the time to the first validation within {share} of the teacher."
+    note = f"Close: the time to the first validation within {share} of the teacher; empty where a seed had none."
     return [(*row, time) for row, time in zip(rows, times, strict=True)], [*heads, ColumnHead("close")], [note]
+
+
+def _mean_time(seconds: Iterable[object]) -> float | None:
+    """Return the mean over the seeds; None where one of them has no time."""
+    times = [finite(one) for one in seconds]
+    return None if None in times else run_files.mean(times)
 
 
 def curve(result: ComparisonResult) -> ResultTable | None:
@@ -276,7 +281,9 @@ def curve(result: ComparisonResult) -> ResultTable | None:
         for name, line in lines.items()
     ]
     heads = (ColumnHead("System"), *(ColumnHead(amount(one), "training examples") for one in examples))
-    return ResultTable("curve", f"{measure} on validation queries by training examples", heads, tuple(rows))
+    seeds = max(run_files.first_set(result)[name].seeds for name in lines)
+    note = ("The mean over the seeds.",) if seeds > 1 else ()
+    return ResultTable("curve", f"{measure} on validation queries by training examples", heads, tuple(rows), note)
 
 
 def duration(seconds: float) -> str:
