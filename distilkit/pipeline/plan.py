@@ -6,16 +6,17 @@ from typing import Any
 
 from distilkit.errors import UserError
 from distilkit.pipeline.checks import Checks, check
+from distilkit.pipeline.forecast import Forecast
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
-from distilkit.pipeline.suite import members
+from distilkit.pipeline.suite import jobs_of, members
 from distilkit.pipeline.trained_stage import TrainedStage
 from distilkit.pipeline.twin import twin_of
 from distilkit.pipeline.workspace import Workspace
 from distilkit.progress import OneProcess
 from distilkit.recipe import resolved
-from distilkit.tables import plain, table
+from distilkit.tables import duration, plain, table
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,24 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do, in order, with the collection it reads and its resolved recipe."""
+    """What a run would do, in order, with the collection it reads and its resolved recipe.
+
+    `seconds` is how long all of it should take, tests included, by the rates that earlier runs measured on this
+    machine: None where there are none, and for one run of a suite.
+    """
 
     name: str
     data: dict[str, Any]
     steps: list[Step]
     sets: dict[str, dict[str, Any]]
     recipe: dict[str, Any]
+    seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan for `--json`."""
         return {
             "name": self.name,
+            "seconds": self.seconds,
             "data": self.data,
             "stages": [vars(step) for step in self.steps],
             "sets": self.sets,
@@ -69,15 +76,20 @@ class Plan:
             asked = f"{found['queries']} queries, re-ranking depth {found['depth']}, {found['measures']}"
             lines.append(plain(f"query set {name}: {asked}"))
         lines += map(plain, self.data["notes"])
-        return "\n".join([*lines, _total([step for step in self.steps if not step.cached])])
+        return "\n".join([*lines, _total([step for step in self.steps if not step.cached], self.seconds)])
 
 
 @dataclass(frozen=True)
 class SuitePlan:
-    """What a suite would do: the plans of its runs; what several of them need is trained once."""
+    """What a suite would do: the plans of its runs; what several of them need is trained once.
+
+    `seconds` is how long all runs should take together in so many processes (`jobs`), as for a plan.
+    """
 
     name: str
     runs: list[Plan]
+    jobs: int
+    seconds: float | None
 
     @property
     def missing(self) -> list[Step]:
@@ -87,7 +99,8 @@ class SuitePlan:
     def to_json(self) -> dict[str, Any]:
         """Return the plans for `--json`."""
         steps = sum(step.steps or 0 for step in self.missing)
-        return {"name": self.name, "steps_to_train": steps, "runs": [run.to_json() for run in self.runs]}
+        runs = [run.to_json() for run in self.runs]
+        return {"name": self.name, "steps_to_train": steps, "jobs": self.jobs, "seconds": self.seconds, "runs": runs}
 
     def to_text(self) -> str:
         """Return the plans for people: a line for each run's stage, shared ones where they first come."""
@@ -102,15 +115,19 @@ class SuitePlan:
         lines = [plain(f"suite {self.name}: {len(self.runs)} runs on {self.runs[0].data['name']}"), ""]
         lines.append(table(["run", "stage", "losses", "examples", "steps", ""], rows))
         notes = dict.fromkeys(note for run in self.runs for note in run.data["notes"])
-        return "\n".join([*lines, "", *map(plain, notes), _total(self.missing)])
+        return "\n".join([*lines, "", *map(plain, notes), _total(self.missing, self.seconds, self.jobs)])
 
 
 def plan(
-    request: Request, workspace: Workspace | None = None, checked: Callable[[Pipeline], None] | None = check
+    request: Request,
+    workspace: Workspace | None = None,
+    checked: Callable[[Pipeline], None] | None = check,
+    suite: Forecast | None = None,
 ) -> Plan:
     """Return the plan of a request; the collection is read (and kept), nothing else is built. Raises UserError.
 
     `checked` raises UserError for what would end the run; None where one that differs in its seed alone was checked.
+    `suite` is the forecast of the suite that the run belongs to, which it is counted into.
     """
     if workspace is None:
         workspace = Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=request.recorded_precision())
@@ -149,23 +166,27 @@ def plan(
     said = [stage.said_of_internals for stage in pipeline.stages() if stage.said_of_internals]
     notes = [*pipeline.notes(), *_left_out(pipeline), *dict.fromkeys(said)]
     data = {"name": collection.name, "fingerprint": collection.fingerprint, "counts": counts, "notes": notes}
-    return Plan(request.recipe.name, data, steps, sets, resolved(request.recipe))
+    forecast = suite or Forecast(workspace)
+    forecast.add(pipeline, twin)
+    seconds = forecast.seconds() if suite is None else None
+    return Plan(request.recipe.name, data, steps, sets, resolved(request.recipe), seconds)
 
 
 def suite_plan(request: Request) -> SuitePlan:
     """Return the plan of a suite. Raises UserError where one of its runs could not be trained."""
     recorded = request.recorded_precision()
     plans, workspace = [], Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=recorded)
-    seen, checks = set[tuple[str, str, str]](), Checks()
-    for member in members(request.recipe):
+    seen, checks, found = set[tuple[str, str, str]](), Checks(), members(request.recipe)
+    forecast = Forecast(workspace, jobs_of(request.recipe, len(found)))
+    for member in found:
         words = member.strategy, member.student, member.teacher
         try:
             checked = None if words in seen else checks.check
-            plans.append(plan(replace(request, recipe=member.recipe), workspace, checked))
+            plans.append(plan(replace(request, recipe=member.recipe), workspace, checked, forecast))
         except UserError as error:
             raise UserError(f"{member.strategy} with {member.student}: {error}") from None
         seen.add(words)
-    return SuitePlan(request.recipe.name, plans)
+    return SuitePlan(request.recipe.name, plans, forecast.jobs, forecast.seconds())
 
 
 def _left_out(pipeline: Pipeline) -> list[str]:
@@ -202,8 +223,11 @@ def _number(value: int | None) -> str:
     return "?" if value is None else str(value)
 
 
-def _total(missing: list[Step]) -> str:
+def _total(missing: list[Step], seconds: float | None, jobs: int = 1) -> str:
     known = sum(step.steps or 0 for step in missing)
     unknown = sum(step.steps is None for step in missing)
     more = f", and those of {unknown} stages whose examples are not counted yet (?)" if unknown else ""
-    return f"{known} optimiser steps to train{more}; this is a plan: nothing was trained"
+    together = f" in {jobs} processes" if jobs > 1 else ""
+    # Of a stage whose examples are not counted the time is not known either.
+    time = "" if not seconds or unknown else f", about {duration(seconds)}{together} with all tests"
+    return f"{known} optimiser steps to train{more}{time}; this is a plan: nothing was trained"

@@ -31,6 +31,11 @@ class Rates:
         rows = own.items() if isinstance(own, dict) else ()
         return cls(path, machine, {shape: row for shape, row in rows if _is_row(row)})
 
+    @property
+    def knows_any(self) -> bool:
+        """Whether anything was measured on this machine."""
+        return bool(self._known)
+
     def knows(self, shape: str) -> bool:
         """Return whether a shape was measured."""
         return shape in self._known

@@ -56,6 +56,11 @@ def members(recipe: Recipe) -> list[SuiteRun]:
     return list(found.values())
 
 
+def jobs_of(recipe: Recipe, runs: int) -> int:
+    """Return how many processes work on so many runs of a suite at the same time."""
+    return max(1, min(recipe.matrix.jobs if recipe.matrix else 1, runs))
+
+
 def _matrix(recipe: Recipe) -> MatrixSettings:
     if recipe.matrix is None:
         raise ValueError("the recipe has no [matrix]")

@@ -19,19 +19,21 @@ from distilkit.pipeline.card import refresh_cards, write_card
 from distilkit.pipeline.checks import Checks
 from distilkit.pipeline.content import refuse_other_content
 from distilkit.pipeline.disk import DiskNeed
+from distilkit.pipeline.forecast import Forecast, threads_of
 from distilkit.pipeline.latency import Finished, keep_latencies
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.run import execute
 from distilkit.pipeline.session import is_done, refuse_outside
-from distilkit.pipeline.suite import SuiteRun, members
+from distilkit.pipeline.suite import SuiteRun, jobs_of, members
+from distilkit.pipeline.twin import twin_of
 from distilkit.pipeline.workspace import Workspace
 from distilkit.plugins import this_command
 from distilkit.progress import OneProcess
 from distilkit.run_folders.folder import RunFolder
 from distilkit.run_folders.lock import Lock, is_held
-from distilkit.tables import plain
+from distilkit.tables import duration, plain
 from distilkit.training.precision import AutoPrecision
 
 # Set in the processes that [matrix] jobs starts, to the one that starts them; they start no others and print no table.
@@ -59,7 +61,7 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
     todo = [member for member in found if not is_done(RunFolder(request.runs_dir / member.recipe.name))]
     if leads and not worker:
         _refuse_foreign(folder, found)
-        auto, need = _check_all(found, todo, request)
+        auto, need, forecast = _check_all(found, todo, request)
         if todo:
             said = f"suite {folder.path.name}: {len(todo)} runs to train; {need.require_free(request.runs_dir)}"
             Reporter(quiet=quiet).say(said, log=False)
@@ -67,9 +69,11 @@ def execute_suite(request: Request, quiet: bool = False) -> RunFolder | None:
         for member in found:
             if member not in todo:
                 refresh_cards(RunFolder(request.runs_dir / member.recipe.name))
+    else:
+        forecast = None
     failed: list[str] = []
     with _workers(request, len(todo), worker):
-        _train_all(todo, request, quiet or worker, failed)
+        _train_all(todo, request, quiet or worker, failed, forecast)
     if failed:
         raise RunFailed(f"{len(failed)} of {len(found)} runs failed: {'; '.join(failed)}")
     if not leads or worker:
@@ -116,26 +120,34 @@ def _refuse_foreign(folder: RunFolder, found: list[SuiteRun]) -> None:
         raise UserError(f"{folder.path} exists and is not a suite: {strange[0]}; choose another name with --name")
 
 
-def _check_all(found: list[SuiteRun], todo: list[SuiteRun], request: Request) -> tuple[AutoPrecision | None, DiskNeed]:
-    """Raise UserError where a member could not be trained; return what `bf16 = "auto"` comes to, and the disk needed.
+def _check_all(
+    found: list[SuiteRun], todo: list[SuiteRun], request: Request
+) -> tuple[AutoPrecision | None, DiskNeed, Forecast]:
+    """Raise UserError where a member could not be trained.
+
+    Returns what `bf16 = "auto"` comes to, the disk that is needed, and the forecast of the time.
 
     Those that were trained before must have been trained on the same content, as they share a table with the others.
     """
     recorded = request.recorded_precision()
     workspace = Workspace(request.artifacts, OneProcess(), Reporter(quiet=True), auto=recorded)
-    checks, need = Checks(), DiskNeed(at_once=request.recipe.matrix.jobs if request.recipe.matrix else 1)
+    jobs = jobs_of(request.recipe, len(todo))
+    checks, need, forecast = Checks(), DiskNeed(at_once=jobs), Forecast(workspace, jobs)
     for member in found if todo else ():
         try:
             pipeline = Pipeline(member.recipe, workspace)
             if member in todo:
                 checks.check(pipeline)
-                need.add(pipeline)
+                twin = twin_of(pipeline)
+                for one in (pipeline, twin) if twin else (pipeline,):
+                    need.add(one)
+                forecast.add(pipeline, twin)
             # The content as all processes of the group will find it, of which this one checks alone.
             content = {**pipeline.content, "processes": int(os.environ.get("WORLD_SIZE", "1"))}
             refuse_other_content(RunFolder(request.runs_dir / member.recipe.name), content)
         except UserError as error:
             raise UserError(f"{member.strategy} with {member.student}: {error}") from None
-    return workspace.auto, need
+    return workspace.auto, need, forecast
 
 
 def _record(request: Request, found: list[SuiteRun], auto: AutoPrecision | None) -> dict[str, Any]:
@@ -150,16 +162,20 @@ def _record(request: Request, found: list[SuiteRun], auto: AutoPrecision | None)
     }
 
 
-def _train_all(todo: list[SuiteRun], request: Request, quiet: bool, failed: list[str]) -> None:
+def _train_all(
+    todo: list[SuiteRun], request: Request, quiet: bool, failed: list[str], forecast: Forecast | None = None
+) -> None:
     """Train members until none is left, those last that others are working on."""
     left, console = list(todo), Reporter(quiet=quiet)
     while left:
         busy: list[SuiteRun] = []
-        for member in left:
+        for place, member in enumerate(left):
             own = Request(member.recipe, replace(request.source, overrides=()), request.runs_dir, resume=True)
             try:
                 _refuse_busy(own.folder)
-                console.say(f"suite: {member.recipe.name} ({todo.index(member) + 1} of {len(todo)})", log=False)
+                number = f"{todo.index(member) + 1} of {len(todo)}"
+                rest = _shown_left(forecast, [one.recipe.name for one in (*busy, *left[place:])])
+                console.say(f"suite: {member.recipe.name} ({number}{rest})", log=False)
                 execute(own, quiet=quiet)
             except Busy:
                 busy.append(member)
@@ -184,6 +200,12 @@ def _train_all(todo: list[SuiteRun], request: Request, quiet: bool, failed: list
         left = busy
 
 
+def _shown_left(forecast: Forecast | None, runs: list[str]) -> str:
+    """Return how long the rest of a suite takes, empty where that is not known."""
+    seconds = None if forecast is None or os.environ.get("WORLD_SIZE", "1") != "1" else forecast.seconds_left(runs)
+    return "" if seconds is None else f"; about {duration(seconds)} left for all"
+
+
 def _refuse_busy(folder: RunFolder) -> None:
     """Raise Busy at once where that is known; the processes of a group find it out together, when they claim a run."""
     if os.environ.get("WORLD_SIZE", "1") == "1" and folder.exists() and is_held(folder.lock):
@@ -193,13 +215,13 @@ def _refuse_busy(folder: RunFolder) -> None:
 @contextmanager
 def _workers(request: Request, todo: int, worker: bool) -> Iterator[None]:
     """Work on the suite in [matrix] jobs processes, which share out the machine's cores."""
-    jobs = min(request.recipe.matrix.jobs if request.recipe.matrix else 1, todo)
+    jobs = jobs_of(request.recipe, todo)
     if worker or jobs < 2:
         yield
         return
     import torch
 
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = threads_of(jobs)
     torch.set_num_threads(threads)
     command = [*this_command(), "run", str(request.source.files[0]), "--resume", "auto"]
     command += ["--runs-dir", str(request.runs_dir)]

@@ -54,6 +54,7 @@ class Workspace:
     _built: set[str] = field(default_factory=set, repr=False)
     _building: list[str] = field(default_factory=list, repr=False)
     _uses: Uses | None = field(default=None, repr=False)
+    _rates: Rates | None = field(default=None, repr=False)
 
     def path(self, node: Artifact[Any]) -> Path:
         """Return where an artifact is, or will be."""
@@ -78,14 +79,20 @@ class Workspace:
             self.auto = self.processes.on_main(lambda: auto_precision(device, measured))
         return self.auto
 
-    @cached_property
+    @property
     def rates(self) -> Rates:
         """The seconds of steps and pairs that were measured on this machine."""
+        return self._rates or self.read_rates()
+
+    def read_rates(self, threads: int | None = None) -> Rates:
+        """Read what is known of processes of so many threads, of this one's number by default, and return it."""
         import torch
 
         group = f"{self.processes.count} processes on {self.processes.device.type}"
-        name = f"{machine()['cpu']}, {torch.get_num_threads()} threads, {group}, torch {torch.__version__}"
-        return Rates.read(self.root / RATES, name)
+        count = torch.get_num_threads() if threads is None else threads
+        name = f"{machine()['cpu']}, {count} threads, {group}, torch {torch.__version__}"
+        self._rates = Rates.read(self.root / RATES, name)
+        return self._rates
 
     @cached_property
     def pace(self) -> float | None:
@@ -145,8 +152,9 @@ class Workspace:
         on_main, path = self.processes.on_main, self.path(node)
         lock = Lock(self.root / node.kind / f"{node.key}.lock")
         self._building.append(node.kind)
+        started = time.monotonic()
         try:
-            if not on_main(lambda: self._claim(node, lock)):
+            if not (built_by_another := on_main(lambda: self._claim(node, lock))):
                 with ExitStack() as stack:
                     folder = on_main(lambda: stack.enter_context(atomic_folder(path)))
                     # A process that fails in a build of all says nothing to the others: they may be anywhere in it.
@@ -157,6 +165,8 @@ class Workspace:
         finally:
             self._building.pop()
             lock.release()
+        if built_by_another:  # the forecast of this run has it no more, nor the time of waiting for it
+            self.progress.whole.leave(node.work(self), time.monotonic() - started)
 
     def _claim(self, node: Artifact[Any], lock: Lock) -> bool:
         """Wait for the right to build an artifact; return whether another run built it meanwhile."""

@@ -53,7 +53,7 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts(
 
 
 def test_a_suite_tells_its_need(cli: Cli, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("distilkit.pipeline.suite_run._train_all", lambda *given: given[-1].append("enough"))
+    monkeypatch.setattr("distilkit.pipeline.suite_run._train_all", lambda *given: given[3].append("enough"))
     words = ("--set", 'matrix.strategies=["fine_tune", "margin_mse"]', "--set", 'matrix.students=["bert_cat:L2_H16"]')
     outcome = cli("run", tiny_recipe, "--runs-dir", tmp_path, *words)
     assert outcome.code == 1

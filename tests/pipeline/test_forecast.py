@@ -95,6 +95,18 @@ def test_a_resumed_run_goes_on_with_what_was_spent_and_what_is_left() -> None:
     assert whole.figures() == "81%, about 72 s left"
 
 
+def test_who_waited_for_the_work_of_another_run_has_neither_in_its_forecast() -> None:
+    clock = [0.0]
+    whole = Whole(lambda: clock[0])
+    whole.start(500.0)
+    clock[0] = 900.0
+    whole.leave(400.0, 900.0)
+    clock[0] = 920.0
+    whole.advance(10.0)  # twice as slow as forecast
+    assert whole.seconds_left == pytest.approx(180.0, rel=0.05)
+    assert whole.seconds_spent == 920.0
+
+
 def test_the_share_is_whole_where_nothing_is_left_though_the_clock_goes_on() -> None:
     times = iter(range(1, 100))
     whole = Whole(lambda: float(next(times)))

@@ -34,6 +34,9 @@ class Thing(Artifact[str]):
 
     kind: ClassVar[str] = "thing"
 
+    def work(self, workspace: Workspace) -> float:
+        return 10.0
+
     @property
     def inputs(self) -> tuple[Node[Any], ...]:
         return self.parts
@@ -167,8 +170,10 @@ def build_until(root: Path, name: str, gate: Path) -> None:
             time.sleep(0.01)
 
     workspace, thing = workspace_of(root, Reporter()), Thing(CONTENT, build)
+    workspace.progress.start_whole(100.0)
     workspace.prepare(thing)
     print(workspace.path(thing), flush=True)
+    print(workspace.progress.whole.total, workspace.progress.whole.waited, flush=True)
 
 
 def builders(root: Path) -> list[str]:
@@ -186,7 +191,10 @@ def test_two_processes_that_want_one_artifact_build_it_once(tmp_path: Path) -> N
         gate.touch()
         assert [process.wait() for process in processes] == [0, 0]
     assert len(builders(tmp_path)) == 1
-    assert [process.stdout.strip() for process in processes] == [str(tmp_path / "thing" / THING.key)] * 2
+    said = [process.stdout.split() for process in processes]
+    assert [path for path, _, _ in said] == [str(tmp_path / "thing" / THING.key)] * 2
+    # The forecast of the one that waited has neither the work of the other nor the time of waiting.
+    assert sorted((float(total), float(seconds) > 0) for _, total, seconds in said) == [(90.0, True), (100.0, False)]
     waited = [process for process in processes if "waiting for another run" in process.stderr]
     assert len(waited) == 1
     assert waited[0].stderr.count("waiting") == 1

@@ -1,6 +1,7 @@
 """A suite from its recipe to its tables: what is shared, what is repeated, what is refused."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,15 @@ from distilkit.comparison.reports import suite_report
 from distilkit.errors import UserError
 from distilkit.files import write_json
 from distilkit.manifest import SEAL, damage, sealed
+from distilkit.pipeline.forecast import Forecast
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.reporter import Reporter
+from distilkit.pipeline.run import missing
 from distilkit.pipeline.suite import members
 from distilkit.pipeline.trained_stage import StartingStudent
+from distilkit.pipeline.twin import twin_of
 from distilkit.pipeline.workspace import Workspace
+from distilkit.progress import OneProcess
 from distilkit.recipe import load_recipe
 
 MATRIX = """
@@ -54,10 +61,18 @@ def suite_recipe(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def finished(suite_recipe: Path, tmp_path_factory: pytest.TempPathFactory, cli: Callable[..., Any]) -> Path:
     runs = tmp_path_factory.mktemp("runs")
-    done = cli("run", suite_recipe, "--runs-dir", runs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("distilkit.pipeline.probe.SHORT", 0.0)  # so that the rates of so short stages are measured
+        done = cli("run", suite_recipe, "--runs-dir", runs)
     assert done.code == 0, done.err
     assert "tinybert(one_step=true)" in done.out
+    said_of(runs).write_text(done.err)
     return runs
+
+
+def said_of(runs: Path) -> Path:
+    """Return the file with what the run of the suite said."""
+    return runs.with_suffix(".said")
 
 
 def stages_of(runs: Path) -> list[dict[str, Any]]:
@@ -179,6 +194,46 @@ def test_a_plan_tells_what_is_shared(suite_recipe: Path, tmp_path: Path, cli: Ca
     assert done.code == 0, done.err
     assert done.out.count("shared") == 2 * 2 + 7  # general stages, and the teacher, when met again
     assert "suite suite: 8 runs" in done.out
+
+
+def test_a_suite_says_how_long_the_rest_takes(finished: Path) -> None:
+    found = re.findall(r"suite: suite/\S+ \((\d) of 8(?:; about (.+) left for all)?\)", said_of(finished).read_text())
+    assert [number for number, _ in found] == list("12345678")
+    assert not found[0][1]  # before anything was measured
+    assert all(left for _, left in found[1:])
+
+
+def test_a_plan_tells_how_long_what_is_missing_takes(
+    finished: Path, suite_recipe: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    def planned(*words: str) -> tuple[float, dict[str, Any]]:
+        done = cli("run", suite_recipe, "--runs-dir", runs, "--name", "planned", "--dry-run", *words)
+        shown = re.search(r", about (.+) with all tests; this is a plan", done.out)
+        told = json.loads(
+            cli("run", suite_recipe, "--runs-dir", runs, "--name", "p", "--dry-run", "--json", *words).out
+        )
+        assert (shown is None) == (not told["seconds"])
+        return told["seconds"], told
+
+    runs = tmp_path / "unmeasured"
+    assert planned()[0] is None
+    runs = finished
+    assert planned()[0] == 0
+    one, told = planned("--set", "matrix.seeds=[2]")
+    three, _ = planned("--set", "matrix.seeds=[2, 3, 4]")
+    assert told["jobs"] == 1
+    assert 0 < one < three < 3.01 * one
+    # General distillation, which is there, and what several runs share are counted once.
+    workspace = Workspace(runs / ".artifacts", OneProcess(), Reporter(quiet=True))
+    forecast, apart, found = Forecast(workspace), 0.0, members(load_recipe(suite_recipe, ["matrix.seeds=[2]"]))
+    for member in found:
+        pipeline = Pipeline(member.recipe, workspace)
+        forecast.add(pipeline, twin_of(pipeline))
+        apart += sum(node.work(workspace) for node in missing(pipeline))
+    assert forecast.seconds() == pytest.approx(one)
+    assert apart > one
+    names = [member.recipe.name for member in found]
+    assert forecast.seconds_left(names) > forecast.seconds_left(names[:1]) > forecast.seconds_left([]) == 0
 
 
 def test_a_plan_builds_each_student_once(

@@ -1,0 +1,67 @@
+"""How long a plan, or a suite's runs, will take: all forward passes that are still to be made, each counted once."""
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from distilkit.pipeline.graph import Artifact, Node, walk
+from distilkit.pipeline.pipeline import Pipeline
+from distilkit.pipeline.whole import Whole
+from distilkit.pipeline.workspace import Workspace
+
+
+def threads_of(jobs: int) -> int:
+    """Return how many threads each of a suite's processes has: its share of the cores."""
+    return max(1, (os.cpu_count() or 1) // jobs)
+
+
+@dataclass
+class Forecast:
+    """Forecasts runs that share work, by the rates that were measured on this machine when earlier runs began.
+
+    Attributes:
+        workspace: where the runs' work is kept; its rates are read anew for every forecast
+        jobs: how many processes work at the same time, each with its share of the cores
+    """
+
+    workspace: Workspace
+    jobs: int = 1
+    _runs: dict[str, list[Node[Any]]] = field(default_factory=dict)
+    _whole: Whole = field(default_factory=Whole)
+
+    def add(self, *pipelines: Pipeline | None) -> None:
+        """Count a run in, and its label-only twin where it has one."""
+        for pipeline in pipelines:
+            if pipeline is not None:
+                nodes = walk(pipeline.targets(), pipeline.workspace.is_done)
+                self._runs.setdefault(pipeline.recipe.name, []).extend(
+                    node for node in nodes if isinstance(node, Artifact)
+                )
+
+    def seconds(self) -> float | None:
+        """Return how long all runs take from the start; None before anything was measured on this machine."""
+        self._read_rates()
+        return self._sum(self._nodes(self._runs)) if self.workspace.rates.knows_any else None
+
+    def seconds_left(self, runs: Collection[str]) -> float | None:
+        """Return how long some of the runs still take, the only ones that are left.
+
+        It is corrected by how much longer than forecast the others took, which have run since this was first asked.
+        """
+        self._read_rates()
+        if not self.workspace.rates.knows_any:
+            return None
+        total = self._sum(self._nodes(self._runs))
+        left = self._sum(node for node in self._nodes(runs) if not self.workspace.is_done(node))
+        return self._whole.corrected(total, total - left)
+
+    def _read_rates(self) -> None:
+        # In one process a run has all the threads that PyTorch takes.
+        self.workspace.read_rates(threads_of(self.jobs) if self.jobs > 1 else None)
+
+    def _nodes(self, runs: Collection[str]) -> Iterator[Node[Any]]:
+        yield from {node.key: node for run in runs for node in self._runs.get(run, ())}.values()
+
+    def _sum(self, nodes: Iterator[Node[Any]]) -> float:
+        return sum(node.work(self.workspace) for node in nodes) / self.jobs
