@@ -149,6 +149,8 @@ def test_the_plan_tells_how_long_its_stages_should_take(choice: Choice, tmp_path
     known = view(timed, tmp_path)
     assert [step.seconds for step in known.steps] == [None, pytest.approx(60.0), None]
     assert (known.seconds, known.unknown) == (pytest.approx(60.0), 1)
+    forecast = view({**timed, "seconds": 90.0}, tmp_path)
+    assert (forecast.seconds, forecast.unknown) == (90.0, 0)
 
 
 def test_a_suites_plan_names_its_runs_and_counts_what_they_share_once(choice: Choice, tmp_path: Path) -> None:

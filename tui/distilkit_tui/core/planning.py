@@ -30,7 +30,10 @@ class PlanStep:
 
 @dataclass(frozen=True)
 class PlanView:
-    """A plan to show: its steps, sentences about the rest, the steps left to train and what they should take."""
+    """A plan to show: its steps, sentences about the rest, the steps left to train and what they should take.
+
+    `seconds` is the forecast of all that is missing where the plan has one, else the sum of the steps' own.
+    """
 
     name: str
     steps: tuple[PlanStep, ...]
@@ -86,6 +89,8 @@ def view(plan: dict[str, Any], runs_dir: Path) -> PlanView:
     known = [step.seconds for step in left if step.seconds is not None]
     unknown = len(left) - len(known)
     total = sum(known) if known else None
+    if (forecast := number(plan.get("seconds"))) is not None:  # with tests, and in as many processes as there are
+        total, unknown = forecast, sum(step.steps is None for step in left)
     return PlanView(name, tuple(steps), facts, sum(step.steps or 0 for step in left), total, unknown, free(runs_dir))
 
 
