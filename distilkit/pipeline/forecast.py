@@ -49,10 +49,7 @@ class Forecast:
 
         It is corrected by how much longer than forecast the others took, which have run since this was first asked.
         """
-        self._read_rates()
-        if not self.workspace.rates.knows_any:
-            return None
-        total = self._sum(self._nodes(self._runs))
+        total = self.seconds() or 0.0  # without a forecast the clock starts all the same
         left = self._sum(node for node in self._nodes(runs) if not self.workspace.is_done(node))
         return self._whole.corrected(total, total - left)
 

@@ -172,7 +172,8 @@ def _train_all(
         for place, member in enumerate(left):
             own = Request(member.recipe, replace(request.source, overrides=()), request.runs_dir, resume=True)
             try:
-                _refuse_busy(own.folder)
+                if _is_over(own.folder):
+                    continue
                 number = f"{todo.index(member) + 1} of {len(todo)}"
                 rest = _shown_left(forecast, [one.recipe.name for one in (*busy, *left[place:])])
                 console.say(f"suite: {member.recipe.name} ({number}{rest})", log=False)
@@ -206,10 +207,16 @@ def _shown_left(forecast: Forecast | None, runs: list[str]) -> str:
     return "" if seconds is None else f"; about {duration(seconds)} left for all"
 
 
-def _refuse_busy(folder: RunFolder) -> None:
-    """Raise Busy at once where that is known; the processes of a group find it out together, when they claim a run."""
-    if os.environ.get("WORLD_SIZE", "1") == "1" and folder.exists() and is_held(folder.lock):
+def _is_over(folder: RunFolder) -> bool:
+    """Return whether another process has done a run meanwhile; raises Busy where one is working on it.
+
+    The processes of a group find both out together, when they claim a run.
+    """
+    if os.environ.get("WORLD_SIZE", "1") != "1" or not folder.exists():
+        return False
+    if is_held(folder.lock):
         raise Busy(f"{folder.path} is being worked on by another process")
+    return is_done(folder)
 
 
 @contextmanager

@@ -107,6 +107,14 @@ def test_who_waited_for_the_work_of_another_run_has_neither_in_its_forecast() ->
     assert whole.seconds_spent == 920.0
 
 
+def test_a_forecast_made_anew_is_corrected_by_the_time_since_the_first_though_that_knew_nothing() -> None:
+    clock = [0.0]
+    whole = Whole(lambda: clock[0])
+    assert whole.corrected(0.0, 0.0) is None
+    clock[0] = 200.0
+    assert whole.corrected(300.0, 100.0) == pytest.approx(400.0, rel=0.02)
+
+
 def test_the_share_is_whole_where_nothing_is_left_though_the_clock_goes_on() -> None:
     times = iter(range(1, 100))
     whole = Whole(lambda: float(next(times)))
