@@ -1,6 +1,9 @@
-"""Scoring pairs with a ranker: sorted by length, so that hardly anything is padded, and shared out over processes."""
+"""Scoring pairs with a ranker: sorted by length, so that hardly anything is padded, and shared out over processes.
 
-from collections.abc import Callable
+A ranker that encodes queries and passages apart encodes each of them once, whatever the number of pairs that it is in.
+"""
+
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -12,7 +15,8 @@ from distilkit.data.side_tokens import SideTokens
 from distilkit.data.tokens import PairTokens
 from distilkit.errors import NotFinite
 from distilkit.models.batch import TokenBatch, batch_of, on_device
-from distilkit.models.ranker import Ranker
+from distilkit.models.encoded import encode_rows
+from distilkit.models.ranker import Ranker, SideRanker
 from distilkit.packed.batch import Packed
 from distilkit.packed.encoder import can_pack, packed_scores
 from distilkit.progress import ProcessGroup
@@ -25,6 +29,13 @@ Tokens = PairTokens | SideTokens
 CPU_TOKENS = 2048
 # Not measured: what should keep a large GPU busy; a BERT-base scores as many in 1 GB.
 GPU_TOKENS = 65_536
+# So many tokens of encoded queries are in memory at a time: 100 MB of vectors of 768 numbers.
+QUERY_TOKENS = 32_768
+# What is saved by encoding texts once must be more than this share of all texts to be worth the sorting.
+WORTH = 0.1
+
+Launched = Iterator[tuple[Integers, torch.Tensor]]
+"""Some pairs' places and their logits, which a GPU may still be computing."""
 
 
 def score_pairs(
@@ -42,16 +53,13 @@ def score_pairs(
 
     Every process scores its share of the batches and gets all scores.
     """
-    lengths = tokens.lengths(queries, passages) if len(queries) else np.zeros(0, np.int64)
-    batches = forward_passes(lengths, batch_size, processes.device)
     mine: list[tuple[Integers, npt.NDArray[np.float64]]] = []
     device, done = processes.device, 0
     was_training = ranker.training
     ranker.eval()
     with torch.no_grad(), computing(precision, device):
         before: tuple[Integers, torch.Tensor] | None = None
-        for batch in batches[processes.rank :: processes.count]:
-            launched = launch_batch(ranker, tokens, queries[batch], passages[batch], device)
+        for batch, launched in _launched(ranker, tokens, queries, passages, batch_size, processes):
             # A GPU is waited for once it has the next batch to compute.
             if before is not None:
                 mine.append((before[0], on_host(before[1])))
@@ -67,6 +75,60 @@ def score_pairs(
     if not np.isfinite(scores).all():
         raise NotFinite(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
     return scores
+
+
+def _launched(
+    ranker: Ranker, tokens: Tokens, queries: Integers, passages: Integers, batch_size: int, processes: ProcessGroup
+) -> Launched:
+    """Yield this process's share of the pairs with their logits."""
+    if isinstance(ranker, SideRanker) and isinstance(tokens, SideTokens) and ranker.scores_encoded:
+        distinct = len(np.unique(queries)) + len(np.unique(passages))
+        if distinct < (1 - WORTH) * 2 * len(queries):
+            yield from _encoded_once(ranker, tokens, queries, passages, batch_size, processes)
+            return
+    lengths = tokens.lengths(queries, passages) if len(queries) else np.zeros(0, np.int64)
+    for batch in forward_passes(lengths, batch_size, processes.device)[processes.rank :: processes.count]:
+        yield batch, launch_batch(ranker, tokens, queries[batch], passages[batch], processes.device)
+
+
+def _encoded_once(
+    ranker: SideRanker,
+    tokens: SideTokens,
+    queries: Integers,
+    passages: Integers,
+    batch_size: int,
+    processes: ProcessGroup,
+) -> Launched:
+    """Yield this process's share of the pairs with their logits, each text encoded once.
+
+    The encoded queries lie in memory, as many as fit, and the passages of their pairs pass by. A passage is encoded
+    again for the next queries.
+    """
+    device, (asked, of) = processes.device, np.unique(queries, return_inverse=True)
+    by_query = np.argsort(of, kind="stable")
+    of_sorted = of[by_query]
+    room = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
+    size = batch_size if device.type == "cpu" else max(batch_size, room // tokens.documents.longest)
+    at_a_time = max(1, QUERY_TOKENS // tokens.queries.longest)
+    for start in range(0, len(asked), at_a_time):
+        rows = asked[start : start + at_a_time]
+        pairs = by_query[slice(*np.searchsorted(of_sorted, [start, start + len(rows)]))]
+        forward_pass = max(1, room // tokens.queries.longest)
+        encoded = encode_rows(ranker.encode_query, tokens.queries, rows, batch_size=forward_pass, device=device)
+        texts, text_of = np.unique(passages[pairs], return_inverse=True)
+        pairs_of = np.split(pairs[np.argsort(text_of, kind="stable")], np.cumsum(np.bincount(text_of))[:-1])
+        blocks = forward_passes(tokens.documents.lengths(texts), batch_size, device)
+        for block in blocks[processes.rank :: processes.count]:
+            batch = on_device(batch_of(tokens.documents.batch(texts[block])), device)
+            assert isinstance(batch, TokenBatch)
+            documents = ranker.encode_document(batch)
+            own = [pairs_of[text] for text in block]
+            chosen, row = np.concatenate(own), np.repeat(np.arange(len(block)), [len(one) for one in own])
+            for at in range(0, len(chosen), size):
+                some = slice(at, at + size)
+                asking = encoded.rows(torch.from_numpy(of[chosen[some]] - start).to(device))
+                answers = documents.rows(torch.from_numpy(row[some]).to(device))
+                yield chosen[some], ranker.score_encoded(asking, answers)
 
 
 def forward_passes(lengths: Integers, batch_size: int, device: torch.device) -> list[Integers]:

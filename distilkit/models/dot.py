@@ -16,7 +16,7 @@ from distilkit.errors import UserError
 from distilkit.files import write_json
 from distilkit.models.agree import reads_ahead
 from distilkit.models.attention import able_to_read_first_token
-from distilkit.models.batch import Sides, TokenBatch
+from distilkit.models.batch import TokenBatch
 from distilkit.models.checkpoint import Checkpoint
 from distilkit.models.encoded import Encoded, wide
 from distilkit.models.encoder import first_states, last_states
@@ -113,10 +113,9 @@ class BertDot(EncoderRanker):
         total = (wide(states) * mask.unsqueeze(-1)).sum(1)
         return (total / mask.sum(1, keepdim=True).clamp(min=1)).to(states.dtype)
 
-    def forward(self, batch: Sides) -> Tensor:
-        """Return the scores; in training they are scaled."""
-        scores = super().forward(batch)
-        return scores * self.options.scale if self.training and self.options.scale != 1 else scores
+    def in_training(self, scores: Tensor) -> Tensor:
+        """Return the scores times the options' scale."""
+        return scores if self.options.scale == 1 else scores * self.options.scale
 
     def encode_document(self, batch: TokenBatch) -> Encoded:
         """Return a vector per document, shape `[B, d]`."""

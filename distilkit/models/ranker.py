@@ -325,7 +325,20 @@ class SideRanker(Ranker):
         for documents, index in batch.groups:
             own = queries if index is None else queries.rows(index)
             scores.append(self.score_encoded(own, self.encode_document_beside(documents, batch.query)))
-        return torch.cat(scores) if len(scores) > 1 else scores[0]
+        found = torch.cat(scores) if len(scores) > 1 else scores[0]
+        return self.in_training(found) if self.training else found
+
+    def in_training(self, scores: Tensor) -> Tensor:
+        """Return scores as losses read them, which may be another range than that of `score`."""
+        return scores
+
+    @property
+    def scores_encoded(self) -> bool:
+        """Whether a pair's score is `score_encoded` of its texts, however they are batched, and nothing more.
+
+        So it is not where documents depend on a batch's queries, nor of a plugin's ranker with a `forward` of its own.
+        """
+        return self.keeps_documents and type(self).forward is SideRanker.forward
 
     @property
     def rooms(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from distilkit.data.arrays import Integers
 from distilkit.data.collection import Run
 from distilkit.data.passages import aggregate
+from distilkit.data.side_tokens import SideFormat
 from distilkit.data.teacher_scores import combine
 from distilkit.errors import lowering
 from distilkit.evaluation.measures import Evaluation, canonical_all, evaluate
@@ -192,12 +193,22 @@ class Ranking(Artifact[Run]):
 
     def work(self, workspace: Workspace) -> float:
         """Return the seconds of scoring every candidate."""
-        return self.pairs * workspace.rates.seconds(self.shape, self.pair_macs)
+        return self.pairs * self.pair_seconds(workspace)
+
+    def pair_seconds(self, workspace: Workspace) -> float:
+        """Return the seconds of a pair among all of them.
+
+        Of texts that are encoded apart a passage is encoded once, however many queries it is a candidate of.
+        """
+        seconds = workspace.rates.seconds(self.shape, self.pair_macs)
+        if isinstance(self.reader.form, SideFormat):
+            seconds *= min(1.0, len(self.queries.collection.passages) / max(1, self.pairs))
+        return seconds
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Score the candidates on all processes."""
         ranker = self.model.load(workspace).to(workspace.processes.device)
-        tokens, work = workspace.value(self.reader), workspace.rates.seconds(self.shape, self.pair_macs)
+        tokens, work = workspace.value(self.reader), self.pair_seconds(workspace)
         with blaming(self.model):
             run = self.scorer.rerank(ranker, tokens, self.queries, self.label, work, workspace)
         if workspace.processes.is_main:

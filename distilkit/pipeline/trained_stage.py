@@ -296,7 +296,7 @@ class TrainedStage(ModelNode, Artifact[Path]):
 
         def validate(ranker: "Ranker") -> dict[str, float]:
             ranking = self.validation_ranking
-            tokens, work = workspace.value(reader), workspace.rates.seconds(ranking.shape, ranking.pair_macs)
+            tokens, work = workspace.value(reader), ranking.pair_seconds(workspace)
             run = validation.scorer.rerank(ranker, tokens, validation.queries, "validate", work, workspace)
             return validation.measure(run, measures, workspace)
 
