@@ -52,6 +52,7 @@ BENCHMARKS = {
     "cross-encoder": Benchmark("peers", "cross_encoder", "CAT training over sentence-transformers' trainer"),
     "bi-encoder": Benchmark("peers", "bi_encoder", "DOT Margin-MSE over SentenceTransformerTrainer"),
     "reranking": Benchmark("peers", "reranking", "scoring 1,000 passages over CrossEncoder.predict"),
+    "encoded-once": Benchmark("scoring", "encoded_once", "DOT, ColBERT and TK re-rank: texts once over pair by pair"),
     "serving": Benchmark("serving", "serving", "a query's 100 candidates: CrossEncoder, torch, ONNX, ONNX int8"),
     "attention-memory": Benchmark("gpu", "attention_memory", "peak memory of attention transfer without maps"),
     "loading": Benchmark("loading", "run", "data loading's share of a step; tokenising at second use"),
