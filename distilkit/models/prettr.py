@@ -74,6 +74,7 @@ class PreTtr(EncoderRanker):
     """
 
     architecture: ClassVar[str] = "prettr"
+    apart = 0.5
     options_type = PreTtrOptions
     tags = ("prettr",)
 

@@ -57,6 +57,7 @@ class Ranker(nn.Module):
         graph_axes: the names of the output's dimensions that change from batch to batch
         declares: what config.json says to other libraries
         backend: what computes: torch, or onnx
+        apart: about what share of a pair's work is that of its texts alone, which are encoded once; for forecasts
         stored: what the weights are stored as where torch does not compute: fp32 or int8
         prefixes: what is read before queries and documents
     """
@@ -72,6 +73,7 @@ class Ranker(nn.Module):
     graph_axes: ClassVar[Mapping[int, str]] = {0: "batch"}
     declares: ClassVar[Mapping[str, Any]] = {}
     backend: ClassVar[str] = "torch"
+    apart: ClassVar[float] = 0.0
     stored: str | None = None
 
     options: Any
@@ -297,6 +299,8 @@ class Ranker(nn.Module):
 
 class SideRanker(Ranker):
     """A ranker that encodes queries and documents apart, and scores what it encoded."""
+
+    apart = 1.0
 
     def encode_query(self, batch: TokenBatch) -> Encoded:
         """Return queries as vectors."""

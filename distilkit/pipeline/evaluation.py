@@ -12,12 +12,12 @@ import numpy.typing as npt
 from distilkit.data.arrays import Integers
 from distilkit.data.collection import Run
 from distilkit.data.passages import aggregate
-from distilkit.data.side_tokens import SideFormat
 from distilkit.data.teacher_scores import combine
 from distilkit.errors import lowering
 from distilkit.evaluation.measures import Evaluation, canonical_all, evaluate
 from distilkit.evaluation.trec import read_run, write_run
 from distilkit.files import content_key, read_json, write_json
+from distilkit.models import STUDENTS
 from distilkit.pipeline.data import Data, QuerySet
 from distilkit.pipeline.graph import Artifact, Node
 from distilkit.pipeline.models import ModelNode, Teacher, blaming
@@ -200,10 +200,10 @@ class Ranking(Artifact[Run]):
 
         Of texts that are encoded apart a passage is encoded once, however many queries it is a candidate of.
         """
-        seconds = workspace.rates.seconds(self.shape, self.pair_macs)
-        if isinstance(self.reader.form, SideFormat):
-            seconds *= min(1.0, len(self.queries.collection.passages) / max(1, self.pairs))
-        return seconds
+        name = getattr(self.model, "architecture", "bert_cat")
+        apart = STUDENTS[name].ranker().apart if name in STUDENTS else 0.0
+        once = min(1.0, len(self.queries.collection.passages) / max(1, self.pairs))
+        return workspace.rates.seconds(self.shape, self.pair_macs) * (1 - apart + apart * once)
 
     def build(self, folder: Path, workspace: Workspace) -> None:
         """Score the candidates on all processes."""

@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 
 from distilkit.files import read_json
+from distilkit.pipeline.evaluation import Ranking
+from distilkit.pipeline.graph import every
+from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.rates import Rates
 from distilkit.pipeline.reporter import Reporter
 from distilkit.pipeline.request import Request
 from distilkit.pipeline.run import run
 from distilkit.pipeline.whole import Whole
-from distilkit.recipe import load_with_source
+from distilkit.pipeline.workspace import Workspace
+from distilkit.progress import OneProcess
+from distilkit.recipe import load_recipe, load_with_source
 from distilkit.run_folders.record import read_status
 from distilkit.training.processes import Processes
 
@@ -141,3 +146,18 @@ def test_rates_are_kept_for_their_machine_and_others_go_by_multiply_accumulates(
     for damaged in ("{", "[]", '{"here": 3}', '{"here": {"step": "x", "pair": [1e999, 2], "odd": [1]}}'):
         path.write_text(damaged)
         assert not any(Rates.read(path, "here").knows(shape) for shape in ("step", "pair", "odd"))
+
+
+@pytest.mark.parametrize(("architecture", "apart"), [("bert_cat", 0.0), ("bert_dot", 1.0), ("prettr", 0.5)])
+def test_a_forecast_counts_a_passage_once_where_it_is_encoded_once(
+    architecture: str, apart: float, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    words = ["strategy.name=margin_mse", f"student.architecture={architecture}", "evaluate.rerank_depth=10"]
+    workspace = Workspace(tmp_path, OneProcess(), Reporter(quiet=True))
+    pipeline = Pipeline(load_recipe(tiny_recipe, words), workspace)
+    rankings = [node for node in every(pipeline.targets()) if isinstance(node, Ranking)]
+    ranking = max(rankings, key=lambda one: (getattr(one.model, "architecture", "") == architecture, one.pairs))
+    share = len(ranking.queries.collection.passages) / ranking.pairs
+    assert share < 1
+    seconds = workspace.rates.seconds(ranking.shape, ranking.pair_macs)
+    assert ranking.pair_seconds(workspace) == pytest.approx(seconds * (1 - apart + apart * share))
