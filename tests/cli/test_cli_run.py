@@ -205,7 +205,7 @@ def test_the_plan_before_and_after(cli: Cli, finished: Any, tiny_recipe: Path, t
     before = cli("run", tiny_recipe, "--runs-dir", tmp_path, "--dry-run", "--json")
     assert before.code == 0, before.err
     plan = json.loads(before.out)
-    assert set(plan) == {"name", "data", "stages", "sets", "recipe"}
+    assert set(plan) == {"name", "seconds", "data", "stages", "sets", "recipe"}
     assert plan["data"]["counts"] == {"passages": 40, "queries": 34, "training queries": 20, "validation queries": 6}
     assert plan["sets"] == {"test": {"queries": 8, "depth": 10, "measures": "RR@10 nDCG@10"}}
     keys = ("what", "examples", "steps", "cached")
