@@ -21,22 +21,23 @@ LENGTHS = {"query_length": 30, "document_length": 200}
 
 def encoded_once(options: Options) -> Iterator[Row]:
     """Scoring every query's candidates with each text encoded once over the same pair by pair."""
-    queries, depth, count = (8, 4, 16) if options.quick else (QUERIES, DEPTH, PASSAGES)
+    queries, depth, counts = (8, 4, (16, 32)) if options.quick else (QUERIES, DEPTH, (PASSAGES, QUERIES * DEPTH))
     rng = np.random.default_rng(1)
     asked = np.repeat(np.arange(queries), depth)
-    candidates = np.concatenate([rng.permutation(count)[:depth] for _ in range(queries)])
-    with drawn_pairs(options, count, count) as pairs:
-        for name in STUDENTS:
-            ranker = student_model(options, architecture=name).eval()
-            stores = pairs.tokens.queries, pairs.tokens.passages
-            tokens = ranker.options.text_format.tokens(tokenizer(), *stores, LENGTHS)
-            runs = {which: partial(_seconds, ranker, tokens, asked, candidates, which == "once") for which in WAYS}
-            times = interleave([Variant(which, WAYS[which], run) for which, run in runs.items()], options.rounds)
-            each = len(candidates) / len(np.unique(candidates))
-            note = (
-                f"fp32, {queries} queries with {depth} of {count} passages, a passage in {each:.1f} pairs on the mean"
-            )
-            yield times.row(f"{name}: each text encoded once over pair by pair", "once", "pair by pair", note=note)
+    for count in counts:
+        # As many passages as pairs are in one pair each; fewer are shared by queries.
+        shuffled = [rng.permutation(count) for _ in range(queries * depth // count)]
+        candidates = np.concatenate(shuffled)
+        with drawn_pairs(options, count, count) as pairs:
+            for name in STUDENTS:
+                ranker = student_model(options, architecture=name).eval()
+                stores = pairs.tokens.queries, pairs.tokens.passages
+                tokens = ranker.options.text_format.tokens(tokenizer(), *stores, LENGTHS)
+                runs = {which: partial(_seconds, ranker, tokens, asked, candidates, which == "once") for which in WAYS}
+                times = interleave([Variant(which, WAYS[which], run) for which, run in runs.items()], options.rounds)
+                note = f"fp32, {queries} queries with {depth} of {count} passages"
+                what = f"{name}, a passage in {len(candidates) // count}: each text encoded once over pair by pair"
+                yield times.row(what, "once", "pair by pair", note=note)
 
 
 WAYS = {"once": "score_pairs", "pair by pair": "the same without it"}
