@@ -17,6 +17,7 @@ from distilkit.training.processes import Processes
 STUDENTS = ("bert_dot", "colbert", "tk")
 QUERIES, DEPTH, PASSAGES, PASS = 100, 20, 400, 64
 LENGTHS = {"query_length": 30, "document_length": 200}
+WAYS = {"once": "score_pairs", "pair by pair": "the same without it"}
 
 
 def encoded_once(options: Options) -> Iterator[Row]:
@@ -38,9 +39,6 @@ def encoded_once(options: Options) -> Iterator[Row]:
                 note = f"fp32, {queries} queries with {depth} of {count} passages"
                 what = f"{name}, a passage in {len(candidates) // count}: each text encoded once over pair by pair"
                 yield times.row(what, "once", "pair by pair", note=note)
-
-
-WAYS = {"once": "score_pairs", "pair by pair": "the same without it"}
 
 
 def _seconds(

@@ -16,6 +16,13 @@ def threads_of(jobs: int) -> int:
     return max(1, (os.cpu_count() or 1) // jobs)
 
 
+def missing(*pipelines: Pipeline | None) -> list[Node[Any]]:
+    """Return every node that some pipelines still have to compute, each once, inputs first."""
+    targets = [node for one in pipelines if one is not None for node in one.targets()]
+    workspace = next(one.workspace for one in pipelines if one is not None)
+    return list(walk(targets, workspace.is_done))
+
+
 @dataclass
 class Forecast:
     """Forecasts runs that share work, by the rates that were measured on this machine when earlier runs began.
@@ -27,17 +34,12 @@ class Forecast:
 
     workspace: Workspace
     jobs: int = 1
-    _runs: dict[str, list[Node[Any]]] = field(default_factory=dict)
+    _runs: dict[str, list[Artifact[Any]]] = field(default_factory=dict)
     _whole: Whole = field(default_factory=Whole)
 
-    def add(self, *pipelines: Pipeline | None) -> None:
-        """Count a run in, and its label-only twin where it has one."""
-        for pipeline in pipelines:
-            if pipeline is not None:
-                nodes = walk(pipeline.targets(), pipeline.workspace.is_done)
-                self._runs.setdefault(pipeline.recipe.name, []).extend(
-                    node for node in nodes if isinstance(node, Artifact)
-                )
+    def add(self, pipeline: Pipeline, twin: Pipeline | None = None) -> None:
+        """Count a run in, with its label-only twin where it has one."""
+        self._runs[pipeline.recipe.name] = [node for node in missing(pipeline, twin) if isinstance(node, Artifact)]
 
     def seconds(self) -> float | None:
         """Return how long all runs take from the start; None before anything was measured on this machine."""
@@ -50,15 +52,15 @@ class Forecast:
         It is corrected by how much longer than forecast the others took, which have run since this was first asked.
         """
         total = self.seconds() or 0.0  # without a forecast the clock starts all the same
-        left = self._sum(node for node in self._nodes(runs) if not self.workspace.is_done(node))
+        left = self._sum(node for node in self._nodes(runs) if not self.workspace.has(node))
         return self._whole.corrected(total, total - left)
 
     def _read_rates(self) -> None:
         # In one process a run has all the threads that PyTorch takes.
         self.workspace.read_rates(threads_of(self.jobs) if self.jobs > 1 else None)
 
-    def _nodes(self, runs: Collection[str]) -> Iterator[Node[Any]]:
+    def _nodes(self, runs: Collection[str]) -> Iterator[Artifact[Any]]:
         yield from {node.key: node for run in runs for node in self._runs.get(run, ())}.values()
 
-    def _sum(self, nodes: Iterator[Node[Any]]) -> float:
+    def _sum(self, nodes: Iterator[Artifact[Any]]) -> float:
         return sum(node.work(self.workspace) for node in nodes) / self.jobs

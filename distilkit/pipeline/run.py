@@ -17,7 +17,7 @@ from distilkit.pipeline.card import refresh_cards, write_card
 from distilkit.pipeline.checks import check
 from distilkit.pipeline.content import refuse_other_content
 from distilkit.pipeline.disk import disk_need
-from distilkit.pipeline.graph import Node, walk
+from distilkit.pipeline.forecast import missing
 from distilkit.pipeline.latency import Finished, keep_latencies
 from distilkit.pipeline.pipeline import GridPoint, Pipeline
 from distilkit.pipeline.probe import prepare_data, probe
@@ -137,13 +137,6 @@ def _begin(pipeline: Pipeline, twin: Pipeline | None, folder: RunFolder, reporte
 def _seconds_spent(folder: RunFolder) -> float:
     """Return how long earlier processes worked on a run."""
     return read_status(folder.status_json).whole.get("spent_s", 0.0)
-
-
-def missing(*pipelines: Pipeline | None) -> list[Node[Any]]:
-    """Return every node that some pipelines still have to compute, each once, inputs first."""
-    targets = [node for one in pipelines if one is not None for node in one.targets()]
-    workspace = next(one.workspace for one in pipelines if one is not None)
-    return list(walk(targets, workspace.is_done))
 
 
 @contextmanager

@@ -27,7 +27,6 @@ from distilkit.pipeline.request import Request
 from distilkit.pipeline.run import execute
 from distilkit.pipeline.session import is_done, refuse_outside
 from distilkit.pipeline.suite import SuiteRun, jobs_of, members
-from distilkit.pipeline.twin import twin_of
 from distilkit.pipeline.workspace import Workspace
 from distilkit.plugins import this_command
 from distilkit.progress import OneProcess
@@ -138,10 +137,8 @@ def _check_all(
             pipeline = Pipeline(member.recipe, workspace)
             if member in todo:
                 checks.check(pipeline)
-                twin = twin_of(pipeline)
-                for one in (pipeline, twin) if twin else (pipeline,):
-                    need.add(one)
-                forecast.add(pipeline, twin)
+                need.add(pipeline)
+                forecast.add(pipeline)
             # The content as all processes of the group will find it, of which this one checks alone.
             content = {**pipeline.content, "processes": int(os.environ.get("WORLD_SIZE", "1"))}
             refuse_other_content(RunFolder(request.runs_dir / member.recipe.name), content)

@@ -13,10 +13,9 @@ from distilkit.comparison.reports import suite_report
 from distilkit.errors import UserError
 from distilkit.files import write_json
 from distilkit.manifest import SEAL, damage, sealed
-from distilkit.pipeline.forecast import Forecast
+from distilkit.pipeline.forecast import Forecast, missing
 from distilkit.pipeline.pipeline import Pipeline
 from distilkit.pipeline.reporter import Reporter
-from distilkit.pipeline.run import missing
 from distilkit.pipeline.suite import members
 from distilkit.pipeline.trained_stage import StartingStudent
 from distilkit.pipeline.twin import twin_of
